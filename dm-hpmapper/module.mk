@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Building the module out of tree, for each kernel in a directory of its own:
+#
+#	$(BUILD)/module-<kernel>[-<variant>]/dm-hpmapper.ko
+#
+# A variant is a build for tests, with extra definitions.  It has a name, so
+# that it is never taken for the real one:
+#
+#	make modules VARIANT=faults EXTRA="-DCONFIG_HPM_FAULTS"
+#	make vm VARIANT=faults CMD=...
+#
+# The sources are linked into that directory, because kbuild puts objects
+# beside them.  Warnings are errors; WERROR=0 takes that back.
+#
+# KERNEL=host is the running kernel, KERNEL=debug the one of debug-kernel.
+
+MODULE_DIR := $(TOP)/dm-hpmapper
+MODULE_SRC  = $(wildcard $(MODULE_DIR)/*.[ch] $(MODULE_DIR)/Kbuild)
+EXTRA      ?= $(EXTRA_$(VARIANT))
+WERROR     ?= 1
+
+ifneq ($(strip $(EXTRA)),)
+ifeq ($(strip $(VARIANT)),)
+$(error EXTRA needs a VARIANT=name, so that the real module stays what it is)
+endif
+endif
+
+PKGS_build := gcc make libc6-dev kmod pahole libelf1 xz-utils
+
+.PHONY: deps-build
+deps-build: $(DEPS)/build ## install the packages that the build needs
+
+# Where kbuild finds the kernel $1.
+KBUILD_OF = $(if $(filter host,$1),/lib/modules/$(shell uname -r)/build,$(CACHE)/kernels/$1/build)
+KBUILD    = $(MAKE) --no-print-directory -C $(call KBUILD_OF,$1) \
+	M=$(BUILD)/module-$1$(SUFFIX) CONFIG_DM_HPMAPPER=m W=1 \
+	KCFLAGS="$(strip $(EXTRA) $(if $(filter 1,$(WERROR)),-Werror))"
+
+# The flags are a prerequisite; a variant keeps those it was built with.
+$(BUILD)/module-%/flags: FORCE
+	@mkdir -p $(@D)
+	@[ -e $@ -a -z "$(strip $(EXTRA))" ] || \
+		[ "$$(cat $@ 2>/dev/null)" = "$(EXTRA)" ] || echo "$(EXTRA)" >$@
+
+$(BUILD)/module-%$(SUFFIX)/dm-hpmapper.ko: $(BUILD)/module-%$(SUFFIX)/flags $$(MODULE_SRC) \
+		$$(if $$(filter host,$$*),,$(CACHE)/kernels/%/release) | $(DEPS)/build
+	@echo "MODULE    $*$(SUFFIX)"
+	@cd $(@D) && find . -maxdepth 1 -type l -delete && ln -s $(MODULE_SRC) .
+	@+flock $(@D) $(call KBUILD,$*) modules
+	@touch $@
+
+.PRECIOUS: $(BUILD)/module-%/flags $(BUILD)/module-%/dm-hpmapper.ko
+
+.PHONY: modules
+modules: $(foreach k,$(if $(filter command line environment,$(origin KERNEL)),$(KERNEL),$(KERNELS)),$(BUILD)/module-$k$(SUFFIX)/dm-hpmapper.ko) ## build the module for 6.1 and 6.12 (or KERNEL=)

@@ -1,0 +1,268 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Run a command as root, with bash, in a guest that sees this machine's
+# files.  "make vm" builds what is needed and calls this.
+#
+#	boot.sh <command>
+#
+# The command's output and error output come out here as they are written,
+# and its status is the status of this script, but for
+#
+#	98	the guest ended before the command did
+#	99	the guest's kernel complained (oops, WARNING, lockdep, KASAN, ...);
+#		a command that provokes this says so first: vm-expect <regex>
+#	124	TIMEOUT
+#	125	the guest could not be set up
+#
+# What is chosen by environment variables (BUILD and CACHE must be set):
+#
+#	KERNEL=6.1|6.12|debug	the kernel; 6.1 if not said
+#	VARIANT=name		which build of the module (see module.mk)
+#	CLOCK=real|virtual	virtual: time is the count of instructions,
+#				1 ns each, on one CPU; it repeats exactly
+#	CPUS=2 MEM=2G		of the guest; virtual has one CPU
+#	SCM=1G			/dev/pmem0 of this size, on top of MEM
+#	DISKS='1G 2G'		empty disks /dev/vda, /dev/vdb, ...
+#	ARGS='...'		more arguments for the kernel
+#	TIMEOUT=600		seconds
+#	NAME=name		the kernel's log goes to BUILD/vm/name.log
+#	VERBOSE=1		show the kernel's log while it is written
+#	KVM=0			do not even try KVM
+#	HOST=1			run the command here, with the module loaded
+#
+# In the guest, everything is where it is on the host, and what is written
+# is lost, but for what goes to the directory $VM_OUT (BUILD/vm/out).
+#
+# How it works: QEMU boots an unchanged kernel with an initramfs whose init
+# (init.c) mounts the host's root by 9p below a tmpfs overlay, and relays the
+# command's output through a virtio-serial port to relay.c, under which QEMU
+# runs.  Several guests may run at once, except that a guest with the virtual
+# clock waits until it is alone: beside another one, its timers stray.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(cd "$here/../.." && pwd)
+: "${BUILD:=$top/build}" "${CACHE:=$top/.cache}"
+: "${KERNEL:=6.1}" "${VARIANT:=}" "${CLOCK:=real}" "${MEM:=2G}" "${SCM:=}"
+: "${DISKS:=}" "${ARGS:=}" "${TIMEOUT:=600}" "${VERBOSE:=}" "${KVM:=}"
+: "${HOST:=}" "${CPUS:=$([ "$CLOCK" = virtual ] && echo 1 || echo 2)}"
+: "${NAME:=$KERNEL${VARIANT:+-$VARIANT}-$CLOCK}"
+
+fail() {
+	echo "vm: $*" >&2
+	exit 125
+}
+
+[ $# = 1 ] || fail "usage: boot.sh <command>"
+case $CLOCK in
+real|virtual) ;;
+*) fail "CLOCK is real or virtual" ;;
+esac
+[ "$CLOCK" = real ] || [ "$CPUS" = 1 ] || fail "the virtual clock has one CPU"
+
+out=$BUILD/vm/out
+mkdir -p "$out"
+run=$(mktemp -d "$BUILD/vm/run.XXXXXX")
+console=$run/console.log
+touch "$console"
+trap 'rm -rf "$run"; kill $(jobs -p) 2>/dev/null || :' EXIT
+trap 'exit 130' INT TERM
+
+to_mib() {
+	case $1 in
+	*G|*g) echo $((${1%?} * 1024)) ;;
+	*M|*m) echo "${1%?}" ;;
+	*) fail "$1: a size ends in M or G" ;;
+	esac
+}
+
+# The command is put behind what sets its stage; it keeps its own quoting.
+write_command() {
+	local path=$here/bin:$BUILD/tools:$BUILD/tests:$BUILD/userlib
+	path+=:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+	{
+		if [ -z "$HOST" ]; then
+			# what the boot left in the environment
+			echo "unset HPM_RUN HPM_OUT HPM_MODULES BOOT_IMAGE"
+			echo "export HOME=/root TERM=dumb LANG=C.UTF-8"
+		else
+			path+=:$PATH
+		fi
+		printf 'export PATH=%q\n' "$path"
+		printf 'export LD_LIBRARY_PATH=%q\n' "$BUILD/userlib"
+		printf 'export TOP=%q BUILD=%q CACHE=%q VM_OUT=%q\n' \
+			"$top" "$BUILD" "$CACHE" "$out"
+		printf 'export VM_KERNEL=%q VM_CLOCK=%q\n' "$KERNEL" "$CLOCK"
+		# no udevd answers here, so libdevmapper makes the nodes
+		[ -n "$HOST" ] || echo "export DM_DISABLE_UDEV=1"
+		printf 'cd %q || exit 125\n' "${VM_CWD:-$PWD}"
+		if [ -n "$SCM" ]; then
+			echo "for m in libnvdimm nd_pmem nd_e820; do"
+			echo "	modprobe \$m || exit 125"
+			echo "done"
+		fi
+		printf '%s\n' "$1"
+	} >"$run/cmd"
+}
+
+run_on_host() {
+	local ko=$BUILD/module-host${VARIANT:+-$VARIANT}/dm-hpmapper.ko dep
+	write_command "$1"
+	[ -e "$ko" ] || fail "$ko: not built (make modules KERNEL=host)"
+	for dep in $(modinfo -F depends "$ko" | tr , ' '); do
+		modprobe "$dep" || fail "this host cannot load modules"
+	done
+	lsmod | grep -q '^dm_hpmapper ' || insmod "$ko" ||
+		fail "this host cannot load $ko"
+	bash "$run/cmd"
+}
+
+# KVM may be there and yet not work, so it is tried once, with a real boot.
+kvm_works() {
+	local known
+	known=$CACHE/kvm-$(uname -r)-$("$qemu" --version | sed 's/[^0-9.]//g;q')
+	[ "$KVM" != 0 ] && [ -r /dev/kvm ] && [ -w /dev/kvm ] || return 1
+	if [ ! -e "$known" ]; then
+		local answer=no
+		! KVM=1 CLOCK=real KERNEL=6.1 VARIANT='' TIMEOUT=15 CPUS=1 \
+			MEM=1G ARGS='' SCM='' DISKS='' VERBOSE='' NAME=kvm \
+			VM_NO_LOCK=1 "$here/boot.sh" true \
+			>/dev/null 2>&1 || answer=yes
+		echo "$answer" >"$known.$$"
+		mv "$known.$$" "$known"
+	fi
+	[ "$(cat "$known")" = yes ]
+}
+
+# A guest with the virtual clock runs alone.  Who waits for that holds the
+# gate, so that a stream of other guests cannot keep it waiting for ever.
+wait_for_turn() {
+	local lock=${TMPDIR:-/tmp}/hpm-vm
+	[ -z "${VM_NO_LOCK:-}" ] || return 0
+	(umask 0; : >>"$lock.gate"; : >>"$lock.lock") 2>/dev/null || :
+	exec 8<"$lock.gate" 9<"$lock.lock"
+	flock -x 8
+	if [ "$CLOCK" = virtual ]; then
+		flock -xn 9 || {
+			echo "vm: waiting for the other guests to end" >&2
+			flock -x 9
+		}
+	else
+		flock -s 9
+	fi
+	exec 8<&-
+}
+
+# What no test may leave in the kernel's log.
+complaints() {
+	local pattern expected lines
+	pattern='BUG:|BUG at|WARNING:|Oops|Kernel panic|KASAN:|UBSAN:'
+	pattern+='|general protection fault|Unable to handle kernel'
+	pattern+='|possible (circular|recursive)|inconsistent lock state'
+	pattern+='|invalid context|scheduling while atomic'
+	pattern+='|suspicious RCU usage|self-detected stall|detected stalls'
+	pattern+='|blocked for more than|soft lockup|hard LOCKUP'
+	pattern+='|refcount_t:|list_(add|del) corruption|Bad page state'
+	pattern+='|suspected memory leak|lock held when returning'
+	pattern+='|rejecting I/O to|Bad rss-counter|trying to register non-static'
+	lines=$(grep -aE "$pattern" "$console" | grep -av 'hpm-vm: expect' || :)
+	expected=$(sed -n 's/.*hpm-vm: expect //p' "$console" | tr -d '\r' |
+		paste -sd '|')
+	[ -z "$expected" ] ||
+		lines=$(grep -vE "$expected" <<<"$lines" || :)
+	[ -n "$lines" ] || return 1
+	echo "vm: the guest's kernel complained:" >&2
+	# from the first complaint on, enough to see what it was
+	grep -aFA 60 -m 1 "$(head -n 1 <<<"$lines")" "$console" >&2
+}
+
+if [ -n "$HOST" ]; then
+	run_on_host "$1"
+	exit
+fi
+
+qemu=$(command -v qemu-system-x86_64) || fail "no qemu-system-x86_64"
+kdir=$CACHE/kernels/$KERNEL
+modules=$BUILD/vm/modules-$KERNEL${VARIANT:+-$VARIANT}
+[ -e "$kdir/release" ] || fail "no kernel $KERNEL (make kernels)"
+[ -d "$modules" ] || fail "no $modules (make vm builds it)"
+case $run$out$modules in
+*[[:space:],]*) fail "no blank or comma may be in the path of $BUILD" ;;
+esac
+write_command "$1"
+
+args="console=ttyS0 loglevel=7 panic=-1 oops=panic mitigations=off apparmor=0"
+args+=" random.trust_cpu=on HPM_RUN=$run HPM_OUT=$out"
+args+=" HPM_MODULES=$modules/lib/modules/$(cat "$kdir/release")"
+machine=pc
+mib=$(to_mib "$MEM")
+if [ "$KERNEL" = debug ]; then
+	# with the default machine it stalls in ACPI's PCI routing
+	machine=q35
+fi
+if [ -n "$SCM" ]; then
+	# What exceeds 2 GiB lies from 4 GiB on, and the SCM at its start.
+	machine+=,max-ram-below-4g=2G
+	args+=" memmap=$(to_mib "$SCM")M!4096M"
+	[ "$mib" -gt 2048 ] || mib=2048
+	mib=$((mib + $(to_mib "$SCM")))
+fi
+if [ "$CLOCK" = virtual ]; then
+	# TCG counts rep movsb byte by byte, and copies would look slow.
+	args+=" clearcpuid=erms,fsrm"
+	accel=(-accel tcg -icount "shift=0,sleep=off" -cpu max)
+elif [ "$KVM" = 1 ] || kvm_works; then
+	accel=(-accel kvm -cpu host)
+else
+	accel=(-accel "tcg,thread=multi" -cpu max)
+fi
+
+options=(
+	-nodefaults -no-user-config -no-reboot -display none
+	-machine "$machine" "${accel[@]}" -smp "$CPUS" -m "${mib}M"
+	-kernel "$kdir/vmlinuz" -initrd "$BUILD/vm/initramfs-$KERNEL"
+	-append "$args $ARGS"
+	-chardev "file,id=console,path=$console,append=on"
+	-serial chardev:console
+	-add-fd "fd=5,set=1"
+	-chardev "file,id=hpm,path=/dev/fdset/1,append=on"
+	-device virtio-serial-pci -device "virtserialport,chardev=hpm,name=hpm"
+	-fsdev "local,id=root,path=/,security_model=none,multidevs=remap,readonly=on"
+	-device "virtio-9p-pci,fsdev=root,mount_tag=root"
+	-fsdev "local,id=out,path=$out,security_model=none"
+	-device "virtio-9p-pci,fsdev=out,mount_tag=out"
+	-object "rng-random,id=rng,filename=/dev/urandom"
+	-device "virtio-rng-pci,rng=rng"
+)
+n=0
+for size in $DISKS; do
+	truncate -s "$size" "$run/disk$n"
+	options+=(
+		-drive "file=$run/disk$n,id=disk$n,if=none,format=raw,cache=unsafe,discard=unmap"
+		-device "virtio-blk-pci,drive=disk$n,serial=disk$n"
+	)
+	n=$((n + 1))
+done
+
+wait_for_turn
+[ -z "$VERBOSE" ] || tail -f "$console" >&2 &
+
+status=0
+"$BUILD/vm/relay" "$TIMEOUT" "$run/qemu.log" "$qemu" "${options[@]}" \
+	8<&- </dev/null || status=$?
+
+cp "$console" "$BUILD/vm/$NAME.log.$$"
+mv "$BUILD/vm/$NAME.log.$$" "$BUILD/vm/$NAME.log"
+if complaints; then
+	echo "vm: all of it: $BUILD/vm/$NAME.log" >&2
+	exit 99
+fi
+if [ $status = 98 ]; then
+	echo "vm: the guest ended before the command did" >&2
+	cat "$run/qemu.log" >&2
+	tail -n 20 "$console" >&2
+elif [ $status = 124 ]; then
+	echo "vm: the kernel's log: $BUILD/vm/$NAME.log" >&2
+fi
+exit $status

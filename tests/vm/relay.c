@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Run QEMU for a test guest and be what the guest's command looks like here.
+ *
+ *	relay <timeout in s> <log> <qemu> <argument>...
+ *
+ * QEMU gets file descriptor 5, into which the guest's virtio-serial port
+ * writes the frames of frame.h.  They are taken apart into this program's
+ * output and error output; with the frame that carries the status, QEMU is
+ * killed and the status becomes this program's own.
+ *
+ * 124: no status came in time.  98: QEMU ended without one (a panic, or the
+ * guest was reset), or what came is not frames.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "frame.h"
+
+#define GUEST_FD	5
+
+static long now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000L + ts.tv_nsec / 1000000;
+}
+
+/* 1: the buffer is full; 0: the stream has ended; -1: out of time */
+static int read_all(int fd, void *buf, size_t len, long deadline)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char *to = buf;
+	ssize_t n;
+
+	while (len) {
+		long left = deadline - now_ms();
+
+		if (left <= 0)
+			return -1;
+		if (poll(&p, 1, left > 60000 ? 60000 : left) <= 0)
+			continue;
+		n = read(fd, to, len);
+		if (n == 0 || (n < 0 && errno != EINTR))
+			return 0;
+		if (n > 0) {
+			to += n;
+			len -= n;
+		}
+	}
+	return 1;
+}
+
+static void write_all(int fd, const char *buf, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, buf, len);
+
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
+			return;
+		if (n > 0) {
+			buf += n;
+			len -= n;
+		}
+	}
+}
+
+static int relay(int fd, long timeout)
+{
+	long deadline = now_ms() + timeout * 1000;
+	char data[FRAME_MAX];
+	struct frame f;
+	int ret, status;
+
+	for (;;) {
+		ret = read_all(fd, &f, sizeof(f), deadline);
+		if (ret > 0 && (f.magic != FRAME_MAGIC || f.len > FRAME_MAX))
+			ret = 0;
+		if (ret > 0)
+			ret = read_all(fd, data, f.len, deadline);
+		if (ret < 0) {
+			fprintf(stderr, "vm: no end after %ld s, stopped\n",
+				timeout);
+			return 124;
+		}
+		if (!ret)
+			return 98;
+		switch (f.type) {
+		case FRAME_OUT:
+			write_all(1, data, f.len);
+			break;
+		case FRAME_ERR:
+			write_all(2, data, f.len);
+			break;
+		case FRAME_STATUS:
+			memcpy(&status, data, sizeof(status));
+			return status;
+		}
+	}
+}
+
+static void __attribute__((noreturn))
+run_qemu(int fd, const char *log, char **argv)
+{
+	int null = open("/dev/null", O_RDONLY);
+	int out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0666);
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* A Ctrl-C goes to the whole group; QEMU is ended by its parent. */
+	signal(SIGINT, SIG_IGN);
+	dup2(null, 0);
+	dup2(out, 1);
+	dup2(out, 2);
+	if (fd == GUEST_FD)
+		fcntl(fd, F_SETFD, 0);
+	else
+		dup2(fd, GUEST_FD);
+	execvp(argv[0], argv);
+	fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
+	_exit(127);
+}
+
+int main(int argc, char **argv)
+{
+	int fds[2], status;
+	pid_t qemu;
+
+	if (argc < 4) {
+		fprintf(stderr, "usage: relay timeout log qemu...\n");
+		return 2;
+	}
+	if (pipe2(fds, O_CLOEXEC)) {
+		perror("relay: pipe");
+		return 125;
+	}
+	qemu = fork();
+	if (qemu < 0) {
+		perror("relay: fork");
+		return 125;
+	}
+	if (!qemu)
+		run_qemu(fds[1], argv[2], argv + 3);
+	close(fds[1]);
+	status = relay(fds[0], atol(argv[1]));
+	kill(qemu, SIGKILL);
+	waitpid(qemu, NULL, 0);
+	return status;
+}

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The test machine: packages, kernels and guests.
+#
+# Packages.  A fragment that needs some says
+#
+#	PKGS_mine := package...
+#	target: | $(DEPS)/mine
+#
+# and they are installed if they are missing, when the target is made.
+#
+# Guests.  "make vm" is for people; a recipe that needs a guest says
+#
+#	target: | vm-6.1
+#		$(VM) 'command'
+#
+# where vm-<kernel> is everything a guest of that kernel needs, and $(VM) is
+# boot.sh, which tells about its variables (KERNEL=6.12 $(VM) ...).
+# What a guest needs besides, a fragment adds with "VM_DEPS += target".
+
+VM_DIR  := $(TOP)/tests/vm
+DEPS    := $(CACHE)/stamps
+KERNELS := 6.1 6.12
+KERNEL  ?= 6.1
+VM      := BUILD=$(BUILD) CACHE=$(CACHE) $(VM_DIR)/boot.sh
+
+PKGS_vm := qemu-system-x86 kmod cpio xz-utils gcc libc6-dev \
+	dmsetup fio util-linux e2fsprogs procps
+
+$(DEPS)/%: FORCE
+	@$(VM_DIR)/packages.sh $@ $(PKGS_$*)
+
+.PHONY: FORCE
+FORCE:
+
+.PHONY: deps-vm
+deps-vm: $(DEPS)/vm ## install the packages that the guests need
+
+# Kernels.  6.1 and 6.12 are Debian's; "debug" is built by debug-kernel.sh.
+
+META_6.1  := linux-image-amd64
+META_6.12 := linux-image-6.12-amd64
+
+$(CACHE)/kernels/%/release: | $(DEPS)/vm
+	@mkdir -p $(@D:%/$*=%)
+	@flock $(CACHE)/kernels $(VM_DIR)/kernels.sh $* $(META_$*) $(@D)
+
+.PHONY: kernels
+kernels: $(KERNELS:%=$(CACHE)/kernels/%/release) ## download and unpack the kernels
+
+# A guest of one kernel and one build of the module (VARIANT, see module.mk).
+
+$(BUILD)/vm/%: $(VM_DIR)/%.c $(VM_DIR)/frame.h | $(DEPS)/vm
+	@mkdir -p $(@D)
+	@echo "CC        $(@F)"
+	@gcc -O2 -Wall -Wextra -static -o $@.$$$$ $< && mv $@.$$$$ $@
+
+$(BUILD)/vm/initramfs-%: $(BUILD)/vm/init $(CACHE)/kernels/%/release $(VM_DIR)/initramfs.sh
+	@echo "INITRAMFS $*"
+	@$(VM_DIR)/initramfs.sh $(CACHE)/kernels/$* $< $@.$$$$ && mv $@.$$$$ $@
+
+SUFFIX := $(VARIANT:%=-%)
+VM_KO   = $(if $(wildcard $(TOP)/dm-hpmapper/Kbuild),$(BUILD)/module-$1$(SUFFIX)/dm-hpmapper.ko)
+
+.SECONDEXPANSION:
+$(BUILD)/vm/modules-%$(SUFFIX)/stamp: $$(call VM_KO,$$*) $(CACHE)/kernels/%/release $(VM_DIR)/modules.sh
+	@flock $(BUILD)/vm $(VM_DIR)/modules.sh $(CACHE)/kernels/$* \
+		"$(call VM_KO,$*)" $(@D)
+	@touch $@
+
+.PRECIOUS: $(BUILD)/vm/% $(BUILD)/vm/initramfs-% $(BUILD)/vm/modules-%/stamp \
+	$(CACHE)/kernels/%/release $(DEPS)/%
+
+.PHONY: vm-6.1 vm-6.12 vm-debug
+vm-6.1 vm-6.12 vm-debug: vm-%: $(BUILD)/vm/relay $(BUILD)/vm/initramfs-% \
+	$(BUILD)/vm/modules-%$(SUFFIX)/stamp $$(VM_DEPS)
+
+.PHONY: vm
+vm: export VM_CMD = $(value CMD)
+vm: $(if $(HOST),$$(call VM_KO,host) $$(VM_DEPS),vm-$(KERNEL)) ## run CMD='...' in a guest (tests/vm/boot.sh tells the options)
+	@$(foreach v,KERNEL VARIANT CLOCK CPUS MEM SCM DISKS ARGS TIMEOUT NAME VERBOSE KVM HOST,$(if $(value $v),$v='$(value $v)')) \
+		$(VM) "$$VM_CMD"
