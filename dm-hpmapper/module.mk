@@ -15,10 +15,16 @@
 #
 # KERNEL=host is the running kernel, KERNEL=debug the one of debug-kernel.
 
+.SECONDEXPANSION:
+
 MODULE_DIR := $(TOP)/dm-hpmapper
 MODULE_SRC  = $(wildcard $(MODULE_DIR)/*.[ch] $(MODULE_DIR)/Kbuild)
 EXTRA      ?= $(EXTRA_$(VARIANT))
 WERROR     ?= 1
+
+SUFFIX     := $(VARIANT:%=-%)
+# Those that were asked for, else those that are always built.
+MODULE_KERNELS = $(if $(filter file,$(origin KERNEL)),$(KERNELS),$(KERNEL))
 
 ifneq ($(strip $(EXTRA)),)
 ifeq ($(strip $(VARIANT)),)
@@ -26,25 +32,26 @@ $(error EXTRA needs a VARIANT=name, so that the real module stays what it is)
 endif
 endif
 
-PKGS_build := gcc make libc6-dev kmod pahole libelf1 xz-utils
+PKGS_build := gcc make libc6-dev kmod libelf1 libssl3
 
 .PHONY: deps-build
-deps-build: $(DEPS)/build ## install the packages that the build needs
+deps-build: $$(DEPS)/build ## install the packages that the build needs
 
 # Where kbuild finds the kernel $1.
 KBUILD_OF = $(if $(filter host,$1),/lib/modules/$(shell uname -r)/build,$(CACHE)/kernels/$1/build)
+# (BTF would need pahole, and the kernel's vmlinux, which 6.1 has not.)
 KBUILD    = $(MAKE) --no-print-directory -C $(call KBUILD_OF,$1) \
 	M=$(BUILD)/module-$1$(SUFFIX) CONFIG_DM_HPMAPPER=m W=1 \
-	KCFLAGS="$(strip $(EXTRA) $(if $(filter 1,$(WERROR)),-Werror))"
+	CONFIG_DEBUG_INFO_BTF_MODULES= KCFLAGS="$(strip $$(cat $(BUILD)/module-$1$(SUFFIX)/flags) $(if $(filter 1,$(WERROR)),-Werror))"
 
 # The flags are a prerequisite; a variant keeps those it was built with.
 $(BUILD)/module-%/flags: FORCE
 	@mkdir -p $(@D)
-	@[ -e $@ -a -z "$(strip $(EXTRA))" ] || \
-		[ "$$(cat $@ 2>/dev/null)" = "$(EXTRA)" ] || echo "$(EXTRA)" >$@
+	@if [ ! -e $@ ] || [ "$(strip $(EXTRA))" -a "$$(cat $@)" != "$(EXTRA)" ]; then \
+		echo "$(EXTRA)" >$@; fi
 
 $(BUILD)/module-%$(SUFFIX)/dm-hpmapper.ko: $(BUILD)/module-%$(SUFFIX)/flags $$(MODULE_SRC) \
-		$$(if $$(filter host,$$*),,$(CACHE)/kernels/%/release) | $(DEPS)/build
+		$$(if $$(filter host,$$*),,$(CACHE)/kernels/%/release) | deps-build
 	@echo "MODULE    $*$(SUFFIX)"
 	@cd $(@D) && find . -maxdepth 1 -type l -delete && ln -s $(MODULE_SRC) .
 	@+flock $(@D) $(call KBUILD,$*) modules
@@ -53,4 +60,4 @@ $(BUILD)/module-%$(SUFFIX)/dm-hpmapper.ko: $(BUILD)/module-%$(SUFFIX)/flags $$(M
 .PRECIOUS: $(BUILD)/module-%/flags $(BUILD)/module-%/dm-hpmapper.ko
 
 .PHONY: modules
-modules: $(foreach k,$(if $(filter command line environment,$(origin KERNEL)),$(KERNEL),$(KERNELS)),$(BUILD)/module-$k$(SUFFIX)/dm-hpmapper.ko) ## build the module for 6.1 and 6.12 (or KERNEL=)
+modules: $$(foreach k,$$(MODULE_KERNELS),$(BUILD)/module-$$k$(SUFFIX)/dm-hpmapper.ko) ## build the module for 6.1 and 6.12 (or KERNEL=)

@@ -5,7 +5,7 @@
 # Packages.  A fragment that needs some says
 #
 #	PKGS_mine := package...
-#	target: | $(DEPS)/mine
+#	target: | deps-mine
 #
 # and they are installed if they are missing, when the target is made.
 #
@@ -17,6 +17,8 @@
 # where vm-<kernel> is everything a guest of that kernel needs, and $(VM) is
 # boot.sh, which tells about its variables (KERNEL=6.12 $(VM) ...).
 # What a guest needs besides, a fragment adds with "VM_DEPS += target".
+
+.SECONDEXPANSION:
 
 VM_DIR  := $(TOP)/tests/vm
 DEPS    := $(CACHE)/stamps
@@ -32,6 +34,8 @@ $(DEPS)/%: FORCE
 
 .PHONY: FORCE
 FORCE:
+
+deps-%: $(DEPS)/% ;
 
 .PHONY: deps-vm
 deps-vm: $(DEPS)/vm ## install the packages that the guests need
@@ -59,10 +63,8 @@ $(BUILD)/vm/initramfs-%: $(BUILD)/vm/init $(CACHE)/kernels/%/release $(VM_DIR)/i
 	@echo "INITRAMFS $*"
 	@$(VM_DIR)/initramfs.sh $(CACHE)/kernels/$* $< $@.$$$$ && mv $@.$$$$ $@
 
-SUFFIX := $(VARIANT:%=-%)
 VM_KO   = $(if $(wildcard $(TOP)/dm-hpmapper/Kbuild),$(BUILD)/module-$1$(SUFFIX)/dm-hpmapper.ko)
 
-.SECONDEXPANSION:
 $(BUILD)/vm/modules-%$(SUFFIX)/stamp: $$(call VM_KO,$$*) $(CACHE)/kernels/%/release $(VM_DIR)/modules.sh
 	@flock $(BUILD)/vm $(VM_DIR)/modules.sh $(CACHE)/kernels/$* \
 		"$(call VM_KO,$*)" $(@D)
