@@ -85,18 +85,22 @@ write_command() {
 		if [ -z "$HOST" ]; then
 			# what the boot left in the environment
 			echo "unset HPM_RUN HPM_OUT HPM_MODULES BOOT_IMAGE"
-			echo "export HOME=/root TERM=dumb LANG=C.UTF-8"
+			echo "export HOME=/root TERM=dumb LANG=C"
 		else
 			path+=:$PATH
 		fi
 		printf 'export PATH=%q\n' "$path"
-		printf 'export LD_LIBRARY_PATH=%q\n' "$BUILD/userlib"
+		[ ! -d "$BUILD/userlib" ] || printf \
+			'export LD_LIBRARY_PATH=%q\n' "$BUILD/userlib"
 		printf 'export TOP=%q BUILD=%q CACHE=%q VM_OUT=%q\n' \
 			"$top" "$BUILD" "$CACHE" "$out"
 		printf 'export VM_KERNEL=%q VM_CLOCK=%q\n' "$KERNEL" "$CLOCK"
 		# no udevd answers here, so libdevmapper makes the nodes
 		[ -n "$HOST" ] || echo "export DM_DISABLE_UDEV=1"
 		printf 'cd %q || exit 125\n' "${VM_CWD:-$PWD}"
+		# nobody loads a module for a device that is found
+		[ -n "$HOST" ] || [ -z "$DISKS" ] ||
+			echo "modprobe virtio_blk || exit 125"
 		if [ -n "$SCM" ]; then
 			echo "for m in libnvdimm nd_pmem nd_e820; do"
 			echo "	modprobe \$m || exit 125"

@@ -82,3 +82,7 @@ vm: export VM_CMD = $(value CMD)
 vm: $(if $(HOST),$$(call VM_KO,host) $$(VM_DEPS),vm-$(KERNEL)) ## run CMD='...' in a guest (tests/vm/boot.sh tells the options)
 	@$(foreach v,KERNEL VARIANT CLOCK CPUS MEM SCM DISKS ARGS TIMEOUT NAME VERBOSE KVM HOST,$(if $(value $v),$v='$(value $v)')) \
 		$(VM) "$$VM_CMD"
+
+.PHONY: test-vm-smoke
+test-vm-smoke: vm-6.1 vm-6.12 ## does the test machine itself work?
+	@BUILD=$(BUILD) CACHE=$(CACHE) $(VM_DIR)/smoke.sh $(KERNELS)
