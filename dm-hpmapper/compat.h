@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Every difference between the kernels that this module builds for, 6.1 to
+ * 7.x.  No other file asks for the kernel's version.
+ */
+#ifndef HPM_COMPAT_H
+#define HPM_COMPAT_H
+
+#include <linux/blkdev.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
+#include <linux/srcu.h>
+#include <linux/timer.h>
+#include <linux/version.h>
+#include <linux/workqueue.h>
+
+/*
+ * SRCU readers that end in another context than they began in.  Before 6.3
+ * there was no name for it, and srcu_read_lock() would have lockdep complain.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+static inline int hpm_srcu_down_read(struct srcu_struct *srcu)
+{
+	return srcu_down_read(srcu);
+}
+
+static inline void hpm_srcu_up_read(struct srcu_struct *srcu, int idx)
+{
+	srcu_up_read(srcu, idx);
+}
+#else
+static inline int hpm_srcu_down_read(struct srcu_struct *srcu)
+{
+	return __srcu_read_lock(srcu);
+}
+
+static inline void hpm_srcu_up_read(struct srcu_struct *srcu, int idx)
+{
+	__srcu_read_unlock(srcu, idx);
+}
+#endif
+
+/* How dm_get_device() is told what a device is opened for. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+typedef blk_mode_t hpm_open_mode_t;
+#define HPM_OPEN_READ	BLK_OPEN_READ
+#define HPM_OPEN_WRITE	BLK_OPEN_WRITE
+#else
+typedef fmode_t hpm_open_mode_t;
+#define HPM_OPEN_READ	FMODE_READ
+#define HPM_OPEN_WRITE	FMODE_WRITE
+#endif
+
+/* From 6.17 on a queue has to say that it is per-CPU. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+#define HPM_WQ_PERCPU	WQ_PERCPU
+#else
+#define HPM_WQ_PERCPU	0
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define timer_delete_sync(timer)	del_timer_sync(timer)
+#endif
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
+#define timer_container_of(var, timer, field)	from_timer(var, timer, field)
+#endif
+
+/*
+ * A shrinker was embedded in its owner's structure until 6.7 and is allocated
+ * since; its callbacks find the owner through hpm_shrinker_ctx() either way.
+ */
+struct hpm_shrinker {
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	struct shrinker *shrinker;
+#else
+	struct shrinker shrinker;
+	bool registered;
+#endif
+	void *ctx;
+};
+
+typedef unsigned long (*hpm_shrink_fn)(struct shrinker *shrinker,
+				       struct shrink_control *sc);
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+static inline void *hpm_shrinker_ctx(struct shrinker *shrinker)
+{
+	return shrinker->private_data;
+}
+
+static inline int hpm_shrinker_register(struct hpm_shrinker *s, void *ctx,
+					hpm_shrink_fn count, hpm_shrink_fn scan,
+					const char *name)
+{
+	s->shrinker = shrinker_alloc(0, "dm-hpmapper:%s", name);
+	if (!s->shrinker)
+		return -ENOMEM;
+	s->ctx = ctx;
+	s->shrinker->private_data = ctx;
+	s->shrinker->count_objects = count;
+	s->shrinker->scan_objects = scan;
+	shrinker_register(s->shrinker);
+	return 0;
+}
+
+static inline void hpm_shrinker_unregister(struct hpm_shrinker *s)
+{
+	shrinker_free(s->shrinker);	/* takes NULL */
+	s->shrinker = NULL;
+}
+#else
+static inline void *hpm_shrinker_ctx(struct shrinker *shrinker)
+{
+	return container_of(shrinker, struct hpm_shrinker, shrinker)->ctx;
+}
+
+static inline int hpm_shrinker_register(struct hpm_shrinker *s, void *ctx,
+					hpm_shrink_fn count, hpm_shrink_fn scan,
+					const char *name)
+{
+	int r;
+
+	s->ctx = ctx;
+	s->shrinker.count_objects = count;
+	s->shrinker.scan_objects = scan;
+	s->shrinker.seeks = DEFAULT_SEEKS;
+	r = register_shrinker(&s->shrinker, "dm-hpmapper:%s", name);
+	s->registered = !r;
+	return r;
+}
+
+static inline void hpm_shrinker_unregister(struct hpm_shrinker *s)
+{
+	if (s->registered)
+		unregister_shrinker(&s->shrinker);
+	s->registered = false;
+}
+#endif
+
+/*
+ * Queue limits in ->io_hints(): from 6.11 on what a user may lower is kept
+ * apart from what the device can do, and the setters are gone.
+ */
+static inline void hpm_limits_set_discard(struct queue_limits *limits,
+					  unsigned int granularity,
+					  unsigned int max_sectors)
+{
+	limits->discard_granularity = granularity;
+	limits->max_hw_discard_sectors = max_sectors;
+	limits->max_discard_sectors = max_sectors;
+}
+
+static inline void hpm_limits_set_io(struct queue_limits *limits,
+				     unsigned int min, unsigned int opt)
+{
+	limits->io_min = min;
+	limits->io_opt = opt;
+}
+
+#endif /* HPM_COMPAT_H */

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A live pool: the metadata engine, the devices and the workers, shared by the
+ * pool target's table(s) and by the volume targets above it.
+ */
+#ifndef HPM_POOL_H
+#define HPM_POOL_H
+
+#include <linux/bio.h>
+#include <linux/device-mapper.h>
+#include <linux/kref.h>
+#include <linux/srcu.h>
+#include <linux/timer.h>
+#include <linux/workqueue.h>
+
+#include "compat.h"
+#include "metadata.h"
+
+#define DM_MSG_PREFIX "hpmapper"
+
+struct hpm_volume;
+struct hpm_defrag;
+
+struct hpm_features {
+	bool discard;		/* volumes take discards */
+	bool discard_passdown;
+	bool error_if_no_space;
+	bool read_only;
+	bool share;		/* the interceptor may serve shared blocks */
+};
+
+struct hpm_pool {
+	struct list_head list;		/* of live pools; hpm_pools_lock */
+	struct kref ref;		/* tables and volumes */
+	unsigned int nr_tables;		/* hpm_pools_lock */
+	char name[DM_NAME_LEN];		/* for messages */
+	struct mapped_device *md_dev;	/* the pool device */
+	/*
+	 * The devices are open as long as the pool has a table.  When the last
+	 * one is gone (remove --force) the pool is dead: see hpm_pool_failed().
+	 */
+	struct block_device *meta_bdev;
+	struct block_device *data_bdev;
+	struct hpm_md *md;
+	struct hpm_io *io;
+	unsigned int large_shift;	/* in small blocks */
+
+	/*
+	 * In-flight tokens.  A bio takes one before it looks anything up and
+	 * gives it back when its I/O is done; a bio that waits holds none.
+	 */
+	struct srcu_struct srcu;
+
+	/*
+	 * Serialises the messages that change something, and activation: a
+	 * volume's ctr holds it from hpm_vol_open() until the volume is on the
+	 * list, so that a delete either sees it there or comes first.
+	 */
+	struct mutex message_lock;
+
+	/* The table that is in force, for events. */
+	struct mutex table_lock;
+	struct dm_target *ti;		/* table_lock */
+	struct work_struct event_work;
+
+	spinlock_t lock;		/* the lists and words below */
+	struct hpm_features features;	/* of the loaded table */
+	u64 low_water;			/* small blocks */
+	bool low_water_told;
+	bool meta_low_told;
+	enum hpm_mode mode;
+	bool meta_full;			/* no credit is to be had */
+	bool timed_out;			/* queue_if_no_space has waited enough */
+	bool suspended;			/* no volume may be activated */
+	bool quiet;			/* nothing runs in the background */
+	bool dead;			/* the last table is gone */
+	enum hpm_mode told_mode;	/* what the log and the events know */
+	bool told_full;
+	const char *why;		/* of the last demotion; static */
+	int why_err;
+	struct list_head volumes;	/* active struct hpm_volume, by ->list */
+	struct bio_list flush_bios;	/* end (or go on) after the next commit */
+	struct bio_list credit_bios;	/* retry when credit comes back */
+	struct bio_list space_bios;	/* queue_if_no_space: retry when space does */
+
+	/*
+	 * Separate queues, all WQ_MEM_RECLAIM: a commit never waits behind
+	 * a metadata read, a drain never behind a commit.
+	 */
+	struct workqueue_struct *commit_wq;	/* commit, checkpoint */
+	struct workqueue_struct *apply_wq;	/* apply, reclaim */
+	struct workqueue_struct *io_wq;		/* deferred bios, refills */
+	struct workqueue_struct *drain_wq;	/* frees: grace period, discard */
+	struct work_struct commit_work;
+	struct work_struct checkpoint_work;
+	struct work_struct apply_work;
+	struct work_struct reclaim_work;
+	struct work_struct retry_work;
+	struct work_struct drain_work;
+	struct work_struct mode_work;		/* tells of changes of mode */
+	struct delayed_work tick;		/* commit once a second */
+	struct delayed_work no_space_timeout;
+	u64 applied_at_commit;			/* the tick's */
+
+	struct list_head drain_batches;		/* lock */
+	bool passdown_refused;			/* the data device said no */
+
+	struct mutex space_lock;		/* one search for space at a time */
+	atomic_t searches;			/* how many have begun */
+	atomic_t space_wanted;			/* drains are to hurry */
+
+	struct hpm_shrinker shrinker;
+
+	/* statistics, status key value pairs */
+	atomic64_t cow_blocks;		/* small blocks written by copy-on-write */
+	atomic64_t copied_bytes;	/* read and merged for partial writes */
+	atomic64_t inplace_bios;
+	atomic64_t hop_bios;		/* bios that went through a worker */
+
+	/* defrag.c's; the words are for the status */
+	struct hpm_defrag *defrag;
+	bool defrag_running;
+	atomic64_t defrag_moved;	/* small blocks */
+	atomic64_t defrag_pinned;
+};
+
+/*----------------------------------------------------------------
+ * pool.c, for the volume target
+ *--------------------------------------------------------------*/
+
+/* The live pool behind a pool device; takes a reference, or NULL. */
+struct hpm_pool *hpm_pool_find(struct mapped_device *md);
+void hpm_pool_put(struct hpm_pool *pool);
+
+/*
+ * Any context.  @bio waits for a commit that begins after this call and is
+ * then passed to hpm_volume_commit_done() (with the commit's error); kicks.
+ */
+void hpm_pool_commit_bio(struct hpm_pool *pool, struct bio *bio);
+/* Any context.  @bio is handed to hpm_volume_retry() once credit came back. */
+void hpm_pool_wait_credit(struct hpm_pool *pool, struct bio *bio);
+/*
+ * From a worker: an allocation found nothing.  Commits, waits for the drain of
+ * what is being freed, takes the volumes' stocks back; 0: try again.  -ENOSPC:
+ * really full; the pool has gone to out_of_data_space and has told so.
+ */
+int hpm_pool_make_space(struct hpm_pool *pool);
+/*
+ * Any context.  Out of space: errors @bio at once (error_if_no_space) or keeps
+ * it until space comes or the time is over.
+ */
+void hpm_pool_no_space(struct hpm_pool *pool, struct bio *bio);
+/*
+ * Hands everything that waits for credit or space to hpm_volume_retry() now: a
+ * volume that is being suspended gets its bios back, the others' come again.
+ * Sleeps.
+ */
+void hpm_pool_retry_now(struct hpm_pool *pool);
+
+/* Any context: writes must be refused (read_only, fail). */
+static inline bool hpm_pool_refuses_writes(struct hpm_pool *pool)
+{
+	return READ_ONCE(pool->mode) >= HPM_MODE_READ_ONLY;
+}
+
+/*
+ * Any context: everything must be refused, reads too.  To be asked with the
+ * in-flight token held: a pool whose table was taken away under its volumes
+ * (remove --force) is failed while they are stopped, then they are started to
+ * give their bios back, and from then on nobody may touch the devices.
+ */
+static inline bool hpm_pool_failed(struct hpm_pool *pool)
+{
+	return READ_ONCE(pool->mode) == HPM_MODE_FAIL;
+}
+
+static inline int hpm_pool_token_get(struct hpm_pool *pool)
+{
+	return hpm_srcu_down_read(&pool->srcu);
+}
+
+static inline void hpm_pool_token_put(struct hpm_pool *pool, int idx)
+{
+	hpm_srcu_up_read(&pool->srcu, idx);
+}
+
+/*----------------------------------------------------------------
+ * volume.c and its sisters, for the pool target
+ *--------------------------------------------------------------*/
+
+int hpm_volume_init(void);	/* registers the volume target, makes caches */
+void hpm_volume_exit(void);
+
+/*
+ * hpm_volume_park(): new writes and discards of the volume wait in a list;
+ * returns when none is in flight (sleeps; expedited SRCU).  Reads go on.
+ */
+void hpm_volume_park(struct hpm_volume *v);
+void hpm_volume_unpark(struct hpm_volume *v);
+/* The active volume with this id, or NULL; pool->lock held. */
+struct hpm_volume *hpm_volume_by_id(struct hpm_pool *pool, u32 id);
+void hpm_volume_get(struct hpm_volume *v);
+void hpm_volume_put(struct hpm_volume *v);
+/* Gives the stocks and reservations of all active volumes back.  Sleeps. */
+void hpm_volumes_return_stock(struct hpm_pool *pool);
+/* What a commit, returned credit or returned space does with a bio. */
+void hpm_volume_commit_done(struct bio *bio, int err);
+void hpm_volume_retry(struct bio *bio);
+/*
+ * The pool is being suspended: all volumes' new bios wait (or, noflush, are
+ * to be requeued), those in flight are done when this returns.
+ */
+void hpm_volumes_stop(struct hpm_pool *pool);
+void hpm_volumes_start(struct hpm_pool *pool);
+
+/* defrag.c: the bounded background job, driven by pool messages. */
+int hpm_defrag_message(struct hpm_pool *pool, unsigned int argc, char **argv,
+		       char *result, unsigned int maxlen);
+void hpm_defrag_stop(struct hpm_pool *pool);
+
+#endif /* HPM_POOL_H */
