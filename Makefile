@@ -14,7 +14,7 @@ JOBS  ?= $(shell nproc)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-FRAGMENTS := $(wildcard $(TOP)/*/*.mk $(TOP)/tests/*/*.mk)
+FRAGMENTS := $(wildcard $(TOP)/*/*.mk $(TOP)/tests/*/*.mk $(TOP)/tools/*/*.mk)
 include $(FRAGMENTS)
 
 .PHONY: help

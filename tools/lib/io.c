@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The engine's way to the devices, in user space: whatever implementation was
+ * opened.  Every call may sleep, and says so.
+ */
+#include "hpm_lib.h"
+
+int hpm_io_read(struct hpm_io *io, u64 block, void *data)
+{
+	might_sleep();
+	return io->ops->read(io, block, data);
+}
+
+int hpm_io_write(struct hpm_io *io, const struct hpm_io_vec *vec,
+		 unsigned int nr)
+{
+	might_sleep();
+	return io->ops->write(io, vec, nr);
+}
+
+int hpm_io_write_run(struct hpm_io *io, u64 block, void **data,
+		     unsigned int nr, unsigned int flags)
+{
+	might_sleep();
+	return io->ops->write_run(io, block, data, nr, flags);
+}
+
+int hpm_io_flush_meta(struct hpm_io *io)
+{
+	might_sleep();
+	return io->ops->flush_meta(io);
+}
+
+int hpm_io_flush_data(struct hpm_io *io)
+{
+	might_sleep();
+	return io->ops->flush_data(io);
+}
+
+u64 hpm_io_meta_blocks(struct hpm_io *io)
+{
+	return io->ops->meta_blocks(io);
+}
+
+u64 hpm_io_data_blocks(struct hpm_io *io)
+{
+	return io->ops->data_blocks(io);
+}
+
+void hpm_io_close(struct hpm_io *io)
+{
+	if (io)
+		io->ops->close(io);
+}
