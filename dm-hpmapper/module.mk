@@ -24,7 +24,8 @@ WERROR     ?= 1
 
 SUFFIX     := $(VARIANT:%=-%)
 # Those that were asked for, else those that are always built.
-MODULE_KERNELS = $(if $(filter file,$(origin KERNEL)),$(KERNELS),$(KERNEL))
+MODULE_KERNELS = $(if $(filter file,$(origin KERNEL)),$(KERNELS_ALWAYS),$(KERNEL))
+KERNELS_ALWAYS := 6.1 6.12
 
 ifneq ($(strip $(EXTRA)),)
 ifeq ($(strip $(VARIANT)),)
@@ -44,6 +45,8 @@ KBUILD    = $(MAKE) --no-print-directory -C $(call KBUILD_OF,$1) \
 	M=$(BUILD)/module-$1$(SUFFIX) CONFIG_DM_HPMAPPER=m W=1 \
 	CONFIG_DEBUG_INFO_BTF_MODULES= KCFLAGS="$(strip $$(cat $(BUILD)/module-$1$(SUFFIX)/flags) $(if $(filter 1,$(WERROR)),-Werror))"
 
+LINK_SOURCES = cd $1 && find . -maxdepth 1 -type l -delete && ln -s $(MODULE_SRC) .
+
 # The flags are a prerequisite; a variant keeps those it was built with.
 $(BUILD)/module-%/flags: FORCE
 	@mkdir -p $(@D)
@@ -53,7 +56,7 @@ $(BUILD)/module-%/flags: FORCE
 $(BUILD)/module-%$(SUFFIX)/dm-hpmapper.ko: $(BUILD)/module-%$(SUFFIX)/flags $$(MODULE_SRC) \
 		$$(if $$(filter host,$$*),,$(CACHE)/kernels/%/release) | deps-build
 	@echo "MODULE    $*$(SUFFIX)"
-	@cd $(@D) && find . -maxdepth 1 -type l -delete && ln -s $(MODULE_SRC) .
+	@$(call LINK_SOURCES,$(@D))
 	@+flock $(@D) $(call KBUILD,$*) modules
 	@touch $@
 
@@ -61,3 +64,45 @@ $(BUILD)/module-%$(SUFFIX)/dm-hpmapper.ko: $(BUILD)/module-%$(SUFFIX)/flags $$(M
 
 .PHONY: modules
 modules: $$(foreach k,$$(MODULE_KERNELS),$(BUILD)/module-$$k$(SUFFIX)/dm-hpmapper.ko) ## build the module for 6.1 and 6.12 (or KERNEL=)
+
+# The newest kernel: objects only, since objtool and modpost of a newer
+# Debian do not run on an older one (see newest-check.sh).
+
+$(CACHE)/kernels/newest/release: $$(VM_DIR)/newest.sh
+	@mkdir -p $(CACHE)/kernels
+	@flock $(CACHE)/kernels $< $(@D)
+
+.PHONY: module-newest
+module-newest: $(CACHE)/kernels/newest/release $(BUILD)/module-newest/flags | deps-build ## compile the module against the newest kernel's headers
+	@echo "MODULE    newest ($$(cat $<))"
+	@$(call LINK_SOURCES,$(BUILD)/module-newest)
+	@+flock $(BUILD)/module-newest $(call KBUILD,newest) objtool=true \
+		CC=$(VM_DIR)/newest-cc.sh dm-hpmapper.o
+	@$(VM_DIR)/newest-check.sh $(BUILD)/module-newest/dm-hpmapper.o \
+		$(CACHE)/kernels/newest/build/Module.symvers
+
+# Static checks.  Both must be silent.
+
+PKGS_check := sparse perl
+SPARSE_LOG  = $(BUILD)/module-$1$(SUFFIX)/sparse.log
+
+.PHONY: sparse
+sparse: $(KERNELS_ALWAYS:%=sparse-%) ## run sparse over the module, for 6.1 and 6.12
+
+.PHONY: $(KERNELS_ALWAYS:%=sparse-%)
+$(KERNELS_ALWAYS:%=sparse-%): sparse-%: $(BUILD)/module-%$(SUFFIX)/dm-hpmapper.ko | deps-check
+	@echo "SPARSE    $*"
+	@flock $(BUILD)/module-$*$(SUFFIX) $(call KBUILD,$*) C=2 modules \
+		>$(call SPARSE_LOG,$*) 2>&1 || { cat $(call SPARSE_LOG,$*); exit 1; }
+	@! grep -E '(warning|error):' $(call SPARSE_LOG,$*)
+
+$(CACHE)/checkpatch/checkpatch.pl: | $$(CACHE)/kernels/source/linux-source-6.1.tar.xz
+	@mkdir -p $(@D)
+	@tar -xf $(CACHE)/kernels/source/linux-source-6.1.tar.xz -C $(@D) \
+		--strip-components=2 --wildcards '*/scripts/checkpatch.pl' \
+		'*/scripts/spelling.txt' '*/scripts/const_structs.checkpatch'
+	@touch $@
+
+.PHONY: checkpatch
+checkpatch: $(CACHE)/checkpatch/checkpatch.pl | deps-check ## run checkpatch.pl --strict over the module
+	@$(VM_DIR)/checkpatch.sh $< $(filter %.c %.h,$(MODULE_SRC))

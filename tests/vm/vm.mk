@@ -22,7 +22,7 @@
 
 VM_DIR  := $(TOP)/tests/vm
 DEPS    := $(CACHE)/stamps
-KERNELS := 6.1 6.12
+KERNELS := $(KERNELS_ALWAYS)
 KERNEL  ?= 6.1
 VM      := BUILD=$(BUILD) CACHE=$(CACHE) $(VM_DIR)/boot.sh
 
@@ -48,6 +48,21 @@ META_6.12 := linux-image-6.12-amd64
 $(CACHE)/kernels/%/release: | $(DEPS)/vm
 	@mkdir -p $(@D:%/$*=%)
 	@flock $(CACHE)/kernels $(VM_DIR)/kernels.sh $* $(META_$*) $(@D)
+
+# The source, for the debug kernel and for checkpatch.pl.
+$(CACHE)/kernels/source/linux-source-6.1.tar.xz: | $(DEPS)/vm
+	@mkdir -p $(@D)
+	@flock $(CACHE)/kernels $(VM_DIR)/source.sh linux-source-6.1 $@
+
+PKGS_kernel := gcc make flex bison bc libelf-dev libssl-dev kmod xz-utils
+
+$(CACHE)/kernels/debug/release: $(VM_DIR)/debug.config $(VM_DIR)/debug-kernel.sh \
+		$(CACHE)/kernels/source/linux-source-6.1.tar.xz | $(DEPS)/kernel
+	@CACHE=$(CACHE) flock $(CACHE)/kernels/source \
+		nice $(VM_DIR)/debug-kernel.sh $(@D) $(JOBS)
+
+.PHONY: debug-kernel
+debug-kernel: $(CACHE)/kernels/debug/release ## build the kernel with KASAN, lockdep, KUnit (10 minutes)
 
 .PHONY: kernels
 kernels: $(KERNELS:%=$(CACHE)/kernels/%/release) ## download and unpack the kernels

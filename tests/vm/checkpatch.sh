@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Run checkpatch.pl over the module's sources; say nothing if all is well.
+#
+#	checkpatch.sh <checkpatch.pl> <file>...
+#
+# .checkpatch.conf beside the sources says what does not apply to them.  Two
+# exceptions are narrower than a line of that file can be:
+#
+#  - compat.h is where versions are compared and where an older kernel gets
+#    the types it lacks;
+#  - the ruled titles of sections, as everywhere in drivers/md, end in
+#    " *---*/" and are taken for a block comment with a wrong end.
+set -uo pipefail
+
+checkpatch=$1
+shift
+compat=LINUX_VERSION_CODE,CONSTANT_COMPARISON,NEW_TYPEDEFS
+status=0
+
+rule_ends_here() {
+	sed -n "$2p" "$1" | grep -qE '^ \*-{20,}\*/$'
+}
+
+for path in "$@"; do
+	cd "$(dirname "$path")" || exit 1
+	file=$(basename "$path")
+	options=(--terse --no-summary --show-types --color=never)
+	[ "$file" != compat.h ] || options+=(--ignore "$compat")
+	while IFS= read -r said; do
+		line=${said#*:}
+		line=${line%%:*}
+		case $said in
+		*:BLOCK_COMMENT_STYLE:*)
+			rule_ends_here "$file" "$line" && continue ;;
+		esac
+		echo "$said"
+		status=1
+	done < <(perl "$checkpatch" "${options[@]}" -f "$file" 2>&1)
+done
+exit $status

@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Build the debug kernel from Debian's linux-source-6.1, with debug.config.
+#
+#	debug-kernel.sh <directory> <jobs>
+#
+# The directory gets the shape that kernels.sh gives to Debian's kernels.
+# Of the sources only what a module needs to be built is kept.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+dir=$1 jobs=$2
+src=$dir/src
+log=$dir/build.log
+config=$here/debug.config
+
+run() {
+	if ! "$@" >>"$log" 2>&1; then
+		grep -E 'error|Error|undefined' "$log" | head -n 20 >&2 ||
+			tail -n 20 "$log" >&2
+		echo "debug-kernel.sh: $* failed, see $log" >&2
+		exit 1
+	fi
+}
+
+# An option that is "n" is one that is not there.
+check_config() {
+	local line bad=0
+	while read -r line; do
+		grep -qxF "$line" "$src/.config" ||
+			{ echo "not in .config: $line" >&2; bad=1; }
+	done < <(grep '^CONFIG_' "$config")
+	[ $bad = 0 ] || exit 1
+}
+
+mkdir -p "$dir"
+rm -f "$dir/release"
+if [ ! -e "$src/Makefile" ] || [ -e "$src/.trimmed" ]; then
+	echo "UNPACK    linux-source-6.1" >&2
+	rm -rf "$src" "$dir/src.tmp"
+	mkdir -p "$dir/src.tmp"
+	tar -xf "$CACHE/kernels/source/linux-source-6.1.tar.xz" \
+		-C "$dir/src.tmp" --strip-components=1
+	mv "$dir/src.tmp" "$src"
+fi
+
+echo "KERNEL    debug (takes a while: $log)" >&2
+: >"$log"
+make=(make -C "$src" -j "$jobs" KBUILD_BUILD_HOST=hpm KBUILD_BUILD_USER=hpm
+	LOCALVERSION=-hpm-debug)
+cat "$src/kernel/configs/tiny.config" "$src/arch/x86/configs/tiny.config" \
+	2>/dev/null >"$dir/all.config" || :
+# what we say comes last and wins
+cut -d= -f1 <(grep ^CONFIG_ "$config") | sort >"$dir/ours"
+grep -vwFf "$dir/ours" "$dir/all.config" >"$dir/all.new" || :
+cat "$dir/all.new" "$config" >"$dir/all.config"
+run "${make[@]}" KCONFIG_ALLCONFIG="$dir/all.config" allnoconfig
+check_config
+run "${make[@]}" bzImage modules
+run "${make[@]}" INSTALL_MOD_PATH="$dir" INSTALL_MOD_STRIP=1 modules_install
+
+release=$("${make[@]}" -s kernelrelease)
+cp "$src/arch/x86/boot/bzImage" "$dir/vmlinuz"
+rm -f "$dir/lib/modules/$release/source"
+ln -sfn ../../../src "$dir/lib/modules/$release/build"
+ln -sfn src "$dir/build"
+
+cd "$src"
+: >.trimmed
+find . -mindepth 1 -maxdepth 1 \( -name '.*' -o -name include -o -name arch \
+	-o -name scripts -o -name tools -o -name Makefile -o -name Kbuild \
+	-o -name Kconfig -o -name Module.symvers -o -name System.map \) -prune \
+	-o -exec rm -rf {} +
+find arch -mindepth 1 -maxdepth 1 ! -name x86 ! -name Kconfig \
+	-exec rm -rf {} +
+find tools -mindepth 1 -maxdepth 1 ! -name objtool ! -name include \
+	! -name build ! -name scripts ! -name lib ! -name arch -exec rm -rf {} +
+rm -f .tmp_vmlinux* .vmlinux*
+find arch include \( -name '*.o' -o -name '*.a' -o -name '.*.cmd' \
+	-o -name 'vmlinux*' -o -name bzImage \) -type f ! -path '*/vdso/*' \
+	! -name '*.lds' -delete
+cd /
+echo "$release" >"$dir/release"
