@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Applying records: the one way in which trees, counts and times change.
+ *
+ * The same function runs when a record has just been published and when a
+ * recovery reads it back, always in the journal's order and from the state
+ * that the records before it made.  So a record needs not be idempotent, and
+ * what is not in a record, as the counts that a shadowed node raises, comes
+ * out the same on both ways.  The stamp of a mapping is the pool's time at its
+ * record's place in that order, which is why it can be compared with the time
+ * of a snapshot.
+ *
+ * A record that cannot be applied is damage (or a device that failed): the
+ * caller stops applying for good and the pool becomes read-only.
+ */
+#include "md.h"
+
+/* A record's fields in the host's order. */
+struct rec {
+	struct hpm_vol *vol;
+	u64 vbn, pbn, arg;
+	u32 nr;
+	u64 lvbn;		/* where the large block of vbn starts */
+};
+
+static int rec_decode(struct hpm_md *md, const struct hpm_disk_record *r,
+		      struct rec *rec)
+{
+	u64 vbn = le64_to_cpu(r->vbn);
+
+	rec->vol = hpm_vol_by_serial(md, le64_to_cpu(r->serial));
+	if (!rec->vol)
+		return -EUCLEAN;
+	rec->vbn = vbn & ((1ULL << HPM_REC_ARG_SHIFT) - 1);
+	rec->arg = le32_to_cpu(r->arg_lo) | vbn >> HPM_REC_ARG_SHIFT << 32;
+	rec->pbn = le64_to_cpu(r->pbn);
+	rec->nr = le16_to_cpu(r->nr);
+	rec->lvbn = round_down(rec->vbn, (u64)md->large_size);
+	if (!rec->nr || rec->vbn >> HPM_VBN_BITS ||
+	    rec->vbn + rec->nr > rec->lvbn + md->large_size)
+		return -EUCLEAN;
+	return 0;
+}
+
+static bool pbn_valid(struct hpm_md *md, u64 pbn, u32 nr)
+{
+	return pbn < md->space.nr_blocks && nr <= md->space.nr_blocks - pbn;
+}
+
+/* Does a large block's entry lie under @lvbn? */
+static int has_base(struct hpm_md *md, struct hpm_vol *vol, u64 lvbn,
+		    bool *base)
+{
+	u64 value;
+	int r = hpm_map_value(md, vol->root, hpm_key_base(lvbn), &value);
+
+	*base = !r;
+	return r == -ENOENT ? 0 : r;
+}
+
+/* Visible small blocks among @nr that held what @sp took out. */
+static u32 visible(const struct hpm_splice *sp, bool base, u32 nr)
+{
+	return base ? nr - sp->holes : sp->small;
+}
+
+static void set_mapped(struct hpm_vol *vol, u32 before, u32 after)
+{
+	vol->mapped += after;
+	vol->mapped -= before;
+	hpm_vol_mark_dirty(vol);
+}
+
+static int apply_map(struct hpm_md *md, const struct rec *rec)
+{
+	struct hpm_entry *e = md->scratch + HPM_SCRATCH_APPLY;
+	struct hpm_splice sp;
+	bool base = false;
+	u32 i;
+	int r;
+
+	if (!pbn_valid(md, rec->pbn, rec->nr))
+		return -EUCLEAN;
+	for (i = 0; i < rec->nr; i++) {
+		e[i].key = hpm_key_small(rec->vbn + i);
+		e[i].value = hpm_value(md->time, rec->pbn + i);
+	}
+	r = hpm_map_splice(rec->vol, e[0].key, e[rec->nr - 1].key + 1, e,
+			   rec->nr, &sp);
+	if (!r && sp.small + sp.holes < rec->nr)
+		r = has_base(md, rec->vol, rec->lvbn, &base);
+	if (r)
+		return r;
+	set_mapped(rec->vol, visible(&sp, base, rec->nr), rec->nr);
+	hpm_space_settle(md, rec->pbn, rec->nr);
+	return 0;
+}
+
+/* The whole large block becomes @nr entries. */
+static int replace_large(struct hpm_md *md, const struct rec *rec,
+			 const struct hpm_entry *e, unsigned int nr,
+			 struct hpm_splice *sp)
+{
+	return hpm_map_splice(rec->vol, hpm_key_base(rec->lvbn),
+			      hpm_key_base(rec->lvbn + md->large_size), e, nr,
+			      sp);
+}
+
+static bool is_whole(struct hpm_md *md, const struct rec *rec)
+{
+	return rec->vbn == rec->lvbn && rec->nr == md->large_size;
+}
+
+static int apply_large(struct hpm_md *md, const struct rec *rec)
+{
+	struct hpm_entry e = {
+		.key = hpm_key_base(rec->vbn),
+		.value = hpm_value(md->time, rec->pbn),
+	};
+	struct hpm_splice sp;
+	int r;
+
+	if (!is_whole(md, rec) || !pbn_valid(md, rec->pbn, rec->nr) ||
+	    rec->pbn & (md->large_size - 1))
+		return -EUCLEAN;
+	r = replace_large(md, rec, &e, 1, &sp);
+	if (r)
+		return r;
+	set_mapped(rec->vol, visible(&sp, sp.large, rec->nr), rec->nr);
+	hpm_space_settle(md, rec->pbn, rec->nr);
+	return 0;
+}
+
+/* Everything that stands in a large block, base first; scratch. */
+static int collect_large(struct hpm_md *md, const struct rec *rec,
+			 struct hpm_entry **e, unsigned int *nr)
+{
+	*e = md->scratch + HPM_SCRATCH_APPLY;
+	return hpm_map_collect(md, rec->vol->root, hpm_key_base(rec->lvbn),
+			       hpm_key_base(rec->lvbn + md->large_size), *e,
+			       md->large_size + 1, nr);
+}
+
+/*
+ * A stream has written all of a reserved large block, small run by small run,
+ * each at its own offset: one entry says the same.
+ */
+static int apply_collapse(struct hpm_md *md, const struct rec *rec)
+{
+	struct hpm_entry one, *e;
+	struct hpm_splice sp;
+	unsigned int i, nr;
+	int r;
+
+	if (!is_whole(md, rec) || !pbn_valid(md, rec->pbn, rec->nr) ||
+	    rec->pbn & (md->large_size - 1))
+		return -EUCLEAN;
+	r = collect_large(md, rec, &e, &nr);
+	if (r || nr != md->large_size)
+		return r;
+	for (i = 0; i < nr; i++)
+		if (e[i].key != hpm_key_small(rec->vbn + i) ||
+		    hpm_value_pbn(e[i].value) != rec->pbn + i ||
+		    hpm_value_time(e[i].value) < rec->vol->snap_time)
+			return 0;
+	one.key = hpm_key_base(rec->vbn);
+	one.value = hpm_value(md->time, rec->pbn);
+	return replace_large(md, rec, &one, 1, &sp);
+}
+
+static int apply_unmap(struct hpm_md *md, const struct rec *rec)
+{
+	struct hpm_entry *e = md->scratch + HPM_SCRATCH_APPLY;
+	struct hpm_splice sp;
+	bool base;
+	u32 i;
+	int r;
+
+	if (is_whole(md, rec)) {
+		r = replace_large(md, rec, NULL, 0, &sp);
+		if (!r)
+			set_mapped(rec->vol, visible(&sp, sp.large, rec->nr),
+				   0);
+		return r;
+	}
+	r = has_base(md, rec->vol, rec->lvbn, &base);
+	if (r)
+		return r;
+	/* Nothing must show through from below: say "nothing" outright. */
+	for (i = 0; base && i < rec->nr; i++) {
+		e[i].key = hpm_key_small(rec->vbn + i);
+		e[i].value = hpm_value(md->time, HPM_PBN_HOLE);
+	}
+	r = hpm_map_splice(rec->vol, hpm_key_small(rec->vbn),
+			   hpm_key_small(rec->vbn + rec->nr - 1) + 1, e,
+			   base ? rec->nr : 0, &sp);
+	if (!r)
+		set_mapped(rec->vol, visible(&sp, base, rec->nr), 0);
+	return r;
+}
+
+/* Small blocks that a background job copied; writers were kept out. */
+static int apply_move(struct hpm_md *md, const struct rec *rec)
+{
+	struct hpm_entry *e = md->scratch + HPM_SCRATCH_APPLY;
+	u64 from = hpm_key_small(rec->vbn);
+	u64 to = hpm_key_small(rec->vbn + rec->nr - 1) + 1;
+	struct hpm_splice sp;
+	unsigned int nr;
+	bool same;
+	u32 i;
+	int r;
+
+	if (!pbn_valid(md, rec->pbn, rec->nr))
+		return -EUCLEAN;
+	r = hpm_map_collect(md, rec->vol->root, from, to, e, rec->nr, &nr);
+	if (r)
+		return r;
+	same = nr == rec->nr;
+	for (i = 0; same && i < nr; i++) {
+		same = hpm_value_pbn(e[i].value) == rec->arg + i &&
+		       hpm_value_time(e[i].value) >= rec->vol->snap_time;
+		e[i].value = hpm_value(md->time, rec->pbn + i);
+	}
+	if (same)
+		r = hpm_map_splice(rec->vol, from, to, e, nr, &sp);
+	if (!r)
+		hpm_space_settle(md, rec->pbn, rec->nr);
+	return r;
+}
+
+/*
+ * What overrides hide of a base is given back.  Sharing sits anywhere on the
+ * path, so the base's own count of 1 does not say that one volume reaches it:
+ * another tree may share its leaf and have other overrides in the next one.
+ * All nodes on the path must be this volume's alone.
+ */
+static int apply_punch(struct hpm_md *md, const struct rec *rec)
+{
+	DECLARE_BITMAP(mask, 1 << HPM_MAX_LARGE_SHIFT);
+	struct hpm_entry *e;
+	struct hpm_splice sp;
+	unsigned int i, k, nr;
+	bool exclusive;
+	u32 refs;
+	int r;
+
+	r = collect_large(md, rec, &e, &nr);
+	if (r || !nr || e[0].key != hpm_key_base(rec->lvbn) ||
+	    hpm_value_pbn(e[0].value) != rec->pbn)
+		return r;
+
+	if (nr == md->large_size + 1) {
+		/* Nothing of it shows: neither it nor the holes are needed. */
+		for (i = 1, k = 0; i < nr; i++)
+			if (hpm_value_pbn(e[i].value) != HPM_PBN_HOLE)
+				e[k++] = e[i];
+		return replace_large(md, rec, e, k, &sp);
+	}
+
+	bitmap_zero(mask, 1 << HPM_MAX_LARGE_SHIFT);
+	for (i = 1; i < nr; i++)
+		__set_bit((e[i].key >> 1) - rec->lvbn, mask);
+	r = hpm_map_exclusive(md, rec->vol->root, e[0].key, &exclusive);
+	if (!r)
+		r = hpm_space_base_refs(md, rec->pbn, &refs);
+	if (r || !exclusive || refs != 1 || nr == 1)
+		return r;
+	return hpm_space_punch(md, rec->pbn, mask);
+}
+
+static int apply_mapping(struct hpm_md *md, const struct hpm_disk_record *r)
+{
+	struct rec rec;
+	int ret = rec_decode(md, r, &rec);
+
+	if (ret)
+		return ret;
+	switch (r->type) {
+	case HPM_REC_MAP:
+		return apply_map(md, &rec);
+	case HPM_REC_LARGE:
+		return apply_large(md, &rec);
+	case HPM_REC_COLLAPSE:
+		return apply_collapse(md, &rec);
+	case HPM_REC_UNMAP:
+		return apply_unmap(md, &rec);
+	case HPM_REC_MOVE:
+		return apply_move(md, &rec);
+	default:
+		return apply_punch(md, &rec);
+	}
+}
+
+int hpm_apply_record(struct hpm_md *md, const struct hpm_disk_record *r)
+{
+	int ret;
+
+	switch (r->type) {
+	case HPM_REC_MAP:
+	case HPM_REC_LARGE:
+	case HPM_REC_COLLAPSE:
+	case HPM_REC_UNMAP:
+	case HPM_REC_MOVE:
+	case HPM_REC_PUNCH:
+		ret = apply_mapping(md, r);
+		break;
+	case HPM_REC_CREATE:
+		ret = hpm_apply_create(md, r);
+		break;
+	case HPM_REC_SNAP:
+		ret = hpm_apply_snap(md, r);
+		break;
+	case HPM_REC_DELETE:
+		ret = hpm_apply_delete(md, r);
+		break;
+	case HPM_REC_RECLAIM:
+		ret = hpm_apply_reclaim(md, r);
+		break;
+	case HPM_REC_SIZE:
+	case HPM_REC_NAME:
+	case HPM_REC_FLAGS:
+	case HPM_REC_TID:
+		ret = hpm_apply_attr(md, r);
+		break;
+	case HPM_REC_HOLD:
+		ret = hpm_apply_hold(md);
+		break;
+	case HPM_REC_RELEASE:
+		ret = hpm_apply_release(md);
+		break;
+	default:
+		ret = -EUCLEAN;
+	}
+	if (ret)
+		pr_err("hpmapper: record %llu (type %u, volume serial %llu, block %llu) cannot be applied: %d\n",
+		       (unsigned long long)md->space.record, r->type,
+		       (unsigned long long)le64_to_cpu(r->serial),
+		       (unsigned long long)le64_to_cpu(r->vbn), ret);
+	return ret;
+}

@@ -1,0 +1,544 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Changes of a volume's map on their way from a writer to the tree.
+ *
+ * A struct hpm_change is three things in turn.  Locked, it keeps its range of
+ * virtual blocks for one writer; others that want part of it queue on it, so
+ * two writers of one block never both start from the same old state.
+ * Published, it is a record in the open batch and at the same time what
+ * readers find, in front of the tree.  Applied, it leaves the chains, the tree
+ * having what it said.
+ *
+ * Publishing takes the volume's lock and, inside it, the journal's: the order
+ * of records, the order in which readers see them and the order in which they
+ * are applied is one and the same.
+ *
+ * Short runs, those inside sixteen aligned small blocks, hang in one set of
+ * chains; longer ones, inside one large block, in another.  A reader looks at
+ * both, and at nothing when the volume has no change under way.
+ *
+ * Credits
+ * -------
+ * A writer takes a credit before it locks anything.  A credit is room for one
+ * record in the open batch, a place in the backlog between journal and trees,
+ * and HPM_META_PER_RECORD metadata blocks.  So appending never waits and
+ * applying never runs out of space half way; and a writer that has to wait for
+ * a commit or a checkpoint waits for it with nothing in its hands that the
+ * commit or the checkpoint could need.
+ */
+#include "md.h"
+
+/*----------------------------------------------------------------
+ * The chains
+ *--------------------------------------------------------------*/
+
+static bool change_is_short(const struct hpm_change *c)
+{
+	return c->vbn >> HPM_SMALL_RUN_SHIFT ==
+	       (c->vbn + c->nr - 1) >> HPM_SMALL_RUN_SHIFT;
+}
+
+static struct hlist_head *small_chain(struct hpm_vol *vol, u64 vbn)
+{
+	return &vol->changes->small[(vbn >> HPM_SMALL_RUN_SHIFT) %
+				    HPM_SMALL_BUCKETS];
+}
+
+static struct hlist_head *large_chain(struct hpm_vol *vol, u64 vbn)
+{
+	return &vol->changes->large[(vbn >> vol->md->large_shift) %
+				    HPM_LARGE_BUCKETS];
+}
+
+static bool overlaps(const struct hpm_change *c, u64 vbn, u64 nr)
+{
+	return c->vbn < vbn + nr && vbn < c->vbn + c->nr;
+}
+
+/* Does a published change of this type say where blocks are? */
+static bool maps(u8 type)
+{
+	return type == HPM_REC_MAP || type == HPM_REC_LARGE ||
+	       type == HPM_REC_UNMAP || type == HPM_REC_MOVE;
+}
+
+/* What one chain says: the newest change at @vbn, and the next one's start. */
+struct chain_view {
+	const struct hpm_change *at;
+	u64 next;
+};
+
+static void view_chain(struct hlist_head *chain, u64 vbn, struct chain_view *v)
+{
+	struct hpm_change *c;
+
+	hlist_for_each_entry_rcu(c, chain, hash) {
+		if (smp_load_acquire(&c->state) != HPM_CHANGE_PUBLISHED ||
+		    !maps(c->type))
+			continue;
+		if (c->vbn > vbn)
+			v->next = min(v->next, c->vbn);
+		else if (c->vbn + c->nr > vbn &&
+			 (!v->at || c->record > v->at->record))
+			v->at = c;
+	}
+}
+
+/* With changes under way, one look goes no further than this. */
+#define LOOK_AHEAD	256u
+
+static void view_range(struct hpm_vol *vol, u64 vbn, u32 max,
+		       struct chain_view *v)
+{
+	u64 at, end = vbn + max;
+
+	for (at = vbn; at < end && at < v->next;
+	     at = round_down(at, 1ULL << HPM_SMALL_RUN_SHIFT) +
+		  (1ULL << HPM_SMALL_RUN_SHIFT))
+		view_chain(small_chain(vol, at), vbn, v);
+	for (at = vbn; at < end && at < v->next;
+	     at = round_down(at, (u64)vol->md->large_size) +
+		  vol->md->large_size)
+		view_chain(large_chain(vol, at), vbn, v);
+}
+
+bool hpm_changes_lookup(struct hpm_vol *vol, u64 vbn, u32 *max,
+			struct hpm_run *run)
+{
+	struct chain_view v = { .next = U64_MAX };
+
+	if (!atomic_read(&vol->nr_changes)) {
+		smp_rmb();	/* pairs with change_retire() */
+		return false;
+	}
+	*max = min(*max, LOOK_AHEAD);
+	view_range(vol, vbn, *max, &v);
+	if (v.next - vbn < *max)
+		*max = v.next - vbn;
+	if (!v.at) {
+		smp_rmb();	/* pairs with change_retire() */
+		return false;
+	}
+	*run = (struct hpm_run){
+		.nr = min_t(u64, *max, v.at->vbn + v.at->nr - vbn),
+		.mapped = v.at->type != HPM_REC_UNMAP,
+		.pbn = v.at->pbn + (vbn - v.at->vbn),
+	};
+	return true;
+}
+
+/*----------------------------------------------------------------
+ * Locking, publishing, giving up
+ *--------------------------------------------------------------*/
+
+struct hpm_change *hpm_change_alloc(struct hpm_md *md, gfp_t gfp)
+{
+	struct hpm_change *c = kmem_cache_alloc(md->change_cache, gfp);
+
+	if (!c)
+		return NULL;
+	INIT_HLIST_NODE(&c->hash);
+	INIT_LIST_HEAD(&c->fifo);
+	INIT_LIST_HEAD(&c->waiters);
+	c->md = md;
+	c->vol = NULL;
+	c->old = 0;
+	c->record = 0;
+	c->state = HPM_CHANGE_IDLE;
+	return c;
+}
+
+void hpm_change_free(struct hpm_md *md, struct hpm_change *c)
+{
+	kmem_cache_free(md->change_cache, c);
+}
+
+static void change_free_rcu(struct rcu_head *head)
+{
+	struct hpm_change *c = container_of(head, struct hpm_change, rcu);
+
+	hpm_change_free(c->md, c);
+}
+
+static struct hpm_change *chain_conflict(struct hlist_head *chain, u64 vbn,
+					 u64 nr)
+{
+	struct hpm_change *c;
+
+	hlist_for_each_entry(c, chain, hash)
+		if (c->state == HPM_CHANGE_LOCKED && overlaps(c, vbn, nr))
+			return c;
+	return NULL;
+}
+
+static struct hpm_change *find_conflict(struct hpm_change *c)
+{
+	struct hpm_change *other;
+	u64 at, end = c->vbn + c->nr;
+
+	other = chain_conflict(large_chain(c->vol, c->vbn), c->vbn, c->nr);
+	for (at = c->vbn; !other && at < end;
+	     at = round_down(at, 1ULL << HPM_SMALL_RUN_SHIFT) +
+		  (1ULL << HPM_SMALL_RUN_SHIFT))
+		other = chain_conflict(small_chain(c->vol, at), c->vbn, c->nr);
+	return other;
+}
+
+int hpm_change_lock(struct hpm_change *c, struct list_head *waiter)
+{
+	struct hpm_vol *vol = c->vol;
+	struct hpm_change *other = NULL;
+	unsigned long flags;
+
+	spin_lock_irqsave(&vol->lock, flags);
+	if (atomic_read(&vol->nr_changes))
+		other = find_conflict(c);
+	if (other) {
+		if (waiter)
+			list_add_tail(waiter, &other->waiters);
+	} else {
+		c->state = HPM_CHANGE_LOCKED;
+		atomic_inc(&vol->nr_changes);
+		hlist_add_head_rcu(&c->hash, change_is_short(c) ?
+				   small_chain(vol, c->vbn) :
+				   large_chain(vol, c->vbn));
+	}
+	spin_unlock_irqrestore(&vol->lock, flags);
+	return other ? -EBUSY : 0;
+}
+
+static void change_record(const struct hpm_change *c, union hpm_record_buf *buf)
+{
+	buf->rec = (struct hpm_disk_record){
+		.type = c->type,
+		.slots = 1,
+		.nr = cpu_to_le16(c->nr),
+		.arg_lo = cpu_to_le32((u32)c->old),
+		.serial = cpu_to_le64(c->vol->serial),
+		.vbn = cpu_to_le64(c->vbn | c->old >> 32 << HPM_REC_ARG_SHIFT),
+		.pbn = cpu_to_le64(c->pbn),
+	};
+}
+
+/* How many published changes make it worth waking the applier. */
+#define APPLY_KICK	64
+
+void hpm_change_publish(struct hpm_change *c, struct list_head *waiters)
+{
+	struct hpm_vol *vol = c->vol;
+	struct hpm_md *md = vol->md;
+	struct hpm_journal *j = &md->journal;
+	union hpm_record_buf buf;
+	unsigned long flags;
+	bool kick;
+
+	change_record(c, &buf);
+	spin_lock_irqsave(&vol->lock, flags);
+	spin_lock(&j->lock);
+	c->record = hpm_journal_add(md, &buf);
+	WRITE_ONCE(vol->last_record, c->record);
+	list_add_tail(&c->fifo, &j->fifo);
+	kick = c->record - j->applied >= APPLY_KICK;
+	/* The record number first: readers order changes by it. */
+	smp_store_release(&c->state, HPM_CHANGE_PUBLISHED);
+	spin_unlock(&j->lock);
+	list_splice_tail_init(&c->waiters, waiters);
+	spin_unlock_irqrestore(&vol->lock, flags);
+
+	if (kick)
+		hpm_kick(md, HPM_KICK_APPLY);
+	if (atomic_read(&j->room) < (int)HPM_SLOTS_PER_BLOCK)
+		hpm_kick(md, HPM_KICK_COMMIT);
+}
+
+void hpm_change_cancel(struct hpm_change *c, struct list_head *waiters)
+{
+	struct hpm_vol *vol = c->vol;
+	unsigned long flags;
+
+	spin_lock_irqsave(&vol->lock, flags);
+	hlist_del_rcu(&c->hash);
+	c->state = HPM_CHANGE_IDLE;
+	list_splice_tail_init(&c->waiters, waiters);
+	spin_unlock_irqrestore(&vol->lock, flags);
+	atomic_dec(&vol->nr_changes);
+	call_rcu(&c->rcu, change_free_rcu);
+}
+
+/* The tree has it: readers find it there. */
+static void change_retire(struct hpm_change *c)
+{
+	struct hpm_vol *vol = c->vol;
+	unsigned long flags;
+
+	smp_wmb();	/* the tree before the chains: hpm_changes_lookup() */
+	spin_lock_irqsave(&vol->lock, flags);
+	hlist_del_rcu(&c->hash);
+	spin_unlock_irqrestore(&vol->lock, flags);
+	smp_mb__before_atomic();
+	atomic_dec(&vol->nr_changes);
+	call_rcu(&c->rcu, change_free_rcu);
+}
+
+/*----------------------------------------------------------------
+ * Applying
+ *--------------------------------------------------------------*/
+
+static void set_stuck(struct hpm_md *md, int err)
+{
+	if (md->stuck)
+		return;
+	md->stuck = true;
+	hpm_md_fail(md, HPM_MODE_READ_ONLY, "a record could not be applied",
+		    err);
+}
+
+static int apply_one(struct hpm_md *md, const struct hpm_disk_record *rec,
+		     u64 record)
+{
+	int r;
+
+	if (md->stuck)
+		return -EIO;
+	md->space.record = record;
+	r = hpm_apply_record(md, rec);
+	if (r)
+		set_stuck(md, r);
+	else
+		WRITE_ONCE(md->journal.applied, record);
+	return r;
+}
+
+/* The oldest published change, if its number is not above @record. */
+static struct hpm_change *fifo_pop(struct hpm_journal *j, u64 record)
+{
+	struct hpm_change *c;
+	unsigned long flags;
+
+	spin_lock_irqsave(&j->lock, flags);
+	c = list_first_entry_or_null(&j->fifo, struct hpm_change, fifo);
+	if (c && c->record > record)
+		c = NULL;
+	if (c)
+		list_del_init(&c->fifo);
+	spin_unlock_irqrestore(&j->lock, flags);
+	return c;
+}
+
+static void fifo_unpop(struct hpm_journal *j, struct hpm_change *c)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&j->lock, flags);
+	list_add(&c->fifo, &j->fifo);
+	spin_unlock_irqrestore(&j->lock, flags);
+}
+
+int hpm_apply_upto(struct hpm_md *md, u64 record)
+{
+	struct hpm_journal *j = &md->journal;
+	union hpm_record_buf buf;
+	struct hpm_change *c;
+	int r;
+
+	lockdep_assert_held(&md->lock);
+	if (md->stuck)
+		return -EIO;
+	while ((c = fifo_pop(j, record))) {
+		change_record(c, &buf);
+		r = apply_one(md, &buf.rec, c->record);
+		if (r) {
+			/* Readers go on finding it in front of the tree. */
+			fifo_unpop(j, c);
+			return r;
+		}
+		change_retire(c);
+		atomic_dec(&j->in_flight);
+	}
+	return 0;
+}
+
+/* Records applied under one hold of the lock. */
+#define APPLY_STRETCH	64
+
+int hpm_md_apply(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+	u64 goal = READ_ONCE(j->next_record) - 1, applied;
+	int r;
+
+	do {
+		mutex_lock(&md->lock);
+		applied = READ_ONCE(j->applied);
+		r = hpm_apply_upto(md, min(goal, applied + APPLY_STRETCH));
+		applied = READ_ONCE(j->applied);
+		mutex_unlock(&md->lock);
+		hpm_credit_progress(md);
+		cond_resched();
+	} while (!r && applied < goal);
+	if (md->refs.nr_free < md->refs.reserve + HPM_META_PER_RECORD * 64 ||
+	    md->cache.nr_dirty > md->cache.limit / 2)
+		hpm_kick(md, HPM_KICK_CHECKPOINT);
+	return r;
+}
+
+int hpm_record_now(struct hpm_md *md, union hpm_record_buf *buf)
+{
+	struct hpm_journal *j = &md->journal;
+	unsigned long flags;
+	u64 record;
+	int r;
+
+	lockdep_assert_held(&md->lock);
+	spin_lock_irqsave(&j->lock, flags);
+	record = hpm_journal_add(md, buf);
+	spin_unlock_irqrestore(&j->lock, flags);
+	r = hpm_apply_upto(md, record);
+	if (!r)
+		r = apply_one(md, &buf->rec, record);
+	atomic_dec(&j->in_flight);
+	return r;
+}
+
+/*----------------------------------------------------------------
+ * Credits
+ *--------------------------------------------------------------*/
+
+void hpm_credit_progress(struct hpm_md *md)
+{
+	if (READ_ONCE(md->journal.credit_wanted)) {
+		WRITE_ONCE(md->journal.credit_wanted, false);
+		hpm_kick(md, HPM_KICK_CREDIT);
+	}
+}
+
+/* Metadata blocks that @n more records leave, by the worst case. */
+static s64 meta_left(struct hpm_md *md, unsigned int n)
+{
+	u64 need = ((u64)atomic_read(&md->journal.in_flight) + n) *
+		   HPM_META_PER_RECORD +
+		   (u64)READ_ONCE(md->nr_dirty_vols) * HPM_META_PER_VOLUME;
+
+	return (s64)READ_ONCE(md->refs.nr_free) - (s64)need;
+}
+
+static bool records_full(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+
+	return READ_ONCE(j->next_record) - READ_ONCE(j->super_record) >
+	       2 * HPM_CHECKPOINT_RECORDS;
+}
+
+/* What stands in the way of @n more records: 0, or whom to kick. */
+enum credit_wall {
+	CREDIT_FREE,
+	CREDIT_BACKLOG,
+	CREDIT_BATCH,
+	CREDIT_RING,
+	CREDIT_META,
+};
+
+static enum credit_wall credit_try(struct hpm_md *md, unsigned int n,
+				   bool reserve)
+{
+	struct hpm_journal *j = &md->journal;
+	s64 floor = reserve ? md->refs.reserve / 4 : md->refs.reserve;
+
+	if (atomic_read(&j->in_flight) + n > HPM_MAX_BACKLOG)
+		return CREDIT_BACKLOG;
+	if (records_full(md))
+		return CREDIT_RING;
+	if (meta_left(md, n) < floor)
+		return CREDIT_META;
+	if (atomic_sub_return(n, &j->room) < 0) {
+		atomic_add(n, &j->room);
+		return CREDIT_BATCH;
+	}
+	atomic_add(n, &j->in_flight);
+	return CREDIT_FREE;
+}
+
+static void credit_kick(struct hpm_md *md, enum credit_wall wall)
+{
+	hpm_kick(md, HPM_KICK_APPLY);
+	if (wall == CREDIT_BATCH)
+		hpm_kick(md, HPM_KICK_COMMIT);
+	else if (wall != CREDIT_BACKLOG)
+		hpm_kick(md, HPM_KICK_CHECKPOINT);
+}
+
+int hpm_credit_get(struct hpm_md *md, unsigned int n)
+{
+	enum credit_wall wall;
+
+	if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
+		return -EROFS;
+	wall = credit_try(md, n, false);
+	if (likely(wall == CREDIT_FREE)) {
+		struct hpm_journal *j = &md->journal;
+
+		if (unlikely(READ_ONCE(j->next_record) -
+			     READ_ONCE(j->super_record) >
+			     HPM_CHECKPOINT_RECORDS))
+			hpm_kick(md, HPM_KICK_CHECKPOINT);
+		return 0;
+	}
+	/* Announce first, try again after: progress in between is not lost. */
+	WRITE_ONCE(md->journal.credit_wanted, true);
+	smp_mb();
+	wall = credit_try(md, n, false);
+	if (wall == CREDIT_FREE)
+		return 0;
+	credit_kick(md, wall);
+	return -EAGAIN;
+}
+
+void hpm_credit_put(struct hpm_md *md, unsigned int n)
+{
+	atomic_add(n, &md->journal.room);
+	atomic_sub(n, &md->journal.in_flight);
+	hpm_credit_progress(md);
+}
+
+/*
+ * Does itself what hpm_credit_get() only asks for.  Blocks freed in one epoch
+ * are usable two checkpoints later, so a third one that gained nothing means
+ * that the metadata device is full.
+ */
+int hpm_credit_wait(struct hpm_md *md, unsigned int n, bool reserve)
+{
+	unsigned int full = 0;
+	enum credit_wall wall;
+	int r = 0;
+
+	for (;;) {
+		if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
+			return -EROFS;
+		wall = credit_try(md, n, reserve);
+		switch (wall) {
+		case CREDIT_FREE:
+			return 0;
+		case CREDIT_BACKLOG:
+			r = hpm_md_apply(md);
+			break;
+		case CREDIT_BATCH:
+			r = hpm_md_commit(md);
+			break;
+		case CREDIT_META:
+			if (full++ >= 3 && !atomic_read(&md->journal.in_flight))
+				return -ENOSPC;
+			if (full > 64)
+				return -ENOSPC;
+			fallthrough;
+		case CREDIT_RING:
+			r = hpm_md_apply(md);
+			if (!r)
+				r = hpm_md_checkpoint(md);
+			break;
+		}
+		if (r)
+			return r;
+		cond_resched();
+	}
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the metadata engine needs from its surroundings.
+ *
+ * The engine (everything that includes metadata.h's inner header md.h) is one
+ * code for the kernel and for user space: the module, hpm_check and its
+ * sisters, the unit tests and the fuzzers compile these same files.  It may
+ * use what this header gives it and nothing else; it never sees a bio.
+ */
+#ifndef HPM_ENV_H
+#define HPM_ENV_H
+
+#ifdef __KERNEL__
+#include <linux/atomic.h>
+#include <linux/bitmap.h>
+#include <linux/bitops.h>
+#include <linux/build_bug.h>
+#include <linux/crc32c.h>
+#include <linux/errno.h>
+#include <linux/gfp.h>
+#include <linux/hash.h>
+#include <linux/kernel.h>
+#include <linux/limits.h>
+#include <linux/list.h>
+#include <linux/lockdep.h>
+#include <linux/math64.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/preempt.h>
+#include <linux/random.h>
+#include <linux/rculist.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/seqlock.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+#include <linux/types.h>
+#include <linux/vmalloc.h>
+#include "compat.h"
+#else
+#include "hpm_env.h"
+#endif
+
+#endif /* HPM_ENV_H */

@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The journal: records gathered into batches, batches written into a ring.
+ *
+ * What a durable batch promises
+ * -----------------------------
+ * A record enters the open batch only when the data it speaks of has been
+ * written (the bio has completed).  A commit seals the batch first, flushes the
+ * data device second and writes the batch third.  So when a batch can be read
+ * back, the data of all its records was durable before it; and a record whose
+ * data might be lost with the device's cache is in no batch on disk.
+ *
+ * A commit that finds the data flush failed never writes its batch, now or
+ * later: the device may have dropped the data, and a later flush that succeeds
+ * would not bring it back.  The journal is dead then and the pool read-only.
+ *
+ * Where the journal ends
+ * ----------------------
+ * Each block names the pool (by the checksum's seed), the activation (nonce),
+ * its batch (sequence number, place in it, size) and the checksum of the batch
+ * before.  One batch is in flight at a time, each starts in a fresh block, and
+ * nothing is rewritten within its lap.  Hence at most one batch, the last, can
+ * be torn, and nothing valid can follow it.  Recovery takes batches until one
+ * does not continue the chain and then looks at all the rest of the ring: a
+ * valid block of this activation with a higher sequence number there means
+ * that what seemed to be the end is damage in the middle, and the pool is not
+ * opened for writing over it.  The very last batch is the one that cannot be
+ * told: damaged after it was acknowledged, it looks as if torn.
+ *
+ * A batch of more than one request (it wrapped, or it is long) cannot rely on
+ * FUA for its earlier parts; its last write carries PREFLUSH.
+ */
+#include "md.h"
+
+static u64 ring_block(const struct hpm_journal *j, u64 pos)
+{
+	u64 index;
+
+	div64_u64_rem(pos, j->blocks, &index);
+	return j->start + index;
+}
+
+static struct hpm_journal_block *batch_block(struct hpm_batch *b,
+					     unsigned int i)
+{
+	return b->block[i];
+}
+
+/*----------------------------------------------------------------
+ * Memory
+ *--------------------------------------------------------------*/
+
+static void batch_free(struct hpm_batch *b)
+{
+	unsigned int i;
+
+	if (!b)
+		return;
+	for (i = 0; i < HPM_MAX_BATCH_BLOCKS; i++)
+		if (b->block[i])
+			hpm_block_free(b->block[i]);
+	kfree(b);
+}
+
+static struct hpm_batch *batch_alloc(unsigned int blocks)
+{
+	struct hpm_batch *b = kzalloc(sizeof(*b), GFP_KERNEL);
+	unsigned int i;
+
+	if (!b)
+		return NULL;
+	for (i = 0; i < blocks; i++) {
+		b->block[i] = hpm_block_alloc(GFP_KERNEL);
+		if (!b->block[i]) {
+			batch_free(b);
+			return NULL;
+		}
+	}
+	return b;
+}
+
+static int batch_room(const struct hpm_journal *j)
+{
+	/* A record with a name may leave two slots of a block unused. */
+	return j->max_blocks * (HPM_SLOTS_PER_BLOCK - 2) / HPM_MAX_RECORD_SLOTS;
+}
+
+int hpm_journal_init(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+
+	spin_lock_init(&j->lock);
+	INIT_LIST_HEAD(&j->fifo);
+	j->start = md->journal_start;
+	j->blocks = md->journal_blocks;
+	j->max_blocks = clamp_t(u64, j->blocks / 8, 4, HPM_MAX_BATCH_BLOCKS);
+	j->open = batch_alloc(j->max_blocks);
+	j->sealed = batch_alloc(j->max_blocks);
+	if (!j->open || !j->sealed)
+		return -ENOMEM;
+	atomic64_set(&j->tickets, 0);
+	atomic_set(&j->room, batch_room(j));
+	atomic_set(&j->in_flight, 0);
+	return 0;
+}
+
+void hpm_journal_exit(struct hpm_md *md)
+{
+	batch_free(md->journal.open);
+	batch_free(md->journal.sealed);
+	md->journal.open = NULL;
+	md->journal.sealed = NULL;
+}
+
+/*----------------------------------------------------------------
+ * Adding
+ *--------------------------------------------------------------*/
+
+/* The block that takes @slots more slots. */
+static struct hpm_journal_block *open_block(struct hpm_journal *j,
+					    unsigned int slots)
+{
+	struct hpm_batch *b = j->open;
+	struct hpm_journal_block *jb;
+
+	if (b->blocks) {
+		jb = batch_block(b, b->blocks - 1);
+		if (le16_to_cpu(jb->head.nr) + slots <= HPM_SLOTS_PER_BLOCK)
+			return jb;
+	}
+	jb = batch_block(b, b->blocks++);
+	jb->head.nr = 0;
+	jb->first_record = cpu_to_le64(j->next_record);
+	return jb;
+}
+
+u64 hpm_journal_add(struct hpm_md *md, const union hpm_record_buf *buf)
+{
+	struct hpm_journal *j = &md->journal;
+	unsigned int slots = buf->rec.slots, nr;
+	struct hpm_journal_block *jb = open_block(j, slots);
+
+	lockdep_assert_held(&j->lock);
+	nr = le16_to_cpu(jb->head.nr);
+	memcpy(jb->slot[nr], buf->slots, slots * HPM_SLOT_SIZE);
+	jb->head.nr = cpu_to_le16(nr + slots);
+	j->open->records++;
+	j->open->last = j->next_record;
+	return j->next_record++;
+}
+
+/*----------------------------------------------------------------
+ * Sealing and writing; commit_lock held
+ *--------------------------------------------------------------*/
+
+u64 hpm_journal_seal(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+	unsigned long flags;
+	unsigned int records;
+	u64 last;
+
+	lockdep_assert_held(&md->commit_lock);
+	spin_lock_irqsave(&j->lock, flags);
+	swap(j->open, j->sealed);
+	j->open->blocks = 0;
+	j->open->records = 0;
+	records = j->sealed->records;
+	last = j->next_record - 1;
+	spin_unlock_irqrestore(&j->lock, flags);
+	atomic_add(records, &j->room);
+	if (records)
+		hpm_credit_progress(md);
+	return last;
+}
+
+static void batch_finish(struct hpm_md *md, struct hpm_batch *b)
+{
+	struct hpm_journal *j = &md->journal;
+	struct hpm_journal_block *jb;
+	unsigned int i, nr;
+	u64 first;
+
+	for (i = 0; i < b->blocks; i++) {
+		jb = batch_block(b, i);
+		nr = le16_to_cpu(jb->head.nr);
+		first = le64_to_cpu(jb->first_record);
+		memset(jb, 0, offsetof(struct hpm_journal_block, slot));
+		memset(jb->slot[nr], 0,
+		       (HPM_SLOTS_PER_BLOCK - nr) * HPM_SLOT_SIZE);
+		hpm_block_init(md, jb, HPM_BT_JOURNAL,
+			       ring_block(j, j->pos + i), md->epoch);
+		jb->head.nr = cpu_to_le16(nr);
+		jb->head.aux = cpu_to_le64(j->pos + i);
+		jb->nonce = cpu_to_le64(j->nonce);
+		jb->seq = cpu_to_le64(j->seq);
+		jb->first_record = cpu_to_le64(first);
+		jb->prev = cpu_to_le32(j->prev);
+		jb->index = cpu_to_le16(i);
+		jb->blocks = cpu_to_le16(b->blocks);
+		hpm_block_seal(md->seed, jb);
+	}
+}
+
+static int batch_write(struct hpm_md *md, struct hpm_batch *b)
+{
+	struct hpm_journal *j = &md->journal;
+	u64 block = ring_block(j, j->pos);
+	unsigned int first, flags = HPM_IO_FUA;
+	int r;
+
+	first = min_t(u64, b->blocks, j->start + j->blocks - block);
+	if (first < b->blocks) {
+		r = hpm_io_write_run(md->io, block, b->block, first, 0);
+		if (r)
+			return r;
+		block = j->start;
+		flags |= HPM_IO_PREFLUSH;
+	} else {
+		first = 0;
+	}
+	return hpm_io_write_run(md->io, block, b->block + first,
+				b->blocks - first, flags);
+}
+
+int hpm_journal_write(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+	struct hpm_batch *b = j->sealed;
+	unsigned long flags;
+	int r;
+
+	lockdep_assert_held(&md->commit_lock);
+	if (j->dead)
+		return -EIO;
+	r = hpm_io_flush_data(md->io);
+	if (r) {
+		j->dead = true;
+		hpm_md_fail(md, HPM_MODE_READ_ONLY, "data flush failed", r);
+		return r;
+	}
+	if (!b->records)
+		return 0;
+
+	batch_finish(md, b);
+	r = batch_write(md, b);
+	if (r)		/* may be there or not: once more, at the same place */
+		r = batch_write(md, b);
+	if (r) {
+		j->dead = true;
+		hpm_md_fail(md, HPM_MODE_READ_ONLY, "journal write failed", r);
+		return r;
+	}
+	j->pos += b->blocks;
+	j->seq++;
+	j->prev = le32_to_cpu(batch_block(b, b->blocks - 1)->head.csum);
+	j->writes++;
+	spin_lock_irqsave(&j->lock, flags);
+	WRITE_ONCE(j->durable, b->last);
+	spin_unlock_irqrestore(&j->lock, flags);
+	b->records = 0;
+	b->blocks = 0;
+	return 0;
+}
+
+bool hpm_journal_tight(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+
+	return j->blocks - (j->pos - j->tail) < 3 * j->max_blocks;
+}
+
+void hpm_journal_describe(struct hpm_md *md, struct hpm_super *sb)
+{
+	struct hpm_journal *j = &md->journal;
+
+	sb->nonce = cpu_to_le64(j->nonce);
+	sb->journal_pos = cpu_to_le64(j->pos);
+	sb->journal_seq = cpu_to_le64(j->seq);
+	sb->journal_prev = cpu_to_le32(j->prev);
+}
+
+void hpm_journal_checkpointed(struct hpm_md *md, const struct hpm_super *sb)
+{
+	struct hpm_journal *j = &md->journal;
+
+	j->tail = j->super_pos;
+	j->super_pos = le64_to_cpu(sb->journal_pos);
+	j->super_record = le64_to_cpu(sb->record);
+}
+
+/*----------------------------------------------------------------
+ * Recovery
+ *--------------------------------------------------------------*/
+
+/*
+ * One ring block, if it is a valid journal block of this pool and activation;
+ * -ENODATA: it is not.
+ */
+static int read_ring(struct hpm_md *md, u64 pos, struct hpm_journal_block *jb)
+{
+	struct hpm_journal *j = &md->journal;
+	u64 block = ring_block(j, pos);
+	int r = hpm_io_read(md->io, block, jb);
+
+	if (r)
+		return r;
+	if (hpm_block_check(md->seed, jb, HPM_BT_JOURNAL, block) ||
+	    le64_to_cpu(jb->nonce) != j->nonce ||
+	    le16_to_cpu(jb->head.nr) > HPM_SLOTS_PER_BLOCK ||
+	    !le16_to_cpu(jb->blocks) ||
+	    le16_to_cpu(jb->blocks) > j->max_blocks ||
+	    le16_to_cpu(jb->index) >= le16_to_cpu(jb->blocks))
+		return -ENODATA;
+	return 0;
+}
+
+static bool continues(const struct hpm_journal *j,
+		      const struct hpm_journal_block *jb, unsigned int index,
+		      unsigned int blocks)
+{
+	return le64_to_cpu(jb->seq) == j->seq &&
+	       le32_to_cpu(jb->prev) == j->prev &&
+	       le64_to_cpu(jb->head.aux) == j->pos + index &&
+	       le16_to_cpu(jb->index) == index &&
+	       (!index || le16_to_cpu(jb->blocks) == blocks);
+}
+
+/* The batch at j->pos into j->sealed; -ENODATA: there is none, or not whole. */
+static int read_batch(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+	struct hpm_batch *b = j->sealed;
+	unsigned int i, blocks = 1;
+	int r;
+
+	b->blocks = 0;
+	for (i = 0; i < blocks; i++) {
+		r = read_ring(md, j->pos + i, batch_block(b, i));
+		if (r)
+			return r;
+		if (!continues(j, batch_block(b, i), i, blocks))
+			return -ENODATA;
+		blocks = le16_to_cpu(batch_block(b, 0)->blocks);
+	}
+	b->blocks = blocks;
+	return 0;
+}
+
+static int replay_block(struct hpm_md *md, const struct hpm_journal_block *jb)
+{
+	struct hpm_journal *j = &md->journal;
+	unsigned int i, nr = le16_to_cpu(jb->head.nr), slots;
+	union hpm_record_buf buf;
+	int r;
+
+	if (le64_to_cpu(jb->first_record) != j->next_record)
+		return -EUCLEAN;
+	for (i = 0; i < nr; i += slots) {
+		slots = jb->slot[i][1];
+		if (!slots || slots > HPM_MAX_RECORD_SLOTS || i + slots > nr)
+			return -EUCLEAN;
+		memset(&buf, 0, sizeof(buf));
+		memcpy(buf.slots, jb->slot[i], slots * HPM_SLOT_SIZE);
+		md->space.record = j->next_record;
+		r = hpm_apply_record(md, &buf.rec);
+		if (r)
+			return r;
+		j->applied = j->next_record++;
+	}
+	return 0;
+}
+
+static int replay_batch(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+	struct hpm_batch *b = j->sealed;
+	unsigned int i;
+	int r;
+
+	for (i = 0; i < b->blocks; i++) {
+		r = replay_block(md, batch_block(b, i));
+		if (r)
+			return r;
+	}
+	j->prev = le32_to_cpu(batch_block(b, b->blocks - 1)->head.csum);
+	j->pos += b->blocks;
+	j->seq++;
+	b->blocks = 0;
+	return 0;
+}
+
+/* Nothing valid of this activation may stand behind the end. */
+static int check_end(struct hpm_md *md, const char **why)
+{
+	struct hpm_journal *j = &md->journal;
+	struct hpm_journal_block *jb = j->sealed->block[0];
+	u64 pos;
+	int r;
+
+	for (pos = j->pos; pos < j->pos + j->blocks; pos++) {
+		r = read_ring(md, pos, jb);
+		if (r == -ENODATA)
+			continue;
+		if (r) {
+			*why = "a journal block cannot be read";
+			return r;
+		}
+		if (le64_to_cpu(jb->seq) <= j->seq)
+			continue;
+		pr_err("hpmapper: journal block %llu is damaged: batch %llu is missing, batch %llu is there\n",
+		       (unsigned long long)ring_block(j, j->pos),
+		       (unsigned long long)j->seq,
+		       (unsigned long long)le64_to_cpu(jb->seq));
+		*why = "the journal is damaged in the middle";
+		return -EUCLEAN;
+	}
+	return 0;
+}
+
+int hpm_journal_replay(struct hpm_md *md, const struct hpm_super *sb,
+		       const char **why)
+{
+	struct hpm_journal *j = &md->journal;
+	int r;
+
+	j->nonce = le64_to_cpu(sb->nonce);
+	j->pos = le64_to_cpu(sb->journal_pos);
+	j->seq = le64_to_cpu(sb->journal_seq);
+	j->prev = le32_to_cpu(sb->journal_prev);
+	j->super_pos = j->pos;
+	j->tail = j->pos;
+	j->super_record = le64_to_cpu(sb->record);
+	j->applied = j->super_record;
+	j->next_record = j->super_record + 1;
+
+	while (!(r = read_batch(md))) {
+		r = replay_batch(md);
+		if (r) {
+			*why = "a journal record cannot be applied";
+			return r;
+		}
+	}
+	if (r != -ENODATA) {
+		*why = "a journal block cannot be read";
+		return r;
+	}
+	j->durable = j->next_record - 1;
+	return check_end(md, why);
+}
+
+void hpm_journal_restart(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+
+	do {
+		get_random_bytes(&j->nonce, sizeof(j->nonce));
+	} while (!j->nonce);
+	j->seq = 1;
+	j->prev = 0;
+}

@@ -1,0 +1,673 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The inner face of the metadata engine.  Nothing outside the engine includes
+ * this; what others may use is in metadata.h.
+ *
+ * Locks, outermost first:
+ *
+ *	commit_lock	one commit or checkpoint at a time
+ *	lock		the trees, arrays, counts: whoever applies records
+ *	vol->lock	a volume's changes (hash chains, waiters); irq-safe
+ *	journal.lock	the open batch and the fifo of published changes; irq-safe
+ *	cache.lock	node cache membership; irq-safe, innermost
+ *	space.lock	busy blocks, states, free batches; irq-safe, innermost
+ */
+#ifndef HPM_MD_H
+#define HPM_MD_H
+
+#include "metadata.h"
+
+/*----------------------------------------------------------------
+ * Nodes
+ *--------------------------------------------------------------*/
+
+struct hpm_ptr {
+	u64 block;		/* 0: none */
+	u64 epoch;
+};
+
+struct hpm_root {
+	struct hpm_ptr ptr;
+	u8 height;		/* 0: empty; 1: the root is a leaf */
+};
+
+/*
+ * A metadata block in memory.  Found under RCU by readers, held by those who
+ * hold md->lock.  A node whose epoch is older than md->epoch is never changed.
+ */
+struct hpm_node {
+	struct hlist_node hash;		/* RCU; changed under cache.lock */
+	struct list_head list;		/* clean: cache.clean; dirty: an epoch's */
+	struct rcu_head rcu;
+	u64 block;
+	u64 epoch;
+	atomic_t holds;
+	u8 dirty;			/* under cache.lock */
+	u8 cached;			/* in the hash; under cache.lock */
+	u8 referenced;			/* set by readers without a lock */
+	union {
+		void *data;
+		struct hpm_block_head *head;
+		struct hpm_map_leaf *leaf;
+		struct hpm_map_node *node;
+		struct hpm_arr_node *arr;
+		struct hpm_refs_page *refs;
+	};
+};
+
+#define HPM_CACHE_HASH_BITS	14
+
+struct hpm_cache {
+	spinlock_t lock;
+	struct hlist_head *hash;
+	struct list_head clean;		/* clock order */
+	struct list_head dirty;		/* of the open epoch */
+	unsigned long nr_clean, nr_dirty;
+	unsigned long limit;
+	u64 reads, writes;
+};
+
+int hpm_cache_init(struct hpm_md *md);
+void hpm_cache_exit(struct hpm_md *md);
+
+/* A block-sized, block-aligned buffer, zeroed or not. */
+void *hpm_block_alloc(gfp_t gfp);
+void hpm_block_free(void *p);
+
+/*
+ * The cached node for a pointer, or NULL if it is not in memory (or what is
+ * there has another epoch).  Caller holds rcu_read_lock(); takes no lock.
+ */
+struct hpm_node *hpm_node_find(struct hpm_md *md, u64 block, u64 epoch);
+
+/*
+ * The same, held, read from the device if need be; checks checksum, magic,
+ * number, epoch, @type and @level and that the content is in bounds.  Sleeps;
+ * needs no lock, so that a miss is loaded beside everything else.
+ */
+int hpm_node_get(struct hpm_md *md, struct hpm_ptr ptr, u8 type, u8 level,
+		 struct hpm_node **out);
+void hpm_node_put(struct hpm_node *n);
+
+/* md->lock held from here. */
+
+/* A fresh node of this epoch: zeroed payload, dirty, held, one reference. */
+int hpm_node_new(struct hpm_md *md, u8 type, u8 level, struct hpm_node **out);
+/*
+ * Makes *np writable: itself if it is of this epoch and referred to once, else
+ * a copy, to which the caller must make the parent point.  Takes over the hold.
+ * Counts are moved: the old block loses the caller's reference; if others keep
+ * it, what it refers to gains one each.
+ */
+int hpm_node_shadow(struct hpm_md *md, struct hpm_node **np);
+/* Is @n writable as it stands? */
+bool hpm_node_owned(struct hpm_md *md, struct hpm_node *n);
+/* The last reference to a held node's block is gone; also puts it. */
+void hpm_node_drop(struct hpm_md *md, struct hpm_node *n);
+/* Closes the epoch's dirty list: moves it to @sealed. */
+void hpm_cache_seal(struct hpm_md *md, struct list_head *sealed);
+/* Writes what was sealed (no lock needed) and makes it clean. */
+int hpm_cache_write(struct hpm_md *md, struct list_head *sealed);
+/* Puts a sealed list that could not be written back among the dirty. */
+void hpm_cache_unseal(struct hpm_md *md, struct list_head *sealed);
+
+static inline struct hpm_ptr hpm_node_ptr(const struct hpm_node *n)
+{
+	return (struct hpm_ptr){ .block = n->block, .epoch = n->epoch };
+}
+
+static inline struct hpm_ptr hpm_ptr_from_disk(const struct hpm_disk_ptr *d)
+{
+	return (struct hpm_ptr){ .block = le64_to_cpu(d->block),
+				 .epoch = le64_to_cpu(d->epoch) };
+}
+
+static inline void hpm_ptr_to_disk(struct hpm_disk_ptr *d, struct hpm_ptr p)
+{
+	d->block = cpu_to_le64(p.block);
+	d->epoch = cpu_to_le64(p.epoch);
+}
+
+static inline struct hpm_root hpm_root_from_disk(const struct hpm_disk_root *d)
+{
+	return (struct hpm_root){ .ptr = hpm_ptr_from_disk(&d->ptr),
+				  .height = d->height };
+}
+
+static inline void hpm_root_to_disk(struct hpm_disk_root *d, struct hpm_root r)
+{
+	hpm_ptr_to_disk(&d->ptr, r.ptr);
+	d->height = r.height;
+}
+
+/* Fills in everything but the content and the checksum / the checksum. */
+void hpm_block_init(struct hpm_md *md, void *block, u8 type, u64 nr, u64 epoch);
+void hpm_block_seal(u32 seed, void *block);
+/* 0 or -EUCLEAN. */
+int hpm_block_check(u32 seed, const void *block, u8 type, u64 nr);
+
+/*----------------------------------------------------------------
+ * Reference counts of metadata blocks
+ *--------------------------------------------------------------*/
+
+/*
+ * All counts are in memory.  A block is usable when its count is 0 and no
+ * superblock's state needs it: `fresh` bits are blocks born in this epoch,
+ * `pending` those that fell to 0 but still belong to a durable state.
+ */
+struct hpm_refs {
+	u64 nr_blocks;
+	u32 nr_pages;
+	u32 *count;		/* by block */
+	unsigned long *pending;	/* by block: free, but not yet usable */
+	unsigned long *dirty;	/* by page: to be written at the cut */
+	u8 *home;		/* by page: where the newest superblock finds it */
+	u8 *home_old;		/* by page: where the older one does */
+	u64 cursor;
+	u64 nr_free;		/* usable now */
+	u64 nr_used;		/* count > 0, fixed areas included */
+	u64 reserve;
+	/* blocks freed in this epoch, and in the one before */
+	struct hpm_blocklist {
+		u64 *block;
+		u64 nr, max;
+	} freed[2];
+	u32 nr_segments;
+	struct {
+		u32 first, nr;
+		u64 start;
+	} segment[HPM_MAX_SEGMENTS];
+};
+
+int hpm_refs_init(struct hpm_md *md, u64 nr_blocks);
+void hpm_refs_exit(struct hpm_md *md);
+/*
+ * A new pool: the homes of the pages stand at @homes; all in front of them and
+ * they themselves are taken for good.
+ */
+int hpm_refs_format(struct hpm_md *md, u64 homes);
+/* Reads the counts that a superblock describes. */
+int hpm_refs_load(struct hpm_md *md, const struct hpm_super *sb);
+/* Also bars what the other superblock's state uses. */
+int hpm_refs_load_other(struct hpm_md *md, const struct hpm_super *sb);
+/* Fixed areas: count 1 for ever. */
+void hpm_refs_reserve_range(struct hpm_md *md, u64 start, u64 nr);
+int hpm_refs_grow(struct hpm_md *md, u64 nr_blocks);
+u64 hpm_refs_home(struct hpm_md *md, u32 page, unsigned int home);
+
+/* md->lock held. */
+u32 hpm_refs_count(struct hpm_md *md, u64 block);
+/* -EUCLEAN: block out of range or overflow. */
+int hpm_refs_inc(struct hpm_md *md, u64 block);
+/* Returns the new count, < 0: error.  @born: epoch of the node there. */
+int hpm_refs_dec(struct hpm_md *md, u64 block, u64 born);
+int hpm_refs_alloc(struct hpm_md *md, u64 *block);
+
+/*
+ * At the cut: copies of the dirty pages, each for a home that neither durable
+ * superblock uses; home bits for the new superblock go to @sb.
+ */
+struct hpm_refs_write {
+	struct hpm_io_vec *vec;
+	u32 *page;
+	u8 *home;
+	unsigned int nr;
+};
+int hpm_refs_cut(struct hpm_md *md, u64 epoch, struct hpm_refs_write *w,
+		 struct hpm_super *sb);
+/* The superblock is durable: homes move on, old frees become usable. */
+void hpm_refs_cut_done(struct hpm_md *md, struct hpm_refs_write *w);
+/* The checkpoint failed: the pages are dirty again. */
+void hpm_refs_cut_failed(struct hpm_md *md, struct hpm_refs_write *w);
+
+/*----------------------------------------------------------------
+ * Sparse arrays.  md->lock held; all may sleep.
+ *--------------------------------------------------------------*/
+
+struct hpm_array {
+	struct hpm_root root;
+	u8 kind;		/* enum hpm_array_kind */
+	u16 size;		/* of an element */
+	u16 per_leaf;
+	struct hpm_node *last;	/* the leaf used last, held; may be NULL */
+};
+
+void hpm_array_init(struct hpm_array *a, enum hpm_array_kind kind);
+/* Forgets the held leaf (before the root is replaced, or the cache emptied). */
+void hpm_array_release(struct hpm_array *a);
+/*
+ * The element for reading; *leaf is held (NULL and *elt NULL: not there, it
+ * reads as zeroes).
+ */
+int hpm_array_read(struct hpm_md *md, struct hpm_array *a, u64 index,
+		   struct hpm_node **leaf, const void **elt);
+/* The element for writing, made if need be; *leaf is held. */
+int hpm_array_write(struct hpm_md *md, struct hpm_array *a, u64 index,
+		    struct hpm_node **leaf, void **elt);
+/* Calls @fn for each leaf that exists, in order; stops on non-zero. */
+int hpm_array_walk(struct hpm_md *md, struct hpm_array *a,
+		   int (*fn)(void *ctx, u64 first, const void *elts,
+			     unsigned int nr), void *ctx);
+/* Gives all blocks of an array back. */
+int hpm_array_destroy(struct hpm_md *md, struct hpm_array *a);
+
+/*----------------------------------------------------------------
+ * Map trees.  md->lock held unless said otherwise.
+ *--------------------------------------------------------------*/
+
+static inline u64 hpm_key_small(u64 vbn)
+{
+	return vbn << 1 | 1;
+}
+
+static inline u64 hpm_key_base(u64 vbn)
+{
+	return vbn << 1;
+}
+
+struct hpm_entry {
+	u64 key;
+	u64 value;
+};
+
+static inline u64 hpm_value(u32 time, u64 pbn)
+{
+	return (u64)time << HPM_PBN_BITS | pbn;
+}
+
+static inline u64 hpm_value_pbn(u64 value)
+{
+	return value & HPM_PBN_MASK;
+}
+
+static inline u32 hpm_value_time(u64 value)
+{
+	return value >> HPM_PBN_BITS;
+}
+
+/* What a splice took out. */
+struct hpm_splice {
+	u32 large;		/* bases */
+	u32 small;		/* overrides that name a block */
+	u32 holes;		/* overrides that say "nothing" */
+};
+
+/*
+ * change.c: if a published change covers @vbn, fills in @run and returns true;
+ * else cuts *max down to where the next one begins.  Under rcu_read_lock().
+ */
+bool hpm_changes_lookup(struct hpm_vol *vol, u64 vbn, u32 *max,
+			struct hpm_run *run);
+
+/*
+ * Replaces all entries with keys in [from, to) by the @nr given ones (keys
+ * ascending, inside the interval, with the same upper 32 bits).  Counts of
+ * what comes are raised before those of what goes are lowered.  Readers of
+ * @vol see each step whole.
+ */
+int hpm_map_splice(struct hpm_vol *vol, u64 from, u64 to,
+		   const struct hpm_entry *e, unsigned int nr,
+		   struct hpm_splice *out);
+/*
+ * Reads up to @max entries with keys in [from, to) into @e; *nr says how many.
+ * If *nr == max there may be more.
+ */
+int hpm_map_collect(struct hpm_md *md, struct hpm_root root, u64 from, u64 to,
+		    struct hpm_entry *e, unsigned int max, unsigned int *nr);
+/* The value under @key, or -ENOENT. */
+int hpm_map_value(struct hpm_md *md, struct hpm_root root, u64 key,
+		  u64 *value);
+/* Is every node on the way to @key referred to once? */
+int hpm_map_exclusive(struct hpm_md *md, struct hpm_root root, u64 key,
+		      bool *exclusive);
+/* Highest key in the tree, -ENOENT if empty. */
+int hpm_map_last(struct hpm_md *md, struct hpm_root root, u64 *key);
+/*
+ * Reclaim of a tree that a deleted volume left: gives back what lies in
+ * [cursor, to), where @to comes from hpm_map_reclaim_bound().  The tree itself
+ * is never changed; what ends at or below the cursor is not looked at again.
+ */
+int hpm_map_reclaim(struct hpm_md *md, struct hpm_root root, u64 cursor,
+		    u64 to);
+/* A @to such that the step handles about @leaves leaves; U64_MAX: the rest. */
+int hpm_map_reclaim_bound(struct hpm_md *md, struct hpm_root root, u64 cursor,
+			  unsigned int leaves, u64 *to);
+/* Raises the counts of everything that a (shared) node refers to. */
+int hpm_map_inc_children(struct hpm_md *md, struct hpm_node *n);
+/* Content in bounds?  0 or -EUCLEAN. */
+int hpm_map_validate(const struct hpm_block_head *h);
+
+/*----------------------------------------------------------------
+ * Data space.  md->lock held for the counts.
+ *--------------------------------------------------------------*/
+
+#define HPM_BUSY_HASH_BITS	10
+
+/* The busy small blocks of one large block; gone when there are none. */
+struct hpm_busy {
+	struct hlist_node hash;
+	u64 large;
+	unsigned int nr;
+	unsigned long bits[];		/* large_size of them */
+};
+
+enum hpm_large_state {
+	HPM_LARGE_FREE = 0,	/* wholly free by the counts */
+	HPM_LARGE_PART = 1,	/* some small blocks of it are */
+	HPM_LARGE_FULL = 2,
+};
+
+#define HPM_LARGE_NONE		U64_MAX
+
+/*
+ * What changes the counts, or makes a block busy, holds md->lock as well as
+ * space.lock; making a block no longer busy needs no more than space.lock.
+ */
+struct hpm_space {
+	spinlock_t lock;
+	u64 record;		/* being applied; whoever applies sets it */
+	bool loaded;		/* the states are right; md->lock */
+
+	/* under both locks; either is enough for reading */
+	u64 nr_blocks;		/* small blocks, whole large ones */
+	u64 nr_large;
+	u64 used;		/* small blocks by the counts */
+	u64 *state;		/* two bits a large block */
+	u64 nr_part;		/* large blocks in state PART */
+
+	/* under space.lock */
+	u64 nr_free_large;	/* in state FREE and not busy */
+	u64 nr_busy;		/* small blocks */
+	struct hlist_head busy[1 << HPM_BUSY_HASH_BITS];
+	struct hpm_free_batch *open;	/* what applying frees goes here */
+	struct list_head freed;	/* full and closed batches, oldest first */
+
+	/* under md->lock */
+	u64 cursor_free, cursor_part;
+	u64 carved;		/* the large block that is being cut up */
+	unsigned int look;	/* how many PART blocks a refill looks at */
+	struct hpm_busy *spare_busy;
+	struct list_head spare;	/* empty batches */
+	unsigned int nr_spare;
+};
+
+int hpm_space_init(struct hpm_md *md);
+void hpm_space_exit(struct hpm_md *md);
+/*
+ * Reads the states from the arrays.  Comes after the replay: until then counts
+ * are counted and nothing else, as what a replayed record frees is free.
+ */
+int hpm_space_load(struct hpm_md *md);
+int hpm_space_resize(struct hpm_md *md, u64 nr_blocks);
+/* Any context: small blocks that could be allocated at once. */
+u64 hpm_space_free_now(struct hpm_md *md);
+/*
+ * @delta is 1 or -1.  What one record both raises and lowers is raised first:
+ * a block whose count touches zero is given back, whatever comes later.
+ */
+int hpm_space_count_small(struct hpm_md *md, u64 pbn, u32 nr, int delta);
+int hpm_space_count_large(struct hpm_md *md, u64 pbn, int delta);
+/* One entry's worth; holes count for nothing. */
+int hpm_space_count_entry(struct hpm_md *md, const struct hpm_entry *e,
+			  int delta);
+/* Recorded now: no longer busy for being reserved. */
+void hpm_space_settle(struct hpm_md *md, u64 pbn, u32 nr);
+/* Gives the small blocks in @mask (n bits) back from under the base. */
+int hpm_space_punch(struct hpm_md *md, u64 pbn, const unsigned long *mask);
+int hpm_space_base_refs(struct hpm_md *md, u64 pbn, u32 *refs);
+/* Batches whose records are durable move to @out.  Needs no lock. */
+void hpm_space_take_freed(struct hpm_md *md, u64 durable,
+			  struct list_head *out);
+
+/* Between space.c (the counts) and alloc.c (everything else). */
+
+/* Nothing busy, nothing freed, all FREE: the state before loading. */
+void hpm_space_reset(struct hpm_md *md);
+/* Memory for freeing what is set in @gone (large_size bits): all that can fail. */
+int hpm_space_prepare(struct hpm_md *md, const unsigned long *gone);
+/*
+ * The counts of a large block have changed: @gained small blocks came into
+ * use, those in @gone (may be NULL) went out of it.
+ */
+void hpm_space_account(struct hpm_md *md, u64 large, enum hpm_large_state state,
+		       u32 gained, const unsigned long *gone);
+/* At most this many small blocks are free by the counts; < 0: error. */
+int hpm_space_free_bound(struct hpm_md *md, u64 large);
+/* Sets the bits of those that are. */
+int hpm_space_free_map(struct hpm_md *md, u64 large, unsigned long *map);
+
+/*----------------------------------------------------------------
+ * Volumes
+ *--------------------------------------------------------------*/
+
+#define HPM_SMALL_BUCKETS	64	/* by runs of 16 small blocks */
+#define HPM_LARGE_BUCKETS	16	/* by large block */
+#define HPM_SMALL_RUN_SHIFT	4
+
+struct hpm_changes {
+	struct hlist_head small[HPM_SMALL_BUCKETS];
+	struct hlist_head large[HPM_LARGE_BUCKETS];
+};
+
+struct hpm_vol {
+	struct hpm_md *md;
+	struct hlist_node by_serial;	/* md->lock */
+	struct hlist_node by_id;	/* md->lock */
+	u32 id;
+	u32 flags;
+	u64 serial;
+	u64 parent;
+	u64 size;
+	u64 mapped;
+	u32 created;
+	char name[HPM_NAME_SIZE];
+	struct list_head dirty;		/* md->dirty_vols, or empty; md->lock */
+	unsigned int opens;		/* md->lock */
+
+	/* what readers look at: under seq */
+	seqcount_t seq;
+	struct hpm_root root;
+	u32 snap_time;
+
+	spinlock_t lock;		/* the chains and the waiters */
+	struct hpm_changes *changes;	/* while open */
+	atomic_t nr_changes;		/* locked and published ones */
+	u64 last_record;		/* journal.lock */
+	void *private;
+};
+
+#define HPM_VOL_HASH_BITS	10
+
+int hpm_vols_load(struct hpm_md *md);
+void hpm_vols_exit(struct hpm_md *md);
+/* Dirty volumes go to the table array (at the cut). */
+int hpm_vols_flush(struct hpm_md *md);
+void hpm_vol_mark_dirty(struct hpm_vol *vol);
+struct hpm_vol *hpm_vol_by_serial(struct hpm_md *md, u64 serial);
+struct hpm_vol *hpm_vol_by_id(struct hpm_md *md, u32 id);
+
+/* Trees being given back; the array element is written through. */
+struct hpm_dying {
+	struct list_head list;
+	u64 serial;
+	u64 cursor;
+	u32 slot;
+	struct hpm_root root;
+};
+int hpm_dying_add(struct hpm_md *md, u64 serial, struct hpm_root root);
+
+/* One record's effect on volumes, dying trees and the rest: the apply_*. */
+int hpm_apply_create(struct hpm_md *md, const struct hpm_disk_record *r);
+int hpm_apply_snap(struct hpm_md *md, const struct hpm_disk_record *r);
+int hpm_apply_delete(struct hpm_md *md, const struct hpm_disk_record *r);
+int hpm_apply_reclaim(struct hpm_md *md, const struct hpm_disk_record *r);
+int hpm_apply_attr(struct hpm_md *md, const struct hpm_disk_record *r);
+int hpm_apply_hold(struct hpm_md *md);
+int hpm_apply_release(struct hpm_md *md);
+
+/* apply.c: the one function that changes trees, spaces and times. */
+int hpm_apply_record(struct hpm_md *md, const struct hpm_disk_record *r);
+
+/*----------------------------------------------------------------
+ * Journal
+ *--------------------------------------------------------------*/
+
+/* A record with its name slots, as it is appended and applied. */
+#define HPM_MAX_RECORD_SLOTS	3
+union hpm_record_buf {
+	struct hpm_disk_record rec;
+	u8 slots[HPM_MAX_RECORD_SLOTS][HPM_SLOT_SIZE];
+};
+
+struct hpm_batch {
+	void *block[HPM_MAX_BATCH_BLOCKS];
+	unsigned int blocks;		/* in use */
+	unsigned int records;
+	u64 last;			/* record number; with records > 0 */
+};
+
+/* Records that may be published and not yet be in the trees. */
+#define HPM_MAX_BACKLOG		2048
+/* Records after which a checkpoint is due; twice as many are the limit. */
+#define HPM_CHECKPOINT_RECORDS	10000
+/* Metadata blocks that one record may take at the worst. */
+#define HPM_META_PER_RECORD	20
+#define HPM_META_PER_VOLUME	4
+
+/*
+ * Positions count ring blocks and never wrap; the block of a position is
+ * start + pos % blocks.
+ */
+struct hpm_journal {
+	spinlock_t lock;
+	u64 start, blocks;		/* the ring */
+	unsigned int max_blocks;	/* in one batch */
+	u64 nonce;
+	/* under journal.lock */
+	struct hpm_batch *open;
+	struct list_head fifo;		/* published changes, not yet applied */
+	u64 next_record;
+	u64 durable;
+	u64 applied;
+	/* under commit_lock */
+	struct hpm_batch *sealed;	/* being written, or empty */
+	u64 pos, seq;			/* of the next batch */
+	u32 prev;			/* checksum of the one before */
+	u64 tail;			/* what the older superblock needs */
+	u64 super_pos;			/* ... and the newer */
+	u64 super_record;		/* last record in the newer */
+	bool dead;			/* a write failed: nothing more is written */
+	u64 commits, writes;
+	/* joining: a call is served by a commit that began after it */
+	atomic64_t tickets;
+	u64 served;			/* commit_lock */
+	/* credits */
+	atomic_t room;			/* records the open batch still takes */
+	atomic_t in_flight;		/* credits out, and records not applied */
+	bool credit_wanted;
+};
+
+int hpm_journal_init(struct hpm_md *md);
+void hpm_journal_exit(struct hpm_md *md);
+/*
+ * Replays from @sb: calls hpm_apply_record() for each record.  -EUCLEAN with
+ * *why: a batch in the middle is damaged.
+ */
+int hpm_journal_replay(struct hpm_md *md, const struct hpm_super *sb,
+		       const char **why);
+/* A fresh nonce, an empty ring from the present position on. */
+void hpm_journal_restart(struct hpm_md *md);
+/* Any context, journal.lock held: room has been reserved.  Returns its number. */
+u64 hpm_journal_add(struct hpm_md *md, const union hpm_record_buf *buf);
+/* commit_lock held: seals the open batch; returns the last record so far. */
+u64 hpm_journal_seal(struct hpm_md *md);
+/*
+ * commit_lock held: data flush, write of the sealed batch.  On success its
+ * records are durable.
+ */
+int hpm_journal_write(struct hpm_md *md);
+/* commit_lock held: the place behind the sealed and written batches. */
+void hpm_journal_describe(struct hpm_md *md, struct hpm_super *sb);
+/* commit_lock held: @sb is durable. */
+void hpm_journal_checkpointed(struct hpm_md *md, const struct hpm_super *sb);
+/* commit_lock held: the ring may not take another batch and two checkpoints. */
+bool hpm_journal_tight(struct hpm_md *md);
+
+/* change.c; md->lock held: applies published changes up to @record. */
+int hpm_apply_upto(struct hpm_md *md, u64 record);
+/* md->lock held: records, applies what came before, then the record itself. */
+int hpm_record_now(struct hpm_md *md, union hpm_record_buf *buf);
+void hpm_credit_progress(struct hpm_md *md);
+/* commit_lock held: a commit, whoever joins. */
+int hpm_commit_locked(struct hpm_md *md);
+int hpm_checkpoint_locked(struct hpm_md *md);
+
+/*----------------------------------------------------------------
+ * The whole
+ *--------------------------------------------------------------*/
+
+struct hpm_md {
+	struct hpm_io *io;
+	const struct hpm_md_ops *ops;
+	void *ctx;
+	struct hpm_md_params params;
+
+	struct mutex commit_lock;
+	struct mutex lock;
+
+	u8 uuid[HPM_UUID_SIZE];
+	u32 seed;			/* of checksums */
+	unsigned int large_shift;
+	u32 large_size;			/* small blocks in a large one */
+	u64 journal_start, journal_blocks;
+
+	u64 epoch;			/* open; sealed ones are smaller */
+	u32 time;
+	u64 transaction_id;
+	u64 next_serial;
+	u64 nr_volumes;
+	u32 sb_flags;
+	u64 generation;			/* of the newest superblock */
+	u64 super_block;		/* where the newest stands */
+	u64 meta_blocks;
+	struct hpm_array array[HPM_NR_ARRAYS];
+	struct hpm_array held;		/* root.height 0: none */
+	bool has_held;
+	u32 held_time;
+
+	struct hpm_cache cache;
+	struct hpm_refs refs;
+	struct hpm_space space;
+	struct hpm_journal journal;
+
+	struct hlist_head vols_by_serial[1 << HPM_VOL_HASH_BITS];
+	struct hlist_head vols_by_id[1 << HPM_VOL_HASH_BITS];
+	struct list_head dirty_vols;
+	unsigned int nr_dirty_vols;
+	struct list_head dying;
+	unsigned long *dying_slots;	/* bitmap */
+	u32 nr_dying, max_dying;
+
+	struct kmem_cache *change_cache;
+	bool stuck;			/* a record could not be applied */
+	struct hpm_super *sb;		/* the newest durable one */
+	enum hpm_mode mode;
+	const char *why;
+	int why_err;
+	u64 checkpoints;
+	struct hpm_entry *scratch;	/* md->lock */
+};
+
+/* Parts of md->scratch, in entries. */
+#define HPM_SCRATCH_APPLY	0u	/* 513: what a record puts into a map */
+#define HPM_SCRATCH_MERGE	520u	/* 480: a leaf and what goes into it */
+#define HPM_SCRATCH_GONE	1000u	/* 336: what was taken out of a leaf */
+#define HPM_SCRATCH_ENTRIES	1344u
+
+static inline void hpm_kick(struct hpm_md *md, enum hpm_kick what)
+{
+	if (md->ops && md->ops->kick)
+		md->ops->kick(md->ctx, what);
+}
+
+#endif /* HPM_MD_H */

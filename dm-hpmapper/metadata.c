@@ -1,0 +1,949 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The metadata engine as a whole: opening and formatting, commits, checkpoints
+ * and the failure ladder.
+ *
+ * The crash rule
+ * --------------
+ * A pool behaves as a disk with a volatile write cache.  What was written
+ * before a FLUSH that has completed, and what was written with FUA, is there
+ * after a crash; a snapshot holds what its origin held at that instant; a
+ * superblock with the journal behind it gives consistent metadata at every
+ * instant, without a repair.  Why it holds:
+ *
+ *  1. Trees are what the journal made of the last checkpoint.  They change by
+ *     records alone, in order, by one function (apply.c).  So the state after
+ *     a crash is the state after some record, and every state after a record
+ *     is a consistent one.
+ *
+ *  2. A record is in a durable batch only if its data is durable (journal.c),
+ *     and a FLUSH ends only when a commit that began after it has ended.
+ *
+ *  3. A checkpoint is a cut at a record R.  With applying stopped, everything
+ *     up to R is applied, roots are noted and the epoch is raised; from then on
+ *     a node of the old epoch is never changed, it is copied.  The batch up to
+ *     R is committed first, then the nodes and the reference counts are
+ *     written to blocks that no durable superblock uses, then the device is
+ *     flushed, and only then one superblock block is written, PREFLUSH|FUA.  A
+ *     crash at any point finds either the old superblock, with everything it
+ *     refers to untouched and the journal behind it, or the new one.
+ *
+ *  4. The two superblocks are written in turn, and what the older one needs,
+ *     nodes and journal alike, is kept until the next is durable.  So either of
+ *     them leads to the same state, and one that rots costs nothing.
+ *
+ *  5. A data block is given to another owner only after the record that freed
+ *     it is durable and no I/O on it is in flight (ops->drain), so a crash
+ *     never brings a mapping back over somebody else's data.
+ *
+ * Recovery writes nothing until its own checkpoint; a crash inside it repeats
+ * it.  Its checkpoint carries a new nonce, with which no batch of the time
+ * before the crash can be mistaken for one that follows it; both superblocks
+ * are brought to it before the pool is used.
+ */
+#include "md.h"
+
+/*----------------------------------------------------------------
+ * The failure ladder
+ *--------------------------------------------------------------*/
+
+enum hpm_mode hpm_md_mode(struct hpm_md *md)
+{
+	return READ_ONCE(md->mode);
+}
+
+const char *hpm_md_why(struct hpm_md *md)
+{
+	return READ_ONCE(md->why);
+}
+
+void hpm_md_fail(struct hpm_md *md, enum hpm_mode mode, const char *why,
+		 int err)
+{
+	if (mode <= READ_ONCE(md->mode))
+		return;
+	WRITE_ONCE(md->why, why);
+	WRITE_ONCE(md->mode, mode);
+	if (md->ops && md->ops->failed)
+		md->ops->failed(md->ctx, mode, why, err);
+}
+
+/*----------------------------------------------------------------
+ * Superblocks
+ *--------------------------------------------------------------*/
+
+static u64 other_super(u64 block)
+{
+	return block == HPM_SUPER_A ? HPM_SUPER_B : HPM_SUPER_A;
+}
+
+/* Writes @sb beside the newest one; on success it is the newest. */
+static int super_write(struct hpm_md *md, struct hpm_super *sb)
+{
+	u64 block = other_super(md->super_block);
+	void *data = sb;
+	int r;
+
+	hpm_block_init(md, sb, HPM_BT_SUPER, block,
+		       le64_to_cpu(sb->head.epoch));
+	sb->generation = cpu_to_le64(md->generation + 1);
+	hpm_block_seal(md->seed, sb);
+	r = hpm_io_write_run(md->io, block, &data, 1,
+			     HPM_IO_PREFLUSH | HPM_IO_FUA);
+	if (r)		/* it may be there or not: once more, the same bytes */
+		r = hpm_io_write_run(md->io, block, &data, 1,
+				     HPM_IO_PREFLUSH | HPM_IO_FUA);
+	if (r)
+		return r;
+	md->super_block = block;
+	md->generation++;
+	memcpy(md->sb, sb, sizeof(*sb));
+	return 0;
+}
+
+/* What the superblock says of the state under md->lock, at a cut. */
+static void super_fill(struct hpm_md *md, struct hpm_super *sb, u64 record)
+{
+	unsigned int i;
+
+	memset(sb, 0, sizeof(*sb));
+	sb->head.epoch = cpu_to_le64(md->epoch);
+	memcpy(sb->uuid, md->uuid, HPM_UUID_SIZE);
+	sb->flags = cpu_to_le32(md->sb_flags);
+	sb->time = cpu_to_le32(md->time);
+	sb->transaction_id = cpu_to_le64(md->transaction_id);
+	sb->next_serial = cpu_to_le64(md->next_serial);
+	sb->data_blocks = cpu_to_le64(md->space.nr_blocks);
+	sb->meta_blocks = cpu_to_le64(md->meta_blocks);
+	sb->data_used = cpu_to_le64(md->space.used);
+	sb->nr_volumes = cpu_to_le64(md->nr_volumes);
+	sb->record = cpu_to_le64(record);
+	for (i = 0; i < HPM_NR_ARRAYS; i++)
+		hpm_root_to_disk(&sb->array[i], md->array[i].root);
+	if (md->has_held)
+		hpm_root_to_disk(&sb->held, md->held.root);
+	sb->held_time = cpu_to_le32(md->held_time);
+	sb->held_flags = cpu_to_le32(md->has_held);
+}
+
+/*----------------------------------------------------------------
+ * Commit
+ *--------------------------------------------------------------*/
+
+static void hand_out_freed(struct hpm_md *md)
+{
+	LIST_HEAD(batches);
+
+	hpm_space_take_freed(md, READ_ONCE(md->journal.durable), &batches);
+	if (!list_empty(&batches) && md->ops && md->ops->drain)
+		md->ops->drain(md->ctx, &batches);
+}
+
+int hpm_commit_locked(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+	u64 served = atomic64_read(&j->tickets);
+	int r;
+
+	lockdep_assert_held(&md->commit_lock);
+	if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
+		return -EROFS;
+	if (hpm_journal_tight(md)) {
+		/* Two of them, as the older superblock holds the ring too. */
+		r = hpm_checkpoint_locked(md);
+		if (!r && hpm_journal_tight(md))
+			r = hpm_checkpoint_locked(md);
+		if (r)
+			return r;
+	}
+	hpm_journal_seal(md);
+	r = hpm_journal_write(md);
+	if (r)
+		return r;
+	j->commits++;
+	j->served = served;
+	hand_out_freed(md);
+	return 0;
+}
+
+int hpm_md_commit(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+	u64 ticket = atomic64_inc_return(&j->tickets);
+	int r = 0;
+
+	/*
+	 * A commit serves the tickets drawn before it issued its data flush.
+	 * One whose ticket has been served while it waited for the lock has
+	 * its data and records behind that flush and that batch.
+	 */
+	mutex_lock(&md->commit_lock);
+	if (j->served < ticket)
+		r = hpm_commit_locked(md);
+	mutex_unlock(&md->commit_lock);
+	return r;
+}
+
+bool hpm_md_all_durable(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+
+	return READ_ONCE(j->next_record) - 1 == READ_ONCE(j->durable);
+}
+
+/*----------------------------------------------------------------
+ * Checkpoint
+ *--------------------------------------------------------------*/
+
+/* What a cut leaves to be written. */
+struct cut {
+	struct list_head nodes;
+	struct hpm_refs_write refs;
+	struct hpm_super *sb;
+	u64 served;
+};
+
+/*
+ * Under both locks.  Everything published is applied, and what the trees are
+ * now is what the superblock will say; whatever comes next copies first.
+ */
+static int cut_make(struct hpm_md *md, struct cut *cut)
+{
+	u64 record;
+	int r;
+
+	cut->served = atomic64_read(&md->journal.tickets);
+	record = hpm_journal_seal(md);
+	r = hpm_apply_upto(md, record);
+	if (!r)
+		r = hpm_vols_flush(md);
+	if (r)
+		return r;
+	super_fill(md, cut->sb, record);
+	r = hpm_refs_cut(md, md->epoch, &cut->refs, cut->sb);
+	if (r)
+		return r;
+	hpm_cache_seal(md, &cut->nodes);
+	WRITE_ONCE(md->epoch, md->epoch + 1);
+	return 0;
+}
+
+static int cut_write(struct hpm_md *md, struct cut *cut)
+{
+	int r = hpm_journal_write(md);
+
+	if (r)
+		return r;
+	hpm_journal_describe(md, cut->sb);
+	r = hpm_cache_write(md, &cut->nodes);
+	if (r)		/* the nodes are held: they can be written again */
+		r = hpm_cache_write(md, &cut->nodes);
+	if (!r && cut->refs.nr)
+		r = hpm_io_write(md->io, cut->refs.vec, cut->refs.nr);
+	if (!r)
+		r = hpm_io_flush_meta(md->io);
+	if (!r)
+		r = super_write(md, cut->sb);
+	return r;
+}
+
+static void cut_done(struct hpm_md *md, struct cut *cut)
+{
+	struct hpm_journal *j = &md->journal;
+
+	hpm_journal_checkpointed(md, cut->sb);
+	j->served = max(j->served, cut->served);
+	md->checkpoints++;
+	mutex_lock(&md->lock);
+	hpm_refs_cut_done(md, &cut->refs);
+	mutex_unlock(&md->lock);
+	hand_out_freed(md);
+	hpm_credit_progress(md);
+}
+
+static void cut_failed(struct hpm_md *md, struct cut *cut, int err)
+{
+	mutex_lock(&md->lock);
+	hpm_cache_unseal(md, &cut->nodes);
+	hpm_refs_cut_failed(md, &cut->refs);
+	mutex_unlock(&md->lock);
+	hpm_md_fail(md, HPM_MODE_READ_ONLY, "checkpoint failed", err);
+}
+
+int hpm_checkpoint_locked(struct hpm_md *md)
+{
+	struct cut cut = { 0 };
+	int r;
+
+	lockdep_assert_held(&md->commit_lock);
+	if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
+		return -EROFS;
+	INIT_LIST_HEAD(&cut.nodes);
+	cut.sb = hpm_block_alloc(GFP_NOIO);
+	if (!cut.sb)
+		return -ENOMEM;
+	mutex_lock(&md->lock);
+	r = cut_make(md, &cut);
+	mutex_unlock(&md->lock);
+	if (!r)
+		r = cut_write(md, &cut);
+	if (!r)
+		cut_done(md, &cut);
+	else
+		cut_failed(md, &cut, r);
+	hpm_block_free(cut.sb);
+	return r;
+}
+
+int hpm_md_checkpoint(struct hpm_md *md)
+{
+	int r;
+
+	mutex_lock(&md->commit_lock);
+	r = hpm_checkpoint_locked(md);
+	mutex_unlock(&md->commit_lock);
+	return r;
+}
+
+/*----------------------------------------------------------------
+ * Formatting
+ *--------------------------------------------------------------*/
+
+static bool is_zero(const void *block)
+{
+	return !memchr_inv(block, 0, HPM_BLOCK_SIZE);
+}
+
+/* A block that some pool of ours left, whatever became of it. */
+static bool is_ours(const struct hpm_block_head *h)
+{
+	return le32_to_cpu(h->magic) == HPM_MAGIC &&
+	       h->type >= HPM_BT_LABEL && h->type <= HPM_BT_ARR_NODE;
+}
+
+static u32 label_seed(void)
+{
+	return crc32c(~0u, "hpmapper label", 14);
+}
+
+static void set_uuid(struct hpm_md *md, const u8 *uuid)
+{
+	memcpy(md->uuid, uuid, HPM_UUID_SIZE);
+	md->seed = crc32c(~0u, md->uuid, HPM_UUID_SIZE);
+}
+
+/* May the device be formatted?  All of its head is zero, or an old pool's. */
+static int check_blank(struct hpm_md *md, void *buf, const char **why)
+{
+	u64 b;
+	int r;
+
+	for (b = 1; b < HPM_RESERVED_BLOCKS; b++) {
+		r = hpm_io_read(md->io, b, buf);
+		if (r) {
+			*why = "the metadata device cannot be read";
+			return r;
+		}
+		if (!is_zero(buf) && !is_ours(buf)) {
+			*why = "the metadata device begins with zeroes but holds something else: clear its first 128 KiB";
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static u64 journal_size(u64 meta_blocks)
+{
+	return clamp_t(u64, meta_blocks / 16, 128, 2048);
+}
+
+static int check_devices(struct hpm_md *md, const char **why)
+{
+	u64 meta = hpm_io_meta_blocks(md->io), data = hpm_io_data_blocks(md->io);
+
+	if (meta < HPM_MIN_META_BLOCKS) {
+		*why = "the metadata device is too small: 4 MiB at least";
+		return -ENOSPC;
+	}
+	if (data >> md->large_shift == 0) {
+		*why = "the data device is too small: one large block at least";
+		return -ENOSPC;
+	}
+	if (data >> md->large_shift << md->large_shift > HPM_PBN_HOLE) {
+		*why = "the data device is too large: 256 TiB at most";
+		return -EFBIG;
+	}
+	return 0;
+}
+
+static void set_large_shift(struct hpm_md *md, unsigned int shift)
+{
+	md->large_shift = shift;
+	md->large_size = 1u << shift;
+}
+
+static int write_label(struct hpm_md *md, struct hpm_label *label)
+{
+	void *data = label;
+
+	memset(label, 0, sizeof(*label));
+	hpm_block_init(md, label, HPM_BT_LABEL, HPM_LABEL_BLOCK, 0);
+	label->version = cpu_to_le32(HPM_FORMAT_VERSION);
+	label->large_shift = cpu_to_le32(md->large_shift);
+	memcpy(label->uuid, md->uuid, HPM_UUID_SIZE);
+	label->journal_start = cpu_to_le64(md->journal_start);
+	label->journal_blocks = cpu_to_le64(md->journal_blocks);
+	label->created_with_blocks = cpu_to_le64(md->meta_blocks);
+	hpm_block_seal(label_seed(), label);
+	return hpm_io_write_run(md->io, HPM_LABEL_BLOCK, &data, 1,
+				HPM_IO_PREFLUSH | HPM_IO_FUA);
+}
+
+/* The head of the device behind the label holds nothing of an older pool. */
+static int wipe_head(struct hpm_md *md, void *buf)
+{
+	struct hpm_io_vec vec = { .data = buf };
+	u64 b;
+	int r;
+
+	memset(buf, 0, HPM_BLOCK_SIZE);
+	for (b = 1; b < HPM_RESERVED_BLOCKS; b++) {
+		vec.block = b;
+		r = hpm_io_write(md->io, &vec, 1);
+		if (r)
+			return r;
+	}
+	return hpm_io_flush_meta(md->io);
+}
+
+/* The empty pool in memory: counts, arrays, nothing else. */
+static int format_state(struct hpm_md *md)
+{
+	u64 meta = min_t(u64, hpm_io_meta_blocks(md->io), HPM_MAX_META_BLOCKS);
+	u64 data = hpm_io_data_blocks(md->io);
+	u8 uuid[HPM_UUID_SIZE];
+	int r;
+
+	get_random_bytes(uuid, sizeof(uuid));
+	set_uuid(md, uuid);
+	md->meta_blocks = meta;
+	md->journal_start = HPM_RESERVED_BLOCKS;
+	md->journal_blocks = journal_size(meta);
+	md->epoch = 1;
+	md->next_serial = 1;
+	md->super_block = HPM_SUPER_B;
+	r = hpm_refs_init(md, meta);
+	if (r)
+		return r;
+	r = hpm_refs_format(md, md->journal_start + md->journal_blocks);
+	if (r)
+		return r;
+	r = hpm_space_resize(md, data >> md->large_shift << md->large_shift);
+	if (r)
+		return r;
+	r = hpm_journal_init(md);
+	if (r)
+		return r;
+	md->journal.next_record = 1;
+	return hpm_space_load(md);
+}
+
+/*
+ * Both superblocks first, the label last: until it stands the device is blank
+ * and would be formatted again.
+ */
+static int format(struct hpm_md *md, void *buf, const char **why)
+{
+	int r;
+
+	if (!md->large_shift) {
+		*why = "there is no pool on the metadata device";
+		return -ENODATA;
+	}
+	r = check_devices(md, why);
+	if (r)
+		return r;
+	r = check_blank(md, buf, why);
+	if (r)
+		return r;
+	*why = "the new pool could not be written";
+	mutex_lock(&md->lock);
+	r = format_state(md);
+	mutex_unlock(&md->lock);
+	if (!r)
+		r = wipe_head(md, buf);
+	if (r)
+		return r;
+	hpm_journal_restart(md);
+	r = hpm_md_checkpoint(md);
+	if (!r)
+		r = hpm_md_checkpoint(md);
+	if (!r)
+		r = write_label(md, buf);
+	return r;
+}
+
+/*----------------------------------------------------------------
+ * Opening
+ *--------------------------------------------------------------*/
+
+static int check_features(const struct hpm_label *l, bool *ro,
+			  const char **why)
+{
+	if (le32_to_cpu(l->version) != HPM_FORMAT_VERSION) {
+		*why = "the pool's format has another version";
+		return -EOPNOTSUPP;
+	}
+	if (le64_to_cpu(l->incompat) & ~HPM_INCOMPAT_SUPPORTED) {
+		*why = "the pool uses features that this version does not know";
+		return -EOPNOTSUPP;
+	}
+	*ro = le64_to_cpu(l->compat_ro) & ~HPM_COMPAT_RO_SUPPORTED;
+	return 0;
+}
+
+static int read_label(struct hpm_md *md, const struct hpm_label *l,
+		      const char **why)
+{
+	u32 shift = le32_to_cpu(l->large_shift);
+	bool ro;
+	int r;
+
+	if (le32_to_cpu(l->head.magic) != HPM_MAGIC) {
+		*why = "the metadata device holds something that is not a pool";
+		return -EINVAL;
+	}
+	if (hpm_block_check(label_seed(), l, HPM_BT_LABEL, HPM_LABEL_BLOCK)) {
+		*why = "the pool's label (metadata block 0) is damaged";
+		return -EUCLEAN;
+	}
+	r = check_features(l, &ro, why);
+	if (r)
+		return r;
+	if (ro && !md->params.read_only) {
+		*why = "the pool has features that allow reading only";
+		return -EROFS;
+	}
+	if (shift < HPM_MIN_LARGE_SHIFT || shift > HPM_MAX_LARGE_SHIFT) {
+		*why = "the pool's label (metadata block 0) is damaged";
+		return -EUCLEAN;
+	}
+	if (md->large_shift && md->large_shift != shift) {
+		*why = "the pool has another large block size";
+		return -EINVAL;
+	}
+	set_large_shift(md, shift);
+	set_uuid(md, l->uuid);
+	md->journal_start = le64_to_cpu(l->journal_start);
+	md->journal_blocks = le64_to_cpu(l->journal_blocks);
+	if (md->journal_start < HPM_RESERVED_BLOCKS ||
+	    md->journal_blocks < 64 || md->journal_blocks > 1 << 20 ||
+	    md->journal_start > HPM_MAX_META_BLOCKS) {
+		*why = "the pool's label (metadata block 0) is damaged";
+		return -EUCLEAN;
+	}
+	return 0;
+}
+
+/* Sane enough to be followed? */
+static bool super_sane(struct hpm_md *md, const struct hpm_super *sb)
+{
+	u64 meta = le64_to_cpu(sb->meta_blocks);
+	u64 data = le64_to_cpu(sb->data_blocks);
+	unsigned int i;
+
+	if (memcmp(sb->uuid, md->uuid, HPM_UUID_SIZE) ||
+	    meta < HPM_MIN_META_BLOCKS || meta > HPM_MAX_META_BLOCKS ||
+	    md->journal_start + md->journal_blocks > meta ||
+	    !data || data > HPM_PBN_HOLE || data & (md->large_size - 1) ||
+	    le32_to_cpu(sb->time) > HPM_MAX_TIME ||
+	    le32_to_cpu(sb->nr_segments) > HPM_MAX_SEGMENTS)
+		return false;
+	for (i = 0; i < HPM_NR_ARRAYS; i++)
+		if (sb->array[i].height > 8)
+			return false;
+	return sb->held.height <= 8;
+}
+
+/* Both superblocks; which ones are valid, the newer one first. */
+static int read_supers(struct hpm_md *md, struct hpm_super *sb[2],
+		       unsigned int *nr, const char **why)
+{
+	static const u64 place[2] = { HPM_SUPER_A, HPM_SUPER_B };
+	unsigned int i;
+	int r;
+
+	*nr = 0;
+	for (i = 0; i < 2; i++) {
+		r = hpm_io_read(md->io, place[i], sb[*nr]);
+		if (!r)
+			r = hpm_block_check(md->seed, sb[*nr], HPM_BT_SUPER,
+					    place[i]);
+		if (!r && !super_sane(md, sb[*nr]))
+			r = -EUCLEAN;
+		if (r)
+			pr_warn("hpmapper: superblock at metadata block %llu is not usable: %d\n",
+				(unsigned long long)place[i], r);
+		else
+			(*nr)++;
+	}
+	if (!*nr) {
+		*why = "both superblocks (metadata blocks 8 and 24) are damaged";
+		return -EUCLEAN;
+	}
+	if (*nr == 2 && le64_to_cpu(sb[1]->generation) >
+			le64_to_cpu(sb[0]->generation))
+		swap(sb[0], sb[1]);
+	return 0;
+}
+
+static int check_sizes(struct hpm_md *md, const struct hpm_super *sb,
+		       const char **why)
+{
+	if (hpm_io_meta_blocks(md->io) < le64_to_cpu(sb->meta_blocks)) {
+		*why = "the metadata device is smaller than the pool was made for";
+		return -EINVAL;
+	}
+	if (hpm_io_data_blocks(md->io) < le64_to_cpu(sb->data_blocks)) {
+		*why = "the data device is smaller than the pool was made for";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void take_super(struct hpm_md *md, const struct hpm_super *sb)
+{
+	unsigned int i;
+
+	md->epoch = le64_to_cpu(sb->head.epoch) + 1;
+	md->time = le32_to_cpu(sb->time);
+	md->transaction_id = le64_to_cpu(sb->transaction_id);
+	md->next_serial = le64_to_cpu(sb->next_serial);
+	md->sb_flags = le32_to_cpu(sb->flags);
+	md->generation = le64_to_cpu(sb->generation);
+	md->super_block = le64_to_cpu(sb->head.blocknr);
+	md->meta_blocks = le64_to_cpu(sb->meta_blocks);
+	for (i = 0; i < HPM_NR_ARRAYS; i++)
+		md->array[i].root = hpm_root_from_disk(&sb->array[i]);
+	md->held.root = hpm_root_from_disk(&sb->held);
+	md->has_held = le32_to_cpu(sb->held_flags);
+	md->held_time = le32_to_cpu(sb->held_time);
+	memcpy(md->sb, sb, sizeof(*sb));
+}
+
+static int load_state(struct hpm_md *md, struct hpm_super *sb[2],
+		      unsigned int nr, const char **why)
+{
+	int r;
+
+	*why = "the reference counts cannot be read";
+	r = hpm_refs_init(md, md->meta_blocks);
+	if (!r)
+		r = hpm_refs_load(md, sb[0]);
+	if (!r && nr == 2)
+		r = hpm_refs_load_other(md, sb[1]);
+	if (r)
+		return r;
+	r = hpm_space_resize(md, le64_to_cpu(sb[0]->data_blocks));
+	if (r)
+		return r;
+	md->space.used = le64_to_cpu(sb[0]->data_used);
+	r = hpm_journal_init(md);
+	if (r)
+		return r;
+	*why = "the volume table cannot be read";
+	return hpm_vols_load(md);
+}
+
+/* Replay, and the checkpoints that end it. */
+static int recover(struct hpm_md *md, const struct hpm_super *sb,
+		   const char **why)
+{
+	int r;
+
+	mutex_lock(&md->lock);
+	r = hpm_journal_replay(md, sb, why);
+	if (!r) {
+		*why = "the data space maps cannot be read";
+		r = hpm_space_load(md);
+	}
+	mutex_unlock(&md->lock);
+	if (r || md->params.read_only)
+		return r;
+	*why = "the recovery could not be written";
+	hpm_journal_restart(md);
+	r = hpm_md_checkpoint(md);
+	if (!r)
+		r = hpm_md_checkpoint(md);
+	return r;
+}
+
+static int open_pool(struct hpm_md *md, struct hpm_super *sb[2],
+		     const char **why)
+{
+	unsigned int nr;
+	int r;
+
+	r = read_supers(md, sb, &nr, why);
+	if (r)
+		return r;
+	r = check_sizes(md, sb[0], why);
+	if (r)
+		return r;
+	take_super(md, sb[0]);
+	if (md->sb_flags & HPM_SB_NEEDS_CHECK && !md->params.read_only &&
+	    !md->params.ignore_needs_check) {
+		*why = "the pool needs a check (hpm_check) before it is written to";
+		return -EUCLEAN;
+	}
+	mutex_lock(&md->lock);
+	r = load_state(md, sb, nr, why);
+	mutex_unlock(&md->lock);
+	if (!r)
+		r = recover(md, sb[0], why);
+	return r;
+}
+
+static int open_device(struct hpm_md *md, const char **why)
+{
+	struct hpm_super *sb[2] = {
+		hpm_block_alloc(GFP_KERNEL), hpm_block_alloc(GFP_KERNEL),
+	};
+	void *buf = hpm_block_alloc(GFP_KERNEL);
+	int r = -ENOMEM;
+
+	if (!sb[0] || !sb[1] || !buf)
+		goto out;
+	*why = "the metadata device cannot be read";
+	r = hpm_io_read(md->io, HPM_LABEL_BLOCK, buf);
+	if (r)
+		goto out;
+	if (is_zero(buf)) {
+		r = -ENODATA;
+		*why = "there is no pool on the metadata device";
+		if (md->params.may_format && !md->params.read_only)
+			r = format(md, buf, why);
+		goto out;
+	}
+	r = read_label(md, buf, why);
+	if (!r)
+		r = open_pool(md, sb, why);
+out:
+	if (sb[0])
+		hpm_block_free(sb[0]);
+	if (sb[1])
+		hpm_block_free(sb[1]);
+	if (buf)
+		hpm_block_free(buf);
+	return r;
+}
+
+static int md_init(struct hpm_md *md)
+{
+	unsigned int i;
+	int r;
+
+	mutex_init(&md->commit_lock);
+	mutex_init(&md->lock);
+	INIT_LIST_HEAD(&md->dirty_vols);
+	INIT_LIST_HEAD(&md->dying);
+	for (i = 0; i < HPM_NR_ARRAYS; i++)
+		hpm_array_init(&md->array[i], i);
+	hpm_array_init(&md->held, HPM_ARR_VOLUME);
+	set_large_shift(md, md->params.large_shift);
+	md->sb = hpm_block_alloc(GFP_KERNEL);
+	md->scratch = kvcalloc(HPM_SCRATCH_ENTRIES, sizeof(*md->scratch),
+			       GFP_KERNEL);
+	md->change_cache = kmem_cache_create("hpm_change",
+					     sizeof(struct hpm_change), 0, 0,
+					     NULL);
+	if (!md->sb || !md->scratch || !md->change_cache)
+		return -ENOMEM;
+	r = hpm_cache_init(md);
+	if (!r)
+		r = hpm_space_init(md);
+	return r;
+}
+
+int hpm_md_open(struct hpm_io *io, const struct hpm_md_params *params,
+		const struct hpm_md_ops *ops, void *ctx, struct hpm_md **mdp,
+		const char **why)
+{
+	struct hpm_md *md = kvzalloc(sizeof(*md), GFP_KERNEL);
+	int r;
+
+	*why = "no memory";
+	if (!md)
+		return -ENOMEM;
+	md->io = io;
+	md->ops = ops;
+	md->ctx = ctx;
+	md->params = *params;
+	r = md_init(md);
+	if (!r)
+		r = open_device(md, why);
+	if (r) {
+		hpm_md_close(md);
+		return r;
+	}
+	if (md->params.read_only)
+		md->mode = HPM_MODE_READ_ONLY;
+	if (!list_empty(&md->dying) && !md->params.read_only)
+		hpm_kick(md, HPM_KICK_RECLAIM);
+	*why = NULL;
+	*mdp = md;
+	return 0;
+}
+
+int hpm_md_shutdown(struct hpm_md *md)
+{
+	int r;
+
+	if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
+		return 0;
+	r = hpm_md_apply(md);
+	if (!r)
+		r = hpm_md_checkpoint(md);
+	return r;
+}
+
+static void free_changes(struct hpm_md *md)
+{
+	struct hpm_change *c, *next;
+
+	if (!md->journal.open)
+		return;
+	list_for_each_entry_safe(c, next, &md->journal.fifo, fifo)
+		hpm_change_free(md, c);
+}
+
+void hpm_md_close(struct hpm_md *md)
+{
+	unsigned int i;
+
+	rcu_barrier();
+	free_changes(md);
+	for (i = 0; i < HPM_NR_ARRAYS; i++)
+		hpm_array_release(&md->array[i]);
+	hpm_array_release(&md->held);
+	hpm_vols_exit(md);
+	hpm_journal_exit(md);
+	hpm_space_exit(md);
+	hpm_refs_exit(md);
+	hpm_cache_exit(md);
+	rcu_barrier();
+	kmem_cache_destroy(md->change_cache);
+	kvfree(md->scratch);
+	if (md->sb)
+		hpm_block_free(md->sb);
+	kvfree(md);
+}
+
+/*----------------------------------------------------------------
+ * Growth, flags, figures
+ *--------------------------------------------------------------*/
+
+static int grow_locked(struct hpm_md *md, u64 meta, u64 data, const char **why)
+{
+	int r = 0;
+
+	*why = "no memory";
+	if (meta > md->meta_blocks) {
+		r = hpm_refs_grow(md, meta);
+		if (r == -ENOSPC)
+			*why = "the metadata device has been grown too often";
+		if (!r)
+			md->meta_blocks = meta;
+	}
+	if (!r && data > md->space.nr_blocks)
+		r = hpm_space_resize(md, data);
+	return r;
+}
+
+int hpm_md_grow(struct hpm_md *md, const char **why)
+{
+	u64 meta = min_t(u64, hpm_io_meta_blocks(md->io), HPM_MAX_META_BLOCKS);
+	u64 data = hpm_io_data_blocks(md->io) >> md->large_shift <<
+		   md->large_shift;
+	int r;
+
+	if (meta < md->meta_blocks) {
+		*why = "the metadata device has become smaller";
+		return -EINVAL;
+	}
+	if (data < md->space.nr_blocks) {
+		*why = "the data device has become smaller";
+		return -EINVAL;
+	}
+	if (meta == md->meta_blocks && data == md->space.nr_blocks)
+		return 0;
+	if (md->sb_flags & HPM_SB_NEEDS_CHECK) {
+		*why = "the pool needs a check (hpm_check) before it can grow";
+		return -EUCLEAN;
+	}
+	mutex_lock(&md->commit_lock);
+	mutex_lock(&md->lock);
+	r = grow_locked(md, meta, data, why);
+	mutex_unlock(&md->lock);
+	if (!r) {
+		/* The new space counts only once a superblock says so. */
+		*why = "the checkpoint failed";
+		r = hpm_checkpoint_locked(md);
+	}
+	mutex_unlock(&md->commit_lock);
+	if (!r)
+		hpm_credit_progress(md);
+	return r;
+}
+
+int hpm_md_set_needs_check(struct hpm_md *md)
+{
+	struct hpm_super *sb = hpm_block_alloc(GFP_NOIO);
+	int r;
+
+	if (!sb)
+		return -ENOMEM;
+	mutex_lock(&md->commit_lock);
+	md->sb_flags |= HPM_SB_NEEDS_CHECK;
+	memcpy(sb, md->sb, sizeof(*sb));
+	sb->flags |= cpu_to_le32(HPM_SB_NEEDS_CHECK);
+	r = super_write(md, sb);
+	mutex_unlock(&md->commit_lock);
+	hpm_block_free(sb);
+	return r;
+}
+
+void hpm_md_get_stats(struct hpm_md *md, struct hpm_md_stats *st)
+{
+	struct hpm_journal *j = &md->journal;
+	struct hpm_refs *refs = &md->refs;
+
+	memset(st, 0, sizeof(*st));
+	st->transaction_id = md->transaction_id;
+	st->meta_total = md->meta_blocks;
+	st->meta_used = refs->nr_used;
+	st->meta_free_now = refs->nr_free > refs->reserve ?
+			    refs->nr_free - refs->reserve : 0;
+	st->data_total = md->space.nr_blocks;
+	st->data_used = md->space.used;
+	st->data_free_now = hpm_space_free_now(md);
+	st->held_root = md->has_held ? md->held.root.ptr.block : 0;
+	st->time = md->time;
+	st->needs_check = md->sb_flags & HPM_SB_NEEDS_CHECK;
+	st->nr_volumes = md->nr_volumes;
+	st->nr_dying = md->nr_dying;
+	st->record = READ_ONCE(j->next_record) - 1;
+	st->record_applied = READ_ONCE(j->applied);
+	st->record_durable = READ_ONCE(j->durable);
+	st->journal_blocks = j->blocks;
+	st->journal_blocks_used = READ_ONCE(j->pos) - READ_ONCE(j->tail);
+	st->checkpoints = md->checkpoints;
+	st->commits = j->commits;
+	st->journal_writes = j->writes;
+	st->nodes_cached = md->cache.nr_clean + md->cache.nr_dirty;
+	st->nodes_dirty = md->cache.nr_dirty;
+	st->node_reads = md->cache.reads;
+	st->node_writes = md->cache.writes;
+	st->large_shift = md->large_shift;
+	memcpy(st->uuid, md->uuid, HPM_UUID_SIZE);
+}

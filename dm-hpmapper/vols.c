@@ -1,0 +1,1053 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The volumes of a pool, and the trees that deleted ones leave behind.
+ *
+ * Every volume has a small structure in memory as long as the pool is open;
+ * the table on disk, an array by id, is brought up to date at each cut.  So
+ * looking one up, listing, and taking a snapshot cost the same whatever the
+ * pool's size: a snapshot is one record, and applying it copies a root and
+ * raises one reference count.
+ *
+ * Sharing and time.  The pool's time advances with each snapshot, in the
+ * application of its record and nowhere else.  The origin and the snapshot both
+ * take the new time as theirs; a mapping with an older stamp may be reached
+ * from the other one, so it counts as shared and is never written in place.
+ * The rule errs towards "shared" only: after the snapshot is deleted the
+ * origin's old mappings are copied once more on their next write.
+ *
+ * Deletion.  The volume leaves the table at once.  If its root is shared, one
+ * decrement is all; if not, the tree becomes a dying one, given back step by
+ * step.  A step is a record that names the incarnation (the serial) and a key,
+ * so it can be replayed, and the id may be used again right away.
+ *
+ * Held snapshot.  A copy of the table, as an array of its own, with one more
+ * reference on each root: what tools read while the pool lives on.
+ */
+#include "md.h"
+
+static struct hlist_head *serial_chain(struct hpm_md *md, u64 serial)
+{
+	return &md->vols_by_serial[hash_64(serial, HPM_VOL_HASH_BITS)];
+}
+
+static struct hlist_head *id_chain(struct hpm_md *md, u32 id)
+{
+	return &md->vols_by_id[hash_64(id, HPM_VOL_HASH_BITS)];
+}
+
+struct hpm_vol *hpm_vol_by_serial(struct hpm_md *md, u64 serial)
+{
+	struct hpm_vol *vol;
+
+	hlist_for_each_entry(vol, serial_chain(md, serial), by_serial)
+		if (vol->serial == serial)
+			return vol;
+	return NULL;
+}
+
+struct hpm_vol *hpm_vol_by_id(struct hpm_md *md, u32 id)
+{
+	struct hpm_vol *vol;
+
+	hlist_for_each_entry(vol, id_chain(md, id), by_id)
+		if (vol->id == id)
+			return vol;
+	return NULL;
+}
+
+static struct hpm_vol *vol_by_name(struct hpm_md *md, const char *name)
+{
+	struct hpm_vol *vol;
+	unsigned int i;
+
+	for (i = 0; i < 1 << HPM_VOL_HASH_BITS; i++)
+		hlist_for_each_entry(vol, &md->vols_by_id[i], by_id)
+			if (!strcmp(vol->name, name))
+				return vol;
+	return NULL;
+}
+
+static struct hpm_vol *vol_new(struct hpm_md *md, u32 id, u64 serial)
+{
+	struct hpm_vol *vol = kzalloc(sizeof(*vol), GFP_NOIO);
+
+	if (!vol)
+		return NULL;
+	vol->md = md;
+	vol->id = id;
+	vol->serial = serial;
+	INIT_LIST_HEAD(&vol->dirty);
+	seqcount_init(&vol->seq);
+	spin_lock_init(&vol->lock);
+	atomic_set(&vol->nr_changes, 0);
+	hlist_add_head(&vol->by_serial, serial_chain(md, serial));
+	hlist_add_head(&vol->by_id, id_chain(md, id));
+	md->nr_volumes++;
+	return vol;
+}
+
+static void vol_free(struct hpm_md *md, struct hpm_vol *vol)
+{
+	hlist_del(&vol->by_serial);
+	hlist_del(&vol->by_id);
+	if (!list_empty(&vol->dirty)) {
+		list_del(&vol->dirty);
+		md->nr_dirty_vols--;
+	}
+	md->nr_volumes--;
+	kfree(vol->changes);
+	kfree(vol);
+}
+
+void hpm_vol_mark_dirty(struct hpm_vol *vol)
+{
+	if (!list_empty(&vol->dirty))
+		return;
+	list_add_tail(&vol->dirty, &vol->md->dirty_vols);
+	vol->md->nr_dirty_vols++;
+}
+
+/*----------------------------------------------------------------
+ * The table on disk
+ *--------------------------------------------------------------*/
+
+static void vol_to_disk(const struct hpm_vol *vol, struct hpm_disk_volume *d)
+{
+	memset(d, 0, sizeof(*d));
+	d->flags = cpu_to_le32(vol->flags);
+	d->snap_time = cpu_to_le32(vol->snap_time);
+	d->serial = cpu_to_le64(vol->serial);
+	d->parent = cpu_to_le64(vol->parent);
+	d->size = cpu_to_le64(vol->size);
+	d->mapped = cpu_to_le64(vol->mapped);
+	d->created = cpu_to_le64(vol->created);
+	hpm_root_to_disk(&d->root, vol->root);
+	memcpy(d->name, vol->name, HPM_NAME_SIZE);
+}
+
+static int vol_from_disk(struct hpm_md *md, u32 id,
+			 const struct hpm_disk_volume *d)
+{
+	u64 serial = le64_to_cpu(d->serial);
+	struct hpm_vol *vol;
+
+	if (id > HPM_MAX_VOLUME_ID || serial >= md->next_serial ||
+	    le32_to_cpu(d->snap_time) > md->time || d->root.height > 8 ||
+	    d->name[HPM_NAME_SIZE - 1] || hpm_vol_by_serial(md, serial)) {
+		pr_err("hpmapper: volume %u: damaged entry in the table\n", id);
+		return -EUCLEAN;
+	}
+	vol = vol_new(md, id, serial);
+	if (!vol)
+		return -ENOMEM;
+	vol->flags = le32_to_cpu(d->flags);
+	vol->snap_time = le32_to_cpu(d->snap_time);
+	vol->parent = le64_to_cpu(d->parent);
+	vol->size = le64_to_cpu(d->size);
+	vol->mapped = le64_to_cpu(d->mapped);
+	vol->created = le64_to_cpu(d->created);
+	vol->root = hpm_root_from_disk(&d->root);
+	memcpy(vol->name, d->name, HPM_NAME_SIZE);
+	return 0;
+}
+
+static int load_vol_leaf(void *ctx, u64 first, const void *elts,
+			 unsigned int nr)
+{
+	const struct hpm_disk_volume *d = elts;
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; !r && i < nr; i++)
+		if (d[i].serial)
+			r = vol_from_disk(ctx, first + i, &d[i]);
+	return r;
+}
+
+static int vol_flush(struct hpm_md *md, struct hpm_vol *vol)
+{
+	struct hpm_node *leaf;
+	void *elt;
+	int r = hpm_array_write(md, &md->array[HPM_ARR_VOLUME], vol->id, &leaf,
+				&elt);
+
+	if (r)
+		return r;
+	vol_to_disk(vol, elt);
+	hpm_node_put(leaf);
+	return 0;
+}
+
+int hpm_vols_flush(struct hpm_md *md)
+{
+	struct hpm_vol *vol, *next;
+	int r;
+
+	list_for_each_entry_safe(vol, next, &md->dirty_vols, dirty) {
+		r = vol_flush(md, vol);
+		if (r)
+			return r;
+		list_del_init(&vol->dirty);
+		md->nr_dirty_vols--;
+	}
+	return 0;
+}
+
+/*----------------------------------------------------------------
+ * Dying trees
+ *--------------------------------------------------------------*/
+
+#define MAX_DYING_SLOTS	(1u << 20)
+
+/* The lowest free slot, the bitmap grown to hold it. */
+static int dying_slot(struct hpm_md *md, u32 *slot)
+{
+	u32 max = md->max_dying ? md->max_dying * 2 : 64;
+	unsigned long *bits;
+
+	*slot = md->max_dying ?
+		find_next_zero_bit(md->dying_slots, md->max_dying, 0) : 0;
+	if (*slot < md->max_dying)
+		return 0;
+	if (max > MAX_DYING_SLOTS)
+		return -ENOSPC;
+	bits = kvcalloc(BITS_TO_LONGS(max), sizeof(*bits), GFP_NOIO);
+	if (!bits)
+		return -ENOMEM;
+	if (md->max_dying)
+		memcpy(bits, md->dying_slots,
+		       BITS_TO_LONGS(md->max_dying) * sizeof(*bits));
+	kvfree(md->dying_slots);
+	md->dying_slots = bits;
+	md->max_dying = max;
+	return 0;
+}
+
+static int dying_write(struct hpm_md *md, u32 slot, const struct hpm_dying *d)
+{
+	struct hpm_disk_dying *elt;
+	struct hpm_node *leaf;
+	void *p;
+	int r;
+
+	r = hpm_array_write(md, &md->array[HPM_ARR_DYING], slot, &leaf, &p);
+	if (r)
+		return r;
+	elt = p;
+	memset(elt, 0, sizeof(*elt));
+	if (d) {
+		elt->serial = cpu_to_le64(d->serial);
+		elt->cursor = cpu_to_le64(d->cursor);
+		hpm_root_to_disk(&elt->root, d->root);
+	}
+	hpm_node_put(leaf);
+	return 0;
+}
+
+static int dying_insert(struct hpm_md *md, u32 slot, u64 serial, u64 cursor,
+			struct hpm_root root, struct hpm_dying **out)
+{
+	struct hpm_dying *d = kzalloc(sizeof(*d), GFP_NOIO);
+
+	if (!d)
+		return -ENOMEM;
+	d->serial = serial;
+	d->cursor = cursor;
+	d->slot = slot;
+	d->root = root;
+	list_add_tail(&d->list, &md->dying);
+	__set_bit(slot, md->dying_slots);
+	md->nr_dying++;
+	*out = d;
+	return 0;
+}
+
+static void dying_remove(struct hpm_md *md, struct hpm_dying *d)
+{
+	__clear_bit(d->slot, md->dying_slots);
+	list_del(&d->list);
+	md->nr_dying--;
+	kfree(d);
+}
+
+int hpm_dying_add(struct hpm_md *md, u64 serial, struct hpm_root root)
+{
+	struct hpm_dying *d;
+	u32 slot;
+	int r = dying_slot(md, &slot);
+
+	if (!r)
+		r = dying_insert(md, slot, serial, 0, root, &d);
+	if (!r)
+		r = dying_write(md, slot, d);
+	if (!r)
+		hpm_kick(md, HPM_KICK_RECLAIM);
+	return r;
+}
+
+static int load_dying_leaf(void *ctx, u64 first, const void *elts,
+			   unsigned int nr)
+{
+	const struct hpm_disk_dying *e = elts;
+	struct hpm_md *md = ctx;
+	struct hpm_dying *d;
+	unsigned int i;
+	u32 slot;
+	int r;
+
+	for (i = 0; i < nr; i++) {
+		if (!e[i].serial)
+			continue;
+		if (first + i >= MAX_DYING_SLOTS || e[i].root.height > 8)
+			return -EUCLEAN;
+		while (md->max_dying <= first + i) {
+			/* Full up to here for this purpose: doubles. */
+			slot = md->max_dying;
+			if (slot)
+				bitmap_fill(md->dying_slots, slot);
+			r = dying_slot(md, &slot);
+			if (r)
+				return r;
+		}
+		r = dying_insert(md, first + i, le64_to_cpu(e[i].serial),
+				 le64_to_cpu(e[i].cursor),
+				 hpm_root_from_disk(&e[i].root), &d);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* Growing while loading marked slots; only those in the list are taken. */
+static void settle_dying_slots(struct hpm_md *md)
+{
+	struct hpm_dying *d;
+
+	if (!md->max_dying)
+		return;
+	bitmap_zero(md->dying_slots, md->max_dying);
+	list_for_each_entry(d, &md->dying, list)
+		__set_bit(d->slot, md->dying_slots);
+}
+
+/* A root loses a reference; if it was the last, the tree is dying. */
+static int root_put(struct hpm_md *md, u64 serial, struct hpm_root root)
+{
+	int r;
+
+	if (!root.height)
+		return 0;
+	if (hpm_refs_count(md, root.ptr.block) == 1)
+		return hpm_dying_add(md, serial, root);
+	r = hpm_refs_dec(md, root.ptr.block, root.ptr.epoch);
+	return r < 0 ? r : 0;
+}
+
+static int root_get(struct hpm_md *md, struct hpm_root root)
+{
+	return root.height ? hpm_refs_inc(md, root.ptr.block) : 0;
+}
+
+int hpm_vols_load(struct hpm_md *md)
+{
+	int r;
+
+	r = hpm_array_walk(md, &md->array[HPM_ARR_VOLUME], load_vol_leaf, md);
+	if (!r)
+		r = hpm_array_walk(md, &md->array[HPM_ARR_DYING],
+				   load_dying_leaf, md);
+	settle_dying_slots(md);
+	return r;
+}
+
+void hpm_vols_exit(struct hpm_md *md)
+{
+	struct hpm_dying *d, *dn;
+	struct hlist_node *next;
+	struct hpm_vol *vol;
+	unsigned int i;
+
+	for (i = 0; i < 1 << HPM_VOL_HASH_BITS; i++)
+		hlist_for_each_entry_safe(vol, next, &md->vols_by_id[i], by_id)
+			vol_free(md, vol);
+	list_for_each_entry_safe(d, dn, &md->dying, list)
+		kfree(d);
+	INIT_LIST_HEAD(&md->dying);
+	kvfree(md->dying_slots);
+	md->dying_slots = NULL;
+	md->max_dying = 0;
+}
+
+/*----------------------------------------------------------------
+ * Applying; md->lock held
+ *--------------------------------------------------------------*/
+
+static u32 rec_id(const struct hpm_disk_record *r)
+{
+	return le32_to_cpu(r->arg_lo);
+}
+
+static void rec_name(const struct hpm_disk_record *r, char *name)
+{
+	const union hpm_record_buf *buf =
+		container_of(r, const union hpm_record_buf, rec);
+
+	memset(name, 0, HPM_NAME_SIZE);
+	if (r->slots == HPM_MAX_RECORD_SLOTS)
+		memcpy(name, buf->slots[1], HPM_NAME_SIZE - 1);
+}
+
+static int apply_new(struct hpm_md *md, const struct hpm_disk_record *r,
+		     struct hpm_vol **out)
+{
+	u64 serial = le64_to_cpu(r->serial);
+	struct hpm_vol *vol;
+
+	if (rec_id(r) > HPM_MAX_VOLUME_ID || hpm_vol_by_id(md, rec_id(r)) ||
+	    serial != md->next_serial)
+		return -EUCLEAN;
+	vol = vol_new(md, rec_id(r), serial);
+	if (!vol)
+		return -ENOMEM;
+	md->next_serial++;
+	vol->flags = HPM_VOL_LIVE;
+	rec_name(r, vol->name);
+	vol->created = md->time;
+	hpm_vol_mark_dirty(vol);
+	*out = vol;
+	return 0;
+}
+
+int hpm_apply_create(struct hpm_md *md, const struct hpm_disk_record *r)
+{
+	struct hpm_vol *vol;
+	int ret = apply_new(md, r, &vol);
+
+	if (!ret) {
+		vol->size = le64_to_cpu(r->pbn);
+		vol->snap_time = md->time;
+	}
+	return ret;
+}
+
+static void set_snap_time(struct hpm_vol *vol, u32 time)
+{
+	preempt_disable();
+	write_seqcount_begin(&vol->seq);
+	vol->snap_time = time;
+	write_seqcount_end(&vol->seq);
+	preempt_enable();
+	hpm_vol_mark_dirty(vol);
+}
+
+int hpm_apply_snap(struct hpm_md *md, const struct hpm_disk_record *r)
+{
+	struct hpm_vol *origin, *vol;
+	int ret;
+
+	origin = hpm_vol_by_serial(md, le64_to_cpu(r->pbn));
+	if (!origin || md->time >= HPM_MAX_TIME)
+		return -EUCLEAN;
+	ret = root_get(md, origin->root);
+	if (!ret)
+		ret = apply_new(md, r, &vol);
+	if (ret)
+		return ret;
+	md->time++;
+	vol->root = origin->root;
+	vol->size = origin->size;
+	vol->mapped = origin->mapped;
+	vol->parent = origin->serial;
+	vol->created = md->time;
+	vol->snap_time = md->time;
+	set_snap_time(origin, md->time);
+	return 0;
+}
+
+int hpm_apply_delete(struct hpm_md *md, const struct hpm_disk_record *r)
+{
+	struct hpm_vol *vol = hpm_vol_by_serial(md, le64_to_cpu(r->serial));
+	struct hpm_node *leaf;
+	void *elt;
+	int ret;
+
+	if (!vol)
+		return -EUCLEAN;
+	ret = hpm_array_write(md, &md->array[HPM_ARR_VOLUME], vol->id, &leaf,
+			      &elt);
+	if (ret)
+		return ret;
+	memset(elt, 0, sizeof(struct hpm_disk_volume));
+	hpm_node_put(leaf);
+	ret = root_put(md, vol->serial, vol->root);
+	if (!ret)
+		vol_free(md, vol);
+	return ret;
+}
+
+int hpm_apply_reclaim(struct hpm_md *md, const struct hpm_disk_record *r)
+{
+	u64 serial = le64_to_cpu(r->serial), to = le64_to_cpu(r->pbn);
+	struct hpm_dying *d;
+	int ret;
+
+	list_for_each_entry(d, &md->dying, list)
+		if (d->serial == serial)
+			goto found;
+	return -EUCLEAN;
+found:
+	ret = hpm_map_reclaim(md, d->root, d->cursor, to);
+	if (ret)
+		return ret;
+	d->cursor = to;
+	if (to != U64_MAX)
+		return dying_write(md, d->slot, d);
+	ret = dying_write(md, d->slot, NULL);
+	if (!ret)
+		dying_remove(md, d);
+	return ret;
+}
+
+int hpm_apply_attr(struct hpm_md *md, const struct hpm_disk_record *r)
+{
+	struct hpm_vol *vol;
+
+	if (r->type == HPM_REC_TID) {
+		md->transaction_id = le64_to_cpu(r->pbn);
+		return 0;
+	}
+	vol = hpm_vol_by_serial(md, le64_to_cpu(r->serial));
+	if (!vol)
+		return -EUCLEAN;
+	if (r->type == HPM_REC_SIZE)
+		vol->size = le64_to_cpu(r->pbn);
+	else if (r->type == HPM_REC_NAME)
+		rec_name(r, vol->name);
+	else
+		vol->flags = HPM_VOL_LIVE | le16_to_cpu(r->nr);
+	hpm_vol_mark_dirty(vol);
+	return 0;
+}
+
+static int hold_vol(struct hpm_md *md, struct hpm_vol *vol)
+{
+	struct hpm_node *leaf;
+	void *elt;
+	int r = root_get(md, vol->root);
+
+	if (!r)
+		r = hpm_array_write(md, &md->held, vol->id, &leaf, &elt);
+	if (r)
+		return r;
+	vol_to_disk(vol, elt);
+	hpm_node_put(leaf);
+	return 0;
+}
+
+int hpm_apply_hold(struct hpm_md *md)
+{
+	struct hpm_vol *vol;
+	unsigned int i;
+	int r;
+
+	if (md->has_held)
+		return -EUCLEAN;
+	for (i = 0; i < 1 << HPM_VOL_HASH_BITS; i++) {
+		hlist_for_each_entry(vol, &md->vols_by_id[i], by_id) {
+			r = hold_vol(md, vol);
+			if (r)
+				return r;
+		}
+	}
+	md->has_held = true;
+	md->held_time = md->time;
+	return 0;
+}
+
+static int release_leaf(void *ctx, u64 first, const void *elts,
+			unsigned int nr)
+{
+	const struct hpm_disk_volume *d = elts;
+	struct hpm_md *md = ctx;
+	unsigned int i;
+	int r = 0;
+
+	/* A tree that dies here was its volume's before: a serial is unique. */
+	for (i = 0; !r && i < nr; i++)
+		if (d[i].serial)
+			r = root_put(md, md->next_serial++,
+				     hpm_root_from_disk(&d[i].root));
+	return r;
+}
+
+int hpm_apply_release(struct hpm_md *md)
+{
+	int r;
+
+	if (!md->has_held)
+		return -EUCLEAN;
+	r = hpm_array_walk(md, &md->held, release_leaf, md);
+	if (!r)
+		r = hpm_array_destroy(md, &md->held);
+	if (!r)
+		md->has_held = false;
+	return r;
+}
+
+/*----------------------------------------------------------------
+ * What the owner of the pool asks for
+ *--------------------------------------------------------------*/
+
+/* A credit and md->lock; with them the state that @why is about stands still. */
+static int change_begin(struct hpm_md *md, bool reserve, const char **why)
+{
+	int r = hpm_credit_wait(md, 1, reserve);
+
+	if (r == -ENOSPC)
+		*why = "no metadata space is left";
+	else if (r == -EROFS)
+		*why = "the pool is read-only";
+	else if (r)
+		*why = "the metadata device failed";
+	if (!r)
+		mutex_lock(&md->lock);
+	return r;
+}
+
+static int change_refuse(struct hpm_md *md, int err)
+{
+	mutex_unlock(&md->lock);
+	hpm_credit_put(md, 1);
+	return err;
+}
+
+static int change_end(struct hpm_md *md, union hpm_record_buf *buf,
+		      const char **why)
+{
+	int r = hpm_record_now(md, buf);
+
+	mutex_unlock(&md->lock);
+	if (!r)
+		r = hpm_md_commit(md);
+	if (r)
+		*why = "the change could not be made durable";
+	return r;
+}
+
+static void buf_init(union hpm_record_buf *buf, u8 type, u64 serial, u64 arg)
+{
+	memset(buf, 0, sizeof(*buf));
+	buf->rec.type = type;
+	buf->rec.slots = 1;
+	buf->rec.serial = cpu_to_le64(serial);
+	buf->rec.pbn = cpu_to_le64(arg);
+}
+
+static void buf_name(union hpm_record_buf *buf, const char *name)
+{
+	if (!name || !*name)
+		return;
+	buf->rec.slots = HPM_MAX_RECORD_SLOTS;
+	strscpy((char *)buf->slots[1], name, HPM_NAME_SIZE);
+}
+
+static bool name_char_ok(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9') || strchr("._-+:@=,", c);
+}
+
+static int check_name(struct hpm_md *md, const char *name, const char **why)
+{
+	const char *c;
+
+	if (!name || !*name)
+		return 0;
+	if (strlen(name) >= HPM_NAME_SIZE) {
+		*why = "the name is longer than 63 characters";
+		return -ENAMETOOLONG;
+	}
+	for (c = name; *c; c++) {
+		if (!name_char_ok(*c)) {
+			*why = "a name has letters, digits and ._-+:@=, only";
+			return -EINVAL;
+		}
+	}
+	if (!strcmp(name, "-")) {
+		*why = "'-' stands for no name";
+		return -EINVAL;
+	}
+	if (vol_by_name(md, name)) {
+		*why = "a volume of that name exists";
+		return -EEXIST;
+	}
+	return 0;
+}
+
+static int check_new(struct hpm_md *md, u32 id, const char *name,
+		     const char **why)
+{
+	if (id > HPM_MAX_VOLUME_ID) {
+		*why = "volume ids go from 0 to 16777215";
+		return -EINVAL;
+	}
+	if (hpm_vol_by_id(md, id)) {
+		*why = "a volume with that id exists";
+		return -EEXIST;
+	}
+	return check_name(md, name, why);
+}
+
+static int check_size(u64 size, const char **why)
+{
+	if (size <= 1ULL << HPM_VBN_BITS)
+		return 0;
+	*why = "a volume is at most 256 TiB";
+	return -EFBIG;
+}
+
+static struct hpm_vol *find_vol(struct hpm_md *md, u32 id, const char **why)
+{
+	struct hpm_vol *vol = hpm_vol_by_id(md, id);
+
+	if (!vol)
+		*why = "no volume has that id";
+	return vol;
+}
+
+int hpm_vol_create(struct hpm_md *md, u32 id, u64 size, const char *name,
+		   const char **why)
+{
+	union hpm_record_buf buf;
+	int r = check_size(size, why);
+
+	if (!r)
+		r = change_begin(md, false, why);
+	if (r)
+		return r;
+	r = check_new(md, id, name, why);
+	if (r)
+		return change_refuse(md, r);
+	buf_init(&buf, HPM_REC_CREATE, md->next_serial, size);
+	buf.rec.arg_lo = cpu_to_le32(id);
+	buf_name(&buf, name);
+	return change_end(md, &buf, why);
+}
+
+int hpm_vol_snapshot(struct hpm_md *md, u32 id, u32 origin, const char *name,
+		     const char **why)
+{
+	union hpm_record_buf buf;
+	struct hpm_vol *vol;
+	int r = change_begin(md, false, why);
+
+	if (r)
+		return r;
+	r = check_new(md, id, name, why);
+	if (r)
+		return change_refuse(md, r);
+	vol = hpm_vol_by_id(md, origin);
+	if (!vol) {
+		*why = "the origin does not exist";
+		return change_refuse(md, -ENOENT);
+	}
+	if (md->time >= HPM_MAX_TIME) {
+		*why = "this pool has taken all the snapshots it can tell apart";
+		return change_refuse(md, -EOVERFLOW);
+	}
+	buf_init(&buf, HPM_REC_SNAP, md->next_serial, vol->serial);
+	buf.rec.arg_lo = cpu_to_le32(id);
+	buf_name(&buf, name);
+	return change_end(md, &buf, why);
+}
+
+int hpm_vol_delete(struct hpm_md *md, u32 id, const char **why)
+{
+	union hpm_record_buf buf;
+	struct hpm_vol *vol;
+	int r = change_begin(md, true, why);
+
+	if (r)
+		return r;
+	vol = find_vol(md, id, why);
+	if (!vol)
+		return change_refuse(md, -ENOENT);
+	if (vol->opens) {
+		*why = "the volume is active";
+		return change_refuse(md, -EBUSY);
+	}
+	buf_init(&buf, HPM_REC_DELETE, vol->serial, 0);
+	return change_end(md, &buf, why);
+}
+
+int hpm_vol_set_size(struct hpm_md *md, u32 id, u64 size, const char **why)
+{
+	union hpm_record_buf buf;
+	struct hpm_vol *vol;
+	int r = check_size(size, why);
+
+	if (!r)
+		r = change_begin(md, false, why);
+	if (r)
+		return r;
+	vol = find_vol(md, id, why);
+	if (!vol)
+		return change_refuse(md, -ENOENT);
+	buf_init(&buf, HPM_REC_SIZE, vol->serial, size);
+	return change_end(md, &buf, why);
+}
+
+int hpm_vol_set_name(struct hpm_md *md, u32 id, const char *name,
+		     const char **why)
+{
+	union hpm_record_buf buf;
+	struct hpm_vol *vol;
+	int r = change_begin(md, false, why);
+
+	if (r)
+		return r;
+	vol = find_vol(md, id, why);
+	r = vol ? check_name(md, name, why) : -ENOENT;
+	if (r)
+		return change_refuse(md, r);
+	buf_init(&buf, HPM_REC_NAME, vol->serial, 0);
+	buf_name(&buf, name);
+	return change_end(md, &buf, why);
+}
+
+int hpm_vol_set_flags(struct hpm_md *md, u32 id, u32 flags, const char **why)
+{
+	union hpm_record_buf buf;
+	struct hpm_vol *vol;
+	int r = change_begin(md, false, why);
+
+	if (r)
+		return r;
+	vol = find_vol(md, id, why);
+	if (!vol)
+		return change_refuse(md, -ENOENT);
+	buf_init(&buf, HPM_REC_FLAGS, vol->serial, 0);
+	buf.rec.nr = cpu_to_le16(flags & (HPM_VOL_READONLY | HPM_VOL_NOSHARE));
+	return change_end(md, &buf, why);
+}
+
+int hpm_md_set_transaction_id(struct hpm_md *md, u64 old, u64 new,
+			      const char **why)
+{
+	union hpm_record_buf buf;
+	int r = change_begin(md, false, why);
+
+	if (r)
+		return r;
+	if (md->transaction_id != old) {
+		*why = "the transaction id is not the one given as old";
+		return change_refuse(md, -EINVAL);
+	}
+	buf_init(&buf, HPM_REC_TID, 0, new);
+	return change_end(md, &buf, why);
+}
+
+static int hold_or_release(struct hpm_md *md, bool hold, const char **why)
+{
+	union hpm_record_buf buf;
+	int r = change_begin(md, !hold, why);
+
+	if (r)
+		return r;
+	if (md->has_held == hold) {
+		*why = hold ? "a metadata snapshot is held already" :
+			      "no metadata snapshot is held";
+		return change_refuse(md, hold ? -EBUSY : -EINVAL);
+	}
+	buf_init(&buf, hold ? HPM_REC_HOLD : HPM_REC_RELEASE, 0, 0);
+	r = change_end(md, &buf, why);
+	if (!r)
+		r = hpm_md_checkpoint(md);
+	if (r)
+		*why = "the checkpoint failed";
+	return r;
+}
+
+int hpm_md_hold(struct hpm_md *md, const char **why)
+{
+	return hold_or_release(md, true, why);
+}
+
+int hpm_md_release(struct hpm_md *md, const char **why)
+{
+	return hold_or_release(md, false, why);
+}
+
+/* Leaves that one step of a reclaim looks at. */
+#define RECLAIM_LEAVES	2
+
+int hpm_md_reclaim_step(struct hpm_md *md)
+{
+	union hpm_record_buf buf;
+	struct hpm_dying *d;
+	u64 to;
+	int r;
+
+	if (list_empty(&md->dying))
+		return 0;
+	r = hpm_credit_wait(md, 1, true);
+	if (r)
+		return r;
+	mutex_lock(&md->lock);
+	d = list_first_entry_or_null(&md->dying, struct hpm_dying, list);
+	if (!d || md->stuck)
+		return change_refuse(md, d ? -EIO : 0);
+	r = hpm_map_reclaim_bound(md, d->root, d->cursor, RECLAIM_LEAVES, &to);
+	if (r)
+		return change_refuse(md, r);
+	buf_init(&buf, HPM_REC_RECLAIM, d->serial, to);
+	r = hpm_record_now(md, &buf);
+	mutex_unlock(&md->lock);
+	return r ? r : 1;
+}
+
+/*----------------------------------------------------------------
+ * Asking
+ *--------------------------------------------------------------*/
+
+static void fill_info(const struct hpm_vol *vol, struct hpm_vol_info *info)
+{
+	info->id = vol->id;
+	info->serial = vol->serial;
+	info->parent = vol->parent;
+	info->size = vol->size;
+	info->mapped = vol->mapped;
+	info->flags = vol->flags;
+	info->snap_time = vol->snap_time;
+	info->created = vol->created;
+	memcpy(info->name, vol->name, HPM_NAME_SIZE);
+}
+
+int hpm_vol_next(struct hpm_md *md, u32 id, struct hpm_vol_info *info)
+{
+	struct hpm_vol *vol, *best = NULL;
+	unsigned int i;
+
+	mutex_lock(&md->lock);
+	best = hpm_vol_by_id(md, id);
+	for (i = 0; !best && i < 1 << HPM_VOL_HASH_BITS; i++)
+		best = hpm_vol_by_id(md, id + i);
+	for (i = 0; !best && i < 1 << HPM_VOL_HASH_BITS; i++) {
+		hlist_for_each_entry(vol, &md->vols_by_id[i], by_id) {
+			if (vol->id >= id && (!best || vol->id < best->id))
+				best = vol;
+		}
+	}
+	if (best)
+		fill_info(best, info);
+	mutex_unlock(&md->lock);
+	return best ? 0 : -ENOENT;
+}
+
+int hpm_vol_by_name(struct hpm_md *md, const char *name,
+		    struct hpm_vol_info *info)
+{
+	struct hpm_vol *vol;
+
+	mutex_lock(&md->lock);
+	vol = vol_by_name(md, name);
+	if (vol)
+		fill_info(vol, info);
+	mutex_unlock(&md->lock);
+	return vol ? 0 : -ENOENT;
+}
+
+int hpm_vol_open(struct hpm_md *md, u32 id, struct hpm_vol **volp)
+{
+	struct hpm_vol *vol;
+	int r = 0;
+
+	mutex_lock(&md->lock);
+	vol = hpm_vol_by_id(md, id);
+	if (!vol)
+		r = -ENOENT;
+	else if (!vol->changes) {
+		vol->changes = kzalloc(sizeof(*vol->changes), GFP_KERNEL);
+		if (!vol->changes)
+			r = -ENOMEM;
+	}
+	if (!r) {
+		vol->opens++;
+		*volp = vol;
+	}
+	mutex_unlock(&md->lock);
+	return r;
+}
+
+void hpm_vol_put(struct hpm_vol *vol)
+{
+	struct hpm_md *md = vol->md;
+
+	mutex_lock(&md->lock);
+	vol->opens--;
+	mutex_unlock(&md->lock);
+}
+
+void hpm_vol_get_info(struct hpm_vol *vol, struct hpm_vol_info *info)
+{
+	mutex_lock(&vol->md->lock);
+	fill_info(vol, info);
+	mutex_unlock(&vol->md->lock);
+}
+
+/* The last mapped block of the large block that the tree's last key is in. */
+static int highest_in(struct hpm_md *md, struct hpm_vol *vol, u64 key, u64 *vbn)
+{
+	struct hpm_entry *e = md->scratch + HPM_SCRATCH_APPLY;
+	u64 lvbn = round_down(key >> 1, (u64)md->large_size), at;
+	unsigned int nr;
+	int r;
+
+	r = hpm_map_collect(md, vol->root, hpm_key_base(lvbn), key + 1, e,
+			    md->large_size + 1, &nr);
+	if (r)
+		return r;
+	at = lvbn + md->large_size - 1;
+	if (nr && !(e[0].key & 1)) {
+		/* Under a base what has no entry is mapped. */
+		while (nr > 1 && e[nr - 1].key >> 1 == at &&
+		       hpm_value_pbn(e[nr - 1].value) == HPM_PBN_HOLE) {
+			nr--;
+			at--;
+		}
+	} else if (nr) {
+		at = e[nr - 1].key >> 1;
+	}
+	*vbn = at;
+	return 0;
+}
+
+int hpm_vol_highest(struct hpm_vol *vol, u64 *vbn)
+{
+	struct hpm_md *md = vol->md;
+	u64 key;
+	int r;
+
+	mutex_lock(&md->lock);
+	r = hpm_map_last(md, vol->root, &key);
+	if (!r)
+		r = highest_in(md, vol, key, vbn);
+	mutex_unlock(&md->lock);
+	return r;
+}
+
+bool hpm_vol_durable(struct hpm_vol *vol)
+{
+	return READ_ONCE(vol->last_record) <=
+	       READ_ONCE(vol->md->journal.durable);
+}
+
+void hpm_vol_set_private(struct hpm_vol *vol, void *p)
+{
+	vol->private = p;
+}
+
+void *hpm_vol_private(struct hpm_vol *vol)
+{
+	return vol->private;
+}
