@@ -34,6 +34,13 @@ check_config() {
 	[ $bad = 0 ] || exit 1
 }
 
+# A fresh check-out has new times on old contents: that is no reason.
+key=$(cat "$config" "$0" | sha256sum)
+if [ -e "$dir/release" ] && [ "$(cat "$dir/key" 2>/dev/null)" = "$key" ]; then
+	touch "$dir/release"
+	exit 0
+fi
+
 mkdir -p "$dir"
 rm -f "$dir/release"
 if [ ! -e "$src/Makefile" ] || [ -e "$src/.trimmed" ]; then
@@ -81,4 +88,6 @@ find arch include \( -name '*.o' -o -name '*.a' -o -name '.*.cmd' \
 	-o -name 'vmlinux*' -o -name bzImage \) -type f ! -path '*/vdso/*' \
 	! -name '*.lds' -delete
 cd /
+rm -f "$dir/all.config" "$dir/all.new" "$dir/ours"
+echo "$key" >"$dir/key"
 echo "$release" >"$dir/release"

@@ -78,7 +78,9 @@ $(BUILD)/vm/initramfs-%: $(BUILD)/vm/init $(CACHE)/kernels/%/release $(VM_DIR)/i
 	@echo "INITRAMFS $*"
 	@$(VM_DIR)/initramfs.sh $(CACHE)/kernels/$* $< $@.$$$$ && mv $@.$$$$ $@
 
-VM_KO   = $(if $(wildcard $(TOP)/dm-hpmapper/Kbuild),$(BUILD)/module-$1$(SUFFIX)/dm-hpmapper.ko)
+# The module that a guest gets; none as long as there is no Kbuild.
+VM_KO   = $(call $(if $(filter 0,$(MODULE)),wildcard,strip),$(call KO_OF,$1))
+KO_OF   = $(if $(wildcard $(TOP)/dm-hpmapper/Kbuild),$(BUILD)/module-$1$(SUFFIX)/dm-hpmapper.ko)
 
 $(BUILD)/vm/modules-%$(SUFFIX)/stamp: $$(call VM_KO,$$*) $(CACHE)/kernels/%/release $(VM_DIR)/modules.sh
 	@flock $(BUILD)/vm $(VM_DIR)/modules.sh $(CACHE)/kernels/$* \
