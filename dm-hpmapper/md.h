@@ -39,9 +39,10 @@ struct hpm_node {
 	struct hlist_node hash;		/* RCU; changed under cache.lock */
 	struct list_head list;		/* clean: cache.clean; dirty: an epoch's */
 	struct rcu_head rcu;
+	struct hpm_cache *cache;
 	u64 block;
 	u64 epoch;
-	atomic_t holds;
+	atomic_t holds;			/* being hashed or dirty counts as one */
 	u8 dirty;			/* under cache.lock */
 	u8 cached;			/* in the hash; under cache.lock */
 	u8 referenced;			/* set by readers without a lock */
@@ -62,7 +63,9 @@ struct hpm_cache {
 	struct hlist_head *hash;
 	struct list_head clean;		/* clock order */
 	struct list_head dirty;		/* of the open epoch */
-	unsigned long nr_clean, nr_dirty;
+	struct list_head spare;		/* unused, kept for their pages */
+	unsigned long nr_clean, nr_spare;
+	unsigned long nr_dirty;		/* sealed ones included */
 	unsigned long limit;
 	u64 reads, writes;
 };
@@ -87,6 +90,13 @@ struct hpm_node *hpm_node_find(struct hpm_md *md, u64 block, u64 epoch);
  */
 int hpm_node_get(struct hpm_md *md, struct hpm_ptr ptr, u8 type, u8 level,
 		 struct hpm_node **out);
+/*
+ * Without md->lock a pointer may be out of date, and what it names given back
+ * and used again: the same, but errors are not worth a word in the log.
+ */
+int hpm_node_try_get(struct hpm_md *md, struct hpm_ptr ptr, u8 type, u8 level,
+		     struct hpm_node **out);
+void hpm_node_hold(struct hpm_node *n);
 void hpm_node_put(struct hpm_node *n);
 
 /* md->lock held from here. */
@@ -102,12 +112,14 @@ int hpm_node_new(struct hpm_md *md, u8 type, u8 level, struct hpm_node **out);
 int hpm_node_shadow(struct hpm_md *md, struct hpm_node **np);
 /* Is @n writable as it stands? */
 bool hpm_node_owned(struct hpm_md *md, struct hpm_node *n);
-/* The last reference to a held node's block is gone; also puts it. */
+/* hpm_refs_dec() of a held node's block has returned 0; also puts it. */
 void hpm_node_drop(struct hpm_md *md, struct hpm_node *n);
 /* Closes the epoch's dirty list: moves it to @sealed. */
 void hpm_cache_seal(struct hpm_md *md, struct list_head *sealed);
-/* Writes what was sealed (no lock needed) and makes it clean. */
+/* Writes what was sealed (no lock needed); can be done again. */
 int hpm_cache_write(struct hpm_md *md, struct list_head *sealed);
+/* It is durable (no lock needed): clean from now on.  Empties the list. */
+void hpm_cache_written(struct hpm_md *md, struct list_head *sealed);
 /* Puts a sealed list that could not be written back among the dirty. */
 void hpm_cache_unseal(struct hpm_md *md, struct list_head *sealed);
 
@@ -152,14 +164,17 @@ int hpm_block_check(u32 seed, const void *block, u8 type, u64 nr);
 
 /*
  * All counts are in memory.  A block is usable when its count is 0 and no
- * superblock's state needs it: `fresh` bits are blocks born in this epoch,
- * `pending` those that fell to 0 but still belong to a durable state.
+ * durable superblock's state needs it; what fell to 0 goes from bitmap to
+ * bitmap (refs.c) until then.
  */
 struct hpm_refs {
 	u64 nr_blocks;
 	u32 nr_pages;
 	u32 *count;		/* by block */
-	unsigned long *pending;	/* by block: free, but not yet usable */
+	unsigned long *barred;	/* by block: not usable, for whatever reason */
+	unsigned long *freed;	/* by block: fell to 0 in the open epoch */
+	unsigned long *sealed;	/* ... in the one being written */
+	unsigned long *older;	/* ... in the one the newest superblock closed */
 	unsigned long *dirty;	/* by page: to be written at the cut */
 	u8 *home;		/* by page: where the newest superblock finds it */
 	u8 *home_old;		/* by page: where the older one does */
@@ -167,11 +182,6 @@ struct hpm_refs {
 	u64 nr_free;		/* usable now */
 	u64 nr_used;		/* count > 0, fixed areas included */
 	u64 reserve;
-	/* blocks freed in this epoch, and in the one before */
-	struct hpm_blocklist {
-		u64 *block;
-		u64 nr, max;
-	} freed[2];
 	u32 nr_segments;
 	struct {
 		u32 first, nr;
@@ -197,7 +207,7 @@ u64 hpm_refs_home(struct hpm_md *md, u32 page, unsigned int home);
 
 /* md->lock held. */
 u32 hpm_refs_count(struct hpm_md *md, u64 block);
-/* -EUCLEAN: block out of range or overflow. */
+/* -EUCLEAN: block out of range, free, or overflow. */
 int hpm_refs_inc(struct hpm_md *md, u64 block);
 /* Returns the new count, < 0: error.  @born: epoch of the node there. */
 int hpm_refs_dec(struct hpm_md *md, u64 block, u64 born);
@@ -230,6 +240,7 @@ struct hpm_array {
 	u16 size;		/* of an element */
 	u16 per_leaf;
 	struct hpm_node *last;	/* the leaf used last, held; may be NULL */
+	u64 first;		/* index of its first element */
 };
 
 void hpm_array_init(struct hpm_array *a, enum hpm_array_kind kind);
@@ -598,6 +609,8 @@ int hpm_apply_upto(struct hpm_md *md, u64 record);
 /* md->lock held: records, applies what came before, then the record itself. */
 int hpm_record_now(struct hpm_md *md, union hpm_record_buf *buf);
 void hpm_credit_progress(struct hpm_md *md);
+/* Gives the freed blocks whose records are durable to ops->drain().  Sleeps. */
+void hpm_hand_out_freed(struct hpm_md *md);
 /* commit_lock held: a commit, whoever joins. */
 int hpm_commit_locked(struct hpm_md *md);
 int hpm_checkpoint_locked(struct hpm_md *md);
@@ -649,6 +662,7 @@ struct hpm_md {
 	u32 nr_dying, max_dying;
 
 	struct kmem_cache *change_cache;
+	char cache_name[24];
 	bool stuck;			/* a record could not be applied */
 	struct hpm_super *sb;		/* the newest durable one */
 	enum hpm_mode mode;

@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Sparse arrays: counts of the data space, the volume table, the dying trees.
+ *
+ * A radix tree.  A leaf holds as many elements as fit, an inner node as many
+ * pointers, and the tree is as high as the highest index that was ever written
+ * asks for.  What was never written has no block and reads as zeroes; an array
+ * does not shrink, but is destroyed as a whole.
+ *
+ * An array belongs to one root, so its blocks have a count of 1 and are copied
+ * for one reason only: that their epoch was sealed.  Each node is given to its
+ * parent as soon as it is there, so the array is whole after every step and an
+ * error leaves it merely with a node more than it needed.
+ *
+ * The applier counts small blocks that lie side by side, so most accesses go
+ * where the one before went.  The array holds on to that leaf: as long as it
+ * can be used as it stands, an access is a comparison.  The leaf is never out
+ * of date, since every way to change the array goes through here.
+ */
+#include "md.h"
+
+#define ARR_MAX_HEIGHT	7	/* 2016 * 252^6 elements: more than 2^58 */
+
+static const u16 elt_size[HPM_NR_ARRAYS] = {
+	[HPM_ARR_LARGE]		= sizeof(struct hpm_disk_large),
+	[HPM_ARR_SMALL]		= sizeof(__le16),
+	[HPM_ARR_SMALL_HI]	= sizeof(__le16),
+	[HPM_ARR_VOLUME]	= sizeof(struct hpm_disk_volume),
+	[HPM_ARR_DYING]		= sizeof(struct hpm_disk_dying),
+};
+
+void hpm_array_init(struct hpm_array *a, enum hpm_array_kind kind)
+{
+	BUILD_BUG_ON(sizeof(struct hpm_disk_large) != 8);
+	BUILD_BUG_ON(sizeof(struct hpm_disk_volume) != 256);
+	BUILD_BUG_ON(sizeof(struct hpm_disk_dying) != 64);
+	BUILD_BUG_ON(sizeof(struct hpm_arr_node) != HPM_BLOCK_SIZE);
+	*a = (struct hpm_array){
+		.kind = kind,
+		.size = elt_size[kind],
+		.per_leaf = HPM_PAYLOAD / elt_size[kind],
+	};
+}
+
+/*----------------------------------------------------------------
+ * Geometry
+ *--------------------------------------------------------------*/
+
+/* How many elements are below a node of @level. */
+static u64 arr_span(const struct hpm_array *a, unsigned int level)
+{
+	u64 span = a->per_leaf;
+
+	while (level--)
+		span *= HPM_ARR_FANOUT;
+	return span;
+}
+
+static u64 arr_first(const struct hpm_array *a, unsigned int level, u64 index)
+{
+	u64 span = arr_span(a, level);
+
+	return div64_u64(index, span) * span;
+}
+
+/* Which child of the node of @level at @first has @index below it. */
+static unsigned int arr_slot(const struct hpm_array *a, unsigned int level,
+			     u64 first, u64 index)
+{
+	return div64_u64(index - first, arr_span(a, level - 1));
+}
+
+static unsigned int arr_height(const struct hpm_array *a, u64 index)
+{
+	unsigned int height = 1;
+
+	while (height <= ARR_MAX_HEIGHT && index >= arr_span(a, height - 1))
+		height++;
+	return height;
+}
+
+static void *arr_elts(struct hpm_node *n)
+{
+	return n->head + 1;
+}
+
+static u8 arr_type(unsigned int level)
+{
+	return level ? HPM_BT_ARR_NODE : HPM_BT_ARR_LEAF;
+}
+
+static unsigned int arr_fill(const struct hpm_array *a, unsigned int level)
+{
+	return level ? HPM_ARR_FANOUT : a->per_leaf;
+}
+
+/*----------------------------------------------------------------
+ * The leaf used last
+ *--------------------------------------------------------------*/
+
+static bool last_covers(const struct hpm_array *a, u64 index)
+{
+	return a->last && index - a->first < a->per_leaf;
+}
+
+static void last_set(struct hpm_array *a, struct hpm_node *leaf, u64 first)
+{
+	if (a->last == leaf)
+		return;
+	hpm_array_release(a);
+	hpm_node_hold(leaf);
+	a->last = leaf;
+	a->first = first;
+}
+
+void hpm_array_release(struct hpm_array *a)
+{
+	if (a->last)
+		hpm_node_put(a->last);
+	a->last = NULL;
+}
+
+/* The element in the leaf used last; the leaf is held once more. */
+static void *last_elt(struct hpm_array *a, u64 index, struct hpm_node **leaf)
+{
+	hpm_node_hold(a->last);
+	*leaf = a->last;
+	return arr_elts(a->last) + (u32)(index - a->first) * a->size;
+}
+
+/*----------------------------------------------------------------
+ * Nodes
+ *--------------------------------------------------------------*/
+
+static int arr_corrupt(const struct hpm_array *a, u64 block, const char *what)
+{
+	pr_err_ratelimited("hpmapper: metadata block %llu (array %u): %s\n",
+			   (unsigned long long)block, a->kind, what);
+	return -EUCLEAN;
+}
+
+static int arr_get(struct hpm_md *md, const struct hpm_array *a,
+		   struct hpm_ptr ptr, unsigned int level, u64 first,
+		   struct hpm_node **out)
+{
+	struct hpm_node *n;
+	int r = hpm_node_get(md, ptr, arr_type(level), level, &n);
+
+	if (r)
+		return r;
+	if (n->head->kind != a->kind || le64_to_cpu(n->head->aux) != first ||
+	    le16_to_cpu(n->head->nr) != arr_fill(a, level)) {
+		hpm_node_put(n);
+		return arr_corrupt(a, ptr.block, "part of another array");
+	}
+	*out = n;
+	return 0;
+}
+
+static int arr_new(struct hpm_md *md, const struct hpm_array *a,
+		   unsigned int level, u64 first, struct hpm_node **out)
+{
+	int r = hpm_node_new(md, arr_type(level), level, out);
+
+	if (r)
+		return r;
+	(*out)->head->kind = a->kind;
+	(*out)->head->nr = cpu_to_le16(arr_fill(a, level));
+	(*out)->head->aux = cpu_to_le64(first);
+	return 0;
+}
+
+static struct hpm_ptr arr_child(const struct hpm_node *n, unsigned int slot)
+{
+	return hpm_ptr_from_disk(&n->arr->child[slot]);
+}
+
+static int arr_check_root(const struct hpm_array *a)
+{
+	const struct hpm_root *root = &a->root;
+
+	if (root->height > ARR_MAX_HEIGHT || !root->height != !root->ptr.block)
+		return arr_corrupt(a, root->ptr.block, "impossible height");
+	return 0;
+}
+
+/*----------------------------------------------------------------
+ * Reading
+ *--------------------------------------------------------------*/
+
+/* The leaf that holds @index, held, or NULL. */
+static int arr_leaf(struct hpm_md *md, const struct hpm_array *a, u64 index,
+		    struct hpm_node **leaf)
+{
+	unsigned int level = a->root.height;
+	struct hpm_ptr ptr = a->root.ptr;
+	struct hpm_node *n;
+	u64 first;
+	int r;
+
+	*leaf = NULL;
+	r = arr_check_root(a);
+	if (r || !level || index >= arr_span(a, level - 1))
+		return r;
+	while (ptr.block) {
+		level--;
+		first = arr_first(a, level, index);
+		r = arr_get(md, a, ptr, level, first, &n);
+		if (r)
+			return r;
+		if (!level) {
+			*leaf = n;
+			return 0;
+		}
+		ptr = arr_child(n, arr_slot(a, level, first, index));
+		hpm_node_put(n);
+	}
+	return 0;
+}
+
+int hpm_array_read(struct hpm_md *md, struct hpm_array *a, u64 index,
+		   struct hpm_node **leaf, const void **elt)
+{
+	struct hpm_node *n;
+	int r;
+
+	lockdep_assert_held(&md->lock);
+	if (last_covers(a, index)) {
+		*elt = last_elt(a, index, leaf);
+		return 0;
+	}
+	*leaf = NULL;
+	*elt = NULL;
+	r = arr_leaf(md, a, index, &n);
+	if (r || !n)
+		return r;
+	last_set(a, n, le64_to_cpu(n->head->aux));
+	*elt = last_elt(a, index, leaf);
+	hpm_node_put(n);
+	return 0;
+}
+
+/*----------------------------------------------------------------
+ * Writing
+ *--------------------------------------------------------------*/
+
+/* A root above the root, until @height is reached; the first one at once. */
+static int arr_raise(struct hpm_md *md, struct hpm_array *a,
+		     unsigned int height)
+{
+	struct hpm_node *top;
+	unsigned int level;
+	int r;
+
+	while (a->root.height < height) {
+		level = a->root.height ? a->root.height : height - 1;
+		r = arr_new(md, a, level, 0, &top);
+		if (r)
+			return r;
+		if (a->root.height)
+			hpm_ptr_to_disk(&top->arr->child[0], a->root.ptr);
+		a->root.ptr = hpm_node_ptr(top);
+		a->root.height = level + 1;
+		hpm_node_put(top);
+	}
+	return 0;
+}
+
+/* Points to the node at @slot of @parent, or to the root. */
+static void arr_link(struct hpm_array *a, struct hpm_node *parent,
+		     unsigned int slot, struct hpm_node *n)
+{
+	if (parent)
+		hpm_ptr_to_disk(&parent->arr->child[slot], hpm_node_ptr(n));
+	else
+		a->root.ptr = hpm_node_ptr(n);
+}
+
+/* One step down: the node that @ptr names, ours and linked, or a new one. */
+static int arr_own(struct hpm_md *md, struct hpm_array *a, struct hpm_ptr ptr,
+		   unsigned int level, u64 first, struct hpm_node *parent,
+		   unsigned int slot, struct hpm_node **out)
+{
+	struct hpm_node *n;
+	int r;
+
+	if (ptr.block)
+		r = arr_get(md, a, ptr, level, first, &n);
+	else
+		r = arr_new(md, a, level, first, &n);
+	if (r)
+		return r;
+	r = hpm_node_shadow(md, &n);
+	if (r) {
+		hpm_node_put(n);
+		return r;
+	}
+	if (n->block != ptr.block)
+		arr_link(a, parent, slot, n);
+	*out = n;
+	return 0;
+}
+
+/* The leaf that holds @index, held and ours, with a path that is ours. */
+static int arr_own_leaf(struct hpm_md *md, struct hpm_array *a, u64 index,
+			struct hpm_node **leaf)
+{
+	unsigned int level = a->root.height, slot = 0;
+	struct hpm_node *parent = NULL, *n;
+	struct hpm_ptr ptr = a->root.ptr;
+	u64 first;
+	int r;
+
+	for (;;) {
+		level--;
+		first = arr_first(a, level, index);
+		r = arr_own(md, a, ptr, level, first, parent, slot, &n);
+		if (parent)
+			hpm_node_put(parent);
+		if (r)
+			return r;
+		if (!level)
+			break;
+		slot = arr_slot(a, level, first, index);
+		ptr = arr_child(n, slot);
+		parent = n;
+	}
+	*leaf = n;
+	return 0;
+}
+
+int hpm_array_write(struct hpm_md *md, struct hpm_array *a, u64 index,
+		    struct hpm_node **leaf, void **elt)
+{
+	unsigned int height;
+	struct hpm_node *n;
+	int r;
+
+	lockdep_assert_held(&md->lock);
+	if (last_covers(a, index) && hpm_node_owned(md, a->last)) {
+		*elt = last_elt(a, index, leaf);
+		return 0;
+	}
+	*leaf = NULL;
+	*elt = NULL;
+	height = arr_height(a, index);
+	if (height > ARR_MAX_HEIGHT)
+		return -EINVAL;
+	r = arr_check_root(a);
+	if (!r)
+		r = arr_raise(md, a, height);
+	if (!r)
+		r = arr_own_leaf(md, a, index, &n);
+	if (r)
+		return r;
+	last_set(a, n, le64_to_cpu(n->head->aux));
+	*elt = last_elt(a, index, leaf);
+	hpm_node_put(n);
+	return 0;
+}
+
+/*----------------------------------------------------------------
+ * All of it
+ *
+ * Both go down by calling themselves, ARR_MAX_HEIGHT deep at most.
+ *--------------------------------------------------------------*/
+
+struct arr_walk {
+	struct hpm_md *md;
+	struct hpm_array *a;
+	int (*fn)(void *ctx, u64 first, const void *elts, unsigned int nr);
+	void *ctx;
+};
+
+static int walk_node(struct arr_walk *w, struct hpm_ptr ptr, unsigned int level,
+		     u64 first)
+{
+	struct hpm_array *a = w->a;
+	struct hpm_ptr child;
+	struct hpm_node *n;
+	unsigned int i;
+	int r;
+
+	r = arr_get(w->md, a, ptr, level, first, &n);
+	if (r)
+		return r;
+	if (!level)
+		r = w->fn(w->ctx, first, arr_elts(n), a->per_leaf);
+	for (i = 0; level && !r && i < HPM_ARR_FANOUT; i++) {
+		child = arr_child(n, i);
+		if (child.block)
+			r = walk_node(w, child, level - 1,
+				      first + i * arr_span(a, level - 1));
+	}
+	hpm_node_put(n);
+	return r;
+}
+
+/* @fn must not write to the array that is walked. */
+int hpm_array_walk(struct hpm_md *md, struct hpm_array *a,
+		   int (*fn)(void *ctx, u64 first, const void *elts,
+			     unsigned int nr), void *ctx)
+{
+	struct arr_walk w = { .md = md, .a = a, .fn = fn, .ctx = ctx };
+	int r;
+
+	lockdep_assert_held(&md->lock);
+	r = arr_check_root(a);
+	if (r || !a->root.height)
+		return r;
+	return walk_node(&w, a->root.ptr, a->root.height - 1, 0);
+}
+
+static int destroy_node(struct hpm_md *md, struct hpm_array *a,
+			struct hpm_ptr ptr, unsigned int level, u64 first)
+{
+	struct hpm_ptr child;
+	struct hpm_node *n;
+	unsigned int i;
+	int r;
+
+	if (hpm_refs_count(md, ptr.block) != 1)
+		return arr_corrupt(a, ptr.block, "an array's block is shared");
+	r = arr_get(md, a, ptr, level, first, &n);
+	if (r)
+		return r;
+	for (i = 0; level && !r && i < HPM_ARR_FANOUT; i++) {
+		child = arr_child(n, i);
+		if (child.block)
+			r = destroy_node(md, a, child, level - 1,
+					 first + i * arr_span(a, level - 1));
+	}
+	if (!r)
+		r = hpm_refs_dec(md, ptr.block, ptr.epoch);
+	if (r) {
+		hpm_node_put(n);
+		return r;
+	}
+	hpm_node_drop(md, n);
+	return 0;
+}
+
+/* An error leaves counts too low for what is left: the engine has to stop. */
+int hpm_array_destroy(struct hpm_md *md, struct hpm_array *a)
+{
+	struct hpm_root root = a->root;
+	int r;
+
+	lockdep_assert_held(&md->lock);
+	r = arr_check_root(a);
+	if (r || !root.height)
+		return r;
+	hpm_array_release(a);
+	r = destroy_node(md, a, root.ptr, root.height - 1, 0);
+	if (!r)
+		a->root = (struct hpm_root){ 0 };
+	return r;
+}
