@@ -10,7 +10,6 @@
 #include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
-#include <linux/timer.h>
 #include <linux/version.h>
 #include <linux/workqueue.h>
 
@@ -42,27 +41,26 @@ static inline void hpm_srcu_up_read(struct srcu_struct *srcu, int idx)
 
 /* How dm_get_device() is told what a device is opened for. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
-typedef blk_mode_t hpm_open_mode_t;
+#define hpm_open_mode_t	blk_mode_t
 #define HPM_OPEN_READ	BLK_OPEN_READ
 #define HPM_OPEN_WRITE	BLK_OPEN_WRITE
 #else
-typedef fmode_t hpm_open_mode_t;
+#define hpm_open_mode_t	fmode_t
 #define HPM_OPEN_READ	FMODE_READ
 #define HPM_OPEN_WRITE	FMODE_WRITE
 #endif
+
+/*
+ * What ->status() is told with "dmsetup status --noflush".  dm's name for it,
+ * DM_STATUS_NOFLUSH_FLAG, is in a header of its own.
+ */
+#define HPM_STATUS_NOFLUSH	BIT(0)
 
 /* From 6.17 on a queue has to say that it is per-CPU. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
 #define HPM_WQ_PERCPU	WQ_PERCPU
 #else
 #define HPM_WQ_PERCPU	0
-#endif
-
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
-#define timer_delete_sync(timer)	del_timer_sync(timer)
-#endif
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
-#define timer_container_of(var, timer, field)	from_timer(var, timer, field)
 #endif
 
 /*
@@ -79,8 +77,8 @@ struct hpm_shrinker {
 	void *ctx;
 };
 
-typedef unsigned long (*hpm_shrink_fn)(struct shrinker *shrinker,
-				       struct shrink_control *sc);
+#define HPM_SHRINK_FN(fn) \
+	unsigned long (*fn)(struct shrinker *, struct shrink_control *)
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
 static inline void *hpm_shrinker_ctx(struct shrinker *shrinker)
@@ -89,7 +87,8 @@ static inline void *hpm_shrinker_ctx(struct shrinker *shrinker)
 }
 
 static inline int hpm_shrinker_register(struct hpm_shrinker *s, void *ctx,
-					hpm_shrink_fn count, hpm_shrink_fn scan,
+					HPM_SHRINK_FN(count),
+					HPM_SHRINK_FN(scan),
 					const char *name)
 {
 	s->shrinker = shrinker_alloc(0, "dm-hpmapper:%s", name);
@@ -115,7 +114,8 @@ static inline void *hpm_shrinker_ctx(struct shrinker *shrinker)
 }
 
 static inline int hpm_shrinker_register(struct hpm_shrinker *s, void *ctx,
-					hpm_shrink_fn count, hpm_shrink_fn scan,
+					HPM_SHRINK_FN(count),
+					HPM_SHRINK_FN(scan),
 					const char *name)
 {
 	int r;

@@ -44,6 +44,7 @@ struct hpm_pool {
 	struct hpm_md *md;
 	struct hpm_io *io;
 	unsigned int large_shift;	/* in small blocks */
+	bool opened_read_only;		/* so the engine writes nothing */
 
 	/*
 	 * In-flight tokens.  A bio takes one before it looks anything up and
@@ -68,16 +69,21 @@ struct hpm_pool {
 	u64 low_water;			/* small blocks */
 	bool low_water_told;
 	bool meta_low_told;
-	enum hpm_mode mode;
-	bool meta_full;			/* no credit is to be had */
-	bool timed_out;			/* queue_if_no_space has waited enough */
 	bool suspended;			/* no volume may be activated */
 	bool quiet;			/* nothing runs in the background */
+
+	/* pool-mode.c: the mode is made of the words that follow it */
+	enum hpm_mode mode;
+	enum hpm_mode error_mode;	/* by errors; only ever goes down */
+	const char *why;		/* static */
+	int why_err;
+	bool out_of_data;
+	bool meta_full;			/* no credit is to be had */
+	bool timed_out;			/* queue_if_no_space has waited enough */
 	bool dead;			/* the last table is gone */
 	enum hpm_mode told_mode;	/* what the log and the events know */
-	bool told_full;
-	const char *why;		/* of the last demotion; static */
-	int why_err;
+	bool told_meta_full;
+	bool needs_check;		/* set, or not to be set */
 	struct list_head volumes;	/* active struct hpm_volume, by ->list */
 	struct bio_list flush_bios;	/* end (or go on) after the next commit */
 	struct bio_list credit_bios;	/* retry when credit comes back */
@@ -100,13 +106,14 @@ struct hpm_pool {
 	struct work_struct mode_work;		/* tells of changes of mode */
 	struct delayed_work tick;		/* commit once a second */
 	struct delayed_work no_space_timeout;
-	u64 applied_at_commit;			/* the tick's */
+	u64 applied_at_commit;			/* tick */
 
 	struct list_head drain_batches;		/* lock */
-	bool passdown_refused;			/* the data device said no */
+	bool passdown_failed;			/* drain_work; told once */
 
 	struct mutex space_lock;		/* one search for space at a time */
 	atomic_t searches;			/* how many have begun */
+	u64 searched_record;			/* space_lock: when all was seen */
 	atomic_t space_wanted;			/* drains are to hurry */
 
 	struct hpm_shrinker shrinker;
@@ -124,9 +131,11 @@ struct hpm_pool {
 	atomic64_t defrag_pinned;
 };
 
-/*----------------------------------------------------------------
+/*
+ *----------------------------------------------------------------
  * pool.c, for the volume target
- *--------------------------------------------------------------*/
+ *--------------------------------------------------------------
+ */
 
 /* The live pool behind a pool device; takes a reference, or NULL. */
 struct hpm_pool *hpm_pool_find(struct mapped_device *md);
@@ -184,9 +193,11 @@ static inline void hpm_pool_token_put(struct hpm_pool *pool, int idx)
 	hpm_srcu_up_read(&pool->srcu, idx);
 }
 
-/*----------------------------------------------------------------
+/*
+ *----------------------------------------------------------------
  * volume.c and its sisters, for the pool target
- *--------------------------------------------------------------*/
+ *--------------------------------------------------------------
+ */
 
 int hpm_volume_init(void);	/* registers the volume target, makes caches */
 void hpm_volume_exit(void);

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The engine's way to the devices, over bios.
+ *
+ * All of it is metadata (or a flush, or a discard of what nobody has): it is
+ * issued as the root cgroup's with REQ_META | REQ_PRIO, whoever happened to
+ * cause it.  A throttled container's commit is everybody's commit.
+ */
+#include <linux/bio.h>
+#include <linux/blk-cgroup.h>
+#include <linux/completion.h>
+#include <linux/rwsem.h>
+#include <linux/sizes.h>
+#include <linux/sort.h>
+
+#include "compat.h"
+#include "io-kernel.h"
+
+#define HPM_IO_POOL_SIZE	16
+
+struct hpm_io {
+	struct block_device *meta;
+	struct block_device *data;
+	u64 data_blocks;
+
+	struct bio_set bios;
+
+	/*
+	 * Held for reading while there is I/O, for writing to detach: when the
+	 * pool has lost its last table, the devices are closed, but its volumes
+	 * and with them the engine may live on.
+	 */
+	struct rw_semaphore alive;
+	bool detached;			/* alive */
+};
+
+/*
+ *----------------------------------------------------------------
+ * Life
+ *--------------------------------------------------------------
+ */
+
+struct hpm_io *hpm_io_create(struct block_device *meta,
+			     struct block_device *data, u64 data_blocks)
+{
+	struct hpm_io *io;
+	int r;
+
+	io = kzalloc(sizeof(*io), GFP_KERNEL);
+	if (!io)
+		return ERR_PTR(-ENOMEM);
+
+	r = bioset_init(&io->bios, HPM_IO_POOL_SIZE, 0, BIOSET_NEED_BVECS);
+	if (r) {
+		kfree(io);
+		return ERR_PTR(r);
+	}
+
+	init_rwsem(&io->alive);
+	io->meta = meta;
+	io->data = data;
+	io->data_blocks = data_blocks;
+	return io;
+}
+
+void hpm_io_destroy(struct hpm_io *io)
+{
+	bioset_exit(&io->bios);
+	kfree(io);
+}
+
+void hpm_io_detach(struct hpm_io *io)
+{
+	down_write(&io->alive);
+	io->detached = true;
+	up_write(&io->alive);
+}
+
+static int io_enter(struct hpm_io *io)
+{
+	down_read(&io->alive);
+	if (!io->detached)
+		return 0;
+
+	up_read(&io->alive);
+	return -ENODEV;
+}
+
+static void io_leave(struct hpm_io *io)
+{
+	up_read(&io->alive);
+}
+
+/*
+ *----------------------------------------------------------------
+ * Sizes
+ *--------------------------------------------------------------
+ */
+
+void hpm_io_set_data_blocks(struct hpm_io *io, u64 blocks)
+{
+	WRITE_ONCE(io->data_blocks, blocks);
+}
+
+u64 hpm_io_data_blocks(struct hpm_io *io)
+{
+	return READ_ONCE(io->data_blocks);
+}
+
+u64 hpm_io_meta_blocks(struct hpm_io *io)
+{
+	u64 blocks = 0;
+
+	if (!io_enter(io)) {
+		blocks = bdev_nr_bytes(io->meta) >> HPM_BLOCK_SHIFT;
+		io_leave(io);
+	}
+
+	return min_t(u64, blocks, HPM_MAX_META_BLOCKS);
+}
+
+/*
+ *----------------------------------------------------------------
+ * One bio, waited for
+ *--------------------------------------------------------------
+ */
+
+static void add_block(struct bio *bio, void *data)
+{
+	__bio_add_page(bio, virt_to_page(data), HPM_BLOCK_SIZE,
+		       offset_in_page(data));
+}
+
+static void as_root(struct bio *bio)
+{
+	bio_associate_blkg_from_css(bio, blkcg_root_css);
+}
+
+static sector_t to_sector_of(u64 block)
+{
+	return block * HPM_BLOCK_SECTORS;
+}
+
+int hpm_io_read(struct hpm_io *io, u64 block, void *data)
+{
+	struct bio_vec bvec;
+	struct bio bio;
+	int r;
+
+	r = io_enter(io);
+	if (r)
+		return r;
+
+	bio_init(&bio, io->meta, &bvec, 1,
+		 REQ_OP_READ | REQ_META | REQ_PRIO | REQ_SYNC);
+	as_root(&bio);
+	bio.bi_iter.bi_sector = to_sector_of(block);
+	add_block(&bio, data);
+	r = submit_bio_wait(&bio);
+	bio_uninit(&bio);
+
+	io_leave(io);
+	return r;
+}
+
+static int flush_device(struct hpm_io *io, struct block_device *bdev)
+{
+	struct bio bio;
+	int r;
+
+	r = io_enter(io);
+	if (r)
+		return r;
+
+	bio_init(&bio, bdev, NULL, 0, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
+	as_root(&bio);
+	r = submit_bio_wait(&bio);
+	bio_uninit(&bio);
+
+	io_leave(io);
+	return r;
+}
+
+int hpm_io_flush_meta(struct hpm_io *io)
+{
+	return flush_device(io, io->meta);
+}
+
+int hpm_io_flush_data(struct hpm_io *io)
+{
+	return flush_device(io, io->data);
+}
+
+int hpm_io_write_run(struct hpm_io *io, u64 block, void **data,
+		     unsigned int nr, unsigned int flags)
+{
+	blk_opf_t opf = REQ_OP_WRITE | REQ_META | REQ_PRIO | REQ_SYNC;
+	struct bio *bio;
+	unsigned int i;
+	int r;
+
+	if (WARN_ON_ONCE(!nr || nr > HPM_MAX_BATCH_BLOCKS))
+		return -EINVAL;
+
+	r = io_enter(io);
+	if (r)
+		return r;
+
+	if (flags & HPM_IO_PREFLUSH)
+		opf |= REQ_PREFLUSH;
+	if (flags & HPM_IO_FUA)
+		opf |= REQ_FUA;
+
+	bio = bio_alloc_bioset(io->meta, nr, opf, GFP_NOIO, &io->bios);
+	as_root(bio);
+	bio->bi_iter.bi_sector = to_sector_of(block);
+	for (i = 0; i < nr; i++)
+		add_block(bio, data[i]);
+	r = submit_bio_wait(bio);
+	bio_put(bio);
+
+	io_leave(io);
+	return r;
+}
+
+/*
+ *----------------------------------------------------------------
+ * Many bios at once
+ *--------------------------------------------------------------
+ */
+
+/* Lives on the stack of whoever waits for the bios. */
+struct gather {
+	atomic_t pending;		/* bios, and one for the submitter */
+	int error;			/* the last one; any of them will do */
+	struct completion done;
+};
+
+static void gather_init(struct gather *g)
+{
+	atomic_set(&g->pending, 1);
+	g->error = 0;
+	init_completion(&g->done);
+}
+
+static void gather_endio(struct bio *bio)
+{
+	struct gather *g = bio->bi_private;
+
+	if (bio->bi_status)
+		WRITE_ONCE(g->error, blk_status_to_errno(bio->bi_status));
+	bio_put(bio);
+
+	if (atomic_dec_and_test(&g->pending))
+		complete(&g->done);
+}
+
+static void gather_submit(struct gather *g, struct bio *bio)
+{
+	atomic_inc(&g->pending);
+	bio->bi_private = g;
+	bio->bi_end_io = gather_endio;
+	as_root(bio);
+	submit_bio(bio);
+}
+
+static int gather_wait(struct gather *g)
+{
+	if (!atomic_dec_and_test(&g->pending))
+		wait_for_completion_io(&g->done);
+
+	return READ_ONCE(g->error);
+}
+
+/* How many at the head of @vec stand one behind the other on the device. */
+static unsigned int run_length(const struct hpm_io_vec *vec, unsigned int nr)
+{
+	unsigned int i;
+
+	nr = min_t(unsigned int, nr, BIO_MAX_VECS);
+	for (i = 1; i < nr; i++)
+		if (vec[i].block != vec[0].block + i)
+			break;
+
+	return i;
+}
+
+int hpm_io_write(struct hpm_io *io, const struct hpm_io_vec *vec,
+		 unsigned int nr)
+{
+	blk_opf_t opf = REQ_OP_WRITE | REQ_META | REQ_PRIO | REQ_SYNC;
+	struct blk_plug plug;
+	struct gather g;
+	int r;
+
+	r = io_enter(io);
+	if (r)
+		return r;
+
+	gather_init(&g);
+	blk_start_plug(&plug);
+	while (nr) {
+		unsigned int i, run = run_length(vec, nr);
+		struct bio *bio;
+
+		/*
+		 * This may sleep until an earlier one of ours ends.  Those are
+		 * under way by then: going to sleep flushes the plug.
+		 */
+		bio = bio_alloc_bioset(io->meta, run, opf, GFP_NOIO, &io->bios);
+		bio->bi_iter.bi_sector = to_sector_of(vec->block);
+		for (i = 0; i < run; i++)
+			add_block(bio, vec[i].data);
+		gather_submit(&g, bio);
+
+		vec += run;
+		nr -= run;
+	}
+	blk_finish_plug(&plug);
+	r = gather_wait(&g);
+
+	io_leave(io);
+	return r;
+}
+
+/*
+ *----------------------------------------------------------------
+ * Discards
+ *--------------------------------------------------------------
+ */
+
+static int compare_extents(const void *a, const void *b)
+{
+	const struct hpm_extent *x = a, *y = b;
+
+	if (x->pbn == y->pbn)
+		return 0;
+	return x->pbn < y->pbn ? -1 : 1;
+}
+
+/* The block layer cuts them to what the device takes. */
+#define HPM_MAX_DISCARD		(SZ_1G >> SECTOR_SHIFT)
+
+static void submit_discard(struct hpm_io *io, struct gather *g, sector_t from,
+			   unsigned int nr)
+{
+	struct bio *bio;
+
+	bio = bio_alloc_bioset(io->data, 0, REQ_OP_DISCARD, GFP_NOIO,
+			       &io->bios);
+	bio->bi_iter.bi_sector = from;
+	bio->bi_iter.bi_size = nr << SECTOR_SHIFT;
+	gather_submit(g, bio);
+}
+
+/*
+ * Rounding inwards is what makes this right for any granularity: the rest of a
+ * granule that is cut off belongs to somebody else.  Granules begin where the
+ * device's alignment says, which need not be sector 0.
+ */
+static void discard_granules(struct hpm_io *io, struct gather *g, sector_t from,
+			     sector_t to)
+{
+	u32 granule = bdev_discard_granularity(io->data) >> SECTOR_SHIFT;
+	u32 offset = bdev_discard_alignment(io->data) >> SECTOR_SHIFT;
+	u32 rem;
+
+	if (granule > 1) {
+		offset = granule - offset % granule;
+		div_u64_rem(from + offset, granule, &rem);
+		if (rem)
+			from += granule - rem;
+		div_u64_rem(to + offset, granule, &rem);
+		to = to > rem ? to - rem : 0;
+	}
+
+	while (from < to) {
+		sector_t nr = min_t(sector_t, to - from, HPM_MAX_DISCARD);
+
+		submit_discard(io, g, from, nr);
+		from += nr;
+	}
+}
+
+int hpm_io_discard(struct hpm_io *io, struct hpm_extent *ext, unsigned int nr)
+{
+	struct blk_plug plug;
+	struct gather g;
+	unsigned int i, j;
+	int r;
+
+	r = io_enter(io);
+	if (r)
+		return r;
+
+	sort(ext, nr, sizeof(*ext), compare_extents, NULL);
+
+	gather_init(&g);
+	blk_start_plug(&plug);
+	for (i = 0; i < nr; i = j) {
+		u64 end = ext[i].pbn + ext[i].nr;
+
+		for (j = i + 1; j < nr && ext[j].pbn == end; j++)
+			end += ext[j].nr;
+		discard_granules(io, &g, to_sector_of(ext[i].pbn),
+				 to_sector_of(end));
+	}
+	blk_finish_plug(&plug);
+	r = gather_wait(&g);
+
+	io_leave(io);
+	return r;
+}

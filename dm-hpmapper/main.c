@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * dm-hpmapper: thin volumes that share and copy on write in blocks of 4 KiB.
+ */
+#include <linux/module.h>
+
+#include "pool-priv.h"
+
+static int __init hpm_init(void)
+{
+	int r;
+
+	r = hpm_volume_init();
+	if (r)
+		return r;
+
+	r = hpm_pool_target_init();
+	if (r)
+		hpm_volume_exit();
+	return r;
+}
+
+/* dm keeps the module while there is a table of either target. */
+static void __exit hpm_exit(void)
+{
+	hpm_pool_target_exit();
+	hpm_volume_exit();
+	/* What call_rcu() and kfree_rcu() were given may be code of ours. */
+	rcu_barrier();
+}
+
+module_init(hpm_init);
+module_exit(hpm_exit);
+
+MODULE_DESCRIPTION(DM_NAME " volumes with copy-on-write in blocks of 4 KiB");
+MODULE_LICENSE("GPL");
+/* dm asks for a module by the name of the target. */
+MODULE_ALIAS("dm-hpmapper-pool");

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The way of freed blocks
+ *
+ * A data block that no mapping names any more is not free yet.  It may be
+ * given to somebody else, or discarded on the device, only when
+ *
+ *	1. the record that freed it is durable: before that, a crash brings the
+ *	   old mapping back, and it must find its data;
+ *	2. nobody reads or writes it any more: a bio that looked the old mapping
+ *	   up has the block number in its hand until its I/O ends, and holds an
+ *	   in-flight token (SRCU) from before the look-up until then;
+ *	3. the index of cached copies has forgotten it, which only now can be
+ *	   for good, as such a bio was allowed to enter it;
+ *	4. its discard is done: a discard that overtakes the next owner's write
+ *	   would destroy it.
+ *
+ * The engine hands batches over that have passed 1; this does the rest, in
+ * this order, one grace period for all batches that are there.  The known
+ * price: a single bio that hangs in the data device keeps all freed space of
+ * the pool from being used again, as it holds the grace period up.
+ */
+#include "index.h"
+#include "io-kernel.h"
+#include "pool-priv.h"
+
+static void pass_down(struct hpm_pool *pool, struct hpm_free_batch *b)
+{
+	int r;
+
+	if (!READ_ONCE(pool->features.discard_passdown))
+		return;
+
+	r = hpm_io_discard(pool->io, b->ext, b->nr);
+	if (r && !pool->passdown_failed) {
+		pool->passdown_failed = true;
+		DMWARN("%s: the data device refused a discard: error %d",
+		       pool->name, r);
+	}
+}
+
+static void drain_batch(struct hpm_pool *pool, struct hpm_free_batch *b)
+{
+	unsigned int i;
+
+	for (i = 0; i < b->nr; i++)
+		hpm_index_drop(pool, b->ext[i].pbn, b->ext[i].nr);
+	pass_down(pool, b);
+	hpm_free_done(pool->md, b);
+}
+
+static bool take_batches(struct hpm_pool *pool, struct list_head *batches)
+{
+	spin_lock_irq(&pool->lock);
+	list_splice_init(&pool->drain_batches, batches);
+	spin_unlock_irq(&pool->lock);
+
+	return !list_empty(batches);
+}
+
+static void do_drain(struct work_struct *ws)
+{
+	struct hpm_pool *pool = container_of(ws, struct hpm_pool, drain_work);
+	unsigned int noio = hpm_noio_begin();
+	struct hpm_free_batch *b, *next;
+	LIST_HEAD(batches);
+
+	while (take_batches(pool, &batches)) {
+		if (atomic_read(&pool->space_wanted))
+			synchronize_srcu_expedited(&pool->srcu);
+		else
+			synchronize_srcu(&pool->srcu);
+
+		list_for_each_entry_safe(b, next, &batches, list) {
+			list_del(&b->list);
+			drain_batch(pool, b);
+		}
+	}
+
+	hpm_pool_space_came(pool);
+	hpm_noio_end(noio);
+}
+
+void hpm_pool_drain(void *ctx, struct list_head *batches)
+{
+	struct hpm_pool *pool = ctx;
+
+	spin_lock_irq(&pool->lock);
+	list_splice_tail_init(batches, &pool->drain_batches);
+	if (!pool->quiet)
+		queue_work(pool->drain_wq, &pool->drain_work);
+	spin_unlock_irq(&pool->lock);
+}
+
+void hpm_pool_drain_wait(struct hpm_pool *pool, bool hurry)
+{
+	if (hurry)
+		atomic_inc(&pool->space_wanted);
+
+	queue_work(pool->drain_wq, &pool->drain_work);
+	flush_work(&pool->drain_work);
+
+	if (hurry)
+		atomic_dec(&pool->space_wanted);
+}
+
+void hpm_pool_drain_drop(struct hpm_pool *pool)
+{
+	struct hpm_free_batch *b, *next;
+	LIST_HEAD(batches);
+
+	take_batches(pool, &batches);
+	list_for_each_entry_safe(b, next, &batches, list) {
+		list_del(&b->list);
+		hpm_free_done(pool->md, b);
+	}
+}
+
+void hpm_pool_drain_init(struct hpm_pool *pool)
+{
+	INIT_LIST_HEAD(&pool->drain_batches);
+	INIT_WORK(&pool->drain_work, do_drain);
+}

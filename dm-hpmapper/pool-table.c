@@ -1,0 +1,587 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The pool target: tables, suspend and resume
+ *
+ * A constructor changes nothing about a live pool, as it is not known whether
+ * its table will ever be used: all that a table says takes effect in preresume.
+ */
+#include "io-kernel.h"
+#include "pool-priv.h"
+
+#define HPM_TARGET_VERSION	{ 1, 0, 0 }
+
+/*
+ *----------------------------------------------------------------
+ * Constructor
+ *--------------------------------------------------------------
+ */
+
+static int parse_feature(struct hpm_features *f, const char *word,
+			 bool *error, bool *queue)
+{
+	if (!strcasecmp(word, "ignore_discard"))
+		f->discard = false;
+	else if (!strcasecmp(word, "no_discard_passdown"))
+		f->discard_passdown = false;
+	else if (!strcasecmp(word, "read_only"))
+		f->read_only = true;
+	else if (!strcasecmp(word, "error_if_no_space"))
+		*error = true;
+	else if (!strcasecmp(word, "queue_if_no_space"))
+		*queue = true;
+	else if (strcasecmp(word, "skip_block_zeroing"))
+		/* (That one would change nothing: no block is ever zeroed.) */
+		return -EINVAL;
+
+	return 0;
+}
+
+#define HPM_MAX_FEATURE_ARGS	6
+
+static int parse_features(struct dm_arg_set *as, struct hpm_features *f,
+			  struct dm_target *ti)
+{
+	static const struct dm_arg args[] = {
+		{0, HPM_MAX_FEATURE_ARGS, "Invalid number of pool feature arguments"},
+	};
+	bool error = false, queue = false;
+	unsigned int argc;
+	int r;
+
+	*f = (struct hpm_features) {
+		.discard = true,
+		.discard_passdown = true,
+		.error_if_no_space = true,
+		.share = true,
+	};
+
+	if (!as->argc)
+		return 0;
+
+	r = dm_read_arg_group(args, as, &argc, &ti->error);
+	if (r)
+		return r;
+
+	for (; argc; argc--) {
+		r = parse_feature(f, dm_shift_arg(as), &error, &queue);
+		if (r) {
+			ti->error = "Unrecognised pool feature requested";
+			return r;
+		}
+	}
+
+	if (as->argc) {
+		ti->error = "Arguments left over behind the pool features";
+		return -EINVAL;
+	}
+
+	if (error && queue) {
+		ti->error = "error_if_no_space and queue_if_no_space exclude each other";
+		return -EINVAL;
+	}
+	f->error_if_no_space = !queue;
+
+	return 0;
+}
+
+static int parse_large_block(const char *arg, struct hpm_table *t,
+			     struct dm_target *ti)
+{
+	unsigned int sectors;
+
+	if (kstrtouint(arg, 10, &sectors) || !is_power_of_2(sectors) ||
+	    sectors < HPM_BLOCK_SECTORS << HPM_MIN_LARGE_SHIFT ||
+	    sectors > HPM_BLOCK_SECTORS << HPM_MAX_LARGE_SHIFT) {
+		ti->error = "The large block size must be a power of two from 128 to 4096 sectors";
+		return -EINVAL;
+	}
+
+	t->large_shift = ilog2(sectors / HPM_BLOCK_SECTORS);
+	return 0;
+}
+
+static int parse_low_water(const char *arg, struct hpm_table *t,
+			   struct dm_target *ti)
+{
+	if (kstrtou64(arg, 10, &t->low_water)) {
+		ti->error = "Invalid low water mark";
+		return -EINVAL;
+	}
+
+	return 0;
+}
+
+static int check_device(struct dm_dev *dev, struct dm_target *ti)
+{
+	struct gendisk *own = dm_disk(dm_table_get_md(ti->table));
+
+	if (dev->bdev->bd_dev == disk_devt(own)) {
+		ti->error = "A pool cannot stand upon itself";
+		return -EINVAL;
+	}
+
+	if (bdev_is_zoned(dev->bdev)) {
+		ti->error = "Zoned devices are not supported";
+		return -EOPNOTSUPP;
+	}
+
+	if (bdev_logical_block_size(dev->bdev) > HPM_BLOCK_SIZE) {
+		ti->error = "A device has logical blocks of more than 4 KiB";
+		return -EINVAL;
+	}
+
+	if (bdev_physical_block_size(dev->bdev) > HPM_BLOCK_SIZE)
+		DMWARN("%s: %pg has physical blocks of more than 4 KiB: small writes will be slow",
+		       dm_device_name(dm_table_get_md(ti->table)), dev->bdev);
+
+	return 0;
+}
+
+static int open_device(struct dm_target *ti, const char *path,
+		       hpm_open_mode_t mode, struct dm_dev **dev, char *failure)
+{
+	int r;
+
+	r = dm_get_device(ti, path, mode, dev);
+	if (r) {
+		ti->error = failure;
+		return r;
+	}
+
+	r = check_device(*dev, ti);
+	if (r)
+		dm_put_device(ti, *dev);
+	return r;
+}
+
+static void put_devices(struct hpm_table *t)
+{
+	dm_put_device(t->ti, t->data_dev);
+	dm_put_device(t->ti, t->meta_dev);
+}
+
+static int open_devices(struct hpm_table *t, char **argv)
+{
+	hpm_open_mode_t mode = HPM_OPEN_READ;
+	struct dm_target *ti = t->ti;
+	int r;
+
+	if (!t->features.read_only)
+		mode |= HPM_OPEN_WRITE;
+
+	r = open_device(ti, argv[0], mode, &t->meta_dev,
+			"Error opening metadata device");
+	if (r)
+		return r;
+
+	r = open_device(ti, argv[1], mode, &t->data_dev,
+			"Error opening data device");
+	if (r) {
+		dm_put_device(ti, t->meta_dev);
+		return r;
+	}
+
+	if (t->meta_dev->bdev == t->data_dev->bdev) {
+		ti->error = "Metadata and data device are the same";
+		put_devices(t);
+		return -EINVAL;
+	}
+
+	return 0;
+}
+
+/* The table's length is how much of the data device is the pool's. */
+static int check_sizes(struct hpm_table *t)
+{
+	struct block_device *meta = t->meta_dev->bdev;
+	struct dm_target *ti = t->ti;
+	u64 blocks;
+
+	blocks = bdev_nr_bytes(meta) >> HPM_BLOCK_SHIFT;
+	if (blocks < HPM_MIN_META_BLOCKS) {
+		ti->error = "The metadata device is smaller than 4 MiB";
+		return -ENOSPC;
+	}
+	if (blocks > HPM_MAX_META_BLOCKS)
+		DMWARN("%s: metadata device %pg is larger than 16 GiB: the rest is not used",
+		       dm_device_name(dm_table_get_md(ti->table)), meta);
+
+	if (ti->len > bdev_nr_sectors(t->data_dev->bdev)) {
+		ti->error = "The data device is smaller than the pool";
+		return -EINVAL;
+	}
+
+	t->data_blocks = round_down((u64)ti->len / HPM_BLOCK_SECTORS,
+				    1ULL << t->large_shift);
+	if (!t->data_blocks) {
+		ti->error = "The pool is smaller than one large block";
+		return -ENOSPC;
+	}
+	if (t->data_blocks > HPM_PBN_HOLE) {
+		ti->error = "A pool cannot have 256 TiB or more";
+		return -EINVAL;
+	}
+
+	return 0;
+}
+
+/*
+ * A discard that the device cannot take, or only in pieces that are larger
+ * than what is ever freed as one, is no error: it stays in the pool.
+ */
+static bool can_pass_down(struct hpm_table *t)
+{
+	struct block_device *data = t->data_dev->bdev;
+	const char *why = NULL;
+
+	if (!bdev_max_discard_sectors(data))
+		why = "does not take discards";
+	else if (bdev_discard_granularity(data) >
+		 HPM_BLOCK_SIZE << t->large_shift)
+		why = "has a discard granularity above the large block size";
+	if (!why)
+		return true;
+
+	DMWARN("%s: data device %pg %s: discards are not passed down",
+	       t->pool->name, data, why);
+	return false;
+}
+
+/* What a live pool cannot take from another table. */
+static int check_reload(struct hpm_table *t)
+{
+	struct hpm_pool *pool = t->pool;
+	struct hpm_md_stats st;
+
+	if (pool->opened_read_only && !t->features.read_only) {
+		t->ti->error = "A pool that was opened read_only stays so until it is removed";
+		return -EROFS;
+	}
+
+	if (pool->features.discard != t->features.discard) {
+		t->ti->error = "Discard support of a live pool cannot be changed";
+		return -EINVAL;
+	}
+
+	hpm_md_get_stats(pool->md, &st);
+	if (t->data_blocks < st.data_total) {
+		DMERR("%s: the table has %llu sectors, the pool has %llu and cannot shrink",
+		      pool->name, t->data_blocks * HPM_BLOCK_SECTORS,
+		      st.data_total * HPM_BLOCK_SECTORS);
+		t->ti->error = "A pool cannot shrink";
+		return -EINVAL;
+	}
+
+	return 0;
+}
+
+/*
+ * hpmapper-pool <metadata dev> <data dev> <large block sectors>
+ *		 <low water mark> [<#feature args> [<arg>]*]
+ *
+ * Feature arguments:
+ *	ignore_discard		volumes take no discards
+ *	no_discard_passdown	discards are not passed to the data device
+ *	read_only		nothing is written, neither data nor metadata
+ *	error_if_no_space	a write that finds no space fails (the default)
+ *	queue_if_no_space	it waits, for no_space_timeout seconds
+ *	skip_block_zeroing	accepted for dm-thin's sake
+ */
+static int pool_ctr(struct dm_target *ti, unsigned int argc, char **argv)
+{
+	struct dm_arg_set as = { .argc = argc, .argv = argv };
+	const char *why = "Cannot open the pool";
+	struct hpm_table *t;
+	int r;
+
+	if (argc < 4) {
+		ti->error = "Invalid argument count";
+		return -EINVAL;
+	}
+
+	t = kzalloc(sizeof(*t), GFP_KERNEL);
+	if (!t) {
+		ti->error = "Cannot allocate the table";
+		return -ENOMEM;
+	}
+	t->ti = ti;
+
+	dm_consume_args(&as, 4);
+	r = parse_features(&as, &t->features, ti);
+	if (r)
+		goto out_free;
+
+	r = parse_large_block(argv[2], t, ti);
+	if (r)
+		goto out_free;
+
+	r = parse_low_water(argv[3], t, ti);
+	if (r)
+		goto out_free;
+
+	r = open_devices(t, argv);
+	if (r)
+		goto out_free;
+
+	r = check_sizes(t);
+	if (r)
+		goto out_devices;
+
+	t->pool = hpm_pool_attach(t, dm_table_get_md(ti->table), &why);
+	if (IS_ERR(t->pool)) {
+		ti->error = (char *)why;
+		r = PTR_ERR(t->pool);
+		goto out_devices;
+	}
+
+	r = check_reload(t);
+	if (r)
+		goto out_pool;
+
+	ti->num_write_zeroes_bios = 1;
+	ti->limit_swap_bios = true;
+	ti->private = t;
+
+	return 0;
+
+out_pool:
+	hpm_pool_detach(t->pool);
+out_devices:
+	put_devices(t);
+out_free:
+	kfree(t);
+	return r;
+}
+
+static void pool_dtr(struct dm_target *ti)
+{
+	struct hpm_table *t = ti->private;
+	struct hpm_pool *pool = t->pool;
+
+	mutex_lock(&pool->table_lock);
+	if (pool->ti == ti)
+		pool->ti = NULL;
+	mutex_unlock(&pool->table_lock);
+
+	hpm_pool_detach(pool);
+	put_devices(t);
+	kfree(t);
+}
+
+/*
+ *----------------------------------------------------------------
+ * Resume
+ *--------------------------------------------------------------
+ */
+
+static void bind_table(struct hpm_pool *pool, struct hpm_table *t)
+{
+	struct hpm_features features = t->features;
+
+	if (features.discard_passdown)
+		features.discard_passdown = can_pass_down(t);
+
+	mutex_lock(&pool->table_lock);
+	pool->ti = t->ti;
+	mutex_unlock(&pool->table_lock);
+
+	spin_lock_irq(&pool->lock);
+	pool->features = features;
+	pool->low_water = t->low_water;
+	pool->timed_out = false;
+	spin_unlock_irq(&pool->lock);
+
+	hpm_pool_update_mode(pool);
+}
+
+/* 1: it has grown, 0: it has not, < 0: it has shrunk. */
+static int check_growth(struct hpm_pool *pool, const char *what, u64 now,
+			u64 was)
+{
+	if (now < was) {
+		DMERR("%s: the %s device has shrunk: %llu blocks of 4 KiB, the pool uses %llu",
+		      pool->name, what, now, was);
+		return -EINVAL;
+	}
+	if (now == was)
+		return 0;
+
+	DMINFO("%s: growing the %s device from %llu to %llu blocks of 4 KiB",
+	       pool->name, what, was, now);
+	return 1;
+}
+
+/* What the devices have gained is in the metadata before it is used. */
+static int grow_devices(struct hpm_pool *pool, struct hpm_table *t)
+{
+	const char *why = "unknown reason";
+	struct hpm_md_stats st;
+	int data, meta, r;
+
+	hpm_md_get_stats(pool->md, &st);
+	data = check_growth(pool, "data", t->data_blocks, st.data_total);
+	meta = check_growth(pool, "metadata", hpm_io_meta_blocks(pool->io),
+			    st.meta_total);
+	if (data < 0 || meta < 0)
+		return -EINVAL;
+	if (!data && !meta)
+		return 0;
+
+	if (hpm_pool_refuses_writes(pool)) {
+		DMERR("%s: cannot grow in read_only mode%s", pool->name,
+		      st.needs_check ? " (until it has been checked)" : "");
+		return 0;
+	}
+
+	hpm_io_set_data_blocks(pool->io, t->data_blocks);
+	r = hpm_md_grow(pool->md, &why);
+	if (r)
+		DMERR("%s: cannot grow: %s (error %d)", pool->name, why, r);
+	return r;
+}
+
+static int pool_preresume(struct dm_target *ti)
+{
+	struct hpm_table *t = ti->private;
+	struct hpm_pool *pool = t->pool;
+	unsigned int noio;
+	int r;
+
+	bind_table(pool, t);
+
+	/* A failed pool must resume all the same, to give its bios back. */
+	if (hpm_pool_failed(pool))
+		return 0;
+
+	noio = hpm_noio_begin();
+	r = grow_devices(pool, t);
+	hpm_noio_end(noio);
+	return r;
+}
+
+static void pool_resume(struct dm_target *ti)
+{
+	struct hpm_table *t = ti->private;
+	struct hpm_pool *pool = t->pool;
+
+	spin_lock_irq(&pool->lock);
+	pool->low_water_told = false;
+	pool->meta_low_told = false;
+	spin_unlock_irq(&pool->lock);
+
+	hpm_pool_wake(pool);
+	hpm_volumes_start(pool);
+
+	spin_lock_irq(&pool->lock);
+	pool->suspended = false;
+	spin_unlock_irq(&pool->lock);
+}
+
+/*
+ *----------------------------------------------------------------
+ * Suspend
+ *--------------------------------------------------------------
+ */
+
+/*
+ * A suspended pool does no I/O, so neither do its volumes, suspended or not.
+ * They are stopped while everything that their bios may wait for still runs.
+ */
+static void pool_presuspend(struct dm_target *ti)
+{
+	struct hpm_table *t = ti->private;
+	struct hpm_pool *pool = t->pool;
+
+	spin_lock_irq(&pool->lock);
+	pool->suspended = true;
+	spin_unlock_irq(&pool->lock);
+
+	mutex_lock(&pool->message_lock);
+	hpm_defrag_stop(pool);
+	mutex_unlock(&pool->message_lock);
+
+	hpm_volumes_stop(pool);
+}
+
+static void pool_presuspend_undo(struct dm_target *ti)
+{
+	struct hpm_table *t = ti->private;
+	struct hpm_pool *pool = t->pool;
+
+	hpm_volumes_start(pool);
+
+	spin_lock_irq(&pool->lock);
+	pool->suspended = false;
+	spin_unlock_irq(&pool->lock);
+}
+
+static void pool_postsuspend(struct dm_target *ti)
+{
+	struct hpm_table *t = ti->private;
+
+	hpm_pool_quiesce(t->pool);
+}
+
+/*
+ *----------------------------------------------------------------
+ * The rest
+ *--------------------------------------------------------------
+ */
+
+/* Nobody has business with the pool device's own blocks. */
+static int pool_map(struct dm_target *ti, struct bio *bio)
+{
+	return DM_MAPIO_KILL;
+}
+
+/*
+ * Volumes stack upon the pool device, so what it lacks they do not get: the
+ * data device's limits go through it.
+ */
+static int pool_iterate_devices(struct dm_target *ti,
+				iterate_devices_callout_fn fn, void *data)
+{
+	struct hpm_table *t = ti->private;
+
+	return fn(ti, t->data_dev, 0, ti->len, data);
+}
+
+static void pool_io_hints(struct dm_target *ti, struct queue_limits *limits)
+{
+	struct hpm_table *t = ti->private;
+
+	if (limits->physical_block_size < HPM_BLOCK_SIZE)
+		limits->physical_block_size = HPM_BLOCK_SIZE;
+	hpm_limits_set_io(limits, limits->physical_block_size,
+			  HPM_BLOCK_SIZE << t->large_shift);
+}
+
+static struct target_type pool_target = {
+	.name = "hpmapper-pool",
+	.features = DM_TARGET_SINGLETON | DM_TARGET_ALWAYS_WRITEABLE |
+		    DM_TARGET_IMMUTABLE | DM_TARGET_NOWAIT,
+	.version = HPM_TARGET_VERSION,
+	.module = THIS_MODULE,
+	.ctr = pool_ctr,
+	.dtr = pool_dtr,
+	.map = pool_map,
+	.presuspend = pool_presuspend,
+	.presuspend_undo = pool_presuspend_undo,
+	.postsuspend = pool_postsuspend,
+	.preresume = pool_preresume,
+	.resume = pool_resume,
+	.status = hpm_pool_status,
+	.message = hpm_pool_message,
+	.iterate_devices = pool_iterate_devices,
+	.io_hints = pool_io_hints,
+};
+
+int hpm_pool_target_init(void)
+{
+	return dm_register_target(&pool_target);
+}
+
+void hpm_pool_target_exit(void)
+{
+	dm_unregister_target(&pool_target);
+}

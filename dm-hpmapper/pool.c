@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A live pool: who it is, its birth and its end.
+ *
+ * A pool is born with the first table that names its devices, and shut down
+ * with the last one.  Between the two, tables come and go: a reload has a
+ * second one beside the one in force.  Its volumes refer to it as well, but
+ * they do not keep its devices: when a pool's table is taken away under them
+ * (dmsetup remove --force puts an error table in its place), the devices are
+ * dm's to close.  So what the volumes keep then is a dead pool, which gives
+ * errors and touches nothing; see hpm_pool_detach().
+ */
+#include <linux/module.h>
+
+#include "io-kernel.h"
+#include "pool-priv.h"
+
+/* Protects the list and each pool's nr_tables. */
+static DEFINE_MUTEX(hpm_pools_lock);
+static LIST_HEAD(hpm_pools);
+
+static const struct hpm_md_ops hpm_pool_md_ops = {
+	.kick = hpm_pool_kick,
+	.drain = hpm_pool_drain,
+	.failed = hpm_pool_failed_op,
+};
+
+/*
+ *----------------------------------------------------------------
+ * The node cache's shrinker
+ *--------------------------------------------------------------
+ */
+
+static unsigned long shrink_count(struct shrinker *shrinker,
+				  struct shrink_control *sc)
+{
+	struct hpm_pool *pool = hpm_shrinker_ctx(shrinker);
+
+	return hpm_md_cache_count(pool->md);
+}
+
+static unsigned long shrink_scan(struct shrinker *shrinker,
+				 struct shrink_control *sc)
+{
+	struct hpm_pool *pool = hpm_shrinker_ctx(shrinker);
+
+	return hpm_md_cache_scan(pool->md, sc->nr_to_scan);
+}
+
+/*
+ *----------------------------------------------------------------
+ * Birth and end
+ *--------------------------------------------------------------
+ */
+
+static struct hpm_pool *pool_alloc(const struct hpm_table *t,
+				   struct mapped_device *md)
+{
+	struct hpm_pool *pool;
+	int r;
+
+	pool = kzalloc(sizeof(*pool), GFP_KERNEL);
+	if (!pool)
+		return ERR_PTR(-ENOMEM);
+
+	INIT_LIST_HEAD(&pool->list);
+	kref_init(&pool->ref);
+	strscpy(pool->name, dm_device_name(md), sizeof(pool->name));
+	pool->md_dev = md;
+	pool->meta_bdev = t->meta_dev->bdev;
+	pool->data_bdev = t->data_dev->bdev;
+	pool->opened_read_only = t->features.read_only;
+	pool->features = t->features;
+	pool->low_water = t->low_water;
+	pool->suspended = true;
+	pool->quiet = true;
+
+	spin_lock_init(&pool->lock);
+	mutex_init(&pool->message_lock);
+	mutex_init(&pool->table_lock);
+	INIT_LIST_HEAD(&pool->volumes);
+	hpm_pool_mode_init(pool);
+	hpm_pool_space_init(pool);
+	hpm_pool_drain_init(pool);
+
+	r = init_srcu_struct(&pool->srcu);
+	if (r)
+		goto out_free;
+
+	r = hpm_pool_work_init(pool);
+	if (r)
+		goto out_srcu;
+
+	pool->io = hpm_io_create(pool->meta_bdev, pool->data_bdev,
+				 t->data_blocks);
+	if (IS_ERR(pool->io)) {
+		r = PTR_ERR(pool->io);
+		goto out_work;
+	}
+
+	return pool;
+
+out_work:
+	hpm_pool_work_exit(pool);
+out_srcu:
+	cleanup_srcu_struct(&pool->srcu);
+out_free:
+	kfree(pool);
+	return ERR_PTR(r);
+}
+
+static void pool_free(struct hpm_pool *pool)
+{
+	/* What is queued still may want the engine. */
+	hpm_pool_work_exit(pool);
+	hpm_pool_drain_drop(pool);
+
+	if (pool->md) {
+		hpm_shrinker_unregister(&pool->shrinker);
+		hpm_md_close(pool->md);
+	}
+
+	hpm_io_destroy(pool->io);
+	srcu_barrier(&pool->srcu);
+	cleanup_srcu_struct(&pool->srcu);
+	kfree(pool);
+}
+
+static void pool_release(struct kref *ref)
+{
+	pool_free(container_of(ref, struct hpm_pool, ref));
+}
+
+void hpm_pool_put(struct hpm_pool *pool)
+{
+	kref_put(&pool->ref, pool_release);
+}
+
+/*
+ * Opens the engine on a new pool.  May take seconds, as it recovers; the pool
+ * is on the list already, so that nobody takes its devices meanwhile, but its
+ * ->md is what says that it can be found.
+ */
+static int pool_open(struct hpm_pool *pool, const struct hpm_table *t,
+		     const char **why)
+{
+	struct hpm_md_params params = {
+		.large_shift = t->large_shift,
+		.may_format = !t->features.read_only,
+		.read_only = t->features.read_only,
+	};
+	unsigned int noio = hpm_noio_begin();
+	struct hpm_md_stats st;
+	struct hpm_md *md;
+	int r;
+
+	r = hpm_md_open(pool->io, &params, &hpm_pool_md_ops, pool, &md, why);
+	hpm_noio_end(noio);
+	if (r)
+		return r;
+
+	hpm_md_get_stats(md, &st);
+	pool->large_shift = st.large_shift;
+
+	mutex_lock(&hpm_pools_lock);
+	spin_lock_irq(&pool->lock);
+	pool->md = md;
+	pool->needs_check = st.needs_check;
+	if (!pool->opened_read_only && pool->error_mode < hpm_md_mode(md)) {
+		pool->error_mode = hpm_md_mode(md);
+		pool->why = hpm_md_why(md);
+	}
+	spin_unlock_irq(&pool->lock);
+	mutex_unlock(&hpm_pools_lock);
+	hpm_pool_update_mode(pool);
+
+	r = hpm_shrinker_register(&pool->shrinker, pool, shrink_count,
+				  shrink_scan, pool->name);
+	if (r)
+		*why = "Cannot register a shrinker";
+	return r;
+}
+
+/*
+ *----------------------------------------------------------------
+ * The list
+ *--------------------------------------------------------------
+ */
+
+static bool pool_uses(struct hpm_pool *pool, struct block_device *bdev)
+{
+	return pool->meta_bdev == bdev || pool->data_bdev == bdev;
+}
+
+static int check_live_pool(struct hpm_pool *pool, const struct hpm_table *t,
+			   struct mapped_device *md, const char **why)
+{
+	if (pool->md_dev != md) {
+		*why = "A device is in use by another pool";
+		return -EBUSY;
+	}
+
+	if (pool->meta_bdev != t->meta_dev->bdev ||
+	    pool->data_bdev != t->data_dev->bdev) {
+		*why = "A live pool cannot change its devices";
+		return -EINVAL;
+	}
+
+	if (!pool->md || !pool->nr_tables) {
+		*why = "The pool is being opened or shut down";
+		return -EBUSY;
+	}
+
+	if (pool->large_shift != t->large_shift) {
+		*why = "The pool has another large block size";
+		return -EINVAL;
+	}
+
+	return 0;
+}
+
+/* The live pool this table is for, NULL, or why it must not be. */
+static struct hpm_pool *pool_lookup(const struct hpm_table *t,
+				    struct mapped_device *md, const char **why)
+{
+	struct hpm_pool *pool, *found = NULL;
+	int r;
+
+	lockdep_assert_held(&hpm_pools_lock);
+
+	list_for_each_entry(pool, &hpm_pools, list) {
+		if (pool->md_dev != md &&
+		    !pool_uses(pool, t->meta_dev->bdev) &&
+		    !pool_uses(pool, t->data_dev->bdev))
+			continue;
+
+		r = check_live_pool(pool, t, md, why);
+		if (r)
+			return ERR_PTR(r);
+		found = pool;
+	}
+
+	return found;
+}
+
+struct hpm_pool *hpm_pool_find(struct mapped_device *md)
+{
+	struct hpm_pool *pool;
+
+	mutex_lock(&hpm_pools_lock);
+	list_for_each_entry(pool, &hpm_pools, list) {
+		if (pool->md_dev == md && pool->md) {
+			kref_get(&pool->ref);
+			goto out;
+		}
+	}
+	pool = NULL;
+out:
+	mutex_unlock(&hpm_pools_lock);
+	return pool;
+}
+
+/*
+ *----------------------------------------------------------------
+ * Tables
+ *--------------------------------------------------------------
+ */
+
+struct hpm_pool *hpm_pool_attach(const struct hpm_table *t,
+				 struct mapped_device *md, const char **why)
+{
+	struct hpm_pool *pool;
+	int r;
+
+	mutex_lock(&hpm_pools_lock);
+	pool = pool_lookup(t, md, why);
+	if (pool) {
+		if (!IS_ERR(pool)) {
+			pool->nr_tables++;
+			kref_get(&pool->ref);
+		}
+		mutex_unlock(&hpm_pools_lock);
+		return pool;
+	}
+
+	pool = pool_alloc(t, md);
+	if (IS_ERR(pool)) {
+		*why = "Cannot allocate the pool";
+		mutex_unlock(&hpm_pools_lock);
+		return pool;
+	}
+	pool->nr_tables = 1;
+	list_add(&pool->list, &hpm_pools);
+	mutex_unlock(&hpm_pools_lock);
+
+	r = pool_open(pool, t, why);
+	if (r) {
+		hpm_pool_detach(pool);
+		return ERR_PTR(r);
+	}
+
+	return pool;
+}
+
+/*
+ * The devices are about to be closed.  If volumes are left, then because the
+ * table was taken away by force; presuspend has stopped them, so nothing of
+ * theirs is in flight.  They see that the pool has failed before they are let
+ * go, and from there on neither they nor the engine get at a device.
+ */
+static void pool_kill(struct hpm_pool *pool)
+{
+	spin_lock_irq(&pool->lock);
+	pool->dead = true;
+	__hpm_pool_update_mode(pool);
+	spin_unlock_irq(&pool->lock);
+
+	hpm_md_fail(pool->md, HPM_MODE_FAIL, "the pool has been removed", 0);
+	hpm_io_detach(pool->io);
+	hpm_pool_end_waiters(pool, BLK_STS_IOERR);
+	hpm_volumes_start(pool);
+}
+
+void hpm_pool_detach(struct hpm_pool *pool)
+{
+	unsigned int noio;
+	bool last;
+
+	mutex_lock(&hpm_pools_lock);
+	last = !--pool->nr_tables;
+	mutex_unlock(&hpm_pools_lock);
+
+	if (last) {
+		if (pool->md) {
+			noio = hpm_noio_begin();
+			hpm_pool_quiesce(pool);
+			hpm_md_shutdown(pool->md);
+			pool_kill(pool);
+			hpm_noio_end(noio);
+		}
+
+		/* Now others may have the devices. */
+		mutex_lock(&hpm_pools_lock);
+		list_del(&pool->list);
+		mutex_unlock(&hpm_pools_lock);
+	}
+
+	hpm_pool_put(pool);
+}
