@@ -737,7 +737,8 @@ static bool read_label(struct check *c)
 		fault(c, "the label cannot be read");
 		return false;
 	}
-	what = head_fault(0, &l->head, HPM_BT_LABEL, HPM_LABEL_BLOCK);
+	what = head_fault(crc32c(~0u, "hpmapper label", 14), &l->head,
+			  HPM_BT_LABEL, HPM_LABEL_BLOCK);
 	if (what) {
 		fault(c, "the label %s", what);
 		return false;
@@ -747,7 +748,7 @@ static bool read_label(struct check *c)
 		      le32_to_cpu(l->version), le64_to_cpu(l->incompat));
 		return false;
 	}
-	c->seed = crc32c(0, l->uuid, HPM_UUID_SIZE);
+	c->seed = crc32c(~0u, l->uuid, HPM_UUID_SIZE);
 	c->large_shift = le32_to_cpu(l->large_shift);
 	c->journal_start = le64_to_cpu(l->journal_start);
 	c->journal_blocks = le64_to_cpu(l->journal_blocks);
@@ -806,10 +807,8 @@ static void take_refs_page(struct check *c, u32 page, u64 start)
 	u64 block = start + home, first = (u64)page * HPM_REFS_PER_PAGE;
 	const char *what;
 
-	if (home >= HPM_REFS_HOMES) {
-		fault(c, "counts page %u has no home", page);
-		return;
-	}
+	if (home >= HPM_REFS_HOMES)
+		return;		/* never written: all of it is free */
 	if (block >= c->meta_blocks || read_block(c, block, buf)) {
 		fault(c, "counts page %u cannot be read", page);
 		return;

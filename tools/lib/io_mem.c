@@ -368,19 +368,19 @@ static u64 mem_data_blocks(struct hpm_io *io)
  * The data device
  *--------------------------------------------------------------*/
 
-u64 hpm_mem_data_start(struct hpm_io *io, u64 pbn, unsigned int nr,
+u64 hpm_mem_data_start(struct hpm_io *io, u64 sector, unsigned int nr,
 		       const u64 *stamps, bool fua)
 {
 	struct mem_io *m = to_mem(io);
 	struct mem_write *w;
 	enum verdict v;
 
-	BUG_ON(!dev_inside(&m->data, pbn * HPM_SECTORS, nr * HPM_SECTORS));
+	BUG_ON(!dev_inside(&m->data, sector, nr));
 	v = event(m, HPM_MEM_DATA_WRITE);
 	if (v == IS_DEAD)
 		return 0;
-	w = dev_start(m, &m->data, pbn * HPM_SECTORS, nr * HPM_SECTORS);
-	memcpy(w->data, stamps, nr * HPM_SECTORS * sizeof(u64));
+	w = dev_start(m, &m->data, sector, nr);
+	memcpy(w->data, stamps, nr * sizeof(u64));
 	w->fua = fua;
 	w->fails = v == FAILS;
 	if (!w->fails)
@@ -415,20 +415,22 @@ int hpm_mem_data_discard(struct hpm_io *io, u64 pbn, u64 nr, u64 stamp)
 	BUG_ON(!stamps);
 	for (i = 0; i < nr * HPM_SECTORS; i++)
 		stamps[i] = stamp;
-	id = hpm_mem_data_start(io, pbn, nr, stamps, false);
+	id = hpm_mem_data_start(io, pbn * HPM_SECTORS, nr * HPM_SECTORS, stamps,
+				false);
 	free(stamps);
 	return hpm_mem_data_end(io, id);
 }
 
-int hpm_mem_data_read(struct hpm_io *io, u64 pbn, u64 stamps[HPM_SECTORS])
+int hpm_mem_data_read(struct hpm_io *io, u64 sector_nr, unsigned int nr,
+		      u64 *stamps)
 {
 	struct mem_io *m = to_mem(io);
 
-	BUG_ON(!dev_inside(&m->data, pbn * HPM_SECTORS, HPM_SECTORS));
+	BUG_ON(!dev_inside(&m->data, sector_nr, nr));
 	if (event(m, HPM_MEM_DATA_READ) != GOES_ON)
 		return -EIO;
-	memcpy(stamps, sector(&m->data, m->data.seen, pbn * HPM_SECTORS),
-	       HPM_SECTORS * sizeof(u64));
+	memcpy(stamps, sector(&m->data, m->data.seen, sector_nr),
+	       nr * sizeof(u64));
 	return 0;
 }
 

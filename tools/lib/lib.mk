@@ -16,7 +16,8 @@ LIBHPM_SRC     = $(ENGINE_SRC) $(wildcard $(LIBHPM_DIR)/*.c)
 LIBHPM_HDR     = $(wildcard $(TOP)/dm-hpmapper/*.h $(LIBHPM_DIR)/include/*.h)
 LIBHPM_CFLAGS := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
 	-I$(LIBHPM_DIR)/include -I$(TOP)/dm-hpmapper \
-	-Wall -Wextra -Werror -Wno-address-of-packed-member
+	-Wall -Wextra -Werror -Wno-address-of-packed-member \
+	-Wno-unused-parameter
 LIBHPM_OBJ     = $(patsubst $(TOP)/%.c,$(BUILD)/tools/libhpm/%.o,$(LIBHPM_SRC))
 
 $(BUILD)/tools/libhpm/%.o: $(TOP)/%.c $(LIBHPM_HDR)

@@ -40,15 +40,16 @@ void hpm_mem_poke(struct hpm_io *io, u64 block, const void *data);
  *--------------------------------------------------------------*/
 
 /*
- * Starts a write of @nr blocks (8 * @nr stamps); returns its id.  It is in
- * flight until hpm_mem_data_end(), which returns its error.
+ * Starts a write of @nr sectors; returns its id.  It is in flight until
+ * hpm_mem_data_end(), which returns its error.
  */
-u64 hpm_mem_data_start(struct hpm_io *io, u64 pbn, unsigned int nr,
+u64 hpm_mem_data_start(struct hpm_io *io, u64 sector, unsigned int nr,
 		       const u64 *stamps, bool fua);
 int hpm_mem_data_end(struct hpm_io *io, u64 id);
-/* At once: what is there afterwards is @stamp, the device's own. */
+/* At once, in blocks: what is there afterwards is @stamp, the device's own. */
 int hpm_mem_data_discard(struct hpm_io *io, u64 pbn, u64 nr, u64 stamp);
-int hpm_mem_data_read(struct hpm_io *io, u64 pbn, u64 stamps[HPM_SECTORS]);
+int hpm_mem_data_read(struct hpm_io *io, u64 sector, unsigned int nr,
+		      u64 *stamps);
 
 /*----------------------------------------------------------------
  * Failures

@@ -327,10 +327,10 @@ static inline int spin_trylock(spinlock_t *l)
 	local_irq_save(f);						\
 	spin_trylock(l) ? 1 : ({ local_irq_restore(f); 0; }); })
 
-#define HPM_LOCK_OF(l) _Generic((l),					\
-	struct mutex *: &((struct mutex *)(l))->l,			\
-	const struct mutex *: &((struct mutex *)(l))->l,		\
-	default: (struct hpm_lock *)(l))
+#define HPM_LOCK_OF(p) _Generic((p),					\
+	struct mutex *: &((struct mutex *)(p))->l,			\
+	const struct mutex *: &((struct mutex *)(p))->l,		\
+	default: (struct hpm_lock *)(p))
 #define lockdep_assert_held(l)		BUG_ON(HPM_LOCK_OF(l)->owner != hpm_cpu)
 #define lockdep_assert_not_held(l)	BUG_ON(HPM_LOCK_OF(l)->owner == hpm_cpu)
 #define lockdep_is_held(l)		(HPM_LOCK_OF(l)->owner == hpm_cpu)

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "err.h"
+
+bool verbose;
+
+static struct {
+	bool set;
+	enum status status;
+	int errnum;
+	char text[1024];
+	char kernel[512];
+} err;
+
+static enum status status_of(int errnum)
+{
+	switch (errnum) {
+	case ENOENT:
+	case ENODEV:
+	case ENXIO:
+		return ST_NOT_FOUND;
+	case EEXIST:
+	case EBUSY:
+		return ST_BUSY;
+	case EINTR:
+		return ST_INTERRUPTED;
+	default:
+		return ST_FAILED;
+	}
+}
+
+static bool err_begin(enum status status, int errnum, const char *fmt,
+		      va_list ap)
+{
+	if (err.set)
+		return false;
+	err.set = true;
+	err.status = status;
+	err.errnum = errnum;
+	err.kernel[0] = '\0';
+	(void)vsnprintf(err.text, sizeof(err.text), fmt, ap);
+	return true;
+}
+
+void err_set_sys(int errnum, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (err_begin(status_of(errnum), errnum, fmt, ap)) {
+		size_t len = strlen(err.text);
+
+		(void)snprintf(err.text + len, sizeof(err.text) - len, ": %s",
+			       strerror(errnum));
+	}
+	va_end(ap);
+}
+
+void err_set_say(enum status status, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)err_begin(status, 0, fmt, ap);
+	va_end(ap);
+}
+
+void err_kernel(const char *reason)
+{
+	if (err.set && !err.kernel[0] && reason)
+		(void)snprintf(err.kernel, sizeof(err.kernel), "%s", reason);
+}
+
+bool err_pending(void)
+{
+	return err.set;
+}
+
+enum status err_status(void)
+{
+	return err.set ? err.status : ST_FAILED;
+}
+
+const char *err_text(void)
+{
+	return err.set ? err.text : "failed for a reason it did not give";
+}
+
+const char *err_reason(void)
+{
+	return err.kernel[0] ? err.kernel : NULL;
+}
+
+int err_errno(void)
+{
+	return err.errnum;
+}
+
+json_t *err_json(void)
+{
+	return json_pack("{s:{s:s, s:i, s:s?, s:s?}}", "error", "message",
+			 err_text(), "status", (int)err_status(), "errno",
+			 err.errnum ? strerrorname_np(err.errnum) : NULL,
+			 "kernel", err_reason());
+}
+
+void err_clear(void)
+{
+	memset(&err, 0, sizeof(err));
+}
+
+static void say(const char *prefix, const char *fmt, va_list ap)
+{
+	(void)fflush(stdout);
+	(void)fputs(prefix, stderr);
+	(void)vfprintf(stderr, fmt, ap);
+	(void)fputc('\n', stderr);
+}
+
+void warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say("hpmctl: note: ", fmt, ap);
+	va_end(ap);
+}
+
+void note(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!verbose)
+		return;
+	va_start(ap, fmt);
+	say("hpmctl: ", fmt, ap);
+	va_end(ap);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What went wrong: one sentence for the whole program.
+ *
+ * A function that fails says why with one of these and returns -1; its callers
+ * pass the -1 on, and main() prints the sentence.  The first sentence stays:
+ * what fails while cleaning up is not the reason.
+ */
+#ifndef HPMCTL_ERR_H
+#define HPMCTL_ERR_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <jansson.h>
+
+/* The exit statuses, as hpmctl(8) tells them. */
+enum status {
+	ST_OK = 0,
+	ST_FAILED = 1,	  /* the kernel or another program said no */
+	ST_USAGE = 2,	  /* the command line is wrong */
+	ST_NOT_FOUND = 3, /* no such pool, volume, device or file */
+	ST_BUSY = 4,	  /* exists already, or is in use */
+	ST_BAD_INPUT = 5, /* an image or a device holds what it must not */
+	ST_INTERRUPTED = 130,
+};
+
+void err_set_sys(int errnum, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void err_set_say(enum status status, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* All of these are -1, which the compiler may know. */
+#define err_sys(...) (err_set_sys(__VA_ARGS__), -1)
+#define err_say(...) (err_set_say(__VA_ARGS__), -1)
+#define err_nomem()  err_sys(ENOMEM, "cannot go on")
+
+/* The kernel's own words about the failure that was just reported. */
+void err_kernel(const char *reason);
+
+bool err_pending(void);
+enum status err_status(void);
+const char *err_text(void);
+const char *err_reason(void); /* the kernel's, or NULL */
+int err_errno(void);
+json_t *err_json(void);
+void err_clear(void);
+
+/* What a person should know although nothing failed; goes to stderr. */
+void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Says what is being done, if -v was given. */
+void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+extern bool verbose;
+
+#endif /* HPMCTL_ERR_H */

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kmsg.h"
+
+int kmsg_mark(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0 && lseek(fd, 0, SEEK_END) < 0) {
+		(void)close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+void kmsg_close(int mark)
+{
+	if (mark >= 0)
+		(void)close(mark);
+}
+
+/* Cuts " (-EINVAL)" off, as the errno is told anyway. */
+static void cut_errno(char *text)
+{
+	char *p = strrchr(text, '(');
+
+	if (p && p > text && p[-1] == ' ' && p[1] == '-' &&
+	    !strcmp(p + strcspn(p, ")"), ")"))
+		p[-1] = '\0';
+}
+
+/* Behind the last of the prefixes that the core and our targets put in front */
+static char *skip_prefixes(char *text)
+{
+	static const char *const prefix[] = { "hpmapper-pool: ", "hpmapper: ",
+					      "linear: " };
+	size_t i;
+
+	for (i = 0; i < sizeof(prefix) / sizeof(prefix[0]); i++) {
+		char *p = strstr(text, prefix[i]);
+
+		if (p)
+			return p + strlen(prefix[i]);
+	}
+	return text;
+}
+
+const char *kmsg_sentence(char *record)
+{
+	static const char dm[] = "device-mapper: ";
+	char *text = strchr(record, ';');
+
+	if (!text)
+		return NULL;
+	text++;
+	text[strcspn(text, "\n")] = '\0';
+	if (strncmp(text, dm, sizeof(dm) - 1) != 0)
+		return NULL;
+	text = skip_prefixes(text + sizeof(dm) - 1);
+	cut_errno(text);
+	return text;
+}
+
+bool kmsg_reason(int mark, char *out, size_t size)
+{
+	char record[8192];
+	bool found = false;
+	ssize_t n;
+
+	if (mark < 0)
+		return false;
+	for (;;) {
+		const char *text;
+
+		n = read(mark, record, sizeof(record) - 1);
+		if (n < 0 && errno == EPIPE)
+			continue; /* older records were overwritten */
+		if (n <= 0)
+			return found;
+		record[n] = '\0';
+		text = kmsg_sentence(record);
+		if (!text)
+			continue;
+		(void)snprintf(out, size, "%s", text);
+		found = true;
+	}
+}

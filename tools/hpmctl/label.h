@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What hpmctl reads and writes below a pool itself: the label that a pool's
+ * metadata begin with, and the marks on disks that were added to a pool.
+ */
+#ifndef HPMCTL_LABEL_H
+#define HPMCTL_LABEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ondisk.h"
+
+#define UUID_TEXT 37
+
+struct label {
+	bool found;
+	uint8_t uuid[HPM_UUID_SIZE];
+	uint32_t version;
+	uint32_t large_sectors;
+	uint64_t meta_bytes; /* of the metadata when the pool was made */
+};
+
+/* label->found is false if the device begins with something else. */
+int label_read(const char *path, struct label *label);
+const char *uuid_text(const uint8_t uuid[HPM_UUID_SIZE], char out[UUID_TEXT]);
+
+/*
+ * A disk that "pool grow --add" took begins with a mark, so that nobody can
+ * put a pool's disks together in another order.  The pool's data begin
+ * MARK_AREA bytes behind it.
+ */
+#define MARK_MAGIC "HPMDISK1"
+#define MARK_AREA  (2u << 20) /* the largest large block: keeps alignment */
+
+struct mark {
+	uint8_t magic[8];
+	uint8_t uuid[HPM_UUID_SIZE]; /* the pool's */
+	__le64 index;		     /* 1 for the first disk that was added */
+	__le64 start;		     /* first byte in the pool's data device */
+	__le64 bytes;		     /* that the pool uses of this disk */
+} __packed;
+
+int mark_write(const char *path, const uint8_t *uuid, uint64_t index,
+	       uint64_t start, uint64_t bytes);
+/* Refuses a disk that is not the @index-th one added to this pool. */
+int mark_read(const char *path, const uint8_t *uuid, uint64_t index,
+	      uint64_t *start, uint64_t *bytes);
+
+#endif /* HPMCTL_LABEL_H */

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "err.h"
+#include "loop.h"
+#include "text.h"
+
+/*
+ * With O_DIRECT the kernel chooses a block size that direct I/O can use on
+ * that file; what cannot do direct I/O (tmpfs, 9p) goes through its own cache.
+ */
+static int open_backing(const char *file)
+{
+	int fd = open(file, O_RDWR | O_CLOEXEC | O_DIRECT);
+
+	if (fd < 0 && errno == EINVAL) {
+		note("%s cannot do direct I/O", file);
+		fd = open(file, O_RDWR | O_CLOEXEC);
+	}
+	if (fd < 0)
+		return err_sys(errno, "cannot open %s", file);
+	return fd;
+}
+
+/* The next free device may be somebody else's by the time we have it. */
+static int attach_free(int control, int backing, const char *file,
+		       struct blkdev *dev)
+{
+	struct loop_config config = {
+		.fd = (__u32)backing,
+		.info.lo_flags = LO_FLAGS_DIRECT_IO | LO_FLAGS_AUTOCLEAR,
+	};
+	int tries, fd, n;
+
+	(void)snprintf((char *)config.info.lo_file_name,
+		       sizeof(config.info.lo_file_name), "%s", file);
+	for (tries = 0; tries < 64; tries++) {
+		n = ioctl(control, LOOP_CTL_GET_FREE);
+		if (n < 0)
+			return err_sys(errno, "no loop device is free");
+		(void)snprintf(dev->path, sizeof(dev->path), "/dev/loop%d", n);
+		fd = open(dev->path, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			return err_sys(errno, "cannot open %s", dev->path);
+		if (!ioctl(fd, LOOP_CONFIGURE, &config))
+			return fd;
+		if (errno != EBUSY) {
+			(void)err_sys(errno, "cannot put %s behind %s", file,
+				      dev->path);
+			(void)close(fd);
+			return -1;
+		}
+		(void)close(fd);
+	}
+	return err_say(ST_BUSY, "no loop device stays free long enough");
+}
+
+/* Whether the device is one for the file that @st is of. */
+static bool has_file(const char *name, const struct stat *st)
+{
+	struct loop_info64 info;
+	char path[300];
+	bool same;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/dev/%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	same = !ioctl(fd, LOOP_GET_STATUS64, &info) &&
+	       info.lo_inode == st->st_ino && info.lo_device == st->st_dev;
+	(void)close(fd);
+	return same;
+}
+
+/* Two devices for one file would be two pools on the same blocks. */
+static int check_unused(int backing, const char *file)
+{
+	struct dirent *d;
+	struct stat st;
+	int ret = 0;
+	DIR *dir;
+
+	if (fstat(backing, &st))
+		return err_sys(errno, "cannot use %s", file);
+	dir = opendir("/sys/block");
+	if (!dir)
+		return err_sys(errno, "cannot look for loop devices");
+	while (!ret && (d = readdir(dir)))
+		if (!strncmp(d->d_name, "loop", 4) && has_file(d->d_name, &st))
+			ret = err_say(ST_BUSY, "%s is in use behind /dev/%s",
+				      file, d->d_name);
+	(void)closedir(dir);
+	return ret;
+}
+
+static int attach(const char *file, struct blkdev *dev)
+{
+	int control, backing, fd;
+
+	backing = open_backing(file);
+	if (backing < 0)
+		return -1;
+	if (check_unused(backing, file)) {
+		(void)close(backing);
+		return -1;
+	}
+	control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	if (control < 0)
+		fd = err_sys(errno, "cannot open /dev/loop-control");
+	else
+		fd = attach_free(control, backing, file, dev);
+	if (control >= 0)
+		(void)close(control);
+	(void)close(backing);
+	return fd;
+}
+
+int loop_attach(const char *file, struct blkdev *dev)
+{
+	char path[DEV_PATH_MAX];
+	int fd = attach(file, dev);
+
+	if (fd < 0)
+		return -1;
+	note("%s is behind %s", file, dev->path);
+	memcpy(path, dev->path, sizeof(path));
+	if (blkdev_get(path, dev)) {
+		(void)close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+void loop_file(const char *num, char *path, size_t size)
+{
+	if (sysfs_read(num, "loop/backing_file", path, size))
+		path[0] = '\0';
+}
+
+int loop_set_capacity(const struct blkdev *dev)
+{
+	int fd = open(dev->path, O_RDWR | O_CLOEXEC);
+	int ret = 0;
+
+	if (fd < 0)
+		return err_sys(errno, "cannot open %s", dev->path);
+	if (ioctl(fd, LOOP_SET_CAPACITY, 0))
+		ret = err_sys(errno, "cannot set the new size of %s",
+			      dev->path);
+	(void)close(fd);
+	return ret;
+}
+
+static int set_size(int fd, const char *path, uint64_t bytes, bool preallocate)
+{
+	int err = 0;
+
+	if (preallocate)
+		err = posix_fallocate(fd, 0, (off_t)bytes);
+	else if (ftruncate(fd, (off_t)bytes))
+		err = errno;
+	return err ? err_sys(err, "cannot give %s its size", path) : 0;
+}
+
+/* A file that is there already is replaced, never emptied: somebody uses it. */
+int file_make(const char *path, uint64_t bytes, bool force, bool preallocate)
+{
+	int fd, ret;
+
+	if (force && unlink(path) && errno != ENOENT)
+		return err_sys(errno, "cannot replace %s", path);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_sys(errno, "cannot make the file %s", path);
+	ret = set_size(fd, path, bytes, preallocate);
+	if (close(fd) && !ret)
+		ret = err_sys(errno, "cannot write %s", path);
+	if (ret)
+		(void)unlink(path);
+	return ret;
+}
+
+int file_grow(const char *path, uint64_t bytes)
+{
+	struct stat st;
+	int fd, ret;
+
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(errno, "cannot open %s", path);
+	if (fstat(fd, &st))
+		ret = err_sys(errno, "cannot use %s", path);
+	else if ((uint64_t)st.st_size > bytes)
+		ret = err_say(ST_USAGE,
+			      "%s is larger already: a pool cannot shrink",
+			      path);
+	else
+		ret = set_size(fd, path, bytes, false);
+	(void)close(fd);
+	return ret;
+}

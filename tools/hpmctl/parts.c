@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dm.h"
+#include "err.h"
+#include "loop.h"
+#include "ondisk.h"
+#include "parts.h"
+#include "pool.h"
+#include "text.h"
+
+#define PART_UUID "HPM-part-"
+/* All cuts are at multiples of this, so that large blocks stay aligned. */
+#define CUT_ALIGN (2ULL << 20)
+/* What must be zero for the kernel to make a pool. */
+#define ZERO_AREA (HPM_RESERVED_BLOCKS * HPM_BLOCK_SIZE)
+
+static uint64_t cut_down(uint64_t bytes)
+{
+	return bytes & ~(CUT_ALIGN - 1);
+}
+
+/*
+ * One byte in 64.  A mapping takes 12 bytes for 4 KiB at best and about 24 when
+ * it was written at random; the rest is for what clones do not share.
+ */
+uint64_t meta_size_for(uint64_t data_bytes)
+{
+	const uint64_t least = 8ULL << 20;
+	const uint64_t most = (uint64_t)HPM_MAX_META_BLOCKS * HPM_BLOCK_SIZE;
+	uint64_t bytes = cut_down(data_bytes / 64 + CUT_ALIGN - 1);
+
+	if (bytes < least)
+		return least;
+	return bytes < most ? bytes : most;
+}
+
+int parts_check(const struct parts_spec *spec)
+{
+	int ways = !!spec->disk + !!spec->file + (spec->meta || spec->data);
+
+	if (ways != 1 || !spec->meta != !spec->data)
+		return err_say(
+			ST_USAGE,
+			"say what the pool stands on: --disk DEV, or --file PATH, or --meta DEV and --data DEV");
+	if (spec->more.nr && !spec->disk)
+		return err_say(ST_USAGE, "--add goes with --disk");
+	if ((spec->size || spec->preallocate) && !spec->file)
+		return err_say(ST_USAGE,
+			       "--size and --preallocate go with --file");
+	if (spec->meta_size && spec->meta)
+		return err_say(ST_USAGE,
+			       "--meta-size goes with --disk or --file");
+	return 0;
+}
+
+void parts_release(struct parts *parts)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (parts->hold[i] > 0)
+			(void)close(parts->hold[i]);
+		parts->hold[i] = 0;
+	}
+}
+
+/*----------------------------------------------------------------
+ * Two devices
+ *--------------------------------------------------------------*/
+
+static int devices_get(const struct parts_spec *spec, struct parts *parts)
+{
+	if (blkdev_get(spec->meta, &parts->meta) ||
+	    blkdev_get(spec->data, &parts->data))
+		return -1;
+	if (!strcmp(parts->meta.num, parts->data.num))
+		return err_say(ST_USAGE,
+			       "%s cannot be for metadata and for data at once",
+			       spec->meta);
+	return 0;
+}
+
+static int devices_make(const struct parts_spec *spec, struct parts *parts)
+{
+	if (devices_get(spec, parts) || blkdev_check_free(&parts->meta) ||
+	    blkdev_check_free(&parts->data) ||
+	    blkdev_check_empty(&parts->meta, spec->force) ||
+	    blkdev_check_empty(&parts->data, spec->force))
+		return -1;
+	return blkdev_zero(&parts->meta, ZERO_AREA);
+}
+
+static int devices_find(const struct parts_spec *spec, struct parts *parts)
+{
+	if (devices_get(spec, parts) || blkdev_check_free(&parts->meta) ||
+	    blkdev_check_free(&parts->data))
+		return -1;
+	return label_read(parts->meta.path, &parts->label);
+}
+
+/*----------------------------------------------------------------
+ * A file, and PATH.meta beside it
+ *--------------------------------------------------------------*/
+
+static int meta_path(const struct parts_spec *spec, char out[DEV_PATH_MAX])
+{
+	return print_to(out, DEV_PATH_MAX, "%s.meta", spec->file);
+}
+
+static int files_attach(const struct parts_spec *spec, struct parts *parts)
+{
+	char meta[DEV_PATH_MAX];
+
+	if (meta_path(spec, meta))
+		return -1;
+	parts->hold[0] = loop_attach(meta, &parts->meta);
+	if (parts->hold[0] < 0)
+		return -1;
+	parts->hold[1] = loop_attach(spec->file, &parts->data);
+	return parts->hold[1] < 0 ? -1 : 0;
+}
+
+static int files_make(const struct parts_spec *spec, struct parts *parts)
+{
+	uint64_t meta_bytes = spec->meta_size ? spec->meta_size :
+						meta_size_for(spec->size);
+	char meta[DEV_PATH_MAX];
+
+	if (!spec->size)
+		return err_say(ST_USAGE, "--file needs --size");
+	if (meta_path(spec, meta) ||
+	    file_make(meta, meta_bytes, spec->force, spec->preallocate))
+		return -1;
+	if (file_make(spec->file, spec->size, spec->force, spec->preallocate)) {
+		(void)unlink(meta);
+		return -1;
+	}
+	parts->files = true;
+	return files_attach(spec, parts);
+}
+
+static int files_find(const struct parts_spec *spec, struct parts *parts)
+{
+	if (files_attach(spec, parts))
+		return -1;
+	return label_read(parts->meta.path, &parts->label);
+}
+
+/*----------------------------------------------------------------
+ * A disk, cut in two; and more disks behind it
+ *--------------------------------------------------------------*/
+
+int part_name(const char *pool, const char *part, char out[DM_NAME_MAX])
+{
+	return print_to(out, DM_NAME_MAX, "%s-%s", pool, part);
+}
+
+bool part_is_linear(const char *pool, const char *part, const char *num)
+{
+	char name[DM_NAME_MAX], want[DM_NAME_MAX], uuid[DM_NAME_MAX + 1];
+
+	return dm_name_of(num, name) && !part_name(pool, part, want) &&
+	       !strcmp(name, want) &&
+	       !sysfs_read(num, "dm/uuid", uuid, sizeof(uuid)) &&
+	       !strncmp(uuid, PART_UUID, strlen(PART_UUID));
+}
+
+struct linear {
+	struct dm_spec spec;
+	char name[DM_NAME_MAX];
+	char uuid[DM_NAME_MAX + 16];
+};
+
+static int linear_begin(struct linear *l, const char *pool, const char *part)
+{
+	memset(l, 0, sizeof(*l));
+	if (part_name(pool, part, l->name) ||
+	    print_to(l->uuid, sizeof(l->uuid), PART_UUID "%s", l->name))
+		return -1;
+	l->spec.name = l->name;
+	l->spec.uuid = l->uuid;
+	l->spec.hidden = true;
+	return 0;
+}
+
+static int linear_add(struct linear *l, const char *num, uint64_t offset,
+		      uint64_t bytes)
+{
+	struct dm_line *line = &l->spec.line[l->spec.nr];
+	char params[64];
+
+	if (l->spec.nr == sizeof(l->spec.line) / sizeof(l->spec.line[0]))
+		return err_say(ST_FAILED, "a pool has no more than %u disks",
+			       l->spec.nr);
+	(void)snprintf(params, sizeof(params), "%s %llu", num,
+		       (unsigned long long)(offset / SECTOR_SIZE));
+	strcpy(line->type, "linear");
+	line->length = bytes / SECTOR_SIZE;
+	line->params = strdup(params);
+	if (!line->params)
+		return err_nomem();
+	l->spec.nr++;
+	return 0;
+}
+
+static void linear_end(struct linear *l)
+{
+	dm_lines_free(l->spec.line, (int)l->spec.nr);
+	l->spec.nr = 0;
+}
+
+static uint64_t linear_bytes(const struct linear *l)
+{
+	uint64_t sectors = 0;
+	unsigned int i;
+
+	for (i = 0; i < l->spec.nr; i++)
+		sectors += l->spec.line[i].length;
+	return sectors * SECTOR_SIZE;
+}
+
+static int linear_create(struct linear *l, struct blkdev *dev)
+{
+	char path[DEV_PATH_MAX];
+
+	if (dm_create(&l->spec) ||
+	    print_to(path, sizeof(path), "/dev/mapper/%s", l->name))
+		return -1;
+	return blkdev_get(path, dev);
+}
+
+/* Puts the added disks behind the first one, whose data end where they begin */
+static int add_more(const struct parts_spec *spec, const struct label *label,
+		    struct linear *l)
+{
+	uint64_t start, bytes;
+	struct blkdev dev;
+	unsigned int i;
+
+	for (i = 0; i < spec->more.nr; i++) {
+		if (blkdev_get(spec->more.item[i], &dev) ||
+		    blkdev_check_free(&dev) ||
+		    mark_read(dev.path, label->uuid, i + 1, &start, &bytes))
+			return -1;
+		if (!i && start / SECTOR_SIZE <= l->spec.line[0].length)
+			l->spec.line[0].length = start / SECTOR_SIZE;
+		if (start != linear_bytes(l) || bytes > dev.bytes - MARK_AREA)
+			return err_say(
+				ST_BAD_INPUT,
+				"%s does not fit behind the disks before it",
+				dev.path);
+		if (linear_add(l, dev.num, MARK_AREA, bytes))
+			return -1;
+	}
+	return 0;
+}
+
+static int make_linear(const struct parts_spec *spec, struct parts *parts,
+		       const struct blkdev *disk, uint64_t meta_bytes)
+{
+	struct linear meta, data;
+	int ret;
+
+	if (linear_begin(&meta, spec->pool, "meta") ||
+	    linear_begin(&data, spec->pool, "data"))
+		return -1;
+	parts->linear = true;
+	ret = linear_add(&meta, disk->num, 0, meta_bytes) ||
+	      linear_add(&data, disk->num, meta_bytes,
+			 cut_down(disk->bytes - meta_bytes)) ||
+	      add_more(spec, &parts->label, &data) ||
+	      linear_create(&meta, &parts->meta) ||
+	      linear_create(&data, &parts->data);
+	linear_end(&meta);
+	linear_end(&data);
+	return ret ? -1 : 0;
+}
+
+static int disk_make(const struct parts_spec *spec, struct parts *parts)
+{
+	struct blkdev disk;
+	uint64_t meta_bytes;
+
+	if (spec->more.nr)
+		return err_say(
+			ST_USAGE,
+			"make the pool on one disk first, then \"pool grow --add\" the others");
+	if (blkdev_get(spec->disk, &disk) || blkdev_check_free(&disk) ||
+	    blkdev_check_empty(&disk, spec->force))
+		return -1;
+	meta_bytes = cut_down((spec->meta_size ? spec->meta_size :
+						 meta_size_for(disk.bytes)) +
+			      CUT_ALIGN - 1);
+	if (disk.bytes < meta_bytes + 2 * CUT_ALIGN)
+		return err_say(ST_USAGE, "%s is too small for a pool",
+			       disk.path);
+	if (blkdev_zero(&disk, ZERO_AREA))
+		return -1;
+	return make_linear(spec, parts, &disk, meta_bytes);
+}
+
+static int disk_find(const struct parts_spec *spec, struct parts *parts)
+{
+	struct blkdev disk;
+
+	if (blkdev_get(spec->disk, &disk) || blkdev_check_free(&disk) ||
+	    label_read(disk.path, &parts->label))
+		return -1;
+	if (!parts->label.found)
+		return 0;
+	if (parts->label.meta_bytes % CUT_ALIGN ||
+	    disk.bytes < parts->label.meta_bytes + CUT_ALIGN)
+		return err_say(
+			ST_BAD_INPUT,
+			"the pool on %s was not made with --disk, or the disk is smaller now",
+			disk.path);
+	return make_linear(spec, parts, &disk, parts->label.meta_bytes);
+}
+
+static int line_split(const struct dm_line *line, char num[DM_NUM_TEXT],
+		      uint64_t *offset)
+{
+	unsigned long long sector;
+
+	if (strcmp(line->type, "linear") != 0 ||
+	    sscanf(line->params, "%23s %llu", num, &sector) != 2)
+		return err_say(
+			ST_FAILED,
+			"cannot understand the table of the pool's data: %s %s",
+			line->type, line->params);
+	*offset = sector * SECTOR_SIZE;
+	return 0;
+}
+
+/* The last disk may have become larger. */
+static int extend_last(struct linear *l, const uint8_t *uuid)
+{
+	struct dm_line *last = &l->spec.line[l->spec.nr - 1];
+	char num[DM_NUM_TEXT];
+	struct blkdev dev;
+	uint64_t offset, bytes, start;
+
+	if (line_split(last, num, &offset) || blkdev_get_num(num, &dev))
+		return -1;
+	bytes = cut_down(dev.bytes - offset);
+	if (bytes / SECTOR_SIZE <= last->length)
+		return 0;
+	start = linear_bytes(l) - last->length * SECTOR_SIZE;
+	last->length = bytes / SECTOR_SIZE;
+	if (l->spec.nr == 1)
+		return 0;
+	return mark_write(dev.path, uuid, l->spec.nr - 1, start, bytes);
+}
+
+static int extend_add(struct linear *l, const uint8_t *uuid,
+		      const struct blkdev *dev)
+{
+	uint64_t bytes;
+
+	if (dev->bytes < MARK_AREA + CUT_ALIGN)
+		return err_say(ST_USAGE, "%s is too small", dev->path);
+	bytes = cut_down(dev->bytes - MARK_AREA);
+	if (mark_write(dev->path, uuid, l->spec.nr, linear_bytes(l), bytes))
+		return -1;
+	return linear_add(l, dev->num, MARK_AREA, bytes);
+}
+
+int parts_extend(const char *pool, const uint8_t *uuid,
+		 const struct blkdev *add)
+{
+	struct linear l;
+	int nr, ret;
+
+	if (linear_begin(&l, pool, "data"))
+		return -1;
+	nr = dm_table_lines(l.name, l.spec.line,
+			    sizeof(l.spec.line) / sizeof(l.spec.line[0]));
+	if (nr < 1)
+		return nr ? -1 : err_say(ST_FAILED, "%s has no table", l.name);
+	l.spec.nr = (unsigned int)nr;
+	ret = extend_last(&l, uuid) || (add && extend_add(&l, uuid, add)) ||
+	      dm_reload(&l.spec) || dm_resume(l.name, true);
+	linear_end(&l);
+	return ret ? -1 : 0;
+}
+
+/*----------------------------------------------------------------
+ * All three
+ *--------------------------------------------------------------*/
+
+int parts_make(const struct parts_spec *spec, struct parts *parts)
+{
+	int ret;
+
+	memset(parts, 0, sizeof(*parts));
+	if (spec->disk)
+		ret = disk_make(spec, parts);
+	else if (spec->file)
+		ret = files_make(spec, parts);
+	else
+		ret = devices_make(spec, parts);
+	if (ret)
+		parts_undo(spec, parts);
+	return ret;
+}
+
+int parts_find(const struct parts_spec *spec, struct parts *parts)
+{
+	const char *where = spec->disk ? spec->disk :
+			    spec->file ? spec->file :
+					 spec->meta;
+	int ret;
+
+	memset(parts, 0, sizeof(*parts));
+	if (spec->disk)
+		ret = disk_find(spec, parts);
+	else if (spec->file)
+		ret = files_find(spec, parts);
+	else
+		ret = devices_find(spec, parts);
+	if (!ret && !parts->label.found)
+		ret = err_say(ST_NOT_FOUND, "there is no pool on %s", where);
+	if (ret)
+		parts_undo(spec, parts);
+	return ret;
+}
+
+static void remove_linear(const char *pool, const char *part)
+{
+	char name[DM_NAME_MAX];
+	struct dm_state st;
+
+	if (!part_name(pool, part, name) && !dm_state_of(name, &st) &&
+	    st.exists && !strncmp(st.uuid, PART_UUID, strlen(PART_UUID)))
+		(void)dm_remove(name, false);
+}
+
+void parts_undo(const struct parts_spec *spec, struct parts *parts)
+{
+	char meta[DEV_PATH_MAX];
+
+	parts_release(parts);
+	if (parts->linear) {
+		remove_linear(spec->pool, "data");
+		remove_linear(spec->pool, "meta");
+	}
+	if (parts->files && !meta_path(spec, meta)) {
+		(void)unlink(meta);
+		(void)unlink(spec->file);
+	}
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a pool stands on, and how to make it, find it again and let it go.
+ *
+ *	--meta DEV --data DEV	two devices, as they are
+ *	--file PATH		two loop devices, for PATH.meta and PATH
+ *	--disk DEV		two linear devices, NAME-meta and NAME-data:
+ *				the first part of the disk, and all behind it
+ *
+ * Nothing is written down about this.  The label that the metadata begin with
+ * tells how large the first part of a disk is; a disk that was added later
+ * begins with a mark that tells where in the data it belongs.
+ */
+#ifndef HPMCTL_PARTS_H
+#define HPMCTL_PARTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "blkdev.h"
+#include "cli.h"
+#include "label.h"
+
+/* How a person names what a pool stands on. */
+struct parts_spec {
+	const char *pool;
+	const char *disk, *file, *meta, *data;
+	struct str_list more;	  /* disks added behind the first */
+	uint64_t size, meta_size; /* bytes, 0: not said */
+	bool force, preallocate;
+};
+
+/* The two devices for a pool's table. */
+struct parts {
+	struct blkdev meta, data;
+	struct label label; /* label.found: holds a pool */
+	/* to be undone, or let go of */
+	int hold[2];
+	bool linear, files;
+};
+
+/* Exactly one way is said, and nothing that does not belong to it. */
+int parts_check(const struct parts_spec *spec);
+/* For a new pool: nothing is on them, and they begin with zeroes. */
+int parts_make(const struct parts_spec *spec, struct parts *parts);
+/* For a pool that exists. */
+int parts_find(const struct parts_spec *spec, struct parts *parts);
+/* The table has the devices now. */
+void parts_release(struct parts *parts);
+/* The table could not be loaded: nothing stays. */
+void parts_undo(const struct parts_spec *spec, struct parts *parts);
+
+/* How many bytes of a device are for metadata if nobody says. */
+uint64_t meta_size_for(uint64_t data_bytes);
+
+/* Names of the linear devices below a pool on a disk. */
+int part_name(const char *pool, const char *part, char out[DM_NAME_MAX]);
+/* Whether this pool's data (or metadata) are on a linear device of ours. */
+bool part_is_linear(const char *pool, const char *part, const char *num);
+/*
+ * Makes NAME-data as long as its disks are and, unless @add is NULL, puts a
+ * further disk behind them.
+ */
+int parts_extend(const char *pool, const uint8_t *uuid,
+		 const struct blkdev *add);
+
+#endif /* HPMCTL_PARTS_H */

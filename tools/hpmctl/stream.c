@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "err.h"
+#include "run.h"
+#include "stream.h"
+
+static struct stream *stream_new(const char *name)
+{
+	struct stream *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		(void)err_nomem();
+		return NULL;
+	}
+	(void)snprintf(s->name, sizeof(s->name), "%s", name);
+	s->fd = -1;
+	return s;
+}
+
+static int take_fd(int fd, const char *name, struct stream **sp)
+{
+	struct stream *s;
+	struct stat st;
+
+	if (fd < 0)
+		return err_sys(errno, "cannot open %s", name);
+	if (fstat(fd, &st) || S_ISDIR(st.st_mode)) {
+		(void)err_sys(S_ISDIR(st.st_mode) ? EISDIR : errno,
+			      "cannot read %s", name);
+		(void)close(fd);
+		return -1;
+	}
+	s = stream_new(name);
+	if (!s) {
+		(void)close(fd);
+		return -1;
+	}
+	s->fd = fd;
+	s->total = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+	*sp = s;
+	return 0;
+}
+
+int stream_open_file(const char *path, struct stream **sp)
+{
+	if (!strcmp(path, "-"))
+		return take_fd(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3),
+			       "standard input", sp);
+	return take_fd(open(path, O_RDONLY | O_CLOEXEC), path, sp);
+}
+
+int stream_open_at(int dir, const char *name, struct stream **sp)
+{
+	return take_fd(openat(dir, name, O_RDONLY | O_CLOEXEC), name, sp);
+}
+
+/*----------------------------------------------------------------
+ * Members of archives
+ *--------------------------------------------------------------*/
+
+const char *member_name(const char *name)
+{
+	for (;;) {
+		if (*name == '/')
+			name++;
+		else if (name[0] == '.' && name[1] == '/')
+			name += 2;
+		else
+			return name;
+	}
+}
+
+struct archive *archive_reader(void)
+{
+	struct archive *a = archive_read_new();
+
+	if (!a) {
+		(void)err_nomem();
+		return NULL;
+	}
+	/* ARCHIVE_WARN: a filter is there, but as a program of its own. */
+	if (archive_read_support_filter_all(a) < ARCHIVE_WARN ||
+	    archive_read_support_format_tar(a) < ARCHIVE_WARN ||
+	    archive_read_support_format_cpio(a) < ARCHIVE_WARN) {
+		(void)err_say(ST_FAILED, "cannot use libarchive: %s",
+			      archive_error_string(a));
+		(void)archive_read_free(a);
+		return NULL;
+	}
+	return a;
+}
+
+static int find_member(struct archive *a, const char *path, const char *name,
+		       struct stream *s)
+{
+	struct archive_entry *entry;
+	int ret;
+
+	if (archive_read_open_filename(a, path, 1 << 18))
+		return err_say(ST_BAD_INPUT, "cannot read %s: %s", path,
+			       archive_error_string(a));
+	while ((ret = archive_read_next_header(a, &entry)) == ARCHIVE_OK ||
+	       ret == ARCHIVE_WARN) {
+		const char *member = archive_entry_pathname(entry);
+
+		if (member && !strcmp(member_name(member), name) &&
+		    archive_entry_filetype(entry) == AE_IFREG) {
+			s->total = (uint64_t)archive_entry_size(entry);
+			return 0;
+		}
+	}
+	if (ret != ARCHIVE_EOF)
+		return err_say(ST_BAD_INPUT, "cannot read %s: %s", path,
+			       archive_error_string(a));
+	return err_say(ST_BAD_INPUT, "there is no %s in %s", name, path);
+}
+
+int stream_open_member(const char *path, const char *name, struct stream **sp)
+{
+	struct stream *s = stream_new(name);
+
+	if (!s)
+		return -1;
+	s->member = archive_reader();
+	if (!s->member || find_member(s->member, path, name, s)) {
+		stream_close(s);
+		return -1;
+	}
+	*sp = s;
+	return 0;
+}
+
+/*----------------------------------------------------------------
+ * Reading
+ *--------------------------------------------------------------*/
+
+int stream_expect(struct stream *s, const char *digest, uint64_t size)
+{
+	if (digest_begin(&s->digest, digest))
+		return -1;
+	if (s->total != size)
+		return err_say(ST_BAD_INPUT, "%s is %llu bytes long, not %llu",
+			       s->name, (unsigned long long)s->total,
+			       (unsigned long long)size);
+	s->check = true;
+	return 0;
+}
+
+static ssize_t read_source(struct stream *s)
+{
+	ssize_t n;
+
+	if (s->member) {
+		n = archive_read_data(s->member, s->buf, sizeof(s->buf));
+		if (n < 0)
+			return err_say(ST_BAD_INPUT, "cannot read %s: %s",
+				       s->name,
+				       archive_error_string(s->member));
+		return n;
+	}
+	do
+		n = read(s->fd, s->buf, sizeof(s->buf));
+	while (n < 0 && errno == EINTR && !interrupted());
+	if (n < 0 && errno != EINTR)
+		return err_sys(errno, "cannot read %s", s->name);
+	return n;
+}
+
+ssize_t stream_read(struct stream *s, const void **data)
+{
+	ssize_t n = read_source(s);
+
+	if (interrupted())
+		return err_interrupted();
+	if (n <= 0)
+		return n;
+	*data = s->buf;
+	s->done += (uint64_t)n;
+	if (s->check)
+		digest_add(&s->digest, s->buf, (size_t)n);
+	if (s->progress)
+		s->progress(s, s->progress_ctx);
+	return n;
+}
+
+int stream_finish(struct stream *s)
+{
+	const void *data;
+	ssize_t n;
+
+	do
+		n = stream_read(s, &data);
+	while (n > 0);
+	if (n < 0)
+		return -1;
+	if (!s->check)
+		return 0;
+	if (s->done != s->total || !digest_matches(&s->digest))
+		return err_say(
+			ST_BAD_INPUT,
+			"%s is damaged: it has not the digest by which it is called",
+			s->name);
+	return 0;
+}
+
+void stream_close(struct stream *s)
+{
+	if (!s)
+		return;
+	if (s->member)
+		(void)archive_read_free(s->member);
+	if (s->fd >= 0)
+		(void)close(s->fd);
+	free(s);
+}
+
+static la_ssize_t feed_read(struct archive *a, void *ctx, const void **data)
+{
+	ssize_t n = stream_read(ctx, data);
+
+	if (n < 0)
+		archive_set_error(a, EIO, "%s", err_text());
+	return n < 0 ? ARCHIVE_FATAL : n;
+}
+
+int stream_feed(struct stream *s, struct archive *a)
+{
+	if (archive_read_open(a, s, NULL, feed_read, NULL) == ARCHIVE_OK)
+		return 0;
+	return err_say(ST_BAD_INPUT, "cannot read %s: %s", s->name,
+		       archive_error_string(a));
+}

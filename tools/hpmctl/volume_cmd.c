@@ -1,0 +1,666 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* hpmctl volume ... */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "dm.h"
+#include "err.h"
+#include "freeze.h"
+#include "iostat.h"
+#include "out.h"
+#include "text.h"
+#include "volume.h"
+
+static struct {
+	uint64_t size, id;
+	bool activate, freeze, deferred, read_only, force, names;
+} want = { .id = NO_ID };
+
+static const struct opt no_opts[] = { { 0 } };
+
+/* A volume is as many whole small blocks as it takes. */
+static uint64_t whole_blocks(uint64_t bytes)
+{
+	return (bytes + HPM_BLOCK_SIZE - 1) & ~(uint64_t)(HPM_BLOCK_SIZE - 1);
+}
+
+static int check_id(void)
+{
+	if (want.id != NO_ID && want.id > HPM_MAX_VOLUME_ID)
+		return err_say(ST_USAGE, "an id is from 0 to %u",
+			       HPM_MAX_VOLUME_ID);
+	return 0;
+}
+
+/* What is told after a volume was made or changed. */
+static int show_volume(const struct pool *pool, const char *name)
+{
+	struct volumes vols;
+	struct volume *v;
+	char label[HPM_NAME_SIZE], size[SIZE_TEXT];
+	int ret = 0;
+
+	if (volumes_read(pool, &vols))
+		return -1;
+	v = volume_find(&vols, name);
+	if (!v)
+		ret = err_say(ST_NOT_FOUND, "the pool %s has no volume %s",
+			      pool->name, name);
+	else if (v->active)
+		ret = volume_find_device(pool, v);
+	if (!ret && want_json)
+		ret = out_json(json_pack("{s:o}", "volume",
+					 volume_json(pool, &vols, v)));
+	else if (!ret)
+		printf("%s: id %u, %s%s%s%s\n", volume_label(v, label), v->id,
+		       v->bytes ? size_text(v->bytes, size) : "no size",
+		       v->read_only ? ", read-only" : "",
+		       v->device[0] ? ", active as /dev/mapper/" : "",
+		       v->device);
+	volumes_free(&vols);
+	return ret;
+}
+
+/*----------------------------------------------------------------
+ * create, snapshot
+ *--------------------------------------------------------------*/
+
+static const struct opt create_opts[] = {
+	{ "size", 's', OPT_SIZE, &want.size, "SIZE", "how large it is" },
+	{ "id", 0, OPT_UINT, &want.id, "N",
+	  "its id (default: the lowest that is free)" },
+	{ "activate", 'a', OPT_FLAG, &want.activate, NULL,
+	  "make its device, too" },
+	{ 0 },
+};
+
+static int finish_new(const struct pool *pool, struct volume *v)
+{
+	if (want.activate && volume_activate(pool, v, 0, false, false)) {
+		(void)volume_delete(pool, v);
+		return -1;
+	}
+	return show_volume(pool, v->name);
+}
+
+static int cmd_create(char **args, int nr)
+{
+	struct pool pool;
+	struct volume v;
+
+	(void)nr;
+	if (!want.size)
+		return err_say(ST_USAGE, "how large is it? (--size)");
+	if (check_volume_name(args[1]) || check_id() ||
+	    pool_get(args[0], &pool) ||
+	    volume_create(&pool, args[1], (uint32_t)want.id,
+			  whole_blocks(want.size), &v))
+		return -1;
+	return finish_new(&pool, &v);
+}
+
+const struct cmd volume_create_cmd = {
+	.noun = "volume",
+	.verb = "create",
+	.args = "POOL NAME",
+	.min_args = 2,
+	.max_args = 2,
+	.summary = "make an empty volume",
+	.more = "It takes no space until it is written to, so its size may exceed the pool's.\n",
+	.examples =
+		"  hpmctl volume create fast web --size 20G\n"
+		"  hpmctl volume create fast web --size 20G --activate && mkfs.ext4 /dev/mapper/fast-web\n",
+	.opts = create_opts,
+	.run = cmd_create,
+};
+
+static const struct opt snapshot_opts[] = {
+	{ "size", 's', OPT_SIZE, &want.size, "SIZE",
+	  "another size than its origin's" },
+	{ "id", 0, OPT_UINT, &want.id, "N",
+	  "its id (default: the lowest that is free)" },
+	{ "freeze", 0, OPT_FLAG, &want.freeze, NULL,
+	  "freeze the origin's file system for that moment" },
+	{ "activate", 'a', OPT_FLAG, &want.activate, NULL,
+	  "make its device, too" },
+	{ 0 },
+};
+
+static int frozen_snapshot(const struct pool *pool, struct volume *origin,
+			   const char *name, struct volume *v)
+{
+	struct frozen fs;
+	int ret;
+
+	if (volume_find_device(pool, origin))
+		return -1;
+	if (!origin->device[0]) {
+		warn("%s is not active, so there is nothing to freeze",
+		     origin->name);
+		return volume_snapshot(pool, origin, name, (uint32_t)want.id,
+				       whole_blocks(want.size), v);
+	}
+	if (freeze_begin(origin->device, origin->num, &fs))
+		return -1;
+	ret = volume_snapshot(pool, origin, name, (uint32_t)want.id,
+			      whole_blocks(want.size), v);
+	return freeze_end(&fs) ? -1 : ret;
+}
+
+static int cmd_snapshot(char **args, int nr)
+{
+	struct volume origin, v;
+	struct pool pool;
+	int ret;
+
+	(void)nr;
+	if (check_volume_name(args[2]) || check_id() ||
+	    pool_get(args[0], &pool) || volume_get(&pool, args[1], &origin))
+		return -1;
+	if (want.freeze)
+		ret = frozen_snapshot(&pool, &origin, args[2], &v);
+	else
+		ret = volume_snapshot(&pool, &origin, args[2],
+				      (uint32_t)want.id,
+				      whole_blocks(want.size), &v);
+	return ret ? -1 : finish_new(&pool, &v);
+}
+
+const struct cmd volume_snapshot_cmd = {
+	.noun = "volume",
+	.verb = "snapshot",
+	.args = "POOL ORIGIN NAME",
+	.min_args = 3,
+	.max_args = 3,
+	.summary = "make a writable copy of a volume, at once",
+	.more = "The snapshot is what the origin is at that instant, also while it is written\n"
+		"to.  A mounted file system in it is as after a power cut, unless --freeze\n"
+		"makes it write everything first.\n",
+	.examples = "  hpmctl volume snapshot fast redis c1 --activate\n"
+		    "  hpmctl volume snapshot fast c1 c1-backup --freeze\n",
+	.opts = snapshot_opts,
+	.run = cmd_snapshot,
+};
+
+/*----------------------------------------------------------------
+ * activate, deactivate, remove
+ *--------------------------------------------------------------*/
+
+static const struct opt activate_opts[] = {
+	{ "read-only", 'r', OPT_FLAG, &want.read_only, NULL,
+	  "its device cannot be written to" },
+	{ "size", 's', OPT_SIZE, &want.size, "SIZE",
+	  "size of the device (default: the volume's)" },
+	{ 0 },
+};
+
+static int cmd_activate(char **args, int nr)
+{
+	struct pool pool;
+	struct volume v;
+	int i;
+
+	for (i = 1; i < nr; i++) {
+		if (pool_get(args[0], &pool) ||
+		    volume_get(&pool, args[i], &v) ||
+		    volume_find_device(&pool, &v))
+			return -1;
+		if (v.device[0])
+			return err_say(
+				ST_BUSY,
+				"%s is active already, as /dev/mapper/%s",
+				args[i], v.device);
+		if (volume_activate(&pool, &v, want.size & ~511ULL,
+				    want.read_only, false) ||
+		    show_volume(&pool, args[i]))
+			return -1;
+	}
+	return 0;
+}
+
+const struct cmd volume_activate_cmd = {
+	.noun = "volume",
+	.verb = "activate",
+	.args = "POOL VOLUME...",
+	.min_args = 2,
+	.max_args = 1 << 20,
+	.summary = "make a volume's device, /dev/mapper/POOL-NAME",
+	.examples = "  hpmctl volume activate fast c1\n"
+		    "  hpmctl volume activate fast c1 c2 c3 --read-only\n",
+	.opts = activate_opts,
+	.run = cmd_activate,
+};
+
+static const struct opt deactivate_opts[] = {
+	{ "deferred", 0, OPT_FLAG, &want.deferred, NULL,
+	  "if it is in use: when its last user lets it go" },
+	{ 0 },
+};
+
+static int cmd_deactivate(char **args, int nr)
+{
+	struct pool pool;
+	struct volume v;
+	int i;
+
+	for (i = 1; i < nr; i++) {
+		if (pool_get(args[0], &pool) ||
+		    volume_get(&pool, args[i], &v) ||
+		    volume_deactivate(&pool, &v, want.deferred))
+			return -1;
+		if (want_json && show_volume(&pool, args[i]))
+			return -1;
+	}
+	return 0;
+}
+
+const struct cmd volume_deactivate_cmd = {
+	.noun = "volume",
+	.verb = "deactivate",
+	.args = "POOL VOLUME...",
+	.min_args = 2,
+	.max_args = 1 << 20,
+	.summary = "take a volume's device away; the volume stays",
+	.examples = "  hpmctl volume deactivate fast c1\n"
+		    "  hpmctl volume deactivate fast c1 --deferred\n",
+	.opts = deactivate_opts,
+	.run = cmd_deactivate,
+};
+
+static int remove_one(const struct pool *pool, const char *name)
+{
+	struct volume v;
+
+	if (volume_get(pool, name, &v) || volume_find_device(pool, &v) ||
+	    (v.device[0] && volume_deactivate(pool, &v, false)) ||
+	    volume_delete(pool, &v))
+		return -1;
+	if (want_json)
+		return out_json(json_pack("{s:s, s:s, s:I}", "removed", name,
+					  "pool", pool->name, "id",
+					  (json_int_t)v.id));
+	return 0;
+}
+
+static int cmd_remove(char **args, int nr)
+{
+	struct pool pool;
+	int i;
+
+	if (pool_get(args[0], &pool))
+		return -1;
+	for (i = 1; i < nr; i++)
+		if (remove_one(&pool, args[i]))
+			return -1;
+	return 0;
+}
+
+const struct cmd volume_remove_cmd = {
+	.noun = "volume",
+	.verb = "remove",
+	.args = "POOL VOLUME...",
+	.min_args = 2,
+	.max_args = 1 << 20,
+	.summary = "delete a volume; what it alone holds becomes free",
+	.more = "An active volume that nobody uses is deactivated first.  Snapshots of it live\n"
+		"on.  The command returns at once, the space comes back in the background.\n",
+	.examples = "  hpmctl volume remove fast c1 c2\n",
+	.opts = no_opts,
+	.run = cmd_remove,
+};
+
+/*----------------------------------------------------------------
+ * list, stat
+ *--------------------------------------------------------------*/
+
+static const struct opt list_opts[] = {
+	{ "quiet", 'q', OPT_FLAG, &want.names, NULL, "names only" },
+	{ 0 },
+};
+
+static void list_row(struct table *t, const struct volumes *vols,
+		     const struct volume *v)
+{
+	const struct volume *parent = volume_by_serial(vols, v->parent);
+	char label[HPM_NAME_SIZE], origin[HPM_NAME_SIZE];
+	char id[16], size[SIZE_TEXT], mapped[SIZE_TEXT], dev[DEV_PATH_MAX];
+
+	(void)snprintf(id, sizeof(id), "%u", v->id);
+	if (v->device[0])
+		(void)snprintf(dev, sizeof(dev), "/dev/mapper/%s", v->device);
+	else
+		strcpy(dev, v->active ? "active" : "-");
+	table_row(t, volume_label(v, label), id,
+		  v->bytes ? size_text(v->bytes, size) : "-",
+		  size_text(v->mapped, mapped),
+		  parent    ? volume_label(parent, origin) :
+		  v->parent ? "(deleted)" :
+			      "-",
+		  v->read_only ? "ro" : "rw", dev);
+}
+
+static int list_table(const struct volumes *vols)
+{
+	static const char *const header[] = { "VOLUME",	 ">ID",	   ">SIZE",
+					      ">MAPPED", "ORIGIN", "MODE",
+					      "DEVICE" };
+	struct table *t = table_new(header, 7);
+	size_t i;
+
+	if (!t)
+		return err_nomem();
+	for (i = 0; i < vols->nr; i++)
+		list_row(t, vols, &vols->v[i]);
+	table_print(t, "The pool has no volumes.");
+	table_free(t);
+	return 0;
+}
+
+static int list_json(const struct pool *pool, const struct volumes *vols)
+{
+	json_t *array = json_array();
+	size_t i;
+
+	for (i = 0; array && i < vols->nr; i++)
+		(void)json_array_append_new(array, volume_json(pool, vols,
+							       &vols->v[i]));
+	return out_json(
+		json_pack("{s:s, s:o}", "pool", pool->name, "volumes", array));
+}
+
+static int list_names(const struct volumes *vols)
+{
+	char label[HPM_NAME_SIZE];
+	size_t i;
+
+	for (i = 0; i < vols->nr; i++)
+		puts(volume_label(&vols->v[i], label));
+	return 0;
+}
+
+static int cmd_list(char **args, int nr)
+{
+	struct volumes vols;
+	struct pool pool;
+	int ret;
+
+	(void)nr;
+	if (pool_get(args[0], &pool) || volumes_read(&pool, &vols))
+		return -1;
+	if (want.names && !want_json)
+		ret = list_names(&vols);
+	else if (volumes_find_devices(&pool, &vols))
+		ret = -1;
+	else
+		ret = want_json ? list_json(&pool, &vols) : list_table(&vols);
+	volumes_free(&vols);
+	return ret;
+}
+
+const struct cmd volume_list_cmd = {
+	.noun = "volume",
+	.verb = "list",
+	.args = "POOL",
+	.min_args = 1,
+	.max_args = 1,
+	.summary = "list a pool's volumes",
+	.more = "MAPPED is what a volume reaches, shared with others or not.\n",
+	.examples =
+		"  hpmctl volume list fast\n"
+		"  hpmctl volume list fast --json | jq -r '.volumes[].name'\n",
+	.opts = list_opts,
+	.run = cmd_list,
+};
+
+static void print_stat(const struct volumes *vols, const struct volume *v,
+		       const char *highest, const struct iostat *io)
+{
+	const struct volume *parent = volume_by_serial(vols, v->parent);
+	char text[SIZE_TEXT], label[HPM_NAME_SIZE];
+
+	printf("%s\n  id            %u\n  serial        %llu\n",
+	       volume_label(v, label), v->id, (unsigned long long)v->serial);
+	printf("  size          %s\n",
+	       v->bytes ? size_text(v->bytes, text) : "not set");
+	printf("  mapped        %s\n", size_text(v->mapped, text));
+	printf("  origin        %s\n", parent	 ? volume_label(parent, label) :
+				       v->parent ? "deleted" :
+						   "none");
+	printf("  mode          %s, sharing %s\n",
+	       v->read_only ? "read-only" : "read-write",
+	       v->no_share ? "off" : "on");
+	if (!v->device[0])
+		return;
+	printf("  device        /dev/mapper/%s (%s)\n", v->device, v->num);
+	printf("  highest       %s\n", highest);
+	printf("  read          %llu requests, %s\n",
+	       (unsigned long long)io->reads, size_text(io->read_bytes, text));
+	printf("  written       %llu requests, %s\n",
+	       (unsigned long long)io->writes,
+	       size_text(io->written_bytes, text));
+	printf("  discarded     %s\n", size_text(io->discarded_bytes, text));
+}
+
+/* "<mapped sectors> <highest mapped sector>|-" */
+static int read_highest(const struct volume *v, char *out, size_t size)
+{
+	struct dm_line line;
+	char *rest;
+	const char *word;
+
+	if (dm_status(v->device, true, &line))
+		return -1;
+	rest = line.params;
+	word = next_word(&rest);
+	if (word && *rest)
+		word = next_word(&rest);
+	(void)snprintf(out, size, "%s", word ? word : "-");
+	dm_lines_free(&line, 1);
+	return 0;
+}
+
+static int stat_one(const struct pool *pool, const struct volumes *vols,
+		    struct volume *v)
+{
+	char highest[32] = "-";
+	struct iostat io = { 0 };
+	json_t *o;
+
+	if (volume_find_device(pool, v))
+		return -1;
+	if (v->device[0] && (read_highest(v, highest, sizeof(highest)) ||
+			     iostat_read(v->num, &io)))
+		return -1;
+	if (!want_json) {
+		print_stat(vols, v, highest, &io);
+		return 0;
+	}
+	o = volume_json(pool, vols, v);
+	if (o && v->device[0]) {
+		char *end;
+		unsigned long long n = strtoull(highest, &end, 10);
+
+		(void)json_object_set_new(o, "highest_mapped_sector",
+					  *end ? json_null() :
+						 json_integer((json_int_t)n));
+		(void)json_object_set_new(o, "io", iostat_json(&io));
+	}
+	return out_json(json_pack("{s:o}", "volume", o));
+}
+
+static int cmd_stat(char **args, int nr)
+{
+	struct volumes vols;
+	struct volume *v;
+	struct pool pool;
+	int i, ret = 0;
+
+	if (pool_get(args[0], &pool) || volumes_read(&pool, &vols))
+		return -1;
+	for (i = 1; i < nr && !ret; i++) {
+		v = volume_find(&vols, args[i]);
+		ret = v ? stat_one(&pool, &vols, v) :
+			  err_say(ST_NOT_FOUND, "the pool %s has no volume %s",
+				  pool.name, args[i]);
+	}
+	volumes_free(&vols);
+	return ret;
+}
+
+const struct cmd volume_stat_cmd = {
+	.noun = "volume",
+	.verb = "stat",
+	.args = "POOL VOLUME...",
+	.min_args = 2,
+	.max_args = 1 << 20,
+	.summary = "tell all about a volume",
+	.examples = "  hpmctl volume stat fast c1\n",
+	.opts = no_opts,
+	.run = cmd_stat,
+};
+
+/*----------------------------------------------------------------
+ * resize, rename, set
+ *--------------------------------------------------------------*/
+
+static const struct opt resize_opts[] = {
+	{ "force", 'f', OPT_FLAG, &want.force, NULL,
+	  "make it smaller, although what is behind the new end is lost" },
+	{ 0 },
+};
+
+static int reload_volume(const struct volume *v, uint64_t bytes)
+{
+	struct dm_spec spec = { .name = v->device, .nr = 1 };
+	struct dm_state st;
+	struct dm_line line;
+	int ret;
+
+	if (dm_state_of(v->device, &st) || dm_table(v->device, &line))
+		return -1;
+	spec.read_only = st.read_only;
+	line.length = bytes / SECTOR_SIZE;
+	spec.line[0] = line;
+	ret = dm_reload(&spec) || dm_resume(v->device, false);
+	dm_lines_free(&line, 1);
+	return ret ? -1 : 0;
+}
+
+static int check_resize(const struct volume *v, uint64_t bytes)
+{
+	if (!bytes)
+		return err_say(ST_USAGE, "a volume is not empty");
+	if (bytes < v->bytes && v->device[0])
+		return err_say(
+			ST_BUSY,
+			"the volume is active: deactivate it to make it smaller");
+	if (bytes < v->bytes && !want.force)
+		return err_say(
+			ST_USAGE,
+			"that makes the volume smaller, and what is behind its new end is lost; --force does it");
+	return 0;
+}
+
+static int cmd_resize(char **args, int nr)
+{
+	struct pool pool;
+	struct volume v;
+	uint64_t bytes;
+
+	(void)nr;
+	if (pool_get(args[0], &pool) || volume_get(&pool, args[1], &v) ||
+	    volume_find_device(&pool, &v) ||
+	    parse_new_size(args[2], v.bytes, &bytes))
+		return -1;
+	bytes = whole_blocks(bytes);
+	if (check_resize(&v, bytes) ||
+	    dm_message(pool.name, NULL, "set_size %u %llu", v.id,
+		       (unsigned long long)(bytes / SECTOR_SIZE)) ||
+	    (v.device[0] && reload_volume(&v, bytes)))
+		return -1;
+	return show_volume(&pool, args[1]);
+}
+
+const struct cmd volume_resize_cmd = {
+	.noun = "volume",
+	.verb = "resize",
+	.args = "POOL VOLUME SIZE",
+	.min_args = 3,
+	.max_args = 3,
+	.summary = "give a volume another size, also while it is in use",
+	.more = "Its file system is not resized; resize2fs or xfs_growfs does that.\n",
+	.examples =
+		"  hpmctl volume resize fast c1 +10G && resize2fs /dev/mapper/fast-c1\n",
+	.opts = resize_opts,
+	.run = cmd_resize,
+};
+
+static int cmd_rename(char **args, int nr)
+{
+	char device[DM_NAME_MAX];
+	struct pool pool;
+	struct volume v;
+
+	(void)nr;
+	if (check_volume_name(args[2]) || pool_get(args[0], &pool) ||
+	    volume_get(&pool, args[1], &v) || volume_find_device(&pool, &v) ||
+	    dm_message(pool.name, NULL, "set_name %u %s", v.id, args[2]))
+		return -1;
+	(void)snprintf(v.name, sizeof(v.name), "%s", args[2]);
+	if (v.device[0] && (volume_device_name(&pool, &v, device) ||
+			    dm_rename(v.device, device)))
+		return -1;
+	return show_volume(&pool, args[2]);
+}
+
+const struct cmd volume_rename_cmd = {
+	.noun = "volume",
+	.verb = "rename",
+	.args = "POOL VOLUME NEW-NAME",
+	.min_args = 3,
+	.max_args = 3,
+	.summary = "give a volume, and its device, another name",
+	.examples = "  hpmctl volume rename fast c1 web\n"
+		    "  hpmctl volume rename fast 17 web\n",
+	.opts = no_opts,
+	.run = cmd_rename,
+};
+
+static int cmd_set(char **args, int nr)
+{
+	bool read_only = !strcmp(args[2], "readonly");
+	struct pool pool;
+	struct volume v;
+
+	(void)nr;
+	if (!read_only && strcmp(args[2], "sharing") != 0)
+		return err_say(
+			ST_USAGE,
+			"a volume has no setting %s; it has readonly and sharing",
+			args[2]);
+	if (strcmp(args[3], "on") != 0 && strcmp(args[3], "off") != 0)
+		return err_say(ST_USAGE, "%s is on or off", args[2]);
+	if (pool_get(args[0], &pool) || volume_get(&pool, args[1], &v) ||
+	    dm_message(pool.name, NULL, "%s %u %s",
+		       read_only ? "set_readonly" : "set_sharing", v.id,
+		       args[3]))
+		return -1;
+	return show_volume(&pool, args[1]);
+}
+
+const struct cmd volume_set_cmd = {
+	.noun = "volume",
+	.verb = "set",
+	.args = "POOL VOLUME SETTING on|off",
+	.min_args = 4,
+	.max_args = 4,
+	.summary = "set what is kept with a volume: readonly, sharing",
+	.more = "  readonly   it cannot be written to; snapshots of it can\n"
+		"  sharing    its blocks may be served from other volumes' cached copies\n",
+	.examples = "  hpmctl volume set fast golden readonly on\n",
+	.opts = no_opts,
+	.run = cmd_set,
+};

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The tools, built for user space:
+#
+#	$(BUILD)/tools/hpmctl
+#
+# "make tools" builds those that fragments have added to TOOLS.
+
+.SECONDEXPANSION:
+
+TOOLS_DIR  := $(TOP)/tools
+TOOLS_OUT  := $(BUILD)/tools
+HPMCTL_DIR := $(TOOLS_DIR)/hpmctl
+HPM_VERSION ?= $(shell git -C $(TOP) describe --tags --always --dirty 2>/dev/null || echo 0)
+
+PKGS_tools := gcc libc6-dev make pkg-config libdevmapper-dev libarchive-dev \
+	libjansson-dev libblkid-dev nettle-dev uthash-dev
+PKGS_tools-lint := clang-format clang-tidy mandoc man-db groff
+
+TOOLS_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror \
+	-Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef \
+	-Wno-missing-field-initializers -fstack-protector-strong \
+	-D_FORTIFY_SOURCE=2
+HPMCTL_PC     := devmapper libarchive jansson blkid nettle
+HPMCTL_LIBS    = $$(pkg-config --libs $(HPMCTL_PC)) -lm
+HPMCTL_SRC    := $(wildcard $(HPMCTL_DIR)/*.c)
+HPMCTL_OBJ    := $(HPMCTL_SRC:$(HPMCTL_DIR)/%.c=$(TOOLS_OUT)/hpmctl.o/%.o)
+
+# The version is in one object, made anew when it changes.
+$(TOOLS_OUT)/hpmctl.o/version: FORCE
+	@mkdir -p $(@D)
+	@echo "$(HPM_VERSION)" | cmp -s - $@ || echo "$(HPM_VERSION)" >$@
+
+$(TOOLS_OUT)/hpmctl.o/main.o: $(TOOLS_OUT)/hpmctl.o/version
+
+$(TOOLS_OUT)/hpmctl.o/%.o: $(HPMCTL_DIR)/%.c $$(DEPS)/tools
+	@mkdir -p $(@D)
+	@echo "CC        hpmctl/$*.c"
+	@gcc $(TOOLS_CFLAGS) $$(pkg-config --cflags $(HPMCTL_PC)) \
+		-DHPMCTL_VERSION='"$(HPM_VERSION)"' -MMD -MP -c -o $@ $<
+
+$(TOOLS_OUT)/hpmctl: $(HPMCTL_OBJ)
+	@echo "LD        hpmctl"
+	@gcc -o $@ $(HPMCTL_OBJ) $(HPMCTL_LIBS)
+
+-include $(HPMCTL_OBJ:.o=.d)
+
+TOOLS += $(TOOLS_OUT)/hpmctl
+
+.PHONY: tools
+tools: $$(TOOLS) ## build the tools
+
+# What a person may run by hand; the CI does.
+HPMCTL_TEXT = $(HPMCTL_SRC) $(wildcard $(HPMCTL_DIR)/*.h) \
+	$(wildcard $(TOP)/tests/hpmctl/*.[ch])
+
+.PHONY: lint-tools
+lint-tools: | $$(DEPS)/tools $$(DEPS)/tools-lint ## clang-format, clang-tidy, man pages
+	@clang-format --dry-run -Werror $(HPMCTL_TEXT)
+	@clang-tidy --quiet $(HPMCTL_SRC) -- $(TOOLS_CFLAGS) \
+		$$(pkg-config --cflags $(HPMCTL_PC)) -DHPMCTL_VERSION='"0"' \
+		2> >(grep -vE 'warnings generated|^Suppressed|^Use -header' >&2)
+	@mandoc -Tlint -Wwarning $(wildcard $(TOOLS_DIR)/man/*.8)
+	@for page in $(wildcard $(TOOLS_DIR)/man/*.8); do \
+		text=$$(LC_ALL=C.UTF-8 MANROFFSEQ= MANWIDTH=80 \
+			man --warnings -E UTF-8 -l -Tutf8 -Z $$page 2>&1 >/dev/null); \
+		[ -z "$$text" ] || { echo "$$text"; exit 1; }; \
+	done
+	@bash -n $(wildcard $(TOOLS_DIR)/completion/*.bash)
+	@echo "lint-tools: clean"
+
+.PHONY: format-tools
+format-tools: | $$(DEPS)/tools-lint
+	@clang-format -i $(HPMCTL_TEXT)
