@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "rig.h"
+
+static u64 number(const char *name, u64 otherwise)
+{
+	const char *s = getenv(name);
+
+	return s && *s ? strtoull(s, NULL, 0) : otherwise;
+}
+
+u64 rig_seed(void)
+{
+	return number("SEED", 1);
+}
+
+u64 rig_scale(void)
+{
+	return number("SCALE", 1);
+}
+
+void rig_say(const char *what, u64 seed)
+{
+	fprintf(stderr, "  %s: SEED=%llu\n", what, seed);
+}
+
+static unsigned int nr_logged;
+static char last_line[512];
+
+static void count_line(void *ctx, enum hpm_env_level level, const char *line)
+{
+	(void)ctx;
+	if (level > HPM_ENV_WARN)
+		return;
+	nr_logged++;
+	strscpy(last_line, line, sizeof(last_line));
+}
+
+void rig_quiet(void)
+{
+	hpm_env_set_log(count_line, NULL);
+}
+
+unsigned int rig_logged(void)
+{
+	unsigned int n = nr_logged;
+
+	nr_logged = 0;
+	return n;
+}
+
+const char *rig_last_line(void)
+{
+	return last_line;
+}
+
+static long live_before;
+
+int rig_setup(void **state)
+{
+	(void)state;
+	rig_quiet();
+	nr_logged = 0;
+	last_line[0] = '\0';
+	live_before = hpm_env_live_allocs();
+	return 0;
+}
+
+int rig_teardown(void **state)
+{
+	(void)state;
+	hpm_env_fail_alloc(0, false);
+	hpm_env_set_hooks(NULL, NULL, NULL);
+	hpm_env_hold_rcu(false);
+	if (hpm_env_live_allocs() == live_before)
+		return 0;
+	fprintf(stderr, "  %ld allocations were not freed\n",
+		hpm_env_live_allocs() - live_before);
+	return -1;
+}

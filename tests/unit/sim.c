@@ -1,0 +1,1525 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The simulated target: bios as small state machines over the engine.
+ *
+ * What map() and end_io would do is done with sleeping forbidden, ends of bios
+ * in an interrupt; the rest is the workers'.
+ */
+#include "sim.h"
+
+static struct sim *hooked;
+
+/*----------------------------------------------------------------
+ * Ops and tokens
+ *--------------------------------------------------------------*/
+
+static struct sim_op *op_new(struct sim *s, struct sim_vol *v,
+			     enum sim_kind kind, u64 first, u64 nr)
+{
+	struct sim_op *op = calloc(1, sizeof(*op));
+
+	BUG_ON(!op);
+	op->s = s;
+	op->v = v;
+	op->kind = kind;
+	op->first = first;
+	op->nr = nr;
+	INIT_LIST_HEAD(&op->waiter);
+	list_add_tail(&op->list, &s->ops);
+	s->nr_ops++;
+	s->st.ops[kind]++;
+	if (kind != SIM_READ) {
+		v->writes++;
+		op->stamp = kind == SIM_WRITE ? s->seq : 0;
+		op->log = sim_log_add(s, v, first, nr, op->stamp);
+	}
+	return op;
+}
+
+static void token_get(struct sim_op *op)
+{
+	BUG_ON(op->token);
+	op->token = ++op->s->token_seq;
+}
+
+static void token_put(struct sim_op *op)
+{
+	op->token = 0;
+}
+
+/* Only the first @nr sectors now; the rest is an op of its own. */
+static void op_cut(struct sim_op *op, u64 nr)
+{
+	struct sim_op *rest;
+
+	if (nr >= op->nr)
+		return;
+	rest = op_new(op->s, op->v, op->kind, op->first + nr, op->nr - nr);
+	op->s->st.ops[op->kind]--;
+	rest->fua = op->fua;
+	op->nr = nr;
+	if (op->log)
+		op->log->nr = nr;
+}
+
+static void op_done(struct sim_op *op)
+{
+	token_put(op);
+	if (op->credit)
+		hpm_credit_put(op->s->md, 1);
+	if (op->has_large)
+		hpm_space_unreserve(op->s->md, op->large,
+				    1u << op->s->p.large_shift);
+	if (op->kind != SIM_READ)
+		op->v->writes--;
+	list_del(&op->list);
+	op->s->nr_ops--;
+	free(op->before);
+	free(op);
+}
+
+/* It ends with an error, which is right only if something was broken. */
+static void op_error(struct sim_op *op, int r)
+{
+	struct sim *s = op->s;
+
+	if (!s->may_fail && !hpm_mem_is_cut(s->io) &&
+	    !(r == -ENOSPC && op->kind == SIM_WRITE))
+		sim_fail(s, "an op of kind %d at %llu + %llu: %d", op->kind,
+			 op->first, op->nr, r);
+	if (r == -ENOSPC)
+		s->st.no_space++;
+	if (op->log)
+		sim_log_drop(op->log);
+	op_done(op);
+}
+
+static u64 op_vbn(const struct sim_op *op)
+{
+	return op->first / HPM_SECTORS;
+}
+
+static bool op_is_partial(const struct sim_op *op)
+{
+	return op->first % HPM_SECTORS || op->nr % HPM_SECTORS;
+}
+
+/*----------------------------------------------------------------
+ * Reading
+ *--------------------------------------------------------------*/
+
+static void read_start(struct sim_op *op, const struct hpm_run *run)
+{
+	u64 in = op->first % HPM_SECTORS;
+
+	op_cut(op, run->nr * HPM_SECTORS - in);
+	op->mapped = run->mapped;
+	op->pbn = run->pbn;
+	op->seq = sim_log_oldest(op->s, op->v);
+	op->before = malloc(op->nr * sizeof(u64));
+	BUG_ON(!op->before);
+	memcpy(op->before, op->v->now + op->first, op->nr * sizeof(u64));
+	op->state = SIM_IO;
+}
+
+static void read_end(struct sim_op *op)
+{
+	u64 i, *got = calloc(op->nr, sizeof(u64));
+	struct sim *s = op->s;
+
+	BUG_ON(!got);
+	if (op->mapped &&
+	    hpm_mem_data_read(s->io, op->pbn * HPM_SECTORS +
+			      op->first % HPM_SECTORS, op->nr, got)) {
+		free(got);
+		op_error(op, -EIO);
+		return;
+	}
+	for (i = 0; i < op->nr; i++)
+		if (!sim_may_read(s, op->v, op->first + i, got[i],
+				  op->before[i], op->seq))
+			sim_fail(s, "volume %u sector %llu (pbn %lld): read %#llx, was %#llx, is %#llx",
+				 op->v->id, op->first + i,
+				 op->mapped ? (long long)op->pbn : -1ll, got[i],
+				 op->before[i], op->v->now[op->first + i]);
+	free(got);
+	op_done(op);
+}
+
+/*----------------------------------------------------------------
+ * Changing
+ *--------------------------------------------------------------*/
+
+static void wake(struct list_head *waiters)
+{
+	struct sim_op *op, *n;
+
+	list_for_each_entry_safe(op, n, waiters, waiter) {
+		list_del_init(&op->waiter);
+		op->state = SIM_NEW;
+	}
+}
+
+static void change_cancel(struct sim_op *op)
+{
+	LIST_HEAD(waiters);
+
+	hpm_change_cancel(op->change, &waiters);
+	op->change = NULL;
+	wake(&waiters);
+}
+
+static void change_publish(struct sim_op *op)
+{
+	LIST_HEAD(waiters);
+
+	hpm_change_publish(op->change, &waiters);
+	op->change = NULL;
+	op->credit = false;
+	wake(&waiters);
+}
+
+/* Who waits holds nothing that the one it waits for may need. */
+static void credit_back(struct sim_op *op)
+{
+	if (op->credit)
+		hpm_credit_put(op->s->md, 1);
+	op->credit = false;
+}
+
+static bool credit_have(struct sim_op *op)
+{
+	int r;
+
+	if (op->credit)
+		return true;
+	r = hpm_credit_get(op->s->md, 1);
+	if (!r) {
+		op->credit = true;
+		return true;
+	}
+	token_put(op);
+	if (r == -EAGAIN)
+		op->state = SIM_NEED_CREDIT;
+	else
+		op_error(op, r);
+	return false;
+}
+
+/* Locks the op's range; false: it waits, or has ended. */
+static bool change_lock(struct sim_op *op, u8 type, u64 pbn)
+{
+	struct hpm_change *c = hpm_change_alloc(op->s->md, GFP_NOWAIT);
+
+	if (!c) {
+		op_error(op, -ENOMEM);
+		return false;
+	}
+	c->vol = op->v->vol;
+	c->type = type;
+	c->vbn = op_vbn(op);
+	c->nr = DIV_ROUND_UP(op->first + op->nr, HPM_SECTORS) - c->vbn;
+	c->pbn = pbn;
+	if (!hpm_change_lock(c, &op->waiter)) {
+		op->change = c;
+		return true;
+	}
+	hpm_change_free(op->s->md, c);
+	token_put(op);
+	credit_back(op);
+	op->state = SIM_BLOCKED;
+	return false;
+}
+
+static void discard_start(struct sim_op *op, const struct hpm_run *run)
+{
+	if (!run->mapped) {
+		op_cut(op, run->nr * HPM_SECTORS);
+		sim_log_done(op->s, op->log);
+		op_done(op);
+		return;
+	}
+	if (!credit_have(op) || !change_lock(op, HPM_REC_UNMAP, 0))
+		return;
+	op->state = SIM_IO;
+}
+
+static void write_in_place(struct sim_op *op, const struct hpm_run *run)
+{
+	u64 i, *stamps;
+
+	op_cut(op, run->nr * HPM_SECTORS - op->first % HPM_SECTORS);
+	op->fua_passed = op->fua && hpm_vol_durable(op->v->vol);
+	stamps = calloc(op->nr, sizeof(u64));
+	BUG_ON(!stamps);
+	for (i = 0; i < op->nr; i++)
+		stamps[i] = op->stamp + i;
+	op->data_id = hpm_mem_data_start(op->s->io, run->pbn * HPM_SECTORS +
+					 op->first % HPM_SECTORS, op->nr,
+					 stamps, op->fua_passed);
+	free(stamps);
+	op->state = SIM_IO;
+	op->s->st.in_place++;
+}
+
+static bool wait_for_space(struct sim_op *op)
+{
+	token_put(op);
+	credit_back(op);
+	op->state = SIM_NEED_SPACE;
+	return false;
+}
+
+/* The stock gives blocks, or the op waits for them; cuts it to what there is. */
+static bool blocks_have(struct sim_op *op)
+{
+	u64 nr = DIV_ROUND_UP(op->nr, HPM_SECTORS), size;
+	u32 got;
+
+	size = 1u << op->s->p.large_shift;
+	if (op_vbn(op) % size == 0 && nr == size && !op->no_large) {
+		if (!op->has_large)
+			return wait_for_space(op);
+		op->pbn = op->large;
+		return true;
+	}
+	got = hpm_stock_take(&op->v->stock, nr, &op->pbn);
+	if (!got)
+		return wait_for_space(op);
+	if (got > nr)
+		sim_fail(op->s, "%u blocks from a stock, %llu wanted", got, nr);
+	if (op->pbn + got > op->s->p.data_blocks)
+		sim_fail(op->s, "blocks %llu + %u from a stock", op->pbn, got);
+	if (got < nr)
+		op_cut(op, got * HPM_SECTORS);
+	return true;
+}
+
+static void blocks_return(struct sim_op *op)
+{
+	if (!op->has_large)
+		hpm_stock_give(&op->v->stock, op->pbn,
+			       DIV_ROUND_UP(op->nr, HPM_SECTORS));
+}
+
+/*
+ * The block under a partial write, as it is now that nobody else can change
+ * its mapping.  False: somebody gave it a block of its own meanwhile, or the
+ * map is not in memory; from the start again.
+ */
+static bool merge_source(struct sim_op *op, u64 *stamps)
+{
+	struct hpm_run run;
+	int r = hpm_map_lookup(op->v->vol, op_vbn(op), 1, &run);
+
+	if (r || (run.mapped && !run.shared)) {
+		change_cancel(op);
+		blocks_return(op);
+		token_put(op);
+		op->state = r ? SIM_NEED_LOAD : SIM_NEW;
+		return false;
+	}
+	if (run.mapped)
+		hpm_mem_data_read(op->s->io, run.pbn * HPM_SECTORS, HPM_SECTORS,
+				  stamps);
+	op->s->st.merged += run.mapped;
+	return true;
+}
+
+static void write_cow(struct sim_op *op)
+{
+	u64 i, *stamps, nr, in = op->first % HPM_SECTORS;
+
+	if (!credit_have(op) || !blocks_have(op))
+		return;
+	if (!change_lock(op, op->has_large ? HPM_REC_LARGE : HPM_REC_MAP,
+			 op->pbn)) {
+		blocks_return(op);
+		return;
+	}
+	nr = round_up(in + op->nr, HPM_SECTORS);
+	stamps = calloc(nr, sizeof(u64));
+	BUG_ON(!stamps);
+	if (op_is_partial(op) && !merge_source(op, stamps)) {
+		free(stamps);
+		return;
+	}
+	for (i = 0; i < op->nr; i++)
+		stamps[in + i] = op->stamp + i;
+	op->data_id = hpm_mem_data_start(op->s->io, op->pbn * HPM_SECTORS, nr,
+					 stamps, false);
+	free(stamps);
+	op->state = SIM_IO;
+	op->s->st.cow++;
+	op->s->st.whole += op->has_large;
+}
+
+static void write_start(struct sim_op *op, const struct hpm_run *run)
+{
+	if (run->mapped && !run->shared) {
+		write_in_place(op, run);
+		return;
+	}
+	/* Sometimes more than the run: what is there is replaced as well. */
+	if (!op_is_partial(op) && sim_rnd(op->s, 4))
+		op_cut(op, run->nr * HPM_SECTORS);
+	write_cow(op);
+}
+
+/*----------------------------------------------------------------
+ * map() and end_io
+ *--------------------------------------------------------------*/
+
+/* To one large block, and partial blocks to one block. */
+static void op_trim(struct sim_op *op)
+{
+	u64 large = HPM_SECTORS << op->s->p.large_shift;
+	u64 in = op->first % HPM_SECTORS;
+
+	op_cut(op, large - op->first % large);
+	if (op->kind == SIM_READ)
+		return;
+	if (in)
+		op_cut(op, HPM_SECTORS - in);
+	else if (op->nr > HPM_SECTORS)
+		op_cut(op, round_down(op->nr, HPM_SECTORS));
+}
+
+static void __op_map(struct sim_op *op)
+{
+	u64 nr = DIV_ROUND_UP(op->first % HPM_SECTORS + op->nr, HPM_SECTORS);
+	struct hpm_run run;
+	int r;
+
+	token_get(op);
+	r = hpm_map_lookup(op->v->vol, op_vbn(op), nr, &run);
+	if (r) {
+		token_put(op);
+		op->state = SIM_NEED_LOAD;
+		if (r != -EAGAIN)
+			op_error(op, r);
+		return;
+	}
+	if (!run.nr || run.nr > nr)
+		sim_fail(op->s, "a run of %u of %llu", run.nr, nr);
+	if (op->kind == SIM_READ)
+		read_start(op, &run);
+	else if (op->kind == SIM_DISCARD)
+		discard_start(op, &run);
+	else
+		write_start(op, &run);
+}
+
+static void op_map(struct sim_op *op)
+{
+	if (op->v->parked && op->kind != SIM_READ)
+		return;
+	op_trim(op);
+	preempt_disable();
+	__op_map(op);
+	preempt_enable();
+}
+
+static void write_failed(struct sim_op *op)
+{
+	if (op->change) {
+		if (!op->has_large)
+			hpm_space_unreserve(op->s->md, op->change->pbn,
+					    op->change->nr);
+		change_cancel(op);
+		op_error(op, -EIO);
+		return;
+	}
+	if (!op->s->may_fail && !hpm_mem_is_cut(op->s->io))
+		sim_fail(op->s, "a data write failed");
+	sim_log_failed(op->log);
+	op_done(op);
+}
+
+static void write_end(struct sim_op *op)
+{
+	if (op->kind == SIM_WRITE &&
+	    hpm_mem_data_end(op->s->io, op->data_id)) {
+		write_failed(op);
+		return;
+	}
+	if (op->change) {
+		change_publish(op);
+		op->has_large = false;
+	}
+	sim_log_done(op->s, op->log);
+	if (op->fua_passed) {
+		sim_durable_write(op->s, op->log);
+	} else if (op->fua) {
+		token_put(op);
+		op->state = SIM_NEED_COMMIT;
+		return;
+	}
+	op_done(op);
+}
+
+static void op_end(void *ctx)
+{
+	struct sim_op *op = ctx;
+
+	if (op->kind == SIM_READ)
+		read_end(op);
+	else
+		write_end(op);
+}
+
+/*----------------------------------------------------------------
+ * Workers
+ *--------------------------------------------------------------*/
+
+int sim_commit(struct sim *s)
+{
+	int r;
+
+	sim_durable_begin(s);
+	r = hpm_md_commit(s->md);
+	sim_durable_end(s, r);
+	s->st.commits++;
+	if (r && !s->may_fail && !hpm_mem_is_cut(s->io))
+		sim_fail(s, "commit: %d", r);
+	return r;
+}
+
+int sim_checkpoint(struct sim *s)
+{
+	int r;
+
+	sim_durable_begin(s);
+	r = hpm_md_checkpoint(s->md);
+	sim_durable_end(s, r);
+	s->st.checkpoints++;
+	if (r && !s->may_fail && !hpm_mem_is_cut(s->io))
+		sim_fail(s, "checkpoint: %d", r);
+	return r;
+}
+
+int sim_reclaim(struct sim *s)
+{
+	int r = hpm_md_reclaim_step(s->md);
+
+	if (r < 0 && !s->may_fail && !hpm_mem_is_cut(s->io))
+		sim_fail(s, "reclaim: %d", r);
+	return r;
+}
+
+static bool token_out(struct sim *s, u64 barrier)
+{
+	struct sim_op *op;
+
+	list_for_each_entry(op, &s->ops, list)
+		if (op->token && op->token <= barrier)
+			return true;
+	return false;
+}
+
+static void drain_one(struct sim *s, struct sim_drain *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->batch->nr && sim_rnd(s, 2); i++)
+		hpm_mem_data_discard(s->io, d->batch->ext[i].pbn,
+				     d->batch->ext[i].nr, SIM_STAMP_POISON);
+	hpm_free_done(s->md, d->batch);
+	list_del(&d->list);
+	free(d);
+	s->st.drains++;
+}
+
+/* Those that no token holds up. */
+static void drain_some(struct sim *s)
+{
+	struct sim_drain *d, *n;
+
+	list_for_each_entry_safe(d, n, &s->drains, list)
+		if (!token_out(s, d->barrier))
+			drain_one(s, d);
+}
+
+/* Ends what is under way for who waits for tokens; maps nothing new. */
+static void end_ios(struct sim *s)
+{
+	struct sim_op *op, *n;
+
+	list_for_each_entry_safe(op, n, &s->ops, list)
+		if (op->state == SIM_IO)
+			op_end(op);
+}
+
+int sim_drain_all(struct sim *s)
+{
+	int r = sim_commit(s);
+
+	end_ios(s);
+	drain_some(s);
+	return r;
+}
+
+static void return_stocks(struct sim *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < SIM_MAX_VOLS; i++)
+		if (s->vols[i].vol)
+			hpm_space_return(s->md, &s->vols[i].stock);
+}
+
+static int take_space(struct sim_op *op)
+{
+	struct sim *s = op->s;
+
+	if (op_vbn(op) % (1u << s->p.large_shift) == 0 && !op->no_large &&
+	    op->nr == (u64)HPM_SECTORS << s->p.large_shift) {
+		int r = hpm_space_take_large(s->md, &op->large);
+
+		op->has_large = !r;
+		op->no_large = r == -ENOSPC;
+		return op->no_large ? 0 : r;
+	}
+	return hpm_space_refill(s->md, &op->v->stock);
+}
+
+static void need_space(struct sim_op *op)
+{
+	struct sim *s = op->s;
+	int r = take_space(op);
+
+	if (r == -ENOSPC) {
+		/* @op holds no token and is not ended by this. */
+		sim_drain_all(s);
+		return_stocks(s);
+		while (sim_reclaim(s) > 0)
+			;
+		hpm_md_apply(s->md);
+		sim_drain_all(s);
+		r = take_space(op);
+	}
+	if (r)
+		op_error(op, r);
+	else
+		op->state = SIM_NEW;
+}
+
+static void need_credit(struct sim_op *op)
+{
+	int r = hpm_credit_wait(op->s->md, 1, op->kind == SIM_DISCARD);
+
+	if (r) {
+		op_error(op, r);
+		return;
+	}
+	op->credit = true;
+	op->state = SIM_NEW;
+}
+
+static void op_work(struct sim_op *op)
+{
+	int r;
+
+	switch (op->state) {
+	case SIM_NEED_LOAD:
+		r = hpm_map_load(op->v->vol, op_vbn(op));
+		if (r)
+			op_error(op, r);
+		else
+			op->state = SIM_NEW;
+		break;
+	case SIM_NEED_CREDIT:
+		need_credit(op);
+		break;
+	case SIM_NEED_SPACE:
+		need_space(op);
+		break;
+	case SIM_NEED_COMMIT:
+		r = sim_commit(op->s);
+		op->log = NULL;
+		op_done(op);
+		break;
+	default:
+		break;
+	}
+}
+
+/* One step of one op, in the context where it belongs. */
+static void op_step(struct sim_op *op)
+{
+	if (op->state == SIM_NEW)
+		op_map(op);
+	else if (op->state == SIM_IO)
+		hpm_env_on_cpu(sim_rnd(op->s, 2), op_end, op);
+	else
+		op_work(op);
+}
+
+static struct sim_op *op_pick(struct sim *s)
+{
+	struct sim_op *op;
+	u64 n;
+
+	if (!s->nr_ops)
+		return NULL;
+	n = sim_rnd(s, s->nr_ops);
+	list_for_each_entry(op, &s->ops, list)
+		if (!n--)
+			return op;
+	return NULL;
+}
+
+void sim_finish(struct sim *s)
+{
+	struct sim_op *op;
+
+	while ((op = op_pick(s)))
+		op_step(op);
+}
+
+/* Until no write of the volume is under way; it is parked, so no more come. */
+static void quiesce(struct sim *s, struct sim_vol *v)
+{
+	struct sim_op *op;
+	bool again;
+
+	do {
+		again = false;
+		list_for_each_entry(op, &s->ops, list) {
+			if (op->v == v && op->kind != SIM_READ &&
+			    op->state != SIM_NEW && op->state != SIM_BLOCKED) {
+				op_step(op);
+				again = true;
+				break;
+			}
+		}
+	} while (again);
+}
+
+/*----------------------------------------------------------------
+ * Messages
+ *--------------------------------------------------------------*/
+
+static int vol_open(struct sim *s, struct sim_vol *v)
+{
+	int r = hpm_vol_open(s->md, v->id, &v->vol);
+
+	if (!r)
+		hpm_stock_init(&v->stock);
+	return r;
+}
+
+static void message_begin(struct sim *s, int what, u32 id)
+{
+	memset(&s->msg, 0, sizeof(s->msg));
+	s->msg.what = what;
+	s->msg.id = id;
+	sim_durable_begin(s);
+}
+
+static int message_end(struct sim *s, int r, const char *why)
+{
+	sim_durable_end(s, r);
+	if (!hpm_mem_is_cut(s->io) && !s->may_fail)
+		s->msg.what = SIM_MSG_NONE;
+	if (r && !s->may_fail && !hpm_mem_is_cut(s->io) && r != -ENOSPC)
+		sim_fail(s, "message %d for volume %u: %d (%s)", s->msg.what,
+			 s->msg.id, r, why ?: "no reason");
+	if (!r)
+		s->msg.what = SIM_MSG_NONE;
+	return r;
+}
+
+static void learn_info(struct sim *s, struct sim_vol *v)
+{
+	struct hpm_vol_info info;
+
+	if (hpm_vol_next(s->md, v->id, &info) || info.id != v->id)
+		sim_fail(s, "volume %u was made and is not there", v->id);
+	v->serial = info.serial;
+	v->flags = info.flags;
+}
+
+int sim_msg_create(struct sim *s, u32 id)
+{
+	const char *why = NULL;
+	struct sim_vol *v;
+	int r;
+
+	message_begin(s, SIM_MSG_CREATE, id);
+	r = message_end(s, hpm_vol_create(s->md, id, 0, NULL, &why), why);
+	if (r)
+		return r;
+	v = sim_vol_new(s, id);
+	learn_info(s, v);
+	s->st.creates++;
+	return vol_open(s, v);
+}
+
+int sim_msg_snap(struct sim *s, u32 id, u32 origin)
+{
+	struct sim_vol *o = sim_vol(s, origin), *v;
+	u64 bytes = s->p.vol_blocks * HPM_SECTORS * sizeof(u64);
+	const char *why = NULL;
+	int r;
+
+	o->parked = true;
+	quiesce(s, o);
+	message_begin(s, SIM_MSG_SNAP, id);
+	s->msg.origin = origin;
+	r = message_end(s, hpm_vol_snapshot(s->md, id, origin, NULL, &why),
+			why);
+	o->parked = false;
+	if (r)
+		return r;
+	v = sim_vol_new(s, id);
+	v->parent = o->serial;
+	v->size = o->size;
+	memcpy(v->now, o->now, bytes);
+	memcpy(v->durable, o->now, bytes);
+	learn_info(s, v);
+	s->st.snapshots++;
+	return vol_open(s, v);
+}
+
+static bool vol_busy(struct sim *s, struct sim_vol *v)
+{
+	struct sim_op *op;
+
+	list_for_each_entry(op, &s->ops, list)
+		if (op->v == v)
+			return true;
+	return false;
+}
+
+static void vol_deactivate(struct sim *s, struct sim_vol *v)
+{
+	struct sim_op *op;
+
+	while (vol_busy(s, v)) {
+		op = op_pick(s);
+		if (op->v == v)
+			op_step(op);
+	}
+	hpm_space_return(s->md, &v->stock);
+	hpm_vol_put(v->vol);
+	v->vol = NULL;
+}
+
+int sim_msg_delete(struct sim *s, u32 id)
+{
+	struct sim_vol *v = sim_vol(s, id);
+	const char *why = NULL;
+	int r;
+
+	if (hpm_vol_delete(s->md, id, &why) != -EBUSY)
+		sim_fail(s, "an active volume could be deleted");
+	vol_deactivate(s, v);
+	message_begin(s, SIM_MSG_DELETE, id);
+	r = message_end(s, hpm_vol_delete(s->md, id, &why), why);
+	if (r)
+		return vol_open(s, v) ? r : r;
+	sim_vol_forget(s, v);
+	s->st.deletes++;
+	return 0;
+}
+
+int sim_msg_tid(struct sim *s, u64 value)
+{
+	const char *why = NULL;
+	int r;
+
+	message_begin(s, SIM_MSG_TID, 0);
+	s->msg.value = value;
+	r = message_end(s, hpm_md_set_transaction_id(s->md, s->transaction_id,
+						     value, &why), why);
+	if (!r)
+		s->transaction_id = value;
+	return r;
+}
+
+int sim_msg_name(struct sim *s, u32 id, const char *name)
+{
+	struct sim_vol *v = sim_vol(s, id);
+	const char *why = NULL;
+	int r;
+
+	message_begin(s, SIM_MSG_NAME, id);
+	strscpy(s->msg.name, name, sizeof(s->msg.name));
+	r = message_end(s, hpm_vol_set_name(s->md, id, name, &why), why);
+	if (!r)
+		strscpy(v->name, name, sizeof(v->name));
+	return r;
+}
+
+static int message_attr(struct sim *s, struct sim_vol *v)
+{
+	u64 value = sim_rnd(s, 1000) + 1;
+	const char *why = NULL;
+	char name[32];
+	int r;
+
+	switch (sim_rnd(s, 4)) {
+	case 0:
+		return sim_msg_tid(s, s->transaction_id + value);
+	case 1:
+		snprintf(name, sizeof(name), "name-%llu", value);
+		if (sim_rnd(s, 3))
+			snprintf(name, sizeof(name), "v%u-%llu", v->id, value);
+		/* A name is taken by one volume at a time. */
+		{
+			struct hpm_vol_info info;
+
+			if (!hpm_vol_by_name(s->md, name, &info))
+				return 0;
+		}
+		return sim_msg_name(s, v->id, name);
+	case 2:
+		message_begin(s, SIM_MSG_SIZE, v->id);
+		s->msg.value = value;
+		r = message_end(s, hpm_vol_set_size(s->md, v->id, value, &why),
+				why);
+		if (!r)
+			v->size = value;
+		return r;
+	default:
+		value = v->flags ^ HPM_VOL_NOSHARE;
+		message_begin(s, SIM_MSG_FLAGS, v->id);
+		s->msg.value = value;
+		r = message_end(s, hpm_vol_set_flags(s->md, v->id, value, &why),
+				why);
+		if (!r)
+			v->flags = value;
+		return r;
+	}
+}
+
+/*----------------------------------------------------------------
+ * Streams, punches, moves
+ *--------------------------------------------------------------*/
+
+/* One record, from a credit to its publication. */
+static int record(struct sim *s, struct sim_vol *v, u8 type, u64 vbn, u32 nr,
+		  u64 pbn, u64 old)
+{
+	struct hpm_change *c;
+	LIST_HEAD(waiters);
+	int r = hpm_credit_wait(s->md, 1, false);
+
+	if (r)
+		return r;
+	c = hpm_change_alloc(s->md, GFP_KERNEL);
+	if (!c) {
+		hpm_credit_put(s->md, 1);
+		return -ENOMEM;
+	}
+	c->vol = v->vol;
+	c->type = type;
+	c->vbn = vbn;
+	c->nr = nr;
+	c->pbn = pbn;
+	c->old = old;
+	r = hpm_change_lock(c, NULL);
+	if (r) {
+		hpm_change_free(s->md, c);
+		hpm_credit_put(s->md, 1);
+		return r;
+	}
+	hpm_change_publish(c, &waiters);
+	wake(&waiters);
+	return 0;
+}
+
+static int stream_part(struct sim *s, struct sim_vol *v, u64 vbn, u32 nr,
+		       u64 pbn)
+{
+	u64 i, n = (u64)nr * HPM_SECTORS, *stamps = calloc(n, sizeof(u64)), id;
+	struct sim_write *w;
+	int r;
+
+	BUG_ON(!stamps);
+	w = sim_log_add(s, v, vbn * HPM_SECTORS, n, s->seq);
+	for (i = 0; i < n; i++)
+		stamps[i] = w->stamp + i;
+	id = hpm_mem_data_start(s->io, pbn * HPM_SECTORS, n, stamps, false);
+	free(stamps);
+	r = hpm_mem_data_end(s->io, id);
+	if (!r)
+		r = record(s, v, HPM_REC_MAP, vbn, nr, pbn, 0);
+	if (r) {
+		sim_log_drop(w);
+		hpm_space_unreserve(s->md, pbn, nr);
+	} else {
+		sim_log_done(s, w);
+	}
+	return r;
+}
+
+/* A reserved large block filled from its start, then made one entry. */
+int sim_stream(struct sim *s, u32 id, u64 lvbn)
+{
+	u32 size = 1u << s->p.large_shift, at, nr;
+	struct sim_vol *v = sim_vol(s, id);
+	u64 pbn;
+	int r;
+
+	r = hpm_space_take_large(s->md, &pbn);
+	if (r)
+		return r == -ENOSPC ? 0 : r;
+	s->stream_vol = v;
+	s->stream_at = lvbn * HPM_SECTORS;
+	for (at = 0; at < size; at += nr) {
+		nr = min_t(u32, 1 + sim_rnd(s, size), size - at);
+		if (!sim_rnd(s, 16))
+			break;
+		r = stream_part(s, v, lvbn + at, nr, pbn + at);
+		if (r) {
+			at += nr;
+			break;
+		}
+	}
+	if (at < size)
+		hpm_space_unreserve(s->md, pbn + at, size - at);
+	else if (!r)
+		r = record(s, v, HPM_REC_COLLAPSE, lvbn, size, pbn, 0);
+	s->stream_vol = NULL;
+	s->st.streams++;
+	return r;
+}
+
+/* Gives back what overrides hide of the base at @lvbn. */
+int sim_punch(struct sim *s, u32 id, u64 lvbn)
+{
+	u32 size = 1u << s->p.large_shift, at = 0;
+	struct sim_vol *v = sim_vol(s, id);
+	struct hpm_run run;
+	int r;
+
+	for (at = 0; at < size; at += run.nr) {
+		r = hpm_map_lookup(v->vol, lvbn + at, size - at, &run);
+		if (r == -EAGAIN) {
+			r = hpm_map_load(v->vol, lvbn + at);
+			run.nr = 0;
+		}
+		if (r)
+			return r;
+		if (!run.nr || !run.base)
+			continue;
+		s->st.punches++;
+		return record(s, v, HPM_REC_PUNCH, lvbn, size, run.pbn - at, 0);
+	}
+	return 0;
+}
+
+static int move_locked(struct sim *s, struct hpm_change *c)
+{
+	u64 *stamps = calloc((u64)c->nr * HPM_SECTORS, sizeof(u64)), id;
+	LIST_HEAD(waiters);
+	int r;
+
+	BUG_ON(!stamps);
+	r = hpm_mem_data_read(s->io, c->old * HPM_SECTORS, c->nr * HPM_SECTORS,
+			      stamps);
+	id = hpm_mem_data_start(s->io, c->pbn * HPM_SECTORS,
+				c->nr * HPM_SECTORS, stamps, false);
+	free(stamps);
+	if (hpm_mem_data_end(s->io, id))
+		r = -EIO;
+	if (r) {
+		hpm_space_unreserve(s->md, c->pbn, c->nr);
+		hpm_credit_put(s->md, 1);
+		hpm_change_cancel(c, &waiters);
+	} else {
+		hpm_change_publish(c, &waiters);
+		s->st.moves++;
+	}
+	wake(&waiters);
+	return r;
+}
+
+static void move_undo(struct sim *s, struct sim_vol *v, struct hpm_change *c,
+		      bool locked)
+{
+	LIST_HEAD(waiters);
+
+	hpm_credit_put(s->md, 1);
+	hpm_stock_give(&v->stock, c->pbn, c->nr);
+	if (locked)
+		hpm_change_cancel(c, &waiters);
+	else
+		hpm_change_free(s->md, c);
+	wake(&waiters);
+}
+
+static int move_parked(struct sim *s, struct sim_vol *v, u64 at)
+{
+	u32 size = 1u << s->p.large_shift, nr = min(size - (u32)(at % size), 8u);
+	struct hpm_change *c;
+	struct hpm_run run;
+	int r = hpm_credit_wait(s->md, 1, false);
+
+	if (r)
+		return r;
+	c = hpm_change_alloc(s->md, GFP_KERNEL);
+	if (!c) {
+		hpm_credit_put(s->md, 1);
+		return -ENOMEM;
+	}
+	c->vol = v->vol;
+	c->type = HPM_REC_MOVE;
+	c->vbn = at;
+	c->nr = hpm_stock_take(&v->stock, 1 + sim_rnd(s, nr), &c->pbn);
+	if (!c->nr || hpm_change_lock(c, NULL)) {
+		move_undo(s, v, c, false);
+		return 0;
+	}
+	r = hpm_map_lookup(v->vol, at, c->nr, &run);
+	if (r || !run.mapped || run.shared || run.base || run.nr < c->nr) {
+		move_undo(s, v, c, true);
+		return 0;
+	}
+	c->old = run.pbn;
+	return move_locked(s, c);
+}
+
+/* Small blocks that only one volume has go elsewhere; its writes are parked. */
+int sim_move(struct sim *s, u32 id, u64 at)
+{
+	struct sim_vol *v = sim_vol(s, id);
+	int r;
+
+	v->parked = true;
+	quiesce(s, v);
+	r = move_parked(s, v, at);
+	v->parked = false;
+	return r;
+}
+
+/*----------------------------------------------------------------
+ * Scripted ops
+ *--------------------------------------------------------------*/
+
+static int run_op(struct sim *s, u32 id, enum sim_kind kind, u64 first, u64 nr)
+{
+	struct sim_vol *v = sim_vol(s, id);
+
+	op_new(s, v, kind, first, nr);
+	sim_finish(s);
+	return hpm_mem_is_cut(s->io) ? -EIO : 0;
+}
+
+int sim_write_sectors(struct sim *s, u32 id, u64 first, u64 nr)
+{
+	return run_op(s, id, SIM_WRITE, first, nr);
+}
+
+int sim_write_blocks(struct sim *s, u32 id, u64 at, u64 nr)
+{
+	return run_op(s, id, SIM_WRITE, at * HPM_SECTORS, nr * HPM_SECTORS);
+}
+
+int sim_discard_blocks(struct sim *s, u32 id, u64 at, u64 nr)
+{
+	return run_op(s, id, SIM_DISCARD, at * HPM_SECTORS, nr * HPM_SECTORS);
+}
+
+/*----------------------------------------------------------------
+ * Random steps
+ *--------------------------------------------------------------*/
+
+static struct sim_vol *vol_pick(struct sim *s)
+{
+	unsigned int i, n = 0, pick;
+
+	for (i = 0; i < SIM_MAX_VOLS; i++)
+		n += s->vols[i].exists && s->vols[i].vol;
+	if (!n)
+		return NULL;
+	pick = sim_rnd(s, n);
+	for (i = 0; i < SIM_MAX_VOLS; i++)
+		if (s->vols[i].exists && s->vols[i].vol && !pick--)
+			return &s->vols[i];
+	return NULL;
+}
+
+/* A file system does not write where it is writing already. */
+static bool range_free(struct sim *s, struct sim_vol *v, u64 first, u64 nr)
+{
+	struct sim_op *op;
+
+	list_for_each_entry(op, &s->ops, list)
+		if (op->v == v && op->kind != SIM_READ &&
+		    op->first < first + nr && first < op->first + op->nr)
+			return false;
+	return s->stream_vol != v || s->stream_at >= first + nr ||
+	       first >= s->stream_at +
+			((u64)HPM_SECTORS << s->p.large_shift);
+}
+
+static void random_range(struct sim *s, u64 *first, u64 *nr)
+{
+	u64 large = 1u << s->p.large_shift, max = s->p.vol_blocks;
+
+	switch (sim_rnd(s, 8)) {
+	case 0:				/* whole large blocks */
+		*first = sim_rnd(s, max / large) * large * HPM_SECTORS;
+		*nr = (1 + sim_rnd(s, 3)) * large * HPM_SECTORS;
+		break;
+	case 1:				/* long, not aligned */
+		*first = sim_rnd(s, max) * HPM_SECTORS;
+		*nr = (1 + sim_rnd(s, 2 * large)) * HPM_SECTORS;
+		break;
+	case 2:				/* sectors */
+		*first = sim_rnd(s, max * HPM_SECTORS);
+		*nr = 1 + sim_rnd(s, 12);
+		break;
+	default:			/* a few blocks, and often the same */
+		*first = sim_rnd(s, sim_rnd(s, 2) ? max : max / 8) *
+			 HPM_SECTORS;
+		*nr = (1 + sim_rnd(s, 5)) * HPM_SECTORS;
+	}
+	*nr = min(*nr, max * HPM_SECTORS - *first);
+}
+
+static void start_op(struct sim *s)
+{
+	struct sim_vol *v = vol_pick(s);
+	u64 kind = sim_rnd(s, 10), first, nr;
+	struct sim_op *op;
+
+	if (!v || s->nr_ops >= s->p.max_ops)
+		return;
+	random_range(s, &first, &nr);
+	if (kind < 3) {
+		op_new(s, v, SIM_READ, first, nr);
+		return;
+	}
+	if (kind == 3) {
+		nr = max_t(u64, 1, nr / HPM_SECTORS) * HPM_SECTORS;
+		first = round_down(first, HPM_SECTORS);
+	}
+	if (v->parked || !range_free(s, v, first, nr))
+		return;
+	op = op_new(s, v, kind == 3 ? SIM_DISCARD : SIM_WRITE, first, nr);
+	op->fua = !sim_rnd(s, 20);
+}
+
+static void random_message(struct sim *s)
+{
+	struct sim_vol *v = vol_pick(s);
+	unsigned int i, n = 0;
+	u32 id;
+
+	for (i = 0; i < SIM_MAX_VOLS; i++)
+		n += s->vols[i].exists;
+	id = sim_rnd(s, s->p.max_vols * 3);
+	if (!v) {
+		sim_msg_create(s, id);
+		return;
+	}
+	switch (sim_rnd(s, 8)) {
+	case 0:
+		if (n < s->p.max_vols && !sim_vol(s, id))
+			sim_msg_create(s, id);
+		break;
+	case 1:
+	case 2:
+	case 3:
+		if (n < s->p.max_vols && !sim_vol(s, id))
+			sim_msg_snap(s, id, v->id);
+		break;
+	case 4:
+	case 5:
+	case 6:
+		if (n > 1 && n >= s->p.max_vols / 2)
+			sim_msg_delete(s, v->id);
+		break;
+	default:
+		message_attr(s, v);
+	}
+}
+
+static u64 random_lvbn(struct sim *s)
+{
+	u64 large = 1u << s->p.large_shift;
+
+	return sim_rnd(s, s->p.vol_blocks / large) * large;
+}
+
+static void random_job(struct sim *s)
+{
+	struct sim_vol *v = vol_pick(s);
+	u64 lvbn = random_lvbn(s), large = 1u << s->p.large_shift;
+
+	if (!v)
+		return;
+	switch (sim_rnd(s, 4)) {
+	case 0:
+	case 1:
+		if (range_free(s, v, lvbn * HPM_SECTORS, large * HPM_SECTORS))
+			sim_stream(s, v->id, lvbn);
+		break;
+	case 2:
+		sim_punch(s, v->id, lvbn);
+		break;
+	default:
+		sim_move(s, v->id, sim_rnd(s, s->p.vol_blocks));
+	}
+}
+
+static void random_work(struct sim *s)
+{
+	switch (sim_rnd(s, 8)) {
+	case 0:
+	case 1:
+		hpm_md_apply(s->md);
+		break;
+	case 2:
+	case 3:
+		sim_commit(s);
+		break;
+	case 4:
+		drain_some(s);
+		break;
+	case 5:
+		sim_reclaim(s);
+		break;
+	case 6:
+		hpm_md_cache_scan(s->md, sim_rnd(s, 64));
+		break;
+	default:
+		if (!sim_rnd(s, 4))
+			sim_checkpoint(s);
+	}
+}
+
+static void serve_kicks(struct sim *s)
+{
+	unsigned long kicks = s->kicks;
+
+	s->kicks = 0;
+	if (kicks & BIT(HPM_KICK_APPLY))
+		hpm_md_apply(s->md);
+	if (kicks & BIT(HPM_KICK_COMMIT))
+		sim_commit(s);
+	if (kicks & BIT(HPM_KICK_CHECKPOINT))
+		sim_checkpoint(s);
+	if (kicks & BIT(HPM_KICK_RECLAIM))
+		sim_reclaim(s);
+}
+
+void sim_step(struct sim *s)
+{
+	u64 what = sim_rnd(s, 100);
+	struct sim_op *op;
+
+	hooked = s;
+	s->hooks_on = s->p.interleave;
+	if (s->kicks && !sim_rnd(s, 4))
+		serve_kicks(s);
+	if (what < 40) {
+		start_op(s);
+	} else if (what < 88) {
+		op = op_pick(s);
+		if (op)
+			op_step(op);
+	} else if (what < 95) {
+		random_work(s);
+	} else if (what < 98) {
+		random_job(s);
+	} else {
+		random_message(s);
+	}
+	s->hooks_on = false;
+	hooked = NULL;
+}
+
+/*----------------------------------------------------------------
+ * In between
+ *--------------------------------------------------------------*/
+
+/* While an engine call sleeps, bios end and new ones are mapped. */
+static void sleeper(void *ctx)
+{
+	struct sim_op *op;
+	struct sim *s = hooked;
+
+	(void)ctx;
+	if (!s || !s->hooks_on || sim_rnd(s, 8))
+		return;
+	s->st.hooks++;
+	if (!sim_rnd(s, 3))
+		start_op(s);
+	op = op_pick(s);
+	if (!op)
+		return;
+	if (op->state == SIM_NEW)
+		op_map(op);
+	else if (op->state == SIM_IO)
+		op_end(op);
+}
+
+/* While a look-up walks, the trees change and nodes are dropped. */
+static void reader(void *ctx)
+{
+	struct sim *s = hooked;
+
+	(void)ctx;
+	if (!s || !s->hooks_on || sim_rnd(s, 64))
+		return;
+	s->st.hooks++;
+	if (sim_rnd(s, 2))
+		hpm_md_apply(s->md);
+	else
+		hpm_md_cache_scan(s->md, 1000);
+}
+
+/*----------------------------------------------------------------
+ * Opening and closing
+ *--------------------------------------------------------------*/
+
+static void sim_kick(void *ctx, enum hpm_kick what)
+{
+	struct sim *s = ctx;
+
+	s->kicks |= BIT(what);
+}
+
+static void sim_drain(void *ctx, struct list_head *batches)
+{
+	struct hpm_free_batch *b, *n;
+	struct sim *s = ctx;
+
+	might_sleep();
+	list_for_each_entry_safe(b, n, batches, list) {
+		struct sim_drain *d = calloc(1, sizeof(*d));
+
+		BUG_ON(!d);
+		list_del(&b->list);
+		d->batch = b;
+		d->barrier = s->token_seq;
+		list_add_tail(&d->list, &s->drains);
+	}
+}
+
+static void sim_failed(void *ctx, enum hpm_mode mode, const char *why, int err)
+{
+	struct sim *s = ctx;
+
+	if (!s->may_fail && !hpm_mem_is_cut(s->io))
+		sim_fail(s, "the pool has failed: %s (%d)", why, err);
+	s->mode = mode;
+}
+
+static const struct hpm_md_ops sim_ops = {
+	.kick = sim_kick,
+	.drain = sim_drain,
+	.failed = sim_failed,
+};
+
+int sim_open(struct sim *s)
+{
+	struct hpm_md_params p = {
+		.large_shift = s->p.large_shift,
+		.may_format = true,
+		.cache_nodes = s->p.cache_nodes,
+	};
+	const char *why = NULL;
+	int r;
+
+	s->kicks = 0;
+	s->mode = HPM_MODE_WRITE;
+	s->hooks_on = false;
+	r = hpm_md_open(s->io, &p, &sim_ops, s, &s->md, &why);
+	if (r && !hpm_mem_is_cut(s->io) && !s->may_fail)
+		fprintf(stderr, "  open: %s (%d)\n", why ?: "no reason", r);
+	return r;
+}
+
+static void close_volumes(struct sim *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < SIM_MAX_VOLS; i++) {
+		if (!s->vols[i].vol)
+			continue;
+		hpm_space_return(s->md, &s->vols[i].stock);
+		hpm_vol_put(s->vols[i].vol);
+		s->vols[i].vol = NULL;
+		memset(&s->vols[i].stock, 0, sizeof(s->vols[i].stock));
+		s->vols[i].parked = false;
+	}
+}
+
+void sim_shutdown(struct sim *s)
+{
+	int r;
+
+	sim_finish(s);
+	sim_drain_all(s);
+	close_volumes(s);
+	r = hpm_md_shutdown(s->md);
+	if (r)
+		sim_fail(s, "shutdown: %d", r);
+	hpm_md_close(s->md);
+	s->md = NULL;
+}
+
+void sim_drop(struct sim *s)
+{
+	struct sim_drain *d, *dn;
+	struct sim_op *op, *n;
+
+	list_for_each_entry(op, &s->ops, list)
+		if (op->change)
+			change_cancel(op);
+	list_for_each_entry_safe(op, n, &s->ops, list)
+		op_done(op);
+	list_for_each_entry_safe(d, dn, &s->drains, list) {
+		hpm_free_done(s->md, d->batch);
+		list_del(&d->list);
+		free(d);
+	}
+	close_volumes(s);
+	hpm_md_close(s->md);
+	s->md = NULL;
+}
+
+struct sim *sim_create(const struct sim_params *p)
+{
+	struct sim *s = calloc(1, sizeof(*s));
+
+	BUG_ON(!s);
+	s->p = *p;
+	s->rng = p->seed;
+	s->seq = 1;
+	INIT_LIST_HEAD(&s->log);
+	INIT_LIST_HEAD(&s->ops);
+	INIT_LIST_HEAD(&s->drains);
+	hpm_env_seed(p->seed);
+	s->io = hpm_mem_create(p->meta_blocks, p->data_blocks, p->seed);
+	hpm_env_set_hooks(p->interleave ? reader : NULL,
+			  p->interleave ? sleeper : NULL, NULL);
+	if (sim_open(s))
+		sim_fail(s, "a new pool cannot be opened");
+	return s;
+}
+
+void sim_destroy(struct sim *s)
+{
+	struct sim_write *w, *n;
+	unsigned int i;
+
+	hpm_env_set_hooks(NULL, NULL, NULL);
+	hooked = NULL;
+	if (s->md)
+		sim_drop(s);
+	list_for_each_entry_safe(w, n, &s->log, list)
+		sim_log_drop(w);
+	for (i = 0; i < SIM_MAX_VOLS; i++) {
+		free(s->vols[i].now);
+		free(s->vols[i].durable);
+	}
+	hpm_io_close(s->io);
+	free(s);
+}

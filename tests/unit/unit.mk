@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Unit and model tests of the metadata engine, in user space, with the address
+# and undefined-behaviour sanitizers.
+#
+#	make test-unit				all of them
+#	make test-unit UNIT=test_map		one program
+#	make test-unit SEED=7			another run of what is random
+#	make test-unit SCALE=20			twenty times as long
+#	make test-unit SANITIZE=thread CC=clang
+#
+# Every program is test_*.c here, linked with the engine, the library of
+# tools/lib and the other files of this directory.
+
+UNIT_DIR    := $(TOP)/tests/unit
+comma       := ,
+SANITIZE    ?= address,undefined
+UNIT_OUT     = $(BUILD)/tests/unit-$(subst $(comma),-,$(SANITIZE))
+UNIT_CFLAGS  = $(LIBHPM_CFLAGS) -O1 -g -fno-omit-frame-pointer \
+	-fsanitize=$(SANITIZE) -fno-sanitize-recover=all
+UNIT_TESTS   = $(patsubst $(UNIT_DIR)/%.c,%,$(wildcard $(UNIT_DIR)/test_*.c))
+UNIT_COMMON  = $(filter-out $(UNIT_DIR)/test_%,$(wildcard $(UNIT_DIR)/*.c))
+UNIT_HDR     = $(LIBHPM_HDR) $(wildcard $(UNIT_DIR)/*.h)
+UNIT_OBJ     = $(patsubst $(TOP)/%.c,$(UNIT_OUT)/%.o,$(LIBHPM_SRC) $(UNIT_COMMON))
+
+PKGS_unit := gcc make libc6-dev libcmocka-dev
+
+.SECONDEXPANSION:
+
+$(UNIT_OUT)/%.o: $(TOP)/%.c $$(UNIT_HDR) | $$(DEPS)/unit
+	@mkdir -p $(@D)
+	@echo "CC        $*.o"
+	@$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+
+$(UNIT_OUT)/test_%: $(UNIT_OUT)/tests/unit/test_%.o $$(UNIT_OBJ)
+	@echo "LINK      $(@F)"
+	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka
+
+.PRECIOUS: $(UNIT_OUT)/%.o
+
+.PHONY: test-unit
+test-unit: $$(addprefix $$(UNIT_OUT)/,$$(UNIT_TESTS)) ## unit and model tests in user space (UNIT=, SEED=, SCALE=)
+	@$(UNIT_DIR)/run.sh $(or $(UNIT:%=$(UNIT_OUT)/%),$^)
