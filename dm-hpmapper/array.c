@@ -257,6 +257,8 @@ static int arr_raise(struct hpm_md *md, struct hpm_array *a,
 		r = arr_new(md, a, level, 0, &top);
 		if (r)
 			return r;
+		a->nodes++;
+		a->owned++;
 		if (a->root.height)
 			hpm_ptr_to_disk(&top->arr->child[0], a->root.ptr);
 		a->root.ptr = hpm_node_ptr(top);
@@ -295,8 +297,11 @@ static int arr_own(struct hpm_md *md, struct hpm_array *a, struct hpm_ptr ptr,
 		hpm_node_put(n);
 		return r;
 	}
-	if (n->block != ptr.block)
+	if (n->block != ptr.block) {
 		arr_link(a, parent, slot, n);
+		a->nodes += !ptr.block;
+		a->owned++;
+	}
 	*out = n;
 	return 0;
 }

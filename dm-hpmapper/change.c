@@ -376,6 +376,7 @@ int hpm_md_apply(struct hpm_md *md)
 		hpm_credit_progress(md);
 		cond_resched();
 	} while (!r && applied < goal);
+	hpm_hand_out_freed(md);
 	if (md->refs.nr_free < md->refs.reserve + HPM_META_PER_RECORD * 64 ||
 	    md->cache.nr_dirty > md->cache.limit / 2)
 		hpm_kick(md, HPM_KICK_CHECKPOINT);
@@ -412,11 +413,24 @@ void hpm_credit_progress(struct hpm_md *md)
 	}
 }
 
+/* Blocks of the counts that this epoch has still to copy before use. */
+static u64 counts_unowned(struct hpm_md *md)
+{
+	u64 nr = 0;
+	unsigned int i;
+
+	for (i = HPM_ARR_LARGE; i <= HPM_ARR_SMALL_HI; i++)
+		nr += READ_ONCE(md->array[i].nodes) -
+		      READ_ONCE(md->array[i].owned);
+	return nr;
+}
+
 /* Metadata blocks that @n more records leave, by the worst case. */
 static s64 meta_left(struct hpm_md *md, unsigned int n)
 {
-	u64 need = ((u64)atomic_read(&md->journal.in_flight) + n) *
-		   HPM_META_PER_RECORD +
+	u64 records = atomic_read(&md->journal.in_flight) + n;
+	u64 need = records * HPM_META_PER_RECORD +
+		   min(records * HPM_COUNTS_PER_RECORD, counts_unowned(md)) +
 		   (u64)READ_ONCE(md->nr_dirty_vols) * HPM_META_PER_VOLUME;
 
 	return (s64)READ_ONCE(md->refs.nr_free) - (s64)need;

@@ -238,7 +238,8 @@ struct hpm_super {
 	struct hpm_disk_root held;
 	__le32 held_time;
 	__le32 held_flags;	/* 1: a metadata snapshot is held */
-	__le64 reserved[16];
+	__le64 array_nodes[HPM_NR_ARRAYS];	/* blocks in each */
+	__le64 reserved[11];
 	struct hpm_disk_segment segment[HPM_MAX_SEGMENTS];
 	/* which home of each refcount page is current, two bits each */
 	__u8 home[HPM_MAX_REFS_PAGES / 4];

@@ -241,6 +241,8 @@ struct hpm_array {
 	u16 per_leaf;
 	struct hpm_node *last;	/* the leaf used last, held; may be NULL */
 	u64 first;		/* index of its first element */
+	u64 nodes;		/* blocks of the array */
+	u64 owned;		/* those that this epoch has made its own */
 };
 
 void hpm_array_init(struct hpm_array *a, enum hpm_array_kind kind);
@@ -541,8 +543,13 @@ struct hpm_batch {
 #define HPM_MAX_BACKLOG		2048
 /* Records after which a checkpoint is due; twice as many are the limit. */
 #define HPM_CHECKPOINT_RECORDS	10000
-/* Metadata blocks that one record may take at the worst. */
+/*
+ * Metadata blocks that one record may take at the worst: paths of the map and
+ * of the counts.  Copying shared leaves also touches leaves of the counts,
+ * one for each entry at the worst, but each of them once in an epoch.
+ */
 #define HPM_META_PER_RECORD	20
+#define HPM_COUNTS_PER_RECORD	(2 * HPM_LEAF_MAX)
 #define HPM_META_PER_VOLUME	4
 
 /*

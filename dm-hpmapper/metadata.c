@@ -118,8 +118,10 @@ static void super_fill(struct hpm_md *md, struct hpm_super *sb, u64 record)
 	sb->data_used = cpu_to_le64(md->space.used);
 	sb->nr_volumes = cpu_to_le64(md->nr_volumes);
 	sb->record = cpu_to_le64(record);
-	for (i = 0; i < HPM_NR_ARRAYS; i++)
+	for (i = 0; i < HPM_NR_ARRAYS; i++) {
 		hpm_root_to_disk(&sb->array[i], md->array[i].root);
+		sb->array_nodes[i] = cpu_to_le64(md->array[i].nodes);
+	}
 	if (md->has_held)
 		hpm_root_to_disk(&sb->held, md->held.root);
 	sb->held_time = cpu_to_le32(md->held_time);
@@ -130,7 +132,7 @@ static void super_fill(struct hpm_md *md, struct hpm_super *sb, u64 record)
  * Commit
  *--------------------------------------------------------------*/
 
-static void hand_out_freed(struct hpm_md *md)
+void hpm_hand_out_freed(struct hpm_md *md)
 {
 	LIST_HEAD(batches);
 
@@ -162,7 +164,7 @@ int hpm_commit_locked(struct hpm_md *md)
 		return r;
 	j->commits++;
 	j->served = served;
-	hand_out_freed(md);
+	hpm_hand_out_freed(md);
 	return 0;
 }
 
@@ -209,6 +211,7 @@ struct cut {
  */
 static int cut_make(struct hpm_md *md, struct cut *cut)
 {
+	unsigned int i;
 	u64 record;
 	int r;
 
@@ -224,6 +227,8 @@ static int cut_make(struct hpm_md *md, struct cut *cut)
 	if (r)
 		return r;
 	hpm_cache_seal(md, &cut->nodes);
+	for (i = 0; i < HPM_NR_ARRAYS; i++)
+		WRITE_ONCE(md->array[i].owned, 0);
 	WRITE_ONCE(md->epoch, md->epoch + 1);
 	return 0;
 }
@@ -254,10 +259,11 @@ static void cut_done(struct hpm_md *md, struct cut *cut)
 	hpm_journal_checkpointed(md, cut->sb);
 	j->served = max(j->served, cut->served);
 	md->checkpoints++;
+	hpm_cache_written(md, &cut->nodes);
 	mutex_lock(&md->lock);
 	hpm_refs_cut_done(md, &cut->refs);
 	mutex_unlock(&md->lock);
-	hand_out_freed(md);
+	hpm_hand_out_freed(md);
 	hpm_credit_progress(md);
 }
 
@@ -623,8 +629,10 @@ static void take_super(struct hpm_md *md, const struct hpm_super *sb)
 	md->generation = le64_to_cpu(sb->generation);
 	md->super_block = le64_to_cpu(sb->head.blocknr);
 	md->meta_blocks = le64_to_cpu(sb->meta_blocks);
-	for (i = 0; i < HPM_NR_ARRAYS; i++)
+	for (i = 0; i < HPM_NR_ARRAYS; i++) {
 		md->array[i].root = hpm_root_from_disk(&sb->array[i]);
+		md->array[i].nodes = le64_to_cpu(sb->array_nodes[i]);
+	}
 	md->held.root = hpm_root_from_disk(&sb->held);
 	md->has_held = le32_to_cpu(sb->held_flags);
 	md->held_time = le32_to_cpu(sb->held_time);
@@ -738,6 +746,8 @@ out:
 	return r;
 }
 
+static atomic_t nr_opened = ATOMIC_INIT(0);
+
 static int md_init(struct hpm_md *md)
 {
 	unsigned int i;
@@ -754,7 +764,10 @@ static int md_init(struct hpm_md *md)
 	md->sb = hpm_block_alloc(GFP_KERNEL);
 	md->scratch = kvcalloc(HPM_SCRATCH_ENTRIES, sizeof(*md->scratch),
 			       GFP_KERNEL);
-	md->change_cache = kmem_cache_create("hpm_change",
+	/* Two caches of one name make the kernel complain. */
+	snprintf(md->cache_name, sizeof(md->cache_name), "hpm_change_%d",
+		 atomic_inc_return(&nr_opened));
+	md->change_cache = kmem_cache_create(md->cache_name,
 					     sizeof(struct hpm_change), 0, 0,
 					     NULL);
 	if (!md->sb || !md->scratch || !md->change_cache)

@@ -69,7 +69,7 @@ struct hpm_md_ops {
 	/* Any context.  Must only schedule. */
 	void (*kick)(void *ctx, enum hpm_kick what);
 	/*
-	 * Sleeps; called from hpm_md_commit().  The batches' records are
+	 * Sleeps; called at the end of a commit, or of applying.  The records are
 	 * durable.  Takes over the list; each batch goes back through
 	 * hpm_free_done() once no I/O on its blocks is in flight, the index
 	 * has forgotten them and the pass-down is done.
