@@ -449,7 +449,7 @@ int hpm_node_get(struct hpm_md *md, struct hpm_ptr ptr, u8 type, u8 level,
 	const char *why;
 	int r = node_get(md, ptr, type, level, out, &why);
 
-	if (r)
+	if (r && r != -ENOMEM)
 		pr_err_ratelimited("hpmapper: metadata block %llu (type %u, level %u, epoch %llu): %s (%d)\n",
 				   (unsigned long long)ptr.block, type, level,
 				   (unsigned long long)ptr.epoch, why, r);
