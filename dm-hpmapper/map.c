@@ -346,12 +346,11 @@ int hpm_map_lookup(struct hpm_vol *vol, u64 vbn, u32 max, struct hpm_run *run)
 	return r;
 }
 
-/*
- * Loads what a look-up of @key would have missed.  Runs beside the applier:
- * the root is a snapshot, and a node that the applier gives up meanwhile fails
- * its epoch or type, which the next look-up sorts out.
- */
-static int map_load_key(struct hpm_vol *vol, u64 key)
+typedef int (*node_get_fn)(struct hpm_md *md, struct hpm_ptr ptr, u8 type,
+			   u8 level, struct hpm_node **out);
+
+/* Brings the nodes on the way to @key into memory. */
+static int map_load_key(struct hpm_vol *vol, u64 key, node_get_fn get)
 {
 	struct hpm_md *md = vol->md;
 	struct hpm_root root;
@@ -367,7 +366,7 @@ static int map_load_key(struct hpm_vol *vol, u64 key)
 
 	ptr = root.ptr;
 	for (level = root.height; level; level--) {
-		r = hpm_node_get(md, ptr, level_type(level - 1), level - 1, &n);
+		r = get(md, ptr, level_type(level - 1), level - 1, &n);
 		if (r)
 			return r;
 		if (level > 1)
@@ -377,28 +376,37 @@ static int map_load_key(struct hpm_vol *vol, u64 key)
 	return 0;
 }
 
-int hpm_map_load(struct hpm_vol *vol, u64 vbn)
+static int map_load_once(struct hpm_vol *vol, u64 vbn, node_get_fn get)
 {
 	u64 lvbn = round_down(vbn, (u64)vol->md->large_size);
+	int r = map_load_key(vol, hpm_key_small(vbn), get);
+
+	return r ? r : map_load_key(vol, hpm_key_base(lvbn), get);
+}
+
+/*
+ * Runs beside the applier: the root is a snapshot, and a node that the applier
+ * gives up meanwhile fails its epoch or type, which the next look sorts out.
+ * Only with the applier kept out is it damage.
+ */
+#define MAP_LOAD_TRIES	16
+
+int hpm_map_load(struct hpm_vol *vol, u64 vbn)
+{
 	struct hpm_run run;
 	int r, tries;
 
-	for (tries = 0; tries < 64; tries++) {
+	for (tries = 0; tries < MAP_LOAD_TRIES; tries++) {
 		if (hpm_map_lookup(vol, vbn, 1, &run) != -EAGAIN)
 			return 0;
-		r = map_load_key(vol, hpm_key_small(vbn));
-		if (!r)
-			r = map_load_key(vol, hpm_key_base(lvbn));
-		/* A tree that changed under us is no damage: look again. */
+		r = map_load_once(vol, vbn, hpm_node_try_get);
 		if (r && r != -EUCLEAN)
 			return r;
+		if (r)
+			break;
 	}
-
-	/* Still nothing: look with the applier kept out. */
 	mutex_lock(&vol->md->lock);
-	r = map_load_key(vol, hpm_key_small(vbn));
-	if (!r)
-		r = map_load_key(vol, hpm_key_base(lvbn));
+	r = map_load_once(vol, vbn, hpm_node_get);
 	mutex_unlock(&vol->md->lock);
 	return r;
 }
