@@ -78,7 +78,7 @@ struct hpm_shrinker {
 };
 
 #define HPM_SHRINK_FN(fn) \
-	unsigned long (*fn)(struct shrinker *, struct shrink_control *)
+	unsigned long (*(fn))(struct shrinker *, struct shrink_control *)
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
 static inline void *hpm_shrinker_ctx(struct shrinker *shrinker)

@@ -6,6 +6,9 @@
 
 #include "pool-priv.h"
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
 static int __init hpm_init(void)
 {
 	int r;

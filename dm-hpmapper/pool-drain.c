@@ -23,6 +23,7 @@
 #include "index.h"
 #include "io-kernel.h"
 #include "pool-priv.h"
+#include "trace.h"
 
 static void pass_down(struct hpm_pool *pool, struct hpm_free_batch *b)
 {
@@ -58,6 +59,19 @@ static bool take_batches(struct hpm_pool *pool, struct list_head *batches)
 	return !list_empty(batches);
 }
 
+/* Until nobody has a block in his hand that was mapped before this call. */
+static void wait_for_readers(struct hpm_pool *pool)
+{
+	ktime_t start = ktime_get();
+
+	if (atomic_read(&pool->space_wanted))
+		synchronize_srcu_expedited(&pool->srcu);
+	else
+		synchronize_srcu(&pool->srcu);
+
+	trace_hpm_grace(pool, start, 0);
+}
+
 static void do_drain(struct work_struct *ws)
 {
 	struct hpm_pool *pool = container_of(ws, struct hpm_pool, drain_work);
@@ -66,11 +80,7 @@ static void do_drain(struct work_struct *ws)
 	LIST_HEAD(batches);
 
 	while (take_batches(pool, &batches)) {
-		if (atomic_read(&pool->space_wanted))
-			synchronize_srcu_expedited(&pool->srcu);
-		else
-			synchronize_srcu(&pool->srcu);
-
+		wait_for_readers(pool);
 		list_for_each_entry_safe(b, next, &batches, list) {
 			list_del(&b->list);
 			drain_batch(pool, b);

@@ -102,10 +102,12 @@ static int read_switch(struct message *m, const char *arg, bool *on)
 /* The engine's result, with what it says about it. */
 static int finish(struct message *m, int r, const char *why)
 {
-	if (r)
+	if (r && m->argc > 1)
 		return refuse(m->pool, r, "%s %s failed: %s (error %d)",
-			      m->argv[0], m->argc > 1 ? m->argv[1] : "",
-			      why, r);
+			      m->argv[0], m->argv[1], why, r);
+	if (r)
+		return refuse(m->pool, r, "%s failed: %s (error %d)",
+			      m->argv[0], why, r);
 	return 0;
 }
 
@@ -371,7 +373,7 @@ static unsigned int emit_volume(struct hpm_pool *pool,
 	return sz;
 }
 
-/* list [<first id>]: as many as the caller has room for asked for anew. */
+/* list [<first id>]: dm tells a caller whose buffer is too small for it. */
 static int list_volumes(struct message *m)
 {
 	struct hpm_vol_info info;

@@ -21,6 +21,7 @@
  * comes while it runs is neither lost nor told twice.
  */
 #include "pool-priv.h"
+#include "trace.h"
 
 static const char *mode_name(enum hpm_mode mode)
 {
@@ -216,8 +217,10 @@ static void do_mode(struct work_struct *ws)
 	pool->needs_check |= check;
 	spin_unlock_irq(&pool->lock);
 
-	if (mode != told && !pool->dead)
+	if (mode != told && !pool->dead) {
+		trace_hpm_mode(pool, told, mode);
 		tell_mode(pool, told, mode);
+	}
 	if (full && !told_full)
 		DMERR("%s: the metadata device is full: delete volumes, discard, or grow it",
 		      pool->name);

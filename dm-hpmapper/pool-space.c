@@ -18,6 +18,7 @@
  * is drained, and reservations that volumes hold for later are taken back.
  */
 #include "pool-priv.h"
+#include "trace.h"
 
 static void take_bios(struct hpm_pool *pool, struct bio_list *from,
 		      struct bio_list *to)
@@ -200,6 +201,7 @@ int hpm_pool_make_space(struct hpm_pool *pool)
 {
 	int seen = atomic_read(&pool->searches);
 	unsigned int noio = hpm_noio_begin();
+	ktime_t start = ktime_get();
 	int r = 0;
 
 	mutex_lock(&pool->space_lock);
@@ -214,6 +216,7 @@ int hpm_pool_make_space(struct hpm_pool *pool)
 		r = -ENOSPC;
 		hpm_pool_set_out_of_data(pool, true);
 	}
+	trace_hpm_space(pool, start, r);
 
 	hpm_noio_end(noio);
 	return r;

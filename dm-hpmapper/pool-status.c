@@ -84,7 +84,7 @@ static unsigned int emit_pairs(struct hpm_pool *pool,
 	DMEMIT(" cow_blocks %lld copied_bytes %lld",
 	       atomic64_read(&pool->cow_blocks),
 	       atomic64_read(&pool->copied_bytes));
-	DMEMIT(" inplace %lld hops %lld", atomic64_read(&pool->inplace_bios),
+	DMEMIT(" inplace %lld hops %lld", percpu_counter_sum(&pool->inplace_bios),
 	       atomic64_read(&pool->hop_bios));
 	DMEMIT(" defrag %s moved %lld pinned %lld",
 	       READ_ONCE(pool->defrag_running) ? "running" : "idle",

@@ -17,6 +17,7 @@
  * is dropped; on resume every worker has a look for itself.
  */
 #include "pool-priv.h"
+#include "trace.h"
 
 #define TICK	HZ
 
@@ -57,6 +58,7 @@ static void do_commit(struct work_struct *ws)
 {
 	struct hpm_pool *pool = container_of(ws, struct hpm_pool, commit_work);
 	unsigned int noio = hpm_noio_begin();
+	ktime_t start = ktime_get();
 	struct bio_list bios;
 	struct bio *bio;
 	int r;
@@ -68,6 +70,7 @@ static void do_commit(struct work_struct *ws)
 	spin_unlock_irq(&pool->lock);
 
 	r = commit(pool);
+	trace_hpm_commit(pool, start, bio_list_size(&bios), r);
 	while ((bio = bio_list_pop(&bios)))
 		hpm_volume_commit_done(bio, r);
 
@@ -96,8 +99,11 @@ static void do_checkpoint(struct work_struct *ws)
 	struct hpm_pool *pool = container_of(ws, struct hpm_pool,
 					     checkpoint_work);
 	unsigned int noio = hpm_noio_begin();
+	ktime_t start = ktime_get();
+	int r;
 
-	hpm_md_checkpoint(pool->md);
+	r = hpm_md_checkpoint(pool->md);
+	trace_hpm_checkpoint(pool, start, r);
 	hpm_noio_end(noio);
 }
 
@@ -105,8 +111,11 @@ static void do_apply(struct work_struct *ws)
 {
 	struct hpm_pool *pool = container_of(ws, struct hpm_pool, apply_work);
 	unsigned int noio = hpm_noio_begin();
+	ktime_t start = ktime_get();
+	int r;
 
-	hpm_md_apply(pool->md);
+	r = hpm_md_apply(pool->md);
+	trace_hpm_apply(pool, start, r);
 	hpm_noio_end(noio);
 }
 
@@ -115,28 +124,16 @@ static void do_reclaim(struct work_struct *ws)
 {
 	struct hpm_pool *pool = container_of(ws, struct hpm_pool, reclaim_work);
 	unsigned int noio = hpm_noio_begin();
+	ktime_t start = ktime_get();
 	int r;
 
 	r = hpm_md_reclaim_step(pool->md);
+	trace_hpm_reclaim(pool, start, r);
 	hpm_noio_end(noio);
 
 	/* After an error the tick tries again, if there is any use in it. */
 	if (r > 0)
 		hpm_pool_kick(pool, HPM_KICK_RECLAIM);
-}
-
-/*
- * A commit is due when something published is not durable yet; and when
- * records have been applied since the last one, because what they freed is
- * handed over by a commit.
- */
-static bool commit_is_due(struct hpm_pool *pool, struct hpm_md_stats *st)
-{
-	bool due = !hpm_md_all_durable(pool->md) ||
-		   st->record_applied != pool->applied_at_commit;
-
-	pool->applied_at_commit = st->record_applied;
-	return due;
 }
 
 static void do_tick(struct work_struct *ws)
@@ -152,7 +149,7 @@ static void do_tick(struct work_struct *ws)
 		hpm_md_get_stats(pool->md, &st);
 		if (st.record_applied != st.record)
 			hpm_pool_kick(pool, HPM_KICK_APPLY);
-		if (commit_is_due(pool, &st))
+		if (st.record_durable != st.record)
 			hpm_pool_kick(pool, HPM_KICK_COMMIT);
 		if (st.nr_dying)
 			hpm_pool_kick(pool, HPM_KICK_RECLAIM);

@@ -83,9 +83,13 @@ static struct hpm_pool *pool_alloc(const struct hpm_table *t,
 	hpm_pool_space_init(pool);
 	hpm_pool_drain_init(pool);
 
-	r = init_srcu_struct(&pool->srcu);
+	r = percpu_counter_init(&pool->inplace_bios, 0, GFP_KERNEL);
 	if (r)
 		goto out_free;
+
+	r = init_srcu_struct(&pool->srcu);
+	if (r)
+		goto out_counter;
 
 	r = hpm_pool_work_init(pool);
 	if (r)
@@ -104,6 +108,8 @@ out_work:
 	hpm_pool_work_exit(pool);
 out_srcu:
 	cleanup_srcu_struct(&pool->srcu);
+out_counter:
+	percpu_counter_destroy(&pool->inplace_bios);
 out_free:
 	kfree(pool);
 	return ERR_PTR(r);
@@ -123,6 +129,7 @@ static void pool_free(struct hpm_pool *pool)
 	hpm_io_destroy(pool->io);
 	srcu_barrier(&pool->srcu);
 	cleanup_srcu_struct(&pool->srcu);
+	percpu_counter_destroy(&pool->inplace_bios);
 	kfree(pool);
 }
 

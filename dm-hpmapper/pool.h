@@ -9,6 +9,7 @@
 #include <linux/bio.h>
 #include <linux/device-mapper.h>
 #include <linux/kref.h>
+#include <linux/percpu_counter.h>
 #include <linux/srcu.h>
 #include <linux/timer.h>
 #include <linux/workqueue.h>
@@ -106,7 +107,6 @@ struct hpm_pool {
 	struct work_struct mode_work;		/* tells of changes of mode */
 	struct delayed_work tick;		/* commit once a second */
 	struct delayed_work no_space_timeout;
-	u64 applied_at_commit;			/* tick */
 
 	struct list_head drain_batches;		/* lock */
 	bool passdown_failed;			/* drain_work; told once */
@@ -121,7 +121,7 @@ struct hpm_pool {
 	/* statistics, status key value pairs */
 	atomic64_t cow_blocks;		/* small blocks written by copy-on-write */
 	atomic64_t copied_bytes;	/* read and merged for partial writes */
-	atomic64_t inplace_bios;
+	struct percpu_counter inplace_bios;	/* counted in the fastest path */
 	atomic64_t hop_bios;		/* bios that went through a worker */
 
 	/* defrag.c's; the words are for the status */
