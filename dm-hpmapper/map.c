@@ -256,7 +256,7 @@ static u64 gap_at(const struct map_spot *s, unsigned int pos, u64 vbn)
 	if (pos < leaf_nr(s->leaf))
 		next = leaf_key(s->leaf, pos);
 	next >>= 1;
-	return next > vbn ? next - vbn : 1;
+	return next > vbn ? next - vbn : 0;
 }
 
 /*
@@ -275,6 +275,7 @@ static void run_of_base(struct hpm_md *md, const struct map_spot *s,
 	run->shared = value_shared(value, snap_time);
 	run->base = true;
 	nr = min_t(u64, gap_at(s, pos, vbn), lvbn + md->large_size - vbn);
+	nr = max_t(u64, nr, 1);		/* 0: lost the race, to be thrown away */
 	while (nr < max && vbn + nr == lvbn + md->large_size && pos < n) {
 		lvbn += md->large_size;
 		v = leaf_value(s->leaf, pos);
@@ -320,7 +321,9 @@ static int map_lookup(struct hpm_vol *vol, u64 vbn, u32 max,
 		run_of_base(md, &s, pos, vbn, value, snap_time, max, run);
 		return 0;
 	}
-	*run = (struct hpm_run){ .nr = min_t(u64, gap_at(&s, pos, vbn), max) };
+	*run = (struct hpm_run){
+		.nr = clamp_t(u64, gap_at(&s, pos, vbn), 1, max),
+	};
 	return 0;
 }
 
