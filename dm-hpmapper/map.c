@@ -248,7 +248,10 @@ static void run_of_small(const struct hpm_node *leaf, unsigned int pos,
 	}
 }
 
-/* VBNs from @vbn on that have no entry of their own, from position @pos on. */
+/*
+ * VBNs from @vbn on that have no entry of their own, if the first entry behind
+ * @vbn's base is at @pos.
+ */
 static u64 gap_at(const struct map_spot *s, unsigned int pos, u64 vbn)
 {
 	u64 next = s->upper;
@@ -267,7 +270,7 @@ static void run_of_base(struct hpm_md *md, const struct map_spot *s,
 			unsigned int pos, u64 vbn, u64 value, u32 snap_time,
 			u32 max, struct hpm_run *run)
 {
-	u64 lvbn = round_down(vbn, md->large_size), v, nr;
+	u64 lvbn = round_down(vbn, md->large_size), v, nr, gap;
 	unsigned int n = leaf_nr(s->leaf);
 
 	run->pbn = hpm_value_pbn(value) + (vbn - lvbn);
@@ -283,8 +286,8 @@ static void run_of_base(struct hpm_md *md, const struct map_spot *s,
 		    hpm_value_pbn(v) != run->pbn + nr ||
 		    value_shared(v, snap_time) != run->shared)
 			break;
-		pos++;
-		nr += min_t(u64, gap_at(s, pos, lvbn), md->large_size);
+		gap = gap_at(s, ++pos, lvbn);
+		nr += min_t(u64, gap, md->large_size);
 	}
 	run->nr = min_t(u64, nr, max);
 }
