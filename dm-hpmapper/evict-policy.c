@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The cache manager's decisions.
+ *
+ * A block's copies are all alike, so it does not matter to a reader which of
+ * them stays; it matters to the one whose copy goes, who gets it back at the
+ * price of a copy from another page when he reads it again.  Hence the coldest
+ * go first, and of equally hot ones the oldest, whose reader is the likeliest
+ * to be done with it.
+ */
+#include "evict-policy.h"
+
+/*
+ * The classic LRU marks a page referenced at its first use and moves it to the
+ * active list at the second.  The multi-generational one clears the mark of
+ * the active list when it files a page, and counts uses instead, the first of
+ * them again by the mark "referenced".
+ */
+enum hpm_heat hpm_page_heat(const struct hpm_page_signs *signs)
+{
+	if (signs->pinned)
+		return HPM_HEAT_PINNED;
+	if (signs->active || signs->workingset || signs->refs)
+		return HPM_HEAT_HOT;
+	return signs->referenced ? HPM_HEAT_WARM : HPM_HEAT_COLD;
+}
+
+unsigned int hpm_evict_select(const u8 *heat, unsigned int nr,
+			      unsigned int limit, unsigned int *victims)
+{
+	unsigned int surplus = nr > limit ? nr - limit : 0;
+	unsigned int found = 0, h, i;
+
+	for (h = HPM_HEAT_COLD; h < HPM_HEAT_PINNED; h++)
+		for (i = nr; i > 0 && found < surplus; i--)
+			if (heat[i - 1] == h)
+				victims[found++] = i - 1;
+	return found;
+}
+
+/* All of it with a quarter of the memory available, one with a sixteenth. */
+unsigned int hpm_evict_limit(unsigned int limit, u64 available, u64 total,
+			     bool shrunk)
+{
+	u64 low = total / 16, high = total / 4;
+
+	if (limit <= 1 || shrunk || available <= low)
+		return 1;
+	if (available >= high)
+		return limit;
+	return 1 + div64_u64((limit - 1) * (available - low), high - low);
+}

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The fingerprint: computed right, and not fooled where others are.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "fingerprint.h"
+
+#define WORDS	HPM_FP_WORDS
+
+static u64 rng_state = 0x9e3779b97f4a7c15ULL;
+
+static u64 rng(void)
+{
+	u64 z = rng_state += 0x9e3779b97f4a7c15ULL;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
+	return z ^ z >> 31;
+}
+
+static void fill(void *p, size_t size)
+{
+	u64 *w = p;
+	size_t i;
+
+	for (i = 0; i < size / sizeof(u64); i++)
+		w[i] = rng();
+}
+
+/*
+ * The definition once more, in digits of 32 bits and without a type of 128.
+ */
+struct wide {
+	u32 digit[4];
+};
+
+static void add_at(struct wide *w, int at, u64 v)
+{
+	u64 sum;
+	int i;
+
+	for (i = at; i < 4 && v; i++) {
+		sum = (u64)w->digit[i] + (u32)v;
+		w->digit[i] = sum;
+		v = (v >> 32) + (sum >> 32);
+	}
+}
+
+static void add_product(struct wide *w, int at, u64 a, u64 b)
+{
+	u32 x[2] = { a, a >> 32 }, y[2] = { b, b >> 32 };
+	int i, j;
+
+	for (i = 0; i < 2; i++)
+		for (j = 0; j < 2; j++)
+			add_at(w, at + i + j, (u64)x[i] * y[j]);
+}
+
+static u64 by_hand(const struct hpm_fp_key *key, const u64 *m)
+{
+	struct wide nh = { { 0 } }, sum = { { 0 } };
+	const u64 *f = key->finish;
+	unsigned int i;
+	u64 half[2];
+
+	for (i = 0; i < WORDS; i += 2)
+		add_product(&nh, 0, m[i] + key->nh[i],
+			    m[i + 1] + key->nh[i + 1]);
+	half[0] = (u64)nh.digit[1] << 32 | nh.digit[0];
+	half[1] = (u64)nh.digit[3] << 32 | nh.digit[2];
+
+	add_product(&sum, 0, f[0], 1);
+	add_product(&sum, 2, f[1], 1);
+	for (i = 0; i < 2; i++) {
+		add_product(&sum, 0, f[2 + 2 * i], half[i]);
+		add_product(&sum, 2, f[3 + 2 * i], half[i]);
+	}
+	return (u64)sum.digit[3] << 32 | sum.digit[2];
+}
+
+static void test_definition(void **state)
+{
+	struct hpm_fp_key key;
+	u64 m[WORDS];
+	int i;
+
+	(void)state;
+	for (i = 0; i < 500; i++) {
+		fill(&key, sizeof(key));
+		fill(m, sizeof(m));
+		assert_true(hpm_fingerprint(&key, m) == by_hand(&key, m));
+	}
+	memset(&key, 0xff, sizeof(key));
+	memset(m, 0, sizeof(m));
+	assert_true(hpm_fingerprint(&key, m) == by_hand(&key, m));
+}
+
+/* A flipped bit, swapped words and moved words all show. */
+static void test_sees_changes(void **state)
+{
+	struct hpm_fp_key key;
+	u64 m[WORDS], fp, tmp;
+	unsigned int bit, i;
+
+	(void)state;
+	fill(&key, sizeof(key));
+	fill(m, sizeof(m));
+	fp = hpm_fingerprint(&key, m);
+	for (bit = 0; bit < HPM_BLOCK_SIZE * 8; bit++) {
+		m[bit / 64] ^= 1ULL << bit % 64;
+		assert_true(hpm_fingerprint(&key, m) != fp);
+		m[bit / 64] ^= 1ULL << bit % 64;
+	}
+	for (i = 0; i + 1 < WORDS; i++) {
+		tmp = m[i];
+		m[i] = m[i + 1];
+		m[i + 1] = tmp;
+		assert_true(hpm_fingerprint(&key, m) != fp);
+		m[i + 1] = m[i];
+		m[i] = tmp;
+	}
+	assert_true(hpm_fingerprint(&key, m) == fp);
+}
+
+/*----------------------------------------------------------------
+ * Why not something simpler: pairs of blocks that fool other functions
+ *--------------------------------------------------------------*/
+
+#define P1	0x9e3779b185ebca87ULL
+#define P2	0xc2b2ae3d27d4eb4fULL
+#define P3	0x165667b19e3779f9ULL
+#define P4	0x85ebca77c2b2ae63ULL
+
+static u64 rotl(u64 x, int n)
+{
+	return x << n | x >> (64 - n);
+}
+
+static u64 xx_round(u64 acc, u64 w)
+{
+	return rotl(acc + w * P2, 31) * P1;
+}
+
+/* xxh64 of a whole block. */
+static u64 xxh64_block(const u64 *m, u64 seed)
+{
+	u64 v[4] = { seed + P1 + P2, seed + P2, seed, seed - P1 };
+	unsigned int i;
+	u64 h;
+
+	for (i = 0; i < WORDS; i++)
+		v[i % 4] = xx_round(v[i % 4], m[i]);
+	h = rotl(v[0], 1) + rotl(v[1], 7) + rotl(v[2], 12) + rotl(v[3], 18);
+	for (i = 0; i < 4; i++)
+		h = (h ^ xx_round(0, v[i])) * P1 + P4;
+	h += HPM_BLOCK_SIZE;
+	h = (h ^ h >> 33) * P2;
+	h = (h ^ h >> 29) * P3;
+	return h ^ h >> 32;
+}
+
+/* Of an odd number, mod 2^64. */
+static u64 inverse(u64 a)
+{
+	u64 x = a;
+	int i;
+
+	for (i = 0; i < 6; i++)
+		x *= 2 - a * x;
+	return x;
+}
+
+/*
+ * Word 0 changes the top bit of its lane, whatever the lane's state is.  The
+ * rotation makes that +2^30 or -2^30, depending on the state alone; word 4, of
+ * the same lane, takes one of the two back.
+ */
+static void make_xxh64_pair(u64 *a, u64 *b)
+{
+	fill(a, HPM_BLOCK_SIZE);
+	memcpy(b, a, HPM_BLOCK_SIZE);
+	b[0] += 1ULL << 63;
+	b[4] -= (1ULL << 30) * P1 * inverse(P2);
+}
+
+#define SEEDS	20000
+
+static void test_xxh64_pair(void **state)
+{
+	unsigned int i, fooled = 0, ours = 0;
+	u64 a[WORDS], b[WORDS];
+	struct hpm_fp_key key;
+	u64 seed;
+
+	(void)state;
+	make_xxh64_pair(a, b);
+	for (i = 0; i < SEEDS; i++) {
+		seed = rng();
+		fooled += xxh64_block(a, seed) == xxh64_block(b, seed);
+	}
+	printf("xxh64 collides under %u of %u seeds\n", fooled, SEEDS);
+	assert_in_range(fooled, SEEDS * 45 / 100, SEEDS * 55 / 100);
+
+	for (i = 0; i < SEEDS; i++) {
+		fill(&key, sizeof(key));
+		ours += hpm_fingerprint(&key, a) == hpm_fingerprint(&key, b);
+	}
+	assert_int_equal(ours, 0);
+}
+
+/* NH without its upper half: a difference in a top bit meets an even factor. */
+static u64 short_nh(const struct hpm_fp_key *key, const u64 *m)
+{
+	u64 sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < WORDS; i += 2)
+		sum += (m[i] + key->nh[i]) * (m[i + 1] + key->nh[i + 1]);
+	return sum;
+}
+
+static void test_short_nh_pair(void **state)
+{
+	unsigned int i, fooled = 0, ours = 0;
+	u64 a[WORDS], b[WORDS];
+	struct hpm_fp_key key;
+
+	(void)state;
+	fill(a, sizeof(a));
+	memcpy(b, a, sizeof(a));
+	b[0] ^= 1ULL << 63;
+	for (i = 0; i < SEEDS; i++) {
+		fill(&key, sizeof(key));
+		fooled += short_nh(&key, a) == short_nh(&key, b);
+		ours += hpm_fingerprint(&key, a) == hpm_fingerprint(&key, b);
+	}
+	printf("NH cut to 64 bits collides under %u of %u keys\n", fooled,
+	       SEEDS);
+	assert_in_range(fooled, SEEDS * 45 / 100, SEEDS * 55 / 100);
+	assert_int_equal(ours, 0);
+}
+
+/* Blocks of the kinds that are on disks: few bits, small numbers, repeats. */
+static void make_plain(u64 *m, unsigned int n)
+{
+	memset(m, 0, HPM_BLOCK_SIZE);
+	switch (n % 4) {
+	case 0:
+		m[n / 4 % WORDS] = 1ULL << n % 61;
+		break;
+	case 1:
+		m[n / 4 % WORDS] = n;
+		m[(n / 4 + 1) % WORDS] = -(u64)n;
+		break;
+	case 2:
+		memset(m, n, HPM_BLOCK_SIZE);
+		m[0] += n;
+		break;
+	case 3:
+		memset(m, 0xff, n / 4 % HPM_BLOCK_SIZE);
+		m[WORDS - 1] ^= n;
+		break;
+	}
+}
+
+static int compare(const void *a, const void *b)
+{
+	u64 x = *(const u64 *)a, y = *(const u64 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+#define PLAIN	8000
+
+static void test_plain_blocks(void **state)
+{
+	static u64 fps[PLAIN];
+	struct hpm_fp_key key;
+	u64 m[WORDS];
+	unsigned int i;
+
+	(void)state;
+	fill(&key, sizeof(key));
+	for (i = 0; i < PLAIN; i++) {
+		make_plain(m, i + 4);
+		fps[i] = hpm_fingerprint(&key, m);
+	}
+	qsort(fps, PLAIN, sizeof(fps[0]), compare);
+	for (i = 1; i < PLAIN; i++)
+		assert_true(fps[i] != fps[i - 1]);
+}
+
+/* Another key, other results: none can be kept from one activation. */
+static void test_key_matters(void **state)
+{
+	struct hpm_fp_key a, b;
+	u64 m[WORDS];
+	unsigned int i;
+
+	(void)state;
+	fill(m, sizeof(m));
+	fill(&a, sizeof(a));
+	for (i = 0; i < WORDS; i++) {
+		b = a;
+		b.nh[i] ^= 1ULL << 63;
+		assert_true(hpm_fingerprint(&a, m) != hpm_fingerprint(&b, m));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_definition),
+		cmocka_unit_test(test_sees_changes),
+		cmocka_unit_test(test_xxh64_pair),
+		cmocka_unit_test(test_short_nh_pair),
+		cmocka_unit_test(test_plain_blocks),
+		cmocka_unit_test(test_key_matters),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
