@@ -45,7 +45,7 @@ KBUILD    = $(MAKE) --no-print-directory -C $(call KBUILD_OF,$1) \
 	M=$(BUILD)/module-$1$(SUFFIX) CONFIG_DM_HPMAPPER=m W=1 \
 	CONFIG_DEBUG_INFO_BTF_MODULES= KCFLAGS="$(strip $$(cat $(BUILD)/module-$1$(SUFFIX)/flags) $(if $(filter 1,$(WERROR)),-Werror))"
 
-LINK_SOURCES = cd $1 && find . -maxdepth 1 -type l -delete && ln -s $(MODULE_SRC) .
+LINK_SOURCES = cd $1 && find . -maxdepth 1 -type l -delete && ln -sf $(MODULE_SRC) .
 
 # The flags are a prerequisite; a variant keeps those it was built with.
 $(BUILD)/module-%/flags: FORCE
@@ -56,9 +56,7 @@ $(BUILD)/module-%/flags: FORCE
 $(BUILD)/module-%$(SUFFIX)/dm-hpmapper.ko: $(BUILD)/module-%$(SUFFIX)/flags $$(MODULE_SRC) \
 		$$(if $$(filter host,$$*),,$(CACHE)/kernels/%/release) | deps-build
 	@echo "MODULE    $*$(SUFFIX)"
-	@$(call LINK_SOURCES,$(@D))
-	@+flock $(@D) $(call KBUILD,$*) modules
-	@touch $@
+	@+flock $(@D) sh -ec '$(call LINK_SOURCES,$(@D)); $(call KBUILD,$*) modules; touch $@'
 
 .PRECIOUS: $(BUILD)/module-%/flags $(BUILD)/module-%/dm-hpmapper.ko
 
@@ -73,12 +71,12 @@ $(CACHE)/kernels/newest/release: $$(VM_DIR)/newest.sh
 	@flock $(CACHE)/kernels $< $(@D)
 
 .PHONY: module-newest
-module-newest: $(CACHE)/kernels/newest/release $(BUILD)/module-newest/flags | deps-build ## compile the module against the newest kernel's headers
+module-newest: $(CACHE)/kernels/newest/release $(BUILD)/module-newest$(SUFFIX)/flags | deps-build ## compile the module against the newest kernel's headers
 	@echo "MODULE    newest ($$(cat $<))"
-	@$(call LINK_SOURCES,$(BUILD)/module-newest)
-	@+flock $(BUILD)/module-newest $(call KBUILD,newest) objtool=true \
-		CC=$(VM_DIR)/newest-cc.sh dm-hpmapper.o
-	@$(VM_DIR)/newest-check.sh $(BUILD)/module-newest/dm-hpmapper.o \
+	@+flock $(BUILD)/module-newest$(SUFFIX) sh -ec '$(call LINK_SOURCES,$(BUILD)/module-newest$(SUFFIX)); \
+		$(call KBUILD,newest) objtool=true CC=$(VM_DIR)/newest-cc.sh \
+		PAHOLE_VERSION=$$(sed -n s/CONFIG_PAHOLE_VERSION=//p $(<D)/build/.config) dm-hpmapper.o'
+	@$(VM_DIR)/newest-check.sh $(BUILD)/module-newest$(SUFFIX)/dm-hpmapper.o \
 		$(CACHE)/kernels/newest/build/Module.symvers
 
 # Static checks.  Both must be silent.

@@ -15,6 +15,8 @@
 #	124	TIMEOUT
 #	125	the guest could not be set up
 #
+# make makes 2 of every failure; who needs the number calls this script.
+#
 # What is chosen by environment variables (BUILD and CACHE must be set):
 #
 #	KERNEL=6.1|6.12|debug	the kernel; 6.1 if not said

@@ -18,6 +18,7 @@ checkpatch=$1
 shift
 compat=LINUX_VERSION_CODE,CONSTANT_COMPARISON,NEW_TYPEDEFS
 status=0
+export HOME=${HOME:-/}
 
 rule_ends_here() {
 	sed -n "$2p" "$1" | grep -qE '^ \*-{20,}\*/$'

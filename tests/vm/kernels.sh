@@ -60,13 +60,11 @@ fetch() {
 	echo "$release" >"$tmp/release"
 }
 
+update
 if ! fetch; then
-	update
-	if ! fetch; then
-		cat "$log" >&2
-		echo "kernels.sh: cannot download $meta" >&2
-		exit 1
-	fi
+	cat "$log" >&2
+	echo "kernels.sh: cannot download $meta" >&2
+	exit 1
 fi
 
 release=$(cat "$tmp/release")

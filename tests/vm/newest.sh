@@ -39,11 +39,15 @@ private=(-q -o "Dir::Etc::SourceList=$apt/sources.list"
 	-o "Dir::Etc::Preferences=$apt/none"
 	-o "Dir::Etc::PreferencesParts=$apt/parts"
 	-o "Dir::State::Lists=$apt/lists" -o "Dir::State::status=$apt/status"
-	-o "Dir::Cache=$apt/cache" -o Acquire::Retries=3)
+	-o "Dir::Cache=$apt/cache" -o Acquire::Retries=3
+	# A mirror that stands still is good enough to compile against.
+	-o Acquire::Check-Valid-Until=false)
 
-apt-get "${private[@]}" update >"$apt/log" 2>&1 || { cat "$apt/log"; exit 1; }
+# One suite is enough, so that another fails is no reason to stop yet.
+apt-get "${private[@]}" update >"$apt/log" 2>&1 || :
 version=$(apt-cache "${private[@]}" madison linux-headers-amd64 |
 	awk -F'|' '{ print $2 }' | tr -d ' ' | sort -V | tail -n 1)
+[ -n "$version" ] || { cat "$apt/log" >&2; exit 1; }
 headers=$(apt-cache "${private[@]}" show "linux-headers-amd64=$version" |
 	grep -oE 'linux-headers-[0-9][^ ,]*' | head -n 1)
 release=${headers#linux-headers-}
@@ -56,7 +60,7 @@ for d in $(apt-cache "${private[@]}" depends "$headers" |
 	esac
 done
 (cd "$dir/debs" && apt-get "${private[@]}" download "${debs[@]}") \
-	>>"$apt/log" 2>&1 || { cat "$apt/log"; exit 1; }
+	>>"$apt/log" 2>&1 || { cat "$apt/log" >&2; exit 1; }
 
 for d in "$dir"/debs/*.deb; do
 	dpkg-deb -x "$d" "$dir"
