@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Bios in workers: carried out in parts, from front to back.
+ *
+ * A deferred bio counts its parts under way, and one more for whoever deals
+ * them out: a worker, or the list that it waits in.  So it can neither end
+ * while it waits nor be dealt with by two workers at once, and hb->done, which
+ * only the dealer touches, needs no lock.
+ *
+ * Memory: parts come from a mempool of the volume's own.  A part is allocated
+ * before the token, the lock and the blocks it will need; all other parts of
+ * the pool are I/O in flight, which ends without any help of a worker (its
+ * end_io publishes and gives back in whatever context it is called).  So the
+ * allocation ends, be there only the rescuer to run us.
+ */
+#include <linux/sched/mm.h>
+
+#include "volume.h"
+
+void hpm_bio_queue_all(struct list_head *list)
+{
+	struct hpm_bio *hb, *next;
+
+	list_for_each_entry_safe(hb, next, list, wait) {
+		list_del(&hb->wait);
+		hpm_bio_queue(hb);
+	}
+}
+
+void hpm_bio_queue(struct hpm_bio *hb)
+{
+	queue_work(hb->v->pool->io_wq, &hb->work);
+}
+
+void hpm_bio_put(struct hpm_bio *hb, blk_status_t status)
+{
+	struct bio *bio = hb->bio;
+	int left;
+
+	if (unlikely(status && !bio->bi_status))
+		bio->bi_status = status;
+	left = atomic_dec_return(&hb->parts);
+	if (!left)
+		bio_endio(bio);
+	else if (left == 1)
+		wake_up_var(&hb->parts);	/* an address, no more than that */
+}
+
+void hpm_bio_wait_parts(struct hpm_bio *hb)
+{
+	wait_var_event(&hb->parts, atomic_read(&hb->parts) == 1);
+}
+
+void hpm_op_end(struct hpm_volume *v, struct hpm_op *op, blk_status_t status)
+{
+	int token = op->token;
+
+	if (op->change)
+		hpm_write_end(v, op, status);
+	op->token = HPM_NO_TOKEN;
+	hpm_pool_token_put(v->pool, token);
+}
+
+/*
+ *----------------------------------------------------------------
+ * Parts
+ *--------------------------------------------------------------
+ */
+
+static void part_endio(struct bio *bio)
+{
+	struct hpm_part *part = container_of(bio, struct hpm_part, bio);
+	blk_status_t status = bio->bi_status;
+	struct hpm_bio *hb = part->hb;
+
+	hpm_op_end(hb->v, &part->op, status);
+	bio_put(bio);
+	hpm_bio_put(hb, status);
+}
+
+struct hpm_part *hpm_part_alloc(struct hpm_bio *hb)
+{
+	struct hpm_volume *v = hb->v;
+	struct hpm_part *part;
+	struct bio *bio;
+
+	/* Keeps the bio's priority and cgroup. */
+	bio = bio_alloc_clone(hb->bio->bi_bdev, hb->bio, GFP_NOIO, &v->parts);
+	part = container_of(bio, struct hpm_part, bio);
+	part->hb = hb;
+	part->op.change = NULL;
+	part->op.stream = false;
+	part->op.token = HPM_NO_TOKEN;
+	return part;
+}
+
+void hpm_part_free(struct hpm_part *part)
+{
+	bio_put(&part->bio);
+}
+
+void hpm_part_submit(struct hpm_part *part, const struct hpm_piece *p)
+{
+	struct hpm_bio *hb = part->hb;
+	struct bio *bio = &part->bio;
+
+	bio_trim(bio, hb->done, p->sectors);
+	bio_set_dev(bio, hb->v->pool->data_bdev);
+	bio->bi_iter.bi_sector = hpm_piece_target(p);
+	bio->bi_end_io = part_endio;
+	bio->bi_opf &= ~(REQ_NOWAIT | REQ_POLLED);
+	hb->done += p->sectors;
+	atomic_inc(&hb->parts);
+	dm_submit_bio_remap(hb->bio, bio);
+}
+
+/*
+ *----------------------------------------------------------------
+ * The worker
+ *--------------------------------------------------------------
+ */
+
+static int bio_step(struct hpm_volume *v, struct hpm_bio *hb)
+{
+	switch (bio_op(hb->bio)) {
+	case REQ_OP_READ:
+		return hpm_read_step(v, hb);
+	case REQ_OP_WRITE:
+		return hpm_write_step(v, hb, hb->sectors - hb->done);
+	case REQ_OP_DISCARD:
+		return hpm_discard_step(v, hb);
+	case REQ_OP_WRITE_ZEROES:
+		return hpm_zero_step(v, hb);
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+/* A flush that was held at the gate: a commit flushes the data as well. */
+static int flush_step(struct hpm_volume *v, struct hpm_bio *hb)
+{
+	int token, r;
+
+	r = hpm_gate_enter(v, hb, HPM_GATE_READS, &token);
+	if (r)
+		return r;
+	hpm_pool_commit_bio(v->pool, hb->bio);
+	hpm_pool_token_put(v->pool, token);
+	return HPM_WAITS;
+}
+
+static void bio_work(struct work_struct *work)
+{
+	struct hpm_bio *hb = container_of(work, struct hpm_bio, work);
+	struct hpm_volume *v = hb->v;
+	unsigned int noio = memalloc_noio_save();
+	struct blk_plug plug;
+	int r;
+
+	atomic64_inc(&v->pool->hop_bios);
+	blk_start_plug(&plug);
+	if (!hb->sectors) {
+		r = flush_step(v, hb);
+	} else {
+		do {
+			r = bio_step(v, hb);
+			cond_resched();
+		} while (!r && hb->done < hb->sectors);
+	}
+	if (r <= 0)
+		hpm_bio_put(hb, errno_to_blk_status(r));
+	blk_finish_plug(&plug);
+	memalloc_noio_restore(noio);
+}
+
+void hpm_bio_defer(struct hpm_bio *hb, struct bio *bio)
+{
+	bio_clear_polled(bio);
+	/* Parts are cloned when the submitter is not at hand any more. */
+	bio_associate_blkg(bio);
+	hb->bio = bio;
+	hb->sectors = bio_sectors(bio);
+	hb->done = 0;
+	hb->op.token = HPM_NO_TOKEN;
+	atomic_set(&hb->parts, 1);
+	INIT_WORK(&hb->work, bio_work);
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reads.  A run of blocks that are contiguous below is one bio; a hole is
+ * zeroes; a part of the map that is not in memory is a worker's business.
+ */
+#include "volume.h"
+
+static bool goes_on(const struct hpm_run *run, const struct hpm_run *next)
+{
+	return next->mapped == run->mapped && next->shared == run->shared &&
+	       (!run->mapped || next->pbn == run->pbn + run->nr);
+}
+
+/*
+ * The map ends a run at the end of a leaf, and where a change is under way.
+ * Looking once more costs a tenth of what sending another bio costs.
+ */
+int hpm_find_run(struct hpm_volume *v, u64 vbn, u32 max, struct hpm_run *run)
+{
+	struct hpm_run next;
+	int r;
+
+	r = hpm_map_lookup(v->vol, vbn, max, run);
+	while (!r && unlikely(run->nr < max)) {
+		if (hpm_map_lookup(v->vol, vbn + run->nr, max - run->nr,
+				   &next) || !goes_on(run, &next))
+			break;
+		run->nr += next.nr;
+	}
+	return r;
+}
+
+/* Cuts the piece to the run that it begins with. */
+static int find(struct hpm_volume *v, struct hpm_piece *p, struct hpm_run *run)
+{
+	int r;
+
+	if (unlikely(hpm_pool_failed(v->pool)))
+		return -EIO;
+	r = hpm_find_run(v, p->vbn, hpm_piece_span(p), run);
+	if (!r) {
+		p->pbn = run->pbn;
+		hpm_piece_cut(p, run->nr);
+	}
+	return r;
+}
+
+int hpm_read_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
+{
+	struct hpm_piece p;
+	struct hpm_run run;
+	int r;
+
+	hpm_piece_init(&p, bio->bi_iter.bi_sector, bio_sectors(bio));
+	r = find(v, &p, &run);
+	if (unlikely(r))
+		return r == -EAGAIN ? hpm_map_defer(hb, bio) :
+				      hpm_map_end(bio, r);
+	if (p.sectors < bio_sectors(bio))
+		dm_accept_partial_bio(bio, p.sectors);
+	if (!run.mapped) {
+		zero_fill_bio(bio);
+		return hpm_map_end(bio, 0);
+	}
+	bio_set_dev(bio, v->pool->data_bdev);
+	bio->bi_iter.bi_sector = hpm_piece_target(&p);
+	return DM_MAPIO_REMAPPED;
+}
+
+static void zero_part(struct hpm_part *part, const struct hpm_piece *p)
+{
+	struct hpm_bio *hb = part->hb;
+
+	bio_trim(&part->bio, hb->done, p->sectors);
+	zero_fill_bio(&part->bio);
+	hpm_op_end(hb->v, &part->op, BLK_STS_OK);
+	hpm_part_free(part);
+	hb->done += p->sectors;
+}
+
+int hpm_read_step(struct hpm_volume *v, struct hpm_bio *hb)
+{
+	struct hpm_part *part = hpm_part_alloc(hb);
+	struct hpm_piece p;
+	struct hpm_run run;
+	int r;
+
+	do {
+		r = hpm_gate_enter(v, hb, HPM_GATE_READS, &part->op.token);
+		if (r)
+			break;
+		hpm_piece_init(&p, hpm_bio_sector(hb), hb->sectors - hb->done);
+		r = find(v, &p, &run);
+		if (!r) {
+			if (run.mapped)
+				hpm_part_submit(part, &p);
+			else
+				zero_part(part, &p);
+			return 0;
+		}
+		hpm_pool_token_put(v->pool, part->op.token);
+		if (r == -EAGAIN)
+			r = hpm_map_load(v->vol, p.vbn);
+	} while (!r);
+
+	hpm_part_free(part);
+	return r;
+}

@@ -1,0 +1,696 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The volume target: tables, map() and end_io, status.
+ *
+ *	hpmapper <pool dev> <volume id>
+ *
+ * Of an active volume there is one struct hpm_volume, whatever the number of
+ * tables: when a table is loaded to take another's place both exist for a
+ * while.  A volume is active on one device only, as what two devices had
+ * cached of it could not agree.
+ */
+#include <linux/module.h>
+#include <linux/sched/mm.h>
+
+#include "volume.h"
+
+/* A table of a volume. */
+struct hpm_target {
+	struct dm_dev *pool_dev;
+	struct hpm_pool *pool;
+	struct hpm_volume *v;
+};
+
+/*
+ *----------------------------------------------------------------
+ * Stock
+ *--------------------------------------------------------------
+ */
+
+int hpm_volume_refill(struct hpm_volume *v)
+{
+	int r = 0;
+
+	mutex_lock(&v->refill_lock);
+	if (READ_ONCE(v->stock.blocks) < HPM_STOCK_LOW)
+		r = hpm_space_refill(v->pool->md, &v->stock);
+	mutex_unlock(&v->refill_lock);
+	return r;
+}
+
+static void do_refill(struct work_struct *work)
+{
+	struct hpm_volume *v = container_of(work, struct hpm_volume,
+					    refill_work);
+	unsigned int noio = memalloc_noio_save();
+
+	/* If there is nothing, whoever needs it will say so. */
+	hpm_volume_refill(v);
+	memalloc_noio_restore(noio);
+}
+
+void hpm_volume_return_stock(struct hpm_volume *v)
+{
+	hpm_space_return(v->pool->md, &v->stock);
+	hpm_streams_drop(v);
+}
+
+void hpm_volumes_return_stock(struct hpm_pool *pool)
+{
+	struct hpm_volume *v = NULL;
+
+	while ((v = hpm_volume_next(pool, v)))
+		hpm_volume_return_stock(v);
+}
+
+/*
+ *----------------------------------------------------------------
+ * The pool's list of active volumes
+ *--------------------------------------------------------------
+ */
+
+static struct hpm_volume *__find(struct hpm_pool *pool, u32 id)
+{
+	struct hpm_volume *v;
+
+	list_for_each_entry(v, &pool->volumes, list)
+		if (v->id == id)
+			return v;
+	return NULL;
+}
+
+struct hpm_volume *hpm_volume_by_id(struct hpm_pool *pool, u32 id)
+{
+	struct hpm_volume *v = __find(pool, id);
+
+	return v && !v->leaving ? v : NULL;
+}
+
+static void volume_release(struct kref *ref)
+{
+	complete(&container_of(ref, struct hpm_volume, ref)->released);
+}
+
+void hpm_volume_get(struct hpm_volume *v)
+{
+	kref_get(&v->ref);
+}
+
+void hpm_volume_put(struct hpm_volume *v)
+{
+	kref_put(&v->ref, volume_release);
+}
+
+/* A volume stays on the list until its last reference is gone. */
+struct hpm_volume *hpm_volume_next(struct hpm_pool *pool,
+				   struct hpm_volume *prev)
+{
+	struct hpm_volume *v = prev;
+	unsigned long flags;
+
+	spin_lock_irqsave(&pool->lock, flags);
+	if (!v)
+		v = list_entry(&pool->volumes, struct hpm_volume, list);
+	do {
+		v = list_next_entry(v, list);
+	} while (!list_entry_is_head(v, &pool->volumes, list) && v->leaving);
+	if (list_entry_is_head(v, &pool->volumes, list))
+		v = NULL;
+	else
+		hpm_volume_get(v);
+	spin_unlock_irqrestore(&pool->lock, flags);
+	if (prev)
+		hpm_volume_put(prev);
+	return v;
+}
+
+/* A suspended pool takes no volumes: this one would not know of it. */
+static int list_volume(struct hpm_volume *v)
+{
+	struct hpm_pool *pool = v->pool;
+	int r = -EINVAL;
+
+	spin_lock_irq(&pool->lock);
+	if (!pool->suspended) {
+		list_add_tail(&v->list, &pool->volumes);
+		r = 0;
+	}
+	spin_unlock_irq(&pool->lock);
+	return r;
+}
+
+/*
+ *----------------------------------------------------------------
+ * Birth and end
+ *--------------------------------------------------------------
+ */
+
+static int volume_init(struct hpm_volume *v)
+{
+	int r;
+
+	r = bioset_init(&v->parts, 4, offsetof(struct hpm_part, bio), 0);
+	if (r)
+		return r;
+	r = hpm_merge_init(v);
+	if (r) {
+		bioset_exit(&v->parts);
+		return r;
+	}
+	kref_init(&v->ref);
+	init_completion(&v->released);
+	hpm_gate_init(v);
+	hpm_stock_init(&v->stock);
+	mutex_init(&v->refill_lock);
+	INIT_WORK(&v->refill_work, do_refill);
+	hpm_streams_init(v);
+	return 0;
+}
+
+static void volume_exit(struct hpm_volume *v)
+{
+	hpm_merge_exit(v);
+	bioset_exit(&v->parts);
+}
+
+static int open_volume(struct hpm_volume *v, struct dm_target *ti)
+{
+	struct hpm_vol_info info;
+	int r;
+
+	r = hpm_vol_open(v->pool->md, v->id, &v->vol);
+	if (r) {
+		ti->error = r == -ENOENT ?
+			"The pool has no volume with this id" :
+			"Cannot read the volume's metadata";
+		return r;
+	}
+	hpm_vol_get_info(v->vol, &info);
+	if (info.flags & HPM_VOL_READONLY &&
+	    dm_table_get_mode(ti->table) & HPM_OPEN_WRITE) {
+		ti->error = "The volume is read-only: so must its table be";
+		r = -EROFS;
+		goto out;
+	}
+	r = list_volume(v);
+	if (!r)
+		return 0;
+	ti->error = "The pool is suspended";
+out:
+	hpm_vol_put(v->vol);
+	return r;
+}
+
+static struct hpm_volume *create_volume(struct hpm_pool *pool, u32 id,
+					struct dm_target *ti)
+{
+	unsigned int noio;
+	struct hpm_volume *v;
+	int r = -ENOMEM;
+
+	v = kzalloc(sizeof(*v), GFP_KERNEL);
+	if (!v)
+		goto out;
+	v->pool = pool;
+	v->id = id;
+	v->md = dm_table_get_md(ti->table);
+	r = volume_init(v);
+	if (r)
+		goto out_free;
+	noio = memalloc_noio_save();
+	r = open_volume(v, ti);
+	memalloc_noio_restore(noio);
+	if (!r)
+		return v;
+	volume_exit(v);
+out_free:
+	kfree(v);
+out:
+	if (r == -ENOMEM)
+		ti->error = "Out of memory";
+	return ERR_PTR(r);
+}
+
+/* No table is left, so there are no bios; workers may be about to return. */
+static void destroy_volume(struct hpm_volume *v)
+{
+	struct hpm_pool *pool = v->pool;
+	unsigned int noio = memalloc_noio_save();
+
+	spin_lock_irq(&pool->lock);
+	v->leaving = true;
+	spin_unlock_irq(&pool->lock);
+	hpm_volume_put(v);
+	wait_for_completion(&v->released);
+
+	cancel_work_sync(&v->refill_work);
+	hpm_streams_exit(v);
+	flush_workqueue(pool->io_wq);
+	hpm_volume_return_stock(v);
+
+	spin_lock_irq(&pool->lock);
+	list_del(&v->list);
+	spin_unlock_irq(&pool->lock);
+	WARN_ON_ONCE(!list_empty(&v->held));
+	hpm_vol_put(v->vol);
+	volume_exit(v);
+	kfree(v);
+	memalloc_noio_restore(noio);
+}
+
+/* The volume for one more table; message_lock held. */
+static struct hpm_volume *__get_volume(struct hpm_pool *pool, u32 id,
+				       struct dm_target *ti)
+{
+	struct hpm_volume *v;
+
+	spin_lock_irq(&pool->lock);
+	v = __find(pool, id);
+	spin_unlock_irq(&pool->lock);
+	if (!v)
+		return create_volume(pool, id, ti);
+	if (v->md != dm_table_get_md(ti->table)) {
+		ti->error = "The volume is active on another device";
+		return ERR_PTR(-EBUSY);
+	}
+	if (v->table == ti->table) {
+		ti->error = "A table can have a volume only once";
+		return ERR_PTR(-EINVAL);
+	}
+	return v;
+}
+
+static int attach(struct hpm_target *t, u32 id, struct dm_target *ti)
+{
+	struct hpm_pool *pool = t->pool;
+	int r = 0;
+
+	mutex_lock(&pool->message_lock);
+	if (hpm_pool_failed(pool)) {
+		ti->error = "The pool has failed";
+		r = -EIO;
+	} else if (READ_ONCE(pool->suspended)) {
+		ti->error = "The pool is suspended";
+		r = -EINVAL;
+	} else {
+		t->v = __get_volume(pool, id, ti);
+		r = PTR_ERR_OR_ZERO(t->v);
+	}
+	if (!r) {
+		t->v->nr_tables++;
+		t->v->table = ti->table;
+	}
+	mutex_unlock(&pool->message_lock);
+	return r;
+}
+
+static void detach(struct hpm_target *t, struct dm_target *ti)
+{
+	struct hpm_volume *v = t->v;
+
+	mutex_lock(&t->pool->message_lock);
+	if (v->table == ti->table)
+		v->table = NULL;
+	if (!--v->nr_tables)
+		destroy_volume(v);
+	mutex_unlock(&t->pool->message_lock);
+}
+
+/*
+ *----------------------------------------------------------------
+ * Tables
+ *--------------------------------------------------------------
+ */
+
+static int parse_table(struct dm_target *ti, unsigned int argc, char **argv,
+		       u32 *id)
+{
+	if (argc != 2) {
+		ti->error = "Expected <pool dev> <volume id>";
+		return -EINVAL;
+	}
+	if (kstrtouint(argv[1], 10, id) || *id > HPM_MAX_VOLUME_ID) {
+		ti->error = "Invalid volume id: it goes from 0 to 16777215";
+		return -EINVAL;
+	}
+	if (ti->len > (sector_t)HPM_BLOCK_SECTORS << HPM_VBN_BITS) {
+		ti->error = "The table is longer than a volume can be";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static struct hpm_pool *find_pool(struct dm_dev *dev)
+{
+	struct mapped_device *md = dm_get_md(dev->bdev->bd_dev);
+	struct hpm_pool *pool;
+
+	if (!md)
+		return NULL;
+	pool = hpm_pool_find(md);
+	dm_put(md);
+	return pool;
+}
+
+static void set_target(struct dm_target *ti, const struct hpm_pool *pool)
+{
+	ti->per_io_data_size = sizeof(struct hpm_bio);
+	ti->accounts_remapped_io = true;
+	/* A copy-on-write takes memory. */
+	ti->limit_swap_bios = true;
+	ti->flush_supported = true;
+	ti->num_flush_bios = 1;
+	ti->num_write_zeroes_bios = 1;
+	if (pool->features.discard) {
+		ti->discards_supported = true;
+		ti->num_discard_bios = 1;
+	}
+}
+
+static int volume_ctr(struct dm_target *ti, unsigned int argc, char **argv)
+{
+	struct hpm_target *t;
+	u32 id;
+	int r;
+
+	r = parse_table(ti, argc, argv, &id);
+	if (r)
+		return r;
+	t = kzalloc(sizeof(*t), GFP_KERNEL);
+	if (!t) {
+		ti->error = "Out of memory";
+		return -ENOMEM;
+	}
+	r = dm_get_device(ti, argv[0], dm_table_get_mode(ti->table),
+			  &t->pool_dev);
+	if (r) {
+		ti->error = "Cannot open the pool device";
+		goto out_free;
+	}
+	t->pool = find_pool(t->pool_dev);
+	if (!t->pool) {
+		ti->error = "The device is not an hpmapper pool";
+		r = -EINVAL;
+		goto out_put_device;
+	}
+	r = attach(t, id, ti);
+	if (r)
+		goto out_put_pool;
+	set_target(ti, t->pool);
+	ti->private = t;
+	return 0;
+
+out_put_pool:
+	hpm_pool_put(t->pool);
+out_put_device:
+	dm_put_device(ti, t->pool_dev);
+out_free:
+	kfree(t);
+	return r;
+}
+
+static void volume_dtr(struct dm_target *ti)
+{
+	struct hpm_target *t = ti->private;
+
+	detach(t, ti);
+	hpm_pool_put(t->pool);
+	dm_put_device(ti, t->pool_dev);
+	kfree(t);
+}
+
+/*
+ *----------------------------------------------------------------
+ * Bios
+ *--------------------------------------------------------------
+ */
+
+int hpm_map_end(struct bio *bio, int err)
+{
+	bio->bi_status = errno_to_blk_status(err);
+	bio_endio(bio);
+	return DM_MAPIO_SUBMITTED;
+}
+
+int hpm_map_wouldblock(struct bio *bio)
+{
+	bio_wouldblock_error(bio);
+	return DM_MAPIO_SUBMITTED;
+}
+
+int hpm_map_defer(struct hpm_bio *hb, struct bio *bio)
+{
+	struct hpm_pool *pool = hb->v->pool;
+	int token = hb->op.token;
+
+	if (bio->bi_opf & REQ_NOWAIT)
+		return hpm_map_wouldblock(bio);
+	hpm_bio_defer(hb, bio);
+	hpm_bio_queue(hb);
+	hpm_pool_token_put(pool, token);
+	return DM_MAPIO_SUBMITTED;
+}
+
+/* True: the bio does not get through, *ret is what map() returns. */
+static bool map_is_held(struct hpm_volume *v, struct hpm_bio *hb,
+			struct bio *bio, unsigned int mask, int *ret)
+{
+	int token = hb->op.token, r;
+
+	if (bio->bi_opf & REQ_NOWAIT) {
+		*ret = hpm_map_wouldblock(bio);
+		return true;
+	}
+	hpm_bio_defer(hb, bio);
+	r = hpm_gate_wait(v, hb, mask);
+	if (!r) {
+		hb->op.token = token;
+		return false;
+	}
+	hpm_pool_token_put(v->pool, token);
+	*ret = r == HPM_REQUEUE ? DM_MAPIO_REQUEUE : DM_MAPIO_SUBMITTED;
+	return true;
+}
+
+/*
+ * If nothing waits for a commit, all that a flush has to make durable is the
+ * data: what the bios before it published is in a batch that is written.
+ */
+static int flush_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
+{
+	int token = hb->op.token;
+
+	if (unlikely(hpm_pool_failed(v->pool)))
+		return hpm_map_end(bio, -EIO);
+	if (hpm_md_all_durable(v->pool->md)) {
+		bio_set_dev(bio, v->pool->data_bdev);
+		return DM_MAPIO_REMAPPED;
+	}
+	hb->op.token = HPM_NO_TOKEN;
+	hpm_pool_commit_bio(v->pool, bio);
+	hpm_pool_token_put(v->pool, token);
+	return DM_MAPIO_SUBMITTED;
+}
+
+static int volume_map(struct dm_target *ti, struct bio *bio)
+{
+	struct hpm_bio *hb = dm_per_bio_data(bio, sizeof(*hb));
+	struct hpm_volume *v = ((struct hpm_target *)ti->private)->v;
+	bool flush = bio->bi_opf & REQ_PREFLUSH;
+	unsigned int mask = HPM_GATE_READS;
+	int r;
+
+	hb->v = v;
+	hb->op.change = NULL;
+	hb->op.token = hpm_pool_token_get(v->pool);
+	hb->fua = false;
+	bio->bi_iter.bi_sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
+
+	if (op_is_write(bio->bi_opf) && !flush)
+		mask = HPM_GATE_WRITES;
+	if (hpm_gate_shut(v, mask) && map_is_held(v, hb, bio, mask, &r))
+		return r;
+	if (unlikely(flush))
+		return flush_map(v, hb, bio);
+
+	switch (bio_op(bio)) {
+	case REQ_OP_READ:
+		return hpm_read_map(v, hb, bio);
+	case REQ_OP_WRITE:
+		return hpm_write_map(v, hb, bio);
+	case REQ_OP_DISCARD:
+	case REQ_OP_WRITE_ZEROES:
+		return hpm_map_defer(hb, bio);
+	default:
+		return hpm_map_end(bio, -EOPNOTSUPP);
+	}
+}
+
+/* Comes a second time for a bio that a commit stood before: see below. */
+static int volume_end_io(struct dm_target *ti, struct bio *bio,
+			 blk_status_t *error)
+{
+	struct hpm_bio *hb = dm_per_bio_data(bio, sizeof(*hb));
+	struct hpm_volume *v = hb->v;
+
+	if (hb->op.token != HPM_NO_TOKEN)
+		hpm_op_end(v, &hb->op, *error);
+	if (likely(!hb->fua) || *error)
+		return DM_ENDIO_DONE;
+	hb->fua = false;
+	hpm_pool_commit_bio(v->pool, bio);
+	return DM_ENDIO_INCOMPLETE;
+}
+
+void hpm_volume_commit_done(struct bio *bio, int err)
+{
+	bio->bi_status = errno_to_blk_status(err);
+	bio_endio(bio);
+}
+
+void hpm_volume_retry(struct bio *bio)
+{
+	hpm_bio_queue(dm_per_bio_data(bio, sizeof(struct hpm_bio)));
+}
+
+/*
+ *----------------------------------------------------------------
+ * Suspend and resume
+ *--------------------------------------------------------------
+ */
+
+static void volume_presuspend(struct dm_target *ti)
+{
+	struct hpm_target *t = ti->private;
+
+	if (dm_noflush_suspending(ti))
+		hpm_gate_return(t->v);
+}
+
+static void volume_resume(struct dm_target *ti)
+{
+	struct hpm_target *t = ti->private;
+
+	hpm_gate_open(t->v, HPM_GATE_RETURN);
+}
+
+static void volume_postsuspend(struct dm_target *ti)
+{
+	struct hpm_target *t = ti->private;
+
+	hpm_gate_open(t->v, HPM_GATE_RETURN);
+	hpm_volume_return_stock(t->v);
+}
+
+/*
+ *----------------------------------------------------------------
+ * What others want to know
+ *--------------------------------------------------------------
+ */
+
+/* <mapped sectors> <highest mapped sector>|- */
+static void emit_status(struct hpm_volume *v, bool apply, char *result,
+			unsigned int maxlen)
+{
+	unsigned int noio = memalloc_noio_save();
+	struct hpm_vol_info info;
+	unsigned int sz = 0;
+	u64 vbn;
+	int r;
+
+	if (apply)
+		hpm_md_apply(v->pool->md);
+	hpm_vol_get_info(v->vol, &info);
+	r = hpm_vol_highest(v->vol, &vbn);
+	if (r && r != -ENOENT) {
+		DMEMIT("Error");
+	} else {
+		DMEMIT("%llu ", info.mapped * HPM_BLOCK_SECTORS);
+		if (r)
+			DMEMIT("-");
+		else
+			DMEMIT("%llu", (vbn + 1) * HPM_BLOCK_SECTORS - 1);
+	}
+	memalloc_noio_restore(noio);
+}
+
+static void volume_status(struct dm_target *ti, status_type_t type,
+			  unsigned int status_flags, char *result,
+			  unsigned int maxlen)
+{
+	struct hpm_target *t = ti->private;
+	unsigned int sz = 0;
+
+	switch (type) {
+	case STATUSTYPE_INFO:
+		if (hpm_pool_failed(t->pool))
+			DMEMIT("Fail");
+		else
+			emit_status(t->v, !dm_suspended(ti) &&
+				    !(status_flags & HPM_STATUS_NOFLUSH),
+				    result, maxlen);
+		break;
+	case STATUSTYPE_TABLE:
+		DMEMIT("%s %u", t->pool_dev->name, t->v->id);
+		break;
+	case STATUSTYPE_IMA:
+		*result = '\0';
+		break;
+	}
+}
+
+static int volume_iterate_devices(struct dm_target *ti,
+				  iterate_devices_callout_fn fn, void *data)
+{
+	struct hpm_target *t = ti->private;
+	sector_t len = bdev_nr_sectors(t->pool_dev->bdev);
+
+	return fn(ti, t->pool_dev, 0, round_down(len, HPM_BLOCK_SECTORS), data);
+}
+
+/* So many records one discard may make, at most. */
+#define MAX_DISCARD_RECORDS	1024u
+
+static void volume_io_hints(struct dm_target *ti, struct queue_limits *limits)
+{
+	struct hpm_target *t = ti->private;
+	unsigned int large = HPM_BLOCK_SECTORS << t->pool->large_shift;
+	unsigned int max = large * MAX_DISCARD_RECORDS;
+
+	limits->physical_block_size = max(limits->physical_block_size,
+					  HPM_BLOCK_SIZE);
+	hpm_limits_set_io(limits, limits->physical_block_size,
+			  large << SECTOR_SHIFT);
+	if (ti->num_discard_bios)
+		hpm_limits_set_discard(limits, HPM_BLOCK_SIZE, max);
+	limits->max_write_zeroes_sectors =
+		min(limits->max_write_zeroes_sectors, max);
+}
+
+static struct target_type hpm_volume_target = {
+	.name = "hpmapper",
+	.version = { 1, 0, 0 },
+	.features = DM_TARGET_NOWAIT,
+	.module = THIS_MODULE,
+	.ctr = volume_ctr,
+	.dtr = volume_dtr,
+	.map = volume_map,
+	.end_io = volume_end_io,
+	.presuspend = volume_presuspend,
+	.presuspend_undo = volume_resume,
+	.postsuspend = volume_postsuspend,
+	.resume = volume_resume,
+	.status = volume_status,
+	.iterate_devices = volume_iterate_devices,
+	.io_hints = volume_io_hints,
+};
+
+int hpm_volume_init(void)
+{
+	return dm_register_target(&hpm_volume_target);
+}
+
+void hpm_volume_exit(void)
+{
+	dm_unregister_target(&hpm_volume_target);
+}

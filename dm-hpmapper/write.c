@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Writes: in place where the blocks are the volume's alone, else to new ones.
+ *
+ * In place
+ * --------
+ * A block that was mapped after the volume's last snapshot belongs to nobody
+ * else, and its bio is simply remapped.  What makes that right while others
+ * change the map: the token.  It was taken before the gate was read and the
+ * block looked up, so a snapshot or a move that would make it wrong waits for
+ * the I/O (gate.c), and a block that a discard frees meanwhile is not given to
+ * anybody before the token is back.
+ *
+ * To a new place
+ * --------------
+ * First everything that can be lacking is got: a credit (room for the record,
+ * in the journal and in the metadata), a change to describe it, the blocks.
+ * Then the range is locked; then the data is written; and when it is there,
+ * end_io publishes the change, gives back the token and ends the bio, in this
+ * order.  Why it must be so:
+ *
+ *  - published before the data was written, a commit could make a mapping
+ *    durable whose block holds another volume's old bytes;
+ *  - published after the bio ended, a FLUSH that its owner sends could commit
+ *    without the record, and an acknowledged write would be gone;
+ *  - an error in the data means that nothing was published: the old mapping
+ *    stands, and the new blocks, which nothing ever named, go back.
+ *
+ * A commit flushes the data device after it has sealed the records and before
+ * it writes them.  So whatever instant the power goes, a durable record's data
+ * is durable; and a write whose record is not durable was never acknowledged
+ * by a FLUSH, so the block reads as before it.
+ *
+ * Two writers of one block: the second finds the range locked, gives back all
+ * it has and waits; a worker then looks the block up again.  A write that
+ * covers its blocks needs no look-up after the lock: whatever the range maps
+ * to by then, it is replaced, and the engine frees what the record's
+ * predecessor named.  One that has to merge must look again (partial.c).
+ *
+ * How much at a time
+ * ------------------
+ * A change lies inside one large block.  It covers what the bio has of it that
+ * is not the volume's own, be it shared or unmapped, contiguous or not, as far
+ * as the stock has blocks in a row.  A bio that covers a whole large block gets
+ * a whole one, if there is one; sequential writes get one by and by
+ * (stream.c).
+ *
+ * FUA
+ * ---
+ * passes straight down where the mapping is durable and stays.  Else the bio
+ * is written without it and ends with the next commit, which flushes the data
+ * and writes the record.
+ */
+#include <linux/percpu_counter.h>
+
+#include "volume.h"
+
+/* What kept a write from being planned, and a worker can get. */
+enum lack {
+	LACK_MAP = HPM_WAITS + 1,
+	LACK_CREDIT,
+	LACK_CHANGE,
+	LACK_MERGER,
+	LACK_LARGE,
+	LACK_BLOCKS,
+};
+
+/*
+ *----------------------------------------------------------------
+ * Planning.  Any context, token held; 0, a lack or an error.
+ *--------------------------------------------------------------
+ */
+
+static u32 whole_blocks(const struct hpm_piece *p)
+{
+	return p->sectors / HPM_BLOCK_SECTORS;
+}
+
+static bool covers_large(const struct hpm_volume *v, const struct hpm_piece *p)
+{
+	return hpm_large_left(v, p->vbn) == hpm_large_size(v) &&
+	       whole_blocks(p) >= hpm_large_size(v);
+}
+
+/* How many of @want blocks, the run's among them, are not the volume's own. */
+static u32 foreign_blocks(struct hpm_volume *v, u64 vbn, u32 want,
+			  const struct hpm_run *run)
+{
+	struct hpm_run next;
+	u32 nr = run->nr;
+
+	while (nr < want) {
+		if (hpm_map_lookup(v->vol, vbn + nr, want - nr, &next) ||
+		    (next.mapped && !next.shared))
+			break;
+		nr += next.nr;
+	}
+	return min(nr, want);
+}
+
+static int get_record(struct hpm_volume *v, struct hpm_piece *p)
+{
+	int r;
+
+	if (!p->credit) {
+		r = hpm_credit_get(v->pool->md, 1);
+		if (r)
+			return r == -EAGAIN ? LACK_CREDIT : r;
+		p->credit = true;
+	}
+	if (!p->change) {
+		p->change = hpm_change_alloc(v->pool->md,
+					     GFP_NOWAIT | __GFP_NOWARN);
+		if (!p->change)
+			return LACK_CHANGE;
+	}
+	return 0;
+}
+
+static int get_blocks(struct hpm_volume *v, struct hpm_piece *p, u32 want,
+		      const struct hpm_run *run)
+{
+	p->nr = hpm_stream_take(v, p->vbn, want, &p->pbn);
+	p->stream = p->nr;
+	if (!p->nr && !run->mapped && !p->small &&
+	    hpm_stream_wants(v, p->vbn, want))
+		return LACK_LARGE;
+	if (!p->nr)
+		p->nr = hpm_stock_take(&v->stock, want, &p->pbn);
+	if (!p->nr)
+		return LACK_BLOCKS;
+	if (READ_ONCE(v->stock.blocks) < HPM_STOCK_LOW)
+		queue_work(v->pool->io_wq, &v->refill_work);
+	if (!run->mapped)
+		hpm_stream_note(v, p->vbn, p->nr);
+	p->type = HPM_REC_MAP;
+	return 0;
+}
+
+static int plan_large(struct hpm_volume *v, struct hpm_piece *p)
+{
+	if (!p->nr)
+		return LACK_LARGE;
+	hpm_piece_cut(p, p->nr);
+	return get_record(v, p);
+}
+
+static int plan_new(struct hpm_volume *v, struct hpm_piece *p,
+		    const struct hpm_run *run)
+{
+	u32 want = 1;
+	int r;
+
+	if (!p->small && covers_large(v, p))
+		return plan_large(v, p);
+	p->merge = hpm_piece_partial(p);
+	if (p->merge) {
+		hpm_piece_cut(p, 1);
+		if (!p->merger)
+			return LACK_MERGER;
+	} else {
+		want = min(whole_blocks(p), hpm_large_left(v, p->vbn));
+		want = foreign_blocks(v, p->vbn, want, run);
+	}
+	r = get_record(v, p);
+	if (!r)
+		r = get_blocks(v, p, want, run);
+	if (!r)
+		hpm_piece_cut(p, p->nr);
+	return r;
+}
+
+/* p->nr, the blocks in hand, says whether it goes to a new place. */
+static int plan(struct hpm_volume *v, struct hpm_piece *p)
+{
+	struct hpm_run run;
+	int r;
+
+	if (unlikely(hpm_pool_refuses_writes(v->pool)))
+		return -EIO;
+	r = hpm_find_run(v, p->vbn, hpm_piece_span(p), &run);
+	if (unlikely(r))
+		return r == -EAGAIN ? LACK_MAP : r;
+	if (!run.mapped || run.shared)
+		return plan_new(v, p, &run);
+
+	/* A large block got for what has become the volume's own meanwhile? */
+	if (unlikely(p->nr))
+		hpm_piece_release(v, p);
+	p->merge = false;
+	p->pbn = run.pbn;
+	hpm_piece_cut(p, run.nr);
+	return 0;
+}
+
+static void blocks_back(struct hpm_volume *v, u64 vbn, u64 pbn, u32 nr,
+			bool stream)
+{
+	if (stream)
+		hpm_stream_untake(v, vbn, pbn, nr);
+	else
+		hpm_space_unreserve(v->pool->md, pbn, nr);
+}
+
+void hpm_piece_release(struct hpm_volume *v, struct hpm_piece *p)
+{
+	struct hpm_md *md = v->pool->md;
+
+	if (p->nr)
+		blocks_back(v, p->vbn, p->pbn, p->nr, p->stream);
+	if (p->change)
+		hpm_change_free(md, p->change);
+	if (p->credit)
+		hpm_credit_put(md, 1);
+	if (p->merger)
+		hpm_merge_put(v, p->merger);
+	p->nr = 0;
+	p->change = NULL;
+	p->credit = false;
+	p->merger = NULL;
+}
+
+/*
+ *----------------------------------------------------------------
+ * The change of a write, from the lock to its end
+ *--------------------------------------------------------------
+ */
+
+int hpm_piece_lock(struct hpm_volume *v, struct hpm_piece *p,
+		   struct hpm_op *op, struct list_head *waiter)
+{
+	struct hpm_change *c = p->change;
+	int r;
+
+	c->vol = v->vol;
+	c->type = p->type;
+	c->vbn = p->vbn;
+	c->pbn = p->pbn;
+	c->nr = p->nr;
+	r = hpm_change_lock(c, waiter);
+	if (unlikely(r)) {
+		hpm_piece_release(v, p);
+		return r;
+	}
+	atomic64_add(p->nr, &v->pool->cow_blocks);
+	op->change = c;
+	op->stream = p->stream;
+	p->change = NULL;
+	p->credit = false;
+	p->nr = 0;
+	return 0;
+}
+
+void hpm_write_end(struct hpm_volume *v, struct hpm_op *op, blk_status_t status)
+{
+	struct hpm_change *c = op->change;
+	u64 vbn = c->vbn, pbn = c->pbn;
+	u32 nr = c->nr;
+	LIST_HEAD(waiters);
+
+	/* From here on the change is the engine's. */
+	op->change = NULL;
+	if (likely(!status)) {
+		hpm_change_publish(c, &waiters);
+		if (op->stream)
+			hpm_stream_written(v, vbn, pbn, nr);
+	} else {
+		hpm_change_cancel(c, &waiters);
+		blocks_back(v, vbn, pbn, nr, op->stream);
+		hpm_credit_put(v->pool->md, 1);
+	}
+	hpm_bio_queue_all(&waiters);
+}
+
+static void take_fua(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
+		     bool anew)
+{
+	if (likely(!(bio->bi_opf & REQ_FUA)))
+		return;
+	if (!anew && hpm_vol_durable(v->vol))
+		return;
+	bio->bi_opf &= ~REQ_FUA;
+	hb->fua = true;
+}
+
+/*
+ *----------------------------------------------------------------
+ * In map()
+ *--------------------------------------------------------------
+ */
+
+static int map_lacks(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
+		     struct hpm_piece *p, int lack)
+{
+	int token = hb->op.token;
+
+	hpm_piece_release(v, p);
+	if (lack < 0)
+		return hpm_map_end(bio, lack);
+	if (lack != LACK_CREDIT || bio->bi_opf & REQ_NOWAIT)
+		return hpm_map_defer(hb, bio);
+	hpm_bio_defer(hb, bio);
+	hpm_pool_wait_credit(v->pool, bio);
+	hpm_pool_token_put(v->pool, token);
+	return DM_MAPIO_SUBMITTED;
+}
+
+/*
+ * The bio may be off to a worker before the lock has returned: from the call
+ * on it is ours only if we got it.
+ */
+static bool map_lock(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
+		     struct hpm_piece *p)
+{
+	int token = hb->op.token;
+
+	if (bio->bi_opf & REQ_NOWAIT) {
+		if (!hpm_piece_lock(v, p, &hb->op, NULL))
+			return true;
+		hpm_map_wouldblock(bio);
+		return false;
+	}
+	hpm_bio_defer(hb, bio);
+	if (hpm_piece_lock(v, p, &hb->op, &hb->wait)) {
+		hpm_pool_token_put(v->pool, token);
+		return false;
+	}
+	hb->op.token = token;
+	return true;
+}
+
+int hpm_write_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
+{
+	struct hpm_piece p = { .small = bio->bi_opf & REQ_NOWAIT };
+	bool anew;
+	int r;
+
+	hpm_piece_init(&p, bio->bi_iter.bi_sector, bio_sectors(bio));
+	r = plan(v, &p);
+	if (unlikely(r))
+		return map_lacks(v, hb, bio, &p, r);
+	if (p.sectors < bio_sectors(bio))
+		dm_accept_partial_bio(bio, p.sectors);
+	anew = p.nr;
+	if (!anew)
+		percpu_counter_add_local(&v->pool->inplace_bios, 1);
+	else if (!map_lock(v, hb, bio, &p))
+		return DM_MAPIO_SUBMITTED;
+	take_fua(v, hb, bio, anew);
+	bio_set_dev(bio, v->pool->data_bdev);
+	bio->bi_iter.bi_sector = hpm_piece_target(&p);
+	return DM_MAPIO_REMAPPED;
+}
+
+/*
+ *----------------------------------------------------------------
+ * In a worker
+ *--------------------------------------------------------------
+ */
+
+static int supply_large(struct hpm_volume *v, struct hpm_piece *p)
+{
+	int r;
+
+	if (covers_large(v, p)) {
+		r = hpm_space_take_large(v->pool->md, &p->pbn);
+		if (!r) {
+			p->nr = hpm_large_size(v);
+			p->type = HPM_REC_LARGE;
+			p->stream = false;
+		}
+	} else {
+		r = hpm_stream_reserve(v, hpm_large_start(v, p->vbn));
+	}
+	if (r != -ENOSPC)
+		return r;
+	p->small = true;
+	return 0;
+}
+
+/* While others make room we hold nothing that they could need. */
+static int supply_blocks(struct hpm_volume *v, struct hpm_piece *p)
+{
+	int r;
+
+	r = hpm_volume_refill(v);
+	if (r != -ENOSPC)
+		return r;
+	hpm_piece_release(v, p);
+	return hpm_pool_make_space(v->pool);
+}
+
+static int get_lacking(struct hpm_volume *v, struct hpm_piece *p, int lack)
+{
+	int r;
+
+	switch (lack) {
+	case LACK_MAP:
+		return hpm_map_load(v->vol, p->vbn);
+	case LACK_CREDIT:
+		r = hpm_credit_wait(v->pool->md, 1, false);
+		p->credit = !r;
+		return r;
+	case LACK_CHANGE:
+		p->change = hpm_change_alloc(v->pool->md, GFP_NOIO);
+		return p->change ? 0 : -ENOMEM;
+	case LACK_MERGER:
+		p->merger = hpm_merge_get(v);
+		return 0;
+	case LACK_LARGE:
+		return supply_large(v, p);
+	default:
+		return supply_blocks(v, p);
+	}
+}
+
+/* -EAGAIN: it is there, plan again. */
+static int supply(struct hpm_volume *v, struct hpm_piece *p, int lack)
+{
+	int r = get_lacking(v, p, lack);
+
+	return r ? r : -EAGAIN;
+}
+
+/* A bio in the pool's list may be ended there: no part may be under way. */
+static int wait_for_space(struct hpm_volume *v, struct hpm_bio *hb)
+{
+	if (hpm_gate_returns(v))
+		return HPM_REQUEUE;
+
+	hpm_bio_wait_parts(hb);
+	hpm_pool_no_space(v->pool, hb->bio);
+	return HPM_WAITS;
+}
+
+/* Takes the part if it succeeds. */
+static int write_part(struct hpm_volume *v, struct hpm_bio *hb,
+		      struct hpm_piece *p, struct hpm_part **partp, int token)
+{
+	struct hpm_part *part = *partp;
+	bool anew = p->nr;
+
+	part->op.token = token;
+	if (!anew) {
+		percpu_counter_add_local(&v->pool->inplace_bios, 1);
+	} else if (hpm_piece_lock(v, p, &part->op, &hb->wait)) {
+		hpm_pool_token_put(v->pool, token);
+		return HPM_WAITS;
+	}
+	take_fua(v, hb, &part->bio, anew);
+	hpm_part_submit(part, p);
+	*partp = NULL;
+	return 0;
+}
+
+/* 0: the token is held and nothing lacks. */
+static int worker_plan(struct hpm_volume *v, struct hpm_bio *hb,
+		       struct hpm_piece *p, unsigned int sectors, int *token)
+{
+	int r;
+
+	r = hpm_gate_enter(v, hb, HPM_GATE_WRITES, token);
+	if (r)
+		return r;
+	hpm_piece_init(p, hpm_bio_sector(hb), sectors);
+	r = plan(v, p);
+	if (r)
+		hpm_pool_token_put(v->pool, *token);
+	return r;
+}
+
+int hpm_write_step(struct hpm_volume *v, struct hpm_bio *hb,
+		   unsigned int sectors)
+{
+	struct hpm_part *part = hpm_part_alloc(hb);
+	struct hpm_piece p = { };
+	int token, r;
+
+	do {
+		r = worker_plan(v, hb, &p, sectors, &token);
+		if (!r && p.merge)
+			r = hpm_merge_step(v, hb, &p, token);
+		else if (!r)
+			r = write_part(v, hb, &p, &part, token);
+		else if (r > HPM_WAITS)
+			r = supply(v, &p, r);
+	} while (r == -EAGAIN);
+
+	hpm_piece_release(v, &p);
+	if (part)
+		hpm_part_free(part);
+	return r == -ENOSPC ? wait_for_space(v, hb) : r;
+}
