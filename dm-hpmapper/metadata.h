@@ -241,6 +241,18 @@ int hpm_map_load(struct hpm_vol *vol, u64 vbn);
  */
 int hpm_map_hole(struct hpm_vol *vol, u64 vbn, u64 max, u64 *nr);
 
+/*
+ * What the large block that starts at @vbn stands on, for the background job.
+ * Sleeps.
+ */
+struct hpm_survey {
+	u64 base;		/* its base's PBN, HPM_PBN_HOLE: it has none */
+	u32 hidden;		/* blocks of the base that overrides hide and that
+				 * have not been given back */
+	bool punchable;		/* HPM_REC_PUNCH would give them back */
+};
+int hpm_map_survey(struct hpm_vol *vol, u64 vbn, struct hpm_survey *s);
+
 /*----------------------------------------------------------------
  * Changing a mapping
  *--------------------------------------------------------------*/
