@@ -137,6 +137,21 @@ static int check_count(const struct cmd *cmd, int nr)
 		       cmd->verb, cmd->args);
 }
 
+/* getopt has stepped over what it could not use, unless it is one letter. */
+static int bad_option(int value, char **argv)
+{
+	char letter[3] = { '-', (char)optopt, '\0' };
+	const char *text =
+		optopt > 0 && optopt < LETTER_BASE ? letter : argv[optind - 1];
+
+	if (value == ':')
+		return err_say(ST_USAGE, "%s needs an argument", text);
+	return err_say(
+		ST_USAGE,
+		"there is no option %s here (--help tells those there are)",
+		text);
+}
+
 static int parse(const struct cmd *cmd, int argc, char **argv)
 {
 	struct parser p = { .nr = 0 };
@@ -148,19 +163,11 @@ static int parse(const struct cmd *cmd, int argc, char **argv)
 	optind = 1;
 	opterr = 0;
 	for (;;) {
-		int at = optind;
-
 		value = getopt_long(argc, argv, p.letters, p.longopt, NULL);
 		if (value == -1)
 			return 0;
-		if (value == ':')
-			return err_say(ST_USAGE, "%s needs an argument",
-				       argv[at]);
-		if (value == '?')
-			return err_say(
-				ST_USAGE,
-				"there is no option %s here (--help tells those there are)",
-				argv[at]);
+		if (value == ':' || value == '?')
+			return bad_option(value, argv);
 		if (opt_set(parser_find(&p, value), optarg))
 			return -1;
 	}

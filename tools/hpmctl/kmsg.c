@@ -24,14 +24,25 @@ void kmsg_close(int mark)
 		(void)close(mark);
 }
 
-/* Cuts " (-EINVAL)" off, as the errno is told anyway. */
+/* Cuts " (-EINVAL)" or " (error -22)" off, as the errno is told anyway. */
 static void cut_errno(char *text)
 {
 	char *p = strrchr(text, '(');
 
-	if (p && p > text && p[-1] == ' ' && p[1] == '-' &&
+	if (p && p > text && p[-1] == ' ' &&
+	    (p[1] == '-' || !strncmp(p + 1, "error ", 6)) &&
 	    !strcmp(p + strcspn(p, ")"), ")"))
 		p[-1] = '\0';
+}
+
+/* "253:1: ", by which a device is called there, tells a person nothing. */
+static char *skip_number(char *text)
+{
+	size_t len = strspn(text, "0123456789:");
+
+	return len && text[len - 1] == ':' && text[len] == ' ' ?
+		       text + len + 1 :
+		       text;
 }
 
 /* Behind the last of the prefixes that the core and our targets put in front */
@@ -61,7 +72,7 @@ const char *kmsg_sentence(char *record)
 	text[strcspn(text, "\n")] = '\0';
 	if (strncmp(text, dm, sizeof(dm) - 1) != 0)
 		return NULL;
-	text = skip_prefixes(text + sizeof(dm) - 1);
+	text = skip_number(skip_prefixes(text + sizeof(dm) - 1));
 	cut_errno(text);
 	return text;
 }

@@ -51,6 +51,7 @@ int pool_parse_table(const char *params, struct pool *pool)
 	    !take_number(&rest, &pool->low_water))
 		ret = err_say(ST_FAILED,
 			      "cannot understand the pool's table: %s", params);
+	pool->low_water *= HPM_BLOCK_SIZE;
 	if (!ret && take_number(&rest, &nr))
 		(void)snprintf(pool->features, sizeof(pool->features), "%s",
 			       rest);
@@ -168,7 +169,7 @@ static bool take_fixed(char **text, struct pool_status *st)
 	if (!word)
 		return false;
 	st->needs_check = !strcmp(word, "needs_check");
-	return take_number(text, &st->low_water);
+	return take_number(text, &st->meta_low_water);
 }
 
 static void take_rest(char **text, struct pool_status *st)
@@ -208,7 +209,7 @@ int pool_parse_status(const char *params, struct pool_status *st)
 	st->meta_total *= HPM_BLOCK_SIZE;
 	st->data_used *= HPM_BLOCK_SIZE;
 	st->data_total *= HPM_BLOCK_SIZE;
-	st->low_water *= HPM_BLOCK_SIZE;
+	st->meta_low_water *= HPM_BLOCK_SIZE;
 	take_rest(&rest, st);
 	return 0;
 }
@@ -308,17 +309,19 @@ static json_t *status_json(const struct pool_status *st)
 			 space_json(st->data_used, st->data_total), "held_root",
 			 (json_int_t)st->held_root, "needs_check",
 			 st->needs_check, "discard", st->discard, "no_space",
-			 st->no_space, "low_water", (json_int_t)st->low_water,
-			 "counters", pairs_json(st));
+			 st->no_space, "metadata_low_water",
+			 (json_int_t)st->meta_low_water, "counters",
+			 pairs_json(st));
 }
 
 json_t *pool_json(const struct pool *pool, const struct pool_status *st)
 {
-	json_t *o = json_pack("{s:s, s:s, s:I, s:I}", "name", pool->name,
+	json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:I}", "name", pool->name,
 			      "number", pool->num, "bytes",
 			      (json_int_t)(pool->sectors * SECTOR_SIZE),
 			      "large_block",
-			      (json_int_t)(pool->large_sectors * SECTOR_SIZE));
+			      (json_int_t)(pool->large_sectors * SECTOR_SIZE),
+			      "low_water", (json_int_t)pool->low_water);
 	struct blkdev dev;
 	struct label label;
 	char text[UUID_TEXT];

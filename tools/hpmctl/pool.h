@@ -34,7 +34,7 @@ struct pool_status {
 	uint64_t held_root;
 	char discard[24], no_space[24];
 	bool needs_check;
-	uint64_t low_water;
+	uint64_t meta_low_water;
 	/* what follows in the status: keys and values */
 	struct {
 		const char *key, *value;

@@ -78,7 +78,7 @@ static void print_pool(const struct pool *pool, const struct pool_status *st)
 	       where_text(pool->meta, where, sizeof(where)));
 	printf("  large block   %s\n",
 	       size_text(pool->large_sectors * SECTOR_SIZE, size));
-	printf("  low water     %s\n", size_text(st->low_water, size));
+	printf("  low water     %s\n", size_text(pool->low_water, size));
 	printf("  options       %s %s\n", st->discard, st->no_space);
 	printf("  transaction   %llu\n",
 	       (unsigned long long)st->transaction_id);

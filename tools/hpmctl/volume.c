@@ -138,7 +138,7 @@ struct volume *volume_find(const struct volumes *vols, const char *name)
 	for (i = 0; i < vols->nr; i++) {
 		if (is_id && vols->v[i].id == strtoull(name, NULL, 10))
 			return &vols->v[i];
-		if (!is_id && !strcmp(vols->v[i].name, name))
+		if (!is_id && *name && !strcmp(vols->v[i].name, name))
 			return &vols->v[i];
 	}
 	return NULL;

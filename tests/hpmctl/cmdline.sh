@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# hpmctl's command line, as far as no device-mapper is needed: help, wrong
+# usage, exit statuses, errors in JSON.  Output is TAP.
+set -uo pipefail
+
+hpmctl=${HPMCTL:?}
+out=$(mktemp)
+err=$(mktemp)
+trap 'rm -f "$out" "$err"' EXIT
+n=0
+
+ok() {
+	n=$((n + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $n - $2"
+	else
+		echo "not ok $n - $2"
+		sed 's/^/# /' "$out" "$err"
+	fi
+}
+
+# expect <status> <words in the output> <argument>...
+expect() {
+	local want=$1 words=$2 status bad=0
+	shift 2
+	"$hpmctl" "$@" >"$out" 2>"$err" </dev/null
+	status=$?
+	[ $status = "$want" ] || bad=1
+	grep -qF -- "$words" "$out" "$err" || bad=1
+	ok $bad "hpmctl $*: status $status"
+}
+
+expect 0 'Commands:' --help
+expect 0 'Commands:' help
+expect 0 'on-disk format' --version
+expect 0 'volume snapshot' volume --help
+expect 0 'Examples:' help pool create
+expect 2 'which command?'
+expect 2 'there is no command frob' frob
+expect 2 'pool what?' pool
+expect 2 'there is no command pool frob' pool frob
+expect 2 'missing arguments' pool create
+expect 2 'too many arguments' pool create a b
+expect 2 'there is no option --frob' pool create a --frob
+expect 2 "--disk needs an argument" pool create a --disk
+expect 2 "there is no option -Z" pool create a -Z
+expect 2 "-s needs an argument" pool create a -s
+expect 2 'is not a size' pool create a --size x
+expect 2 'say what the pool stands on' pool create a
+expect 2 'a large block is' pool create a --disk /dev/x --large-block 100K
+expect 2 'cannot be the name' pool create ../a --disk /dev/x
+expect 2 'how large is it' volume create p v
+expect 2 'taken for an id' volume create p 12 --size 1G
+expect 2 'from 0 to' volume create p v --size 1G --id 16777216
+expect 2 'has no setting' volume set p v colour on
+expect 2 'is on or off' volume set p v readonly maybe
+expect 2 'a pool has no setting' pool set p colour blue
+expect 2 'is not a value' pool set p defrag 'start 5'
+expect 2 'ext4 or xfs' import p v x.tar --fs vfat
+expect 2 '--fs does not go with --from' import p v x.tar --fs xfs --from w
+expect 2 'is not a time' top -d 0
+
+for cmd in 'pool create' 'pool activate' 'pool status' 'pool list' 'pool grow' \
+	'pool checkpoint' 'pool set' 'pool remove' 'volume create' \
+	'volume snapshot' 'volume activate' 'volume deactivate' 'volume list' \
+	'volume stat' 'volume resize' 'volume rename' 'volume set' \
+	'volume remove' import top; do
+	# shellcheck disable=SC2086
+	expect 0 'Examples:' $cmd --help
+done
+
+"$hpmctl" --json pool create a >"$out" 2>"$err"
+jq -e '.error.status == 2 and (.error.message | length > 0)' "$out" >"$err"
+ok $? 'an error is a JSON document, too'
+
+[ "$("$hpmctl" --help | wc -L)" -le 100 ]
+ok $? 'lines of the help are not long'
+
+echo "1..$n"

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What of hpmctl can be tested without the module: parsing, output, OCI layouts,
+# unpacking.  All of it runs under ASan and UBSan.  The commands themselves are
+# tested in a guest, by tests/vm/suite/hpmctl.sh.
+
+.SECONDEXPANSION:
+
+HPMCTL_TESTS     := $(TOP)/tests/hpmctl
+HPMCTL_TEST_OUT  := $(BUILD)/tests/hpmctl
+HPMCTL_TEST_PROG := $(patsubst $(HPMCTL_TESTS)/test_%.c,$(HPMCTL_TEST_OUT)/test_%,$(wildcard $(HPMCTL_TESTS)/test_*.c))
+HPMCTL_LIB_SRC    = $(filter-out $(HPMCTL_DIR)/main.c,$(HPMCTL_SRC))
+HPMCTL_LIB_OBJ    = $(HPMCTL_LIB_SRC:$(HPMCTL_DIR)/%.c=$(HPMCTL_TEST_OUT)/%.o)
+HPMCTL_SAN       := -O1 -g -fsanitize=address,undefined \
+	-fno-sanitize-recover=all -fno-omit-frame-pointer
+
+PKGS_hpmctl-test := libcmocka-dev tar gzip bzip2 xz-utils zstd attr acl jq
+
+$(HPMCTL_TEST_OUT)/%.o: $(HPMCTL_DIR)/%.c $$(DEPS)/tools
+	@mkdir -p $(@D)
+	@echo "CC        hpmctl/$*.c (sanitized)"
+	@gcc $(filter-out -O2 -D_FORTIFY_SOURCE=2,$(TOOLS_CFLAGS)) \
+		$(HPMCTL_SAN) $$(pkg-config --cflags $(HPMCTL_PC)) \
+		-DHPMCTL_VERSION='"test"' -MMD -MP -c -o $@ $<
+
+$(HPMCTL_TEST_OUT)/test_%: $(HPMCTL_TESTS)/test_%.c $$(HPMCTL_LIB_OBJ) $$(DEPS)/hpmctl-test
+	@echo "CC        test_$*"
+	@gcc $(filter-out -O2 -D_FORTIFY_SOURCE=2,$(TOOLS_CFLAGS)) \
+		$(HPMCTL_SAN) -I$(HPMCTL_DIR) -MMD -MP -o $@ $< \
+		$(HPMCTL_LIB_OBJ) -lcmocka $(HPMCTL_LIBS)
+
+-include $(HPMCTL_TEST_PROG:=.d) $(wildcard $(HPMCTL_TEST_OUT)/*.d)
+.PRECIOUS: $(HPMCTL_TEST_OUT)/%.o
+
+.PHONY: test-hpmctl
+test-hpmctl: $$(HPMCTL_TEST_PROG) $$(TOOLS_OUT)/hpmctl ## test hpmctl, as far as that goes without the module
+	@HPMCTL=$(TOOLS_OUT)/hpmctl $(HPMCTL_TESTS)/run.sh $(HPMCTL_TEST_PROG)
+
+TEST_SUITES += test-hpmctl

@@ -1,0 +1,555 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Unpacking: what a layer brings, what it deletes, and that nothing gets out.
+ *
+ * Each test has a directory with "root", where layers are unpacked, beside
+ * "outside", which nothing may touch.
+ */
+#include "image.h"
+#include <errno.h>
+#include <locale.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+#include "layer.h"
+#include "tree.h"
+
+static char *dir, root[64], tar[64];
+static struct layer_stats stats;
+
+static int setup(void **state)
+{
+	char path[64];
+
+	(void)state;
+	dir = make_dir();
+	(void)snprintf(root, sizeof(root), "%s/root", dir);
+	(void)snprintf(tar, sizeof(tar), "%s/layer.tar", dir);
+	(void)snprintf(path, sizeof(path), "%s/outside", dir);
+	assert_int_equal(mkdir(root, 0755), 0);
+	assert_int_equal(mkdir(path, 0755), 0);
+	(void)snprintf(path, sizeof(path), "%s/outside/secret", dir);
+	spit(path, "secret", 6);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char path[64], *text;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/outside/secret", dir);
+	text = slurp(path, NULL);
+	assert_string_equal(text, "secret");
+	free(text);
+	drop_dir(dir);
+	err_clear();
+	return 0;
+}
+
+static int unpack_file(const char *path)
+{
+	struct stream *s;
+	int ret = stream_open_file(path, &s);
+
+	if (!ret) {
+		ret = layer_unpack(s, root, &stats);
+		stream_close(s);
+	}
+	return ret;
+}
+
+static int unpack(const struct item *items)
+{
+	write_tar(tar, NULL, items);
+	return unpack_file(tar);
+}
+
+static const char *at(const char *path)
+{
+	static char out[256];
+
+	(void)snprintf(out, sizeof(out), "%s/%s", root, path);
+	return out;
+}
+
+static bool exists(const char *path)
+{
+	struct stat st;
+
+	return !lstat(at(path), &st);
+}
+
+static struct stat look(const char *path)
+{
+	struct stat st;
+
+	if (lstat(at(path), &st))
+		fail_msg("%s is not there", path);
+	return st;
+}
+
+static void assert_holds(const char *path, const char *data)
+{
+	char *text = slurp(at(path), NULL);
+
+	assert_string_equal(text, data);
+	free(text);
+}
+
+#define DIR_ (S_IFDIR | 0755)
+#define LNK_ (S_IFLNK | 0777)
+
+static void plain(void **state)
+{
+	const struct item items[] = {
+		{ "./", DIR_ },
+		{ "./etc/", S_IFDIR | 0750 },
+		{ "./etc/passwd", S_IFREG | 0600, "root" },
+		{ "./bin", LNK_, "usr/bin" },
+		{ "usr/bin/su", S_IFREG | 04755, "su" },
+		{ "/abs", 0, "absolute" },
+		{ "etc/again", 0, NULL, "./etc/passwd" },
+		{ "fifo", S_IFIFO | 0644 },
+		{ 0 },
+	};
+
+	(void)state;
+	assert_works(unpack(items));
+	assert_int_equal(stats.entries, 8);
+	assert_int_equal(stats.bytes, 14);
+	assert_int_equal(stats.warnings, 0);
+	assert_holds("etc/passwd", "root");
+	assert_holds("abs", "absolute");
+	assert_int_equal(look("etc").st_mode, S_IFDIR | 0750);
+	assert_int_equal(look("etc").st_mtime, 1000000000);
+	assert_int_equal(look("etc/passwd").st_mode, S_IFREG | 0600);
+	assert_int_equal(look("etc/passwd").st_nlink, 2);
+	assert_int_equal(look("etc/again").st_ino, look("etc/passwd").st_ino);
+	assert_int_equal(look("usr/bin/su").st_mode, S_IFREG | 04755);
+	assert_int_equal(look("usr").st_mode, S_IFDIR | 0755);
+	assert_true(S_ISLNK(look("bin").st_mode));
+	assert_true(S_ISFIFO(look("fifo").st_mode));
+}
+
+static void owners_and_devices(void **state)
+{
+	const struct item items[] = {
+		{ "null", S_IFCHR | 0666, .dev = makedev(1, 3) },
+		{ "file", 0, "x", .uid = 4242 },
+		{ "link", LNK_, "file", .uid = 4243 },
+		{ 0 },
+	};
+
+	(void)state;
+	if (geteuid())
+		skip();
+	assert_works(unpack(items));
+	assert_int_equal(look("null").st_rdev, makedev(1, 3));
+	assert_int_equal(look("file").st_uid, 4242);
+	assert_int_equal(look("link").st_uid, 4243);
+}
+
+/* In a real image, attributes and ACLs matter: ping, and mail spools. */
+static void attributes(void **state)
+{
+	char cmd[1024];
+
+	(void)state;
+	if (geteuid())
+		skip();
+	(void)snprintf(
+		cmd, sizeof(cmd),
+		"cd '%s' && mkdir src && cd src && touch a && mkdir d && "
+		"setfattr -n user.colour -v blue a && setfacl -m u:77:rwx a && "
+		"setfacl -d -m g:78:r d && setfattr -n security.capability "
+		"-v 0x0100000200200000000000000000000000000000 a && "
+		"tar --acls --xattrs --xattrs-include='*' -cf ../layer.tar .",
+		dir);
+	if (system(cmd))
+		skip();
+	assert_works(unpack_file(tar));
+	assert_int_equal(stats.warnings, 0);
+	(void)snprintf(
+		cmd, sizeof(cmd),
+		"cd '%s' && for f in a d; do "
+		"cmp <(cd src && getfacl -n $f) <(cd root && getfacl -n $f) && "
+		"cmp <(cd src && getfattr -d -m - $f) "
+		"<(cd root && getfattr -d -m - $f) || exit 1; done",
+		dir);
+	spit("/tmp/hpmctl-test.sh", cmd, strlen(cmd));
+	assert_int_equal(system("bash /tmp/hpmctl-test.sh"), 0);
+	assert_int_equal(unlink("/tmp/hpmctl-test.sh"), 0);
+}
+
+static void compressed(void **state)
+{
+	static const char *const filters[] = { NULL,   "gzip", "bzip2", "xz",
+					       "zstd", "lz4",  "lzip" };
+	const struct item items[] = { { "f", 0, "hello" }, { 0 } };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+		write_tar(tar, filters[i], items);
+		assert_works(unpack_file(tar));
+		assert_holds("f", "hello");
+		assert_int_equal(unlink(at("f")), 0);
+	}
+}
+
+static void utf8(void **state)
+{
+	const struct item items[] = {
+		{ "k\xc3\xb6ln/\xe6\x97\xa5\xe6\x9c\xac", 0, "x" },
+		{ "latin\xe9", 0, "y" },
+		{ 0 },
+	};
+
+	(void)state;
+	assert_works(unpack(items));
+	assert_holds("k\xc3\xb6ln/\xe6\x97\xa5\xe6\x9c\xac", "x");
+	assert_holds("latin\xe9", "y");
+}
+
+static void upper_replaces(void **state)
+{
+	const struct item lower[] = {
+		{ "a", 0, "long old contents" },
+		{ "d", S_IFDIR | 0700 },
+		{ "d/x", 0, "x" },
+		{ "lib", LNK_, "usr/lib" },
+		{ "usr/lib/one", 0, "1" },
+		{ "was-dir/deep/file", 0, "x" },
+		{ "was-link", LNK_, "a" },
+		{ "same", 0, "old" },
+		{ "hard", 0, NULL, "same" },
+		{ 0 },
+	};
+	const struct item upper[] = {
+		{ "a", 0, "new" },     { "d", S_IFDIR | 0755 },
+		{ "lib/two", 0, "2" }, { "was-dir", 0, "a file now" },
+		{ "was-link", DIR_ },  { "was-link/f", 0, "in it" },
+		{ "same", 0, "new" },  { 0 },
+	};
+
+	(void)state;
+	assert_works(unpack(lower));
+	assert_works(unpack(upper));
+	assert_holds("a", "new");
+	assert_int_equal(look("d").st_mode, S_IFDIR | 0755);
+	assert_holds("d/x", "x");
+	assert_true(S_ISLNK(look("lib").st_mode));
+	assert_holds("usr/lib/two", "2");
+	assert_holds("usr/lib/one", "1");
+	assert_holds("was-dir", "a file now");
+	assert_holds("was-link/f", "in it");
+	/* the other name of a hard link keeps what it had */
+	assert_holds("hard", "old");
+	assert_holds("same", "new");
+}
+
+static void whiteouts(void **state)
+{
+	const struct item lower[] = {
+		{ "etc/keep", 0, "k" },
+		{ "etc/gone", 0, "g" },
+		{ "etc/dir/sub/deep", 0, "d" },
+		{ "var/log/old", 0, "o" },
+		{ 0 },
+	};
+	const struct item upper[] = {
+		{ "etc/.wh.gone", 0, "" },	{ "etc/.wh.dir", 0, "" },
+		{ "etc/.wh.never-was", 0, "" }, { "var/log/new", 0, "n" },
+		{ "var/.wh.log", 0, "" },	{ ".wh..wh.plnk", DIR_ },
+		{ "brand/.wh.new", 0, "" },	{ 0 },
+	};
+
+	(void)state;
+	assert_works(unpack(lower));
+	assert_works(unpack(upper));
+	assert_int_equal(stats.whiteouts, 6);
+	assert_true(exists("etc/keep"));
+	assert_false(exists("etc/gone"));
+	assert_false(exists("etc/dir"));
+	/* log was deleted below and made anew here, whatever the order */
+	assert_false(exists("var/log/old"));
+	assert_holds("var/log/new", "n");
+	assert_false(exists(".wh..wh.plnk"));
+	assert_true(exists("brand"));
+	assert_false(exists("etc/.wh.gone"));
+}
+
+static void opaque(void **state)
+{
+	const struct item lower[] = {
+		{ "app/old", 0, "o" },
+		{ "app/both/old", 0, "o" },
+		{ "app/both/stays", 0, "old" },
+		{ "app/tree/a/b/c", 0, "o" },
+		{ "other", 0, "x" },
+		{ 0 },
+	};
+	const struct item upper[] = {
+		{ "app", S_IFDIR | 0711 },	{ "app/before", 0, "b" },
+		{ "app/both/stays", 0, "new" }, { "app/.wh..wh..opq", 0, "" },
+		{ "app/after", 0, "a" },	{ 0 },
+	};
+
+	(void)state;
+	assert_works(unpack(lower));
+	assert_works(unpack(upper));
+	assert_false(exists("app/old"));
+	assert_false(exists("app/tree"));
+	assert_false(exists("app/both/old"));
+	assert_holds("app/both/stays", "new");
+	assert_holds("app/before", "b");
+	assert_holds("app/after", "a");
+	assert_holds("other", "x");
+	assert_int_equal(look("app").st_mode, S_IFDIR | 0711);
+}
+
+static void opaque_root(void **state)
+{
+	const struct item lower[] = { { "a/b", 0, "x" },
+				      { "c", 0, "y" },
+				      { 0 } };
+	const struct item upper[] = { { ".wh..wh..opq", 0, "" },
+				      { "d", 0, "z" },
+				      { 0 } };
+
+	(void)state;
+	assert_works(unpack(lower));
+	assert_works(unpack(upper));
+	assert_false(exists("a"));
+	assert_false(exists("c"));
+	assert_holds("d", "z");
+}
+
+/* Links lead to where they would in a container, never outside. */
+static void links_stay_inside(void **state)
+{
+	char outside[64];
+	const struct item items[] = {
+		{ "abs", LNK_, outside },
+		{ "up", LNK_, "../outside" },
+		{ "far", LNK_, "../../../../../../../../tmp" },
+		{ "magic", LNK_, "/proc/self/root" },
+		{ "tmp", DIR_ },
+		{ "far/file", 0, "f" },
+		{ 0 },
+	};
+
+	(void)state;
+	(void)snprintf(outside, sizeof(outside), "%s/outside", dir);
+	assert_works(unpack(items));
+	assert_holds("tmp/file", "f");
+
+	const struct item through[] = { { "abs/evil", 0, "e" }, { 0 } };
+	const struct item dotted[] = { { "up/evil", 0, "e" }, { 0 } };
+	const struct item magic[] = { { "magic/tmp/evil", 0, "e" }, { 0 } };
+
+	assert_fails(unpack(through), "symbolic link leads to nothing");
+	assert_fails(unpack(dotted), "symbolic link leads to nothing");
+	assert_fails(unpack(magic), "symbolic link leads to nothing");
+	(void)snprintf(outside, sizeof(outside), "%s/outside/evil", dir);
+	assert_int_equal(access(outside, F_OK), -1);
+}
+
+/* One entry makes the link, the next goes through it. */
+static void link_then_through(void **state)
+{
+	char outside[64];
+	const struct item items[] = {
+		{ "d/x", 0, "x" },
+		{ "d", LNK_, outside },
+		{ "d/secret", 0, "evil" },
+		{ 0 },
+	};
+	const struct item over[] = {
+		{ "l", LNK_, outside },
+		{ "l", 0, "a file now" },
+		{ 0 },
+	};
+	const struct item purge[] = {
+		{ "p", LNK_, outside },
+		{ "p/.wh.secret", 0, "" },
+		{ 0 },
+	};
+	const struct item opq[] = {
+		{ "q", LNK_, outside },
+		{ "q/.wh..wh..opq", 0, "" },
+		{ 0 },
+	};
+
+	(void)state;
+	(void)snprintf(outside, sizeof(outside), "%s/outside", dir);
+	assert_fails(unpack(items), "symbolic link leads to nothing");
+	assert_works(unpack(over));
+	assert_holds("l", "a file now");
+	assert_fails(unpack(purge), "symbolic link leads to nothing");
+	assert_fails(unpack(opq), "symbolic link leads to nothing");
+}
+
+static void dots_are_refused(void **state)
+{
+	static const char *const paths[] = {
+		"../outside/evil", "a/../../x", "/../x", "a/..", "..", "./../x"
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		const struct item items[] = { { paths[i], 0, "e" }, { 0 } };
+
+		assert_fails(unpack(items), "leads outside");
+		assert_fails(unpack(items), "leads outside");
+	}
+}
+
+static void hard_links_stay_inside(void **state)
+{
+	char secret[64];
+	const struct item dotted[] = { { "h", 0, NULL, "../outside/secret" },
+				       { 0 } };
+	const struct item absolute[] = { { "h", 0, NULL, secret }, { 0 } };
+	const struct item through[] = {
+		{ "l", LNK_, "../outside" },
+		{ "h", 0, NULL, "l/secret" },
+		{ 0 },
+	};
+	const struct item itself[] = { { "f", 0, "x" },
+				       { "f", 0, NULL, "f" },
+				       { 0 } };
+
+	(void)state;
+	(void)snprintf(secret, sizeof(secret), "%s/outside/secret", dir);
+	assert_fails(unpack(dotted), "leads outside");
+	assert_true(unpack(absolute) < 0);
+	err_clear();
+	assert_fails(unpack(through), "symbolic link leads to nothing");
+	assert_false(exists("h"));
+	assert_fails(unpack(itself), "to itself");
+}
+
+static void bad_whiteouts(void **state)
+{
+	const struct item dots[] = { { "a/.wh...", 0, "" }, { 0 } };
+	const struct item dot[] = { { "a/.wh..", 0, "" }, { 0 } };
+	const struct item nothing[] = { { "a/.wh.", 0, "" }, { 0 } };
+
+	(void)state;
+	assert_fails(unpack(dots), "whiteout of nothing");
+	assert_fails(unpack(dot), "whiteout of nothing");
+	assert_fails(unpack(nothing), "whiteout of nothing");
+}
+
+static void root_stays_directory(void **state)
+{
+	const struct item file[] = { { "./", S_IFREG | 0644, "x" }, { 0 } };
+	const struct item link[] = { { ".", LNK_, "/etc" }, { 0 } };
+
+	(void)state;
+	assert_true(unpack(file) < 0);
+	err_clear();
+	assert_true(unpack(link) < 0);
+	err_clear();
+	assert_true(S_ISDIR(look(".").st_mode));
+}
+
+static void broken_archives(void **state)
+{
+	const struct item items[] = { { "f", 0, "some contents of a file" },
+				      { 0 } };
+	size_t size;
+	char *text;
+
+	(void)state;
+	spit(tar, "this is no archive at all, but it is long enough", 48);
+	assert_fails(unpack_file(tar), "Unrecognized archive format");
+	write_tar(tar, NULL, items);
+	text = slurp(tar, &size);
+	spit(tar, text, 520);
+	assert_fails(unpack_file(tar), "cannot unpack");
+	free(text);
+	write_tar(tar, "gzip", items);
+	text = slurp(tar, &size);
+	spit(tar, text, size / 2);
+	assert_fails(unpack_file(tar), "cannot unpack");
+	free(text);
+	assert_fails(unpack_file("/tmp"), "Is a directory");
+	assert_fails(unpack_file("/nowhere/x.tar"), "cannot open");
+}
+
+/* Every byte of an archive wrong in turn: any error, no crash, no escape. */
+static void mutated_archives(void **state)
+{
+	char outside[64];
+	const struct item items[] = {
+		{ "d/", DIR_ },		{ "d/f", 0, "contents" },
+		{ "l", LNK_, outside }, { "h", 0, NULL, "d/f" },
+		{ "d/.wh.x", 0, "" },	{ 0 },
+	};
+	size_t size, i;
+	char *text;
+
+	(void)state;
+	(void)snprintf(outside, sizeof(outside), "%s/outside", dir);
+	write_tar(tar, NULL, items);
+	text = slurp(tar, &size);
+	for (i = 0; i < size; i += 7) {
+		char old = text[i];
+
+		text[i] = (char)(old ^ (1 << (i % 8)));
+		spit(tar, text, size);
+		(void)unpack_file(tar);
+		err_clear();
+		text[i] = old;
+	}
+	free(text);
+}
+
+static void deep_paths(void **state)
+{
+	char path[3000] = "", *p = path;
+	const struct item items[] = { { path, 0, "x" }, { 0 } };
+	char name[400];
+	const struct item long_name[] = { { name, 0, "x" }, { 0 } };
+
+	(void)state;
+	while (p < path + sizeof(path) - 10)
+		p = stpcpy(p, "d/");
+	strcpy(p, "f");
+	assert_fails(unpack(items), "too deep");
+	memset(name, 'n', sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	assert_fails(unpack(long_name), "too long");
+}
+
+int main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(plain),
+		T(owners_and_devices),
+		T(attributes),
+		T(compressed),
+		T(utf8),
+		T(upper_replaces),
+		T(whiteouts),
+		T(opaque),
+		T(opaque_root),
+		T(links_stay_inside),
+		T(link_then_through),
+		T(dots_are_refused),
+		T(hard_links_stay_inside),
+		T(bad_whiteouts),
+		T(root_stays_directory),
+		T(broken_archives),
+		T(mutated_archives),
+		T(deep_paths),
+	};
+
+	(void)setlocale(LC_CTYPE, "C.UTF-8");
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

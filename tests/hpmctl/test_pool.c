@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the kernel says of pools and volumes, and what lies below a pool. */
+#include "test.h"
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "label.h"
+#include "loop.h"
+#include "pool.h"
+#include "volume.h"
+
+static void table(void **state)
+{
+	struct pool p = { .name = "x" };
+
+	(void)state;
+	assert_works(pool_parse_table("253:0 253:1 512 1024 0", &p));
+	assert_string_equal(p.meta, "253:0");
+	assert_string_equal(p.data, "253:1");
+	assert_int_equal(p.large_sectors, 512);
+	assert_int_equal(p.low_water, 1024 * 4096);
+	assert_string_equal(p.features, "");
+	assert_works(pool_parse_table(
+		"7:0 7:1 128 0 2 no_discard_passdown read_only", &p));
+	assert_string_equal(p.features, "no_discard_passdown read_only");
+	assert_fails(pool_parse_table("7:0 7:1 128", &p), "cannot understand");
+	assert_fails(pool_parse_table("", &p), "cannot understand");
+	assert_fails(pool_parse_table("7:0 7:1 x 0", &p), "cannot understand");
+}
+
+#define STATUS                                                                 \
+	"7 100/4096 2000/262144 - rw discard_passdown error_if_no_space - 64 " \
+	"time 3 volumes 12 dying 0 record 900 applied 900 durable 899 "        \
+	"checkpoints 4 commits 17 journal_writes 17 journal 5/256 "            \
+	"nodes 40/2 node_reads 1 node_writes 2 cow_blocks 33 "                 \
+	"copied_bytes 44 inplace 55 hops 66 defrag idle moved 0 pinned 0"
+
+static void status(void **state)
+{
+	struct pool p = { .meta = "0:0", .data = "0:0" };
+	struct pool_status st;
+	json_t *o, *c;
+
+	(void)state;
+	assert_works(pool_parse_status(STATUS, &st));
+	assert_int_equal(st.transaction_id, 7);
+	assert_int_equal(st.meta_used, 100 * 4096);
+	assert_int_equal(st.data_total, 1 << 30);
+	assert_string_equal(st.mode, "rw");
+	assert_false(st.needs_check);
+	assert_int_equal(st.meta_low_water, 64 * 4096);
+	assert_int_equal(st.held_root, 0);
+	assert_int_equal(pool_status_value(&st, "volumes"), 12);
+	assert_int_equal(pool_status_value(&st, "hops"), 66);
+	assert_int_equal(pool_status_value(&st, "nothing"), 0);
+	o = pool_json(&p, &st);
+	err_clear(); /* there are no such devices */
+	c = json_object_get(o, "counters");
+	assert_string_equal(json_string_value(json_object_get(c, "defrag")),
+			    "idle");
+	assert_int_equal(json_integer_value(json_object_get(
+				 json_object_get(c, "journal"), "total")),
+			 256);
+	assert_int_equal(json_integer_value(json_object_get(
+				 json_object_get(c, "nodes"), "dirty")),
+			 2);
+	assert_int_equal(json_integer_value(json_object_get(
+				 json_object_get(o, "data"), "free")),
+			 (262144 - 2000) * 4096);
+	json_decref(o);
+	pool_status_free(&st);
+}
+
+static void bad_status(void **state)
+{
+	struct pool_status st;
+
+	(void)state;
+	assert_works(pool_parse_status("Fail", &st));
+	assert_string_equal(st.mode, "Fail");
+	pool_status_free(&st);
+	assert_works(pool_parse_status(
+		"0 1/2 3/4 77 out_of_data_space no_discard_passdown queue_if_no_space needs_check 1 key",
+		&st));
+	assert_int_equal(st.held_root, 77);
+	assert_true(st.needs_check);
+	assert_int_equal(st.nr_pairs, 0);
+	pool_status_free(&st);
+	assert_fails(pool_parse_status("", &st), "cannot understand");
+	assert_fails(pool_parse_status("0 1/2 3/4", &st), "cannot understand");
+	assert_fails(pool_parse_status("0 1/2 x/4 - rw a b - 1", &st),
+		     "cannot understand");
+}
+
+static void volume_lines(void **state)
+{
+	char line[] = "17 42 41 20971520 8192 readonly,active 5 redis";
+	char none[] = "0 1 0 0 0 - 0 -";
+	char shorter[] = "17 42 41 20971520 8192 readonly,active 5";
+	char large[] = "16777216 1 0 0 0 - 0 -";
+	char label[HPM_NAME_SIZE];
+	struct volume v;
+
+	(void)state;
+	assert_true(volume_parse(line, &v));
+	assert_int_equal(v.id, 17);
+	assert_int_equal(v.serial, 42);
+	assert_int_equal(v.parent, 41);
+	assert_int_equal(v.bytes, 10ULL << 30);
+	assert_int_equal(v.mapped, 4 << 20);
+	assert_true(v.read_only && v.active && !v.no_share);
+	assert_string_equal(volume_label(&v, label), "redis");
+	assert_true(volume_parse(none, &v));
+	assert_false(v.read_only || v.active || v.no_share);
+	assert_string_equal(volume_label(&v, label), "0");
+	assert_false(volume_parse(shorter, &v));
+	assert_false(volume_parse(large, &v));
+}
+
+static void volume_lists(void **state)
+{
+	char text[] = "0 1 0 8 8 - 0 base\n1 2 1 8 8 - 1 c1\n3 9 1 8 8 - 2 -\n";
+	char bad[] = "0 1 0 8 8 - 0 base\nnonsense\n";
+	struct volumes vols = { 0 };
+	struct pool pool = { .name = "p" };
+	uint32_t last = 0;
+	json_t *o;
+
+	(void)state;
+	assert_int_equal(volumes_parse(text, &vols, &last), 3);
+	assert_int_equal(last, 3);
+	assert_int_equal(volumes_free_id(&vols), 2);
+	assert_int_equal(volume_find(&vols, "c1")->id, 1);
+	assert_int_equal(volume_find(&vols, "3")->serial, 9);
+	assert_null(volume_find(&vols, "2"));
+	assert_null(volume_find(&vols, "c2"));
+	assert_null(volume_find(&vols, ""));
+	o = volume_json(&pool, &vols, &vols.v[1]);
+	assert_string_equal(json_string_value(json_object_get(o, "parent")),
+			    "base");
+	json_decref(o);
+	o = volume_json(&pool, &vols, &vols.v[2]);
+	assert_true(json_is_null(json_object_get(o, "name")));
+	assert_true(json_is_null(json_object_get(o, "device")));
+	json_decref(o);
+	assert_fails(volumes_parse(bad, &vols, &last), "cannot understand");
+	volumes_free(&vols);
+}
+
+static void no_volumes(void **state)
+{
+	char text[] = "";
+	struct volumes vols = { 0 };
+	uint32_t last = 0;
+
+	(void)state;
+	assert_int_equal(volumes_parse(text, &vols, &last), 0);
+	assert_int_equal(volumes_free_id(&vols), 0);
+	volumes_free(&vols);
+}
+
+static void write_file(const char *path, const void *data, size_t size)
+{
+	int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, data, size), size);
+	assert_int_equal(close(fd), 0);
+}
+
+static void labels(void **state)
+{
+	char path[] = "/tmp/hpmctl-test-XXXXXX", text[UUID_TEXT];
+	struct hpm_label l = {
+		.head = { .magic = htole32(HPM_MAGIC), .type = HPM_BT_LABEL },
+		.version = htole32(1),
+		.large_shift = htole32(6),
+		.created_with_blocks = htole64(2048),
+		.uuid = { 1, 2, 3, 0xff },
+	};
+	struct label label;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(close(fd), 0);
+	write_file(path, &l, sizeof(l));
+	assert_works(label_read(path, &label));
+	assert_true(label.found);
+	assert_int_equal(label.large_sectors, 512);
+	assert_int_equal(label.meta_bytes, 8 << 20);
+	assert_string_equal(uuid_text(label.uuid, text),
+			    "010203ff-0000-0000-0000-000000000000");
+	l.head.type = HPM_BT_SUPER;
+	write_file(path, &l, sizeof(l));
+	assert_works(label_read(path, &label));
+	assert_false(label.found);
+	write_file(path, &l, 100);
+	assert_fails(label_read(path, &label), "too small");
+	assert_int_equal(unlink(path), 0);
+	assert_fails(label_read(path, &label), "cannot open");
+}
+
+static void marks(void **state)
+{
+	char path[] = "/tmp/hpmctl-test-XXXXXX", zeroes[8192] = "";
+	const uint8_t uuid[HPM_UUID_SIZE] = { 9, 8, 7 };
+	const uint8_t other[HPM_UUID_SIZE] = { 9, 8, 6 };
+	uint64_t start, bytes;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(close(fd), 0);
+	write_file(path, zeroes, sizeof(zeroes));
+	assert_fails(mark_read(path, uuid, 1, &start, &bytes), "was not added");
+	assert_works(mark_write(path, uuid, 1, 4 << 20, 8 << 20));
+	assert_works(mark_read(path, uuid, 1, &start, &bytes));
+	assert_int_equal(start, 4 << 20);
+	assert_int_equal(bytes, 8 << 20);
+	assert_fails(mark_read(path, uuid, 2, &start, &bytes), "in the order");
+	assert_fails(mark_read(path, other, 1, &start, &bytes), "another pool");
+	assert_int_equal(unlink(path), 0);
+}
+
+static void files(void **state)
+{
+	char dir[] = "/tmp/hpmctl-test-XXXXXX", path[64];
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(path, sizeof(path), "%s/f", dir);
+	assert_works(file_make(path, 1 << 20, false, false));
+	assert_fails(file_make(path, 1 << 20, false, false), "File exists");
+	assert_works(file_make(path, 1 << 20, true, true));
+	assert_works(file_grow(path, 2 << 20));
+	assert_fails(file_grow(path, 1 << 20), "cannot shrink");
+	assert_int_equal(unlink(path), 0);
+	assert_fails(file_grow(path, 1 << 20), "cannot open");
+	assert_int_equal(rmdir(dir), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(table),	cmocka_unit_test(status),
+		cmocka_unit_test(bad_status),	cmocka_unit_test(volume_lines),
+		cmocka_unit_test(volume_lists), cmocka_unit_test(no_volumes),
+		cmocka_unit_test(labels),	cmocka_unit_test(marks),
+		cmocka_unit_test(files),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
