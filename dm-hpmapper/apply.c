@@ -241,8 +241,8 @@ static int apply_punch(struct hpm_md *md, const struct rec *rec)
 	struct hpm_entry *e;
 	struct hpm_splice sp;
 	unsigned int i, k, nr;
+	u32 refs, punched;
 	bool exclusive;
-	u32 refs;
 	int r;
 
 	r = collect_large(md, rec, &e, &nr);
@@ -263,10 +263,54 @@ static int apply_punch(struct hpm_md *md, const struct rec *rec)
 		__set_bit((e[i].key >> 1) - rec->lvbn, mask);
 	r = hpm_map_exclusive(md, rec->vol->root, e[0].key, &exclusive);
 	if (!r)
-		r = hpm_space_base_refs(md, rec->pbn, &refs);
+		r = hpm_space_base(md, rec->pbn, &refs, &punched);
 	if (r || !exclusive || refs != 1 || nr == 1)
 		return r;
 	return hpm_space_punch(md, rec->pbn, mask);
+}
+
+/* What apply_punch() would do: nothing is changed. */
+static int survey(struct hpm_md *md, const struct rec *rec,
+		  struct hpm_survey *s)
+{
+	struct hpm_entry *e;
+	unsigned int nr;
+	bool exclusive;
+	u32 refs, punched;
+	int r;
+
+	*s = (struct hpm_survey){ .base = HPM_PBN_HOLE };
+	r = collect_large(md, rec, &e, &nr);
+	if (r || nr < 2 || e[0].key != hpm_key_base(rec->lvbn))
+		return r;
+	s->base = hpm_value_pbn(e[0].value);
+	if (nr == md->large_size + 1) {
+		s->hidden = md->large_size;
+		s->punchable = true;
+		return 0;
+	}
+	r = hpm_map_exclusive(md, rec->vol->root, e[0].key, &exclusive);
+	if (!r)
+		r = hpm_space_base(md, s->base, &refs, &punched);
+	if (r)
+		return r;
+	/* What has been given back is overridden in all who reach the base. */
+	s->hidden = nr - 1 - punched;
+	s->punchable = exclusive && refs == 1;
+	return 0;
+}
+
+int hpm_map_survey(struct hpm_vol *vol, u64 vbn, struct hpm_survey *s)
+{
+	struct hpm_md *md = vol->md;
+	struct rec rec = { .vol = vol, .vbn = vbn };
+	int r;
+
+	mutex_lock(&md->lock);
+	rec.lvbn = round_down(vbn, (u64)md->large_size);
+	r = survey(md, &rec, s);
+	mutex_unlock(&md->lock);
+	return r;
 }
 
 static int apply_mapping(struct hpm_md *md, const struct hpm_disk_record *r)

@@ -133,8 +133,12 @@ bool hpm_changes_lookup(struct hpm_vol *vol, u64 vbn, u32 *max,
 
 struct hpm_change *hpm_change_alloc(struct hpm_md *md, gfp_t gfp)
 {
-	struct hpm_change *c = kmem_cache_alloc(md->change_cache, gfp);
+	struct hpm_change *c;
 
+	/* Who may sleep is perhaps cleaning memory: it must not fail there. */
+	if (gfp & __GFP_DIRECT_RECLAIM)
+		gfp |= __GFP_NOFAIL;
+	c = kmem_cache_alloc(md->change_cache, gfp);
 	if (!c)
 		return NULL;
 	INIT_HLIST_NODE(&c->hash);

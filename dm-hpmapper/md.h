@@ -427,7 +427,8 @@ int hpm_space_count_entry(struct hpm_md *md, const struct hpm_entry *e,
 void hpm_space_settle(struct hpm_md *md, u64 pbn, u32 nr);
 /* Gives the small blocks in @mask (n bits) back from under the base. */
 int hpm_space_punch(struct hpm_md *md, u64 pbn, const unsigned long *mask);
-int hpm_space_base_refs(struct hpm_md *md, u64 pbn, u32 *refs);
+/* Leaves that have it as a base, and small blocks given back from under it. */
+int hpm_space_base(struct hpm_md *md, u64 pbn, u32 *refs, u32 *punched);
 /* Batches whose records are durable move to @out.  Needs no lock. */
 void hpm_space_take_freed(struct hpm_md *md, u64 durable,
 			  struct list_head *out);

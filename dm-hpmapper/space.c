@@ -533,14 +533,16 @@ int hpm_space_count_entry(struct hpm_md *md, const struct hpm_entry *e,
 	return hpm_space_count_small(md, pbn, 1, delta);
 }
 
-int hpm_space_base_refs(struct hpm_md *md, u64 pbn, u32 *refs)
+int hpm_space_base(struct hpm_md *md, u64 pbn, u32 *refs, u32 *punched)
 {
 	struct counts c;
 	int r;
 
 	r = base_begin(&c, md, pbn);
-	if (!r)
+	if (!r) {
 		*refs = c.refs;
+		*punched = c.punched;
+	}
 	return r;
 }
 
