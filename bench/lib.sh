@@ -1,0 +1,83 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What the benchmarks share.  Sourced by scripts that run in the guest, as
+# root; nothing here is timed but what fio itself times.
+
+bench_dir=/dev/shm/bench
+mkdir -p "$bench_dir"
+
+bench_fail() {
+	echo "bench: $*" >&2
+	exit 1
+}
+
+# A program and its libraries in memory: a wait for the host's files would
+# make the virtual clock jump.
+bench_program() {
+	local prog lib dir=$bench_dir/$1
+
+	prog=$(command -v "$1") || bench_fail "no $1"
+	mkdir -p "$dir"
+	cp "$prog" "$dir/prog"
+	ldd "$prog" | grep -oE '/[^ ]+' | while read -r lib; do
+		cp -L "$lib" "$dir/"
+	done
+	printf '#!/bin/sh\nexec %s --library-path %s %s "$@"\n' \
+		"$dir/$(basename "$(ldd "$prog" | grep -oE '/[^ ]*ld-linux[^ ]*')")" \
+		"$dir" "$dir/prog" >"$bench_dir/$1.sh"
+	chmod +x "$bench_dir/$1.sh"
+}
+
+# A RAM-backed disk: nullb NAME MIB inline|softirq|timer [NSEC]
+nullb() {
+	local dir=/sys/kernel/config/nullb/$1
+
+	modprobe null_blk nr_devices=0
+	mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
+	mkdir "$dir"
+	echo "$2" >"$dir/size"
+	echo 1 >"$dir/memory_backed"
+	echo 1 >"$dir/discard"
+	case $3 in
+	inline)	 echo 0 >"$dir/queue_mode"; echo 0 >"$dir/irqmode" ;;
+	softirq) echo 2 >"$dir/queue_mode"; echo 1 >"$dir/irqmode" ;;
+	timer)	 echo 2 >"$dir/queue_mode"; echo 2 >"$dir/irqmode"
+		 echo "${4:-80000}" >"$dir/completion_nsec" ;;
+	esac
+	echo 1 >"$dir/power"
+}
+
+# Where it is: newer kernels name the disk as its directory is named.
+nullb_path() {
+	if [ -b "/dev/$1" ]; then
+		echo "/dev/$1"
+	else
+		echo "/dev/nullb$(cat "/sys/kernel/config/nullb/$1/index")"
+	fi
+}
+
+nullb_remove() {
+	rmdir "/sys/kernel/config/nullb/$1"
+}
+
+# Mean latency in us of a fio job: fio_lat read|write DEVICE OPTIONS...
+fio_lat() {
+	local dir=$1 dev=$2 field
+
+	shift 2
+	field=40
+	[ "$dir" = read ] || field=81
+	"$bench_dir/fio.sh" --name=b --filename="$dev" --ioengine=psync \
+		--direct=1 --thread --randrepeat=1 --allow_mounted_write=1 \
+		--output-format=terse --terse-version=3 "$@" |
+		cut -d';' -f$field
+}
+
+dev_mib() {
+	echo $(($(blockdev --getsize64 "$1") >> 20))
+}
+
+ratio() {
+	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3f", a / b }'
+}
