@@ -44,6 +44,7 @@
 #include "md.h"
 
 #define CACHE_DEFAULT_LIMIT	65536u	/* nodes: 256 MiB */
+#define CACHE_MIN_CLEAN		64u	/* some paths, whatever the limit */
 #define CACHE_MAX_SPARE		256u
 #define CACHE_EVICT_NR		4u	/* on an insertion beyond the limit ... */
 #define CACHE_EVICT_STEPS	16u	/* ... looking at no more than these */
@@ -307,9 +308,15 @@ static unsigned long cache_evict(struct hpm_cache *c, unsigned long nr,
 	return done;
 }
 
+/*
+ * Dirty nodes may be more than the limit for a while, and there is no getting
+ * rid of them here.  If clean ones had to make room for them all the same, a
+ * path that is loaded would lose its root before its leaf has come, for ever.
+ */
 static bool cache_over(const struct hpm_cache *c)
 {
-	return c->nr_clean + c->nr_dirty > c->limit;
+	return c->nr_clean > CACHE_MIN_CLEAN &&
+	       c->nr_clean + c->nr_dirty > c->limit;
 }
 
 static void cache_bound(struct hpm_cache *c)
