@@ -12,6 +12,7 @@
 
 #include "err.h"
 #include "loop.h"
+#include "run.h"
 #include "text.h"
 
 /*
@@ -103,6 +104,22 @@ static int check_unused(int backing, const char *file)
 	return ret;
 }
 
+/* Without udev nobody has made the node before the module is there. */
+static int open_control(void)
+{
+	const char *const argv[] = { "modprobe", "-q", "loop", NULL };
+	int fd = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT) {
+		if (run_program(argv, NULL, 0) < 0)
+			return -1;
+		fd = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	}
+	if (fd < 0)
+		return err_sys(errno, "cannot open /dev/loop-control");
+	return fd;
+}
+
 static int attach(const char *file, struct blkdev *dev)
 {
 	int control, backing, fd;
@@ -114,11 +131,8 @@ static int attach(const char *file, struct blkdev *dev)
 		(void)close(backing);
 		return -1;
 	}
-	control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-	if (control < 0)
-		fd = err_sys(errno, "cannot open /dev/loop-control");
-	else
-		fd = attach_free(control, backing, file, dev);
+	control = open_control();
+	fd = control < 0 ? -1 : attach_free(control, backing, file, dev);
 	if (control >= 0)
 		(void)close(control);
 	(void)close(backing);

@@ -1,0 +1,556 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Every command of hpmctl, with the module, in a guest:
+#
+#	make vm CMD='tests/vm/suite/hpmctl.sh'
+#
+# Output is TAP; hpmctl.sh <word>... runs only the groups whose names have one
+# of the words in them.
+set -uo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+: "${HPMCTL:=${BUILD:-$top/build}/tools/hpmctl}"
+work=$(mktemp -d)
+out=$work/out
+err=$work/err
+n=0
+bad=0
+
+ok() {
+	n=$((n + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $n - $2"
+	else
+		echo "not ok $n - $2"
+		bad=$((bad + 1))
+		sed 's/^/# /' "$out" "$err" 2>/dev/null | head -n 40
+	fi
+}
+
+skip() {
+	n=$((n + 1))
+	echo "ok $n - $1 # SKIP $2"
+}
+
+h() {
+	"$HPMCTL" "$@" >"$out" 2>"$err" </dev/null
+}
+
+# works <argument>...: the command succeeds
+works() {
+	h "$@"
+	ok $? "hpmctl $*"
+}
+
+# fails <status> <words> <argument>...
+fails() {
+	local want=$1 words=$2 status wrong=0
+	shift 2
+	h "$@"
+	status=$?
+	[ $status = "$want" ] || wrong=1
+	grep -qF -- "$words" "$err" || wrong=1
+	ok $wrong "hpmctl $*: refused with status $want ($status): $words"
+}
+
+# json <jq expression> <argument>...: the document satisfies it
+json() {
+	local expr=$1
+	shift
+	h "$@" --json
+	jq -e "$expr" "$out" >/dev/null 2>>"$err"
+	ok $? "hpmctl $* --json: $expr"
+}
+
+check() {
+	local what=$1
+	shift
+	"$@" >"$out" 2>"$err"
+	ok $? "$what"
+}
+
+no_device() {
+	! [ -e "/dev/mapper/$1" ] && ! dmsetup info "$1" >/dev/null 2>&1
+}
+
+# What udev would do if it ran: nothing of the tests depends on it.
+pattern() {	# pattern <device> <seed> <MiB>
+	openssl enc -aes-128-ctr -nosalt -pass "pass:$2" -in /dev/zero \
+		2>/dev/null | head -c "$(($3 << 20))" |
+		dd of="$1" bs=1M conv=fsync status=none
+}
+
+sum() {	# sum <device> <MiB>
+	dd if="$1" bs=1M count="$2" iflag=direct status=none | sha256sum
+}
+
+small_pool() {
+	h pool create "$1" --file "$work/$1.pool" --size "${2:-512M}" || {
+		sed 's/^/# /' "$err"
+		return 1
+	}
+}
+
+drop_pool() {
+	h pool remove "$1" --force --wipe || sed 's/^/# /' "$err"
+}
+
+#----------------------------------------------------------------------
+
+group_file_pool() {
+	works pool create f --file "$work/f.pool" --size 256M
+	check 'a file for data' test "$(stat -c %s "$work/f.pool")" = $((256 << 20))
+	check 'a file for metadata' test "$(stat -c %s "$work/f.pool.meta")" = $((8 << 20))
+	check 'the files are sparse' test "$(stat -c %b "$work/f.pool")" -lt 2048
+	check 'the node is there' test -b /dev/mapper/f
+	json '.pool.mode == "rw" and .pool.data.total == 268435456 and .pool.large_block == 262144 and (.pool.uuid | length == 36)' pool status f
+	json ".pool.data_device.file == \"$work/f.pool\"" pool status f
+	json '.pools | length == 1 and .[0].name == "f"' pool list
+	json '.pools[0].counters.volumes == 0' pool status
+	check 'list -q' test "$("$HPMCTL" pool list -q)" = f
+	works pool list
+	works pool status f
+	fails 4 'there is a device f already' pool create f --file "$work/g" --size 64M
+	fails 4 'File exists' pool create g --file "$work/f.pool" --size 64M
+	fails 4 'is in use behind' pool activate g --file "$work/f.pool"
+	works pool checkpoint f
+	works pool set f defrag status
+	works pool set f map-cache 2000
+	works pool set f transaction-id 0 7
+	json '.pool.transaction_id == 7' pool status f
+	fails 1 'refused the message' pool set f transaction-id 0 8
+	check 'the kernel said why' grep -q 'the kernel says: ' "$err"
+	works pool set f metadata-snap reserve
+	works pool set f metadata-snap release
+	works volume create f v --size 1G
+	works pool remove f
+	check 'its node is gone' no_device f
+	check 'no loop device stays' test -z "$(losetup -n -l -O BACK-FILE | grep "$work/f")"
+	works pool activate f --file "$work/f.pool"
+	json '.volumes | length == 1 and .[0].name == "v" and .[0].bytes == 1073741824' volume list f
+	json '.pool.transaction_id == 7' pool status f
+	fails 3 'there is no pool on' pool activate g --file "$work/empty"
+	works pool remove f --wipe
+	check 'wiped: the files are gone' test ! -e "$work/f.pool" -a ! -e "$work/f.pool.meta"
+	fails 3 'there is no active pool f' pool status f
+	json '.pools == []' pool list
+}
+
+group_file_errors() {
+	fails 2 '--file needs --size' pool create e --file "$work/e"
+	check 'nothing stays of a pool without a size' test ! -e "$work/e.meta"
+	fails 1 '' pool create e --file "$work/e" --size 64M --meta-size 1M
+	check 'nothing stays of a pool with too little metadata' test ! -e "$work/e" -a ! -e "$work/e.meta"
+	check 'no device either' no_device e
+	fails 3 'cannot make the file' pool create e --file /nowhere/e --size 64M
+}
+
+group_devices() {
+	modprobe brd rd_nr=4 rd_size=262144 max_part=0
+	fails 2 'not a block device' pool create d --meta /dev/null --data /dev/ram1
+	fails 3 'cannot use' pool create d --meta /dev/nowhere --data /dev/ram1
+	fails 2 'for data at once' pool create d --meta /dev/ram0 --data /dev/ram0
+	mkfs.ext4 -q /dev/ram1
+	fails 4 'a signature of type ext4' pool create d --meta /dev/ram0 --data /dev/ram1
+	mkdir -p "$work/mnt"
+	mount /dev/ram1 "$work/mnt"
+	fails 4 'is in use' pool create d --meta /dev/ram0 --data /dev/ram1 --force
+	umount "$work/mnt"
+	works pool create d --meta /dev/ram0 --data /dev/ram1 --force --large-block 64K --low-water 16M --no-discard-passdown
+	json '.pool.large_block == 65536 and .pool.low_water == 16777216 and .pool.discard == "no_discard_passdown"' pool status d
+	fails 4 'in use' pool create e --meta /dev/ram0 --data /dev/ram2
+	fails 2 'are not in a file' pool grow d --data +1G
+	fails 2 '--add is for pools' pool grow d --add /dev/ram2
+	works volume create d v --size 64M --activate
+	pattern /dev/mapper/d-v one 8
+	was=$(sum /dev/mapper/d-v 8)
+	fails 4 'are active' pool remove d
+	works volume deactivate d v
+	works pool remove d
+	fails 4 'holds a pool' pool create e --meta /dev/ram0 --data /dev/ram2
+	fails 3 'there is no pool on' pool activate d --meta /dev/ram2 --data /dev/ram1
+	works pool activate d --meta /dev/ram0 --data /dev/ram1 --read-only
+	json '.pool.mode == "ro" and .pool.large_block == 65536' pool status d
+	works volume activate d v
+	check 'a read-only pool is read' test "$(sum /dev/mapper/d-v 8)" = "$was"
+	fails 1 'the pool is read-only' volume create d w --size 1M
+	works pool remove d --force
+	works pool activate d --meta /dev/ram0 --data /dev/ram1 --queue-if-no-space
+	json '.pool.no_space == "queue_if_no_space"' pool status d
+	works pool remove d --wipe
+	fails 3 'there is no pool on' pool activate d --meta /dev/ram0 --data /dev/ram1
+}
+
+group_disk() {
+	modprobe brd rd_nr=4 rd_size=262144 max_part=0
+	fails 2 'too small for a pool' pool create k --disk /dev/ram0 --meta-size 255M
+	works pool create k --disk /dev/ram0 --force
+	check 'a linear device for metadata' test "$(blockdev --getsize64 /dev/mapper/k-meta)" = $((8 << 20))
+	check 'a linear device for data' test "$(blockdev --getsize64 /dev/mapper/k-data)" = $((248 << 20))
+	works volume create k v --size 128M --activate
+	pattern /dev/mapper/k-v two 16
+	was=$(sum /dev/mapper/k-v 16)
+	fails 4 'in use' pool grow k --add /dev/ram0
+	mkswap /dev/ram1 >/dev/null 2>&1
+	fails 4 'a signature of type swap' pool grow k --add /dev/ram1
+	works pool grow k --add /dev/ram1 --force
+	json '.pool.data.total == ((248 + 254) * 1048576)' pool status k
+	works pool grow k --add /dev/ram2
+	check 'what was written is still there' test "$(sum /dev/mapper/k-v 16)" = "$was"
+	works volume create k w --size 400M --activate
+	check 'the added space is used' pattern /dev/mapper/k-w three 400
+	big=$(sum /dev/mapper/k-w 400)
+	works pool remove k --force
+	check 'the linear devices are gone' no_device k-data
+	fails 1 'smaller' pool activate k --disk /dev/ram0
+	check 'and nothing stays of it' no_device k-meta
+	fails 5 'in the order' pool activate k --disk /dev/ram0 --add /dev/ram2 --add /dev/ram1
+	fails 5 'was not added' pool activate k --disk /dev/ram0 --add /dev/ram3
+	works pool activate k --disk /dev/ram0 --add /dev/ram1 --add /dev/ram2
+	works volume activate k v w
+	check 'the data of the first disk' test "$(sum /dev/mapper/k-v 16)" = "$was"
+	check 'the data of all disks' test "$(sum /dev/mapper/k-w 400)" = "$big"
+	works pool remove k --force --wipe
+	works pool create k --disk /dev/ram0
+	works pool remove k --wipe
+}
+
+group_grow_file() {
+	small_pool g 64M
+	works volume create g v --size 512M --activate
+	check 'more than the pool has does not fit' bash -c "! dd if=/dev/urandom of=/dev/mapper/g-v bs=1M count=96 oflag=direct status=none"
+	works pool grow g --data +192M
+	json '.pool.data.total == (256 * 1048576) and .pool.mode == "rw"' pool status g
+	check 'now it fits' pattern /dev/mapper/g-v four 96
+	works pool grow g --meta 16M
+	json '.pool.metadata.total == (16 * 1048576)' pool status g
+	fails 2 'cannot shrink' pool grow g --data 64M
+	works pool remove g --force
+	works pool activate g --file "$work/g.pool"
+	json '.pool.data.total == (256 * 1048576) and .pool.metadata.total == (16 * 1048576)' pool status g
+	drop_pool g
+}
+
+group_volumes() {
+	small_pool v
+	works volume create v a --size 100M
+	json '.volume.id == 1 and .volume.bytes == 1048576 and .volume.active == false and .volume.parent == null' volume create v b --size 1M
+	works volume create v c --size 1000001 --id 7
+	json '.volume.bytes == 1003520' volume stat v c
+	json '.volume.id == 2' volume create v d --size 1M
+	fails 4 'has a volume a already' volume create v a --size 1M
+	fails 4 'with the id 7 already' volume create v e --size 1M --id 7
+	fails 3 'there is no active pool nope' volume create nope a --size 1M
+	fails 3 'is not a pool' volume list v-a
+	works volume list v
+	check 'the names' test "$("$HPMCTL" volume list v -q | xargs)" = 'a b d c'
+	works volume activate v a
+	check 'its node has its size' test "$(blockdev --getsize64 /dev/mapper/v-a)" = $((100 << 20))
+	fails 4 'is active already' volume activate v a
+	fails 3 'has no volume nope' volume activate v nope
+	pattern /dev/mapper/v-a five 20
+	was=$(sum /dev/mapper/v-a 20)
+	json '.volume.parent == "a" and .volume.active and .volume.device == "/dev/mapper/v-s"' volume snapshot v a s --activate
+	check 'the snapshot is its origin' test "$(sum /dev/mapper/v-s 20)" = "$was"
+	pattern /dev/mapper/v-s six 4
+	check 'its origin stays as it was' test "$(sum /dev/mapper/v-a 20)" = "$was"
+	json '.volume.bytes == 209715200' volume snapshot v 0 larger --size 200M
+	json '.volume.mapped == 20971520 and .volume.io.written_bytes == 20971520 and .volume.highest_mapped_sector == 40959' volume stat v a
+	works volume stat v a s c
+	works volume rename v s t
+	check 'its device is renamed' test -b /dev/mapper/v-t -a ! -e /dev/mapper/v-s
+	fails 4 '' volume rename v t a
+	works volume rename v t s
+	works volume resize v a +28M
+	check 'the device has grown' test "$(blockdev --getsize64 /dev/mapper/v-a)" = $((128 << 20))
+	fails 4 'deactivate it' volume resize v a 1M
+	fails 2 '--force does it' volume resize v c 4096
+	works volume resize v c 4096 --force
+	json '.volume.bytes == 4096' volume stat v c
+	exec 9</dev/mapper/v-s
+	fails 4 'cannot remove the device' volume deactivate v s
+	fails 4 'cannot remove the device' volume remove v s
+	works volume deactivate v s --deferred
+	check 'it stays while it is open' dmsetup info v-s
+	exec 9<&-
+	check 'and goes then' bash -c 'for i in {1..50}; do dmsetup info v-s >/dev/null 2>&1 || exit 0; sleep 0.1; done; exit 1'
+	works volume set v b readonly on
+	works volume activate v b
+	check 'a read-only volume cannot be written' bash -c '! dd if=/dev/zero of=/dev/mapper/v-b bs=4k count=1 oflag=direct status=none'
+	fails 4 'the volume is active' volume set v b readonly off
+	works volume deactivate v b
+	works volume set v b readonly off
+	works volume activate v b --read-only
+	check 'nor one that was activated so' test "$(blockdev --getro /dev/mapper/v-b)" = 1
+	works volume deactivate v b
+	works volume set v b sharing off
+	json '.volume.sharing == false' volume stat v b
+	dmsetup message v 0 'create_thin 99'
+	fails 2 'no size of its own' volume activate v 99
+	works volume activate v 99 --size 8M
+	check 'one without a name is called by its id' test -b /dev/mapper/v-99
+	works volume rename v 99 named
+	check 'until it has a name' test -b /dev/mapper/v-named
+	dmsetup create other --table "0 2048 hpmapper $(dmsetup info -c --noheadings -o major,minor --separator : v) 2"
+	json '.volume.device == "/dev/mapper/other"' volume stat v d
+	works volume remove v d
+	check 'also one that has another device name' no_device other
+	works volume remove v s a larger
+	check 'what is deleted is gone' no_device v-a
+	fails 3 'has no volume a' volume remove v a
+	json '.volumes | map(.name) == ["b", "c", "named"]' volume list v
+	fails 4 'volumes of the pool v are active' pool remove v
+	drop_pool v
+}
+
+group_many() {
+	small_pool m
+	for i in $(seq 0 299); do
+		echo "create_thin $i 2048 a-volume-with-a-rather-long-name-$i"
+	done | while read -r line; do dmsetup message m 0 "$line"; done
+	json '.volumes | length == 300 and (map(.id) == [range(300)])' volume list m
+	works volume remove m 17
+	json '.volume.id == 17' volume create m again --size 1M
+	drop_pool m
+}
+
+group_freeze() {
+	small_pool z
+	works volume create z fs --size 200M --activate
+	mkfs.ext4 -q /dev/mapper/z-fs
+	mkdir -p "$work/mnt space"
+	mount /dev/mapper/z-fs "$work/mnt space"
+	dd if=/dev/urandom of="$work/mnt space/f" bs=1M count=5 status=none
+	works volume snapshot z fs frozen --freeze --activate
+	check 'the snapshot needs no repair' bash -c 'dumpe2fs -h /dev/mapper/z-frozen 2>/dev/null | grep -q "Filesystem features" && ! dumpe2fs -h /dev/mapper/z-frozen 2>/dev/null | grep -q needs_recovery'
+	check 'the origin goes on' timeout 10 touch "$work/mnt space/g"
+	works volume snapshot z fs hot --activate
+	check 'without it, the journal repairs' e2fsck -fy /dev/mapper/z-hot
+	fails 4 'has a volume hot already' volume snapshot z fs hot --freeze
+	check 'a failed snapshot does not leave it frozen' timeout 10 touch "$work/mnt space/h"
+	umount "$work/mnt space"
+	h volume snapshot z fs idle --freeze
+	check 'one that is not mounted is said so' grep -q 'nothing to freeze' "$err"
+	drop_pool z
+}
+
+make_tree() {
+	mkdir -p "$1/etc" "$1/bin" "$1/dev"
+	echo base >"$1/etc/name"
+	echo gone >"$1/etc/gone"
+	dd if=/dev/urandom of="$1/bin/big" bs=1M count=12 status=none
+	ln "$1/bin/big" "$1/bin/again"
+	ln -s bin "$1/sbin"
+	mknod "$1/dev/null" c 1 3
+	chown 33:33 "$1/etc/name"
+	setfattr -n user.x -v y "$1/etc/name"
+	chmod 4755 "$1/bin/big"
+	truncate -s 100M "$1/hole"
+}
+
+# What a tree is, for comparison: all but what mkfs adds.
+tree_sum() {
+	(cd "$1" && find . -path ./lost+found -prune -o -printf '%p %y %m %U:%G %s %n %l %T@\n' | sed 's/^\. d \(.*\) [0-9]* [0-9]*  /. d \1 /' | grep -v '^\. d' | sort
+		find . -type f -exec sha256sum {} + | sort
+		getfattr -R -d -m user . 2>/dev/null)
+}
+
+group_import_tar() {
+	local fs
+	small_pool t 1G
+	make_tree "$work/tree"
+	tar -C "$work/tree" --xattrs -cf "$work/base.tar" .
+	mkdir -p "$work/up/etc" "$work/mnt"
+	echo upper >"$work/up/etc/name"
+	touch "$work/up/etc/.wh.gone"
+	tar -C "$work/up" -czf "$work/upper.tar.gz" .
+	for fs in ext4 xfs; do
+		works import t $fs "$work/base.tar" --fs $fs --size 400M
+		check "one line for a layer" grep -q "volume $fs, id" "$out"
+		json '.volume.read_only and .volume.active == false' volume stat t $fs
+		works volume activate t $fs
+		mount -o "ro,$([ $fs = xfs ] && echo nouuid || echo noatime)" "/dev/mapper/t-$fs" "$work/mnt"
+		tree_sum "$work/tree" >"$work/want"
+		tree_sum "$work/mnt" >"$work/have"
+		check "$fs: the volume holds what the archive holds" diff "$work/want" "$work/have"
+		umount "$work/mnt"
+		works volume deactivate t $fs
+		json ".layers[0].whiteouts == 1 and .name == \"$fs-up\"" import t $fs-up "$work/upper.tar.gz" --from $fs
+		json ".volume.parent == \"$fs\" and .volume.read_only" volume stat t $fs-up
+		works volume snapshot t $fs-up $fs-c --activate
+		mount -o "$([ $fs = xfs ] && echo nouuid || echo noatime)" "/dev/mapper/t-$fs-c" "$work/mnt"
+		check "$fs: the second layer replaced a file" grep -q upper "$work/mnt/etc/name"
+		check "$fs: and deleted one" test ! -e "$work/mnt/etc/gone"
+		check "$fs: the container can write" cp /etc/passwd "$work/mnt/etc/passwd"
+		umount "$work/mnt"
+	done
+	fails 4 'has a volume ext4 already' import t ext4 "$work/base.tar"
+	fails 3 'cannot read' import t x "$work/nowhere.tar"
+	fails 3 'has no volume nope' import t x "$work/base.tar" --from nope
+	fails 2 'are for OCI layouts' import t x "$work/base.tar" --ref v1
+	head -c 3000000 "$work/base.tar" >"$work/cut.tar"
+	fails 5 'runcated' import t x "$work/cut.tar" --size 200M
+	fails 1 'No space left' import t x "$work/base.tar" --size 8M
+	h volume list t
+	check 'a failed import leaves no volume' bash -c "! grep -qw x '$out'"
+	check 'nor a device' no_device t-x
+	check 'nor a mount' bash -c '! grep -q hpmctl /proc/mounts'
+	drop_pool t
+}
+
+group_import_stream() {
+	small_pool s 512M
+	make_tree "$work/tree2"
+	tar -C "$work/tree2" -c . | "$HPMCTL" import s piped - --size 200M >"$out" 2>"$err"
+	ok $? 'an archive comes on standard input'
+	check 'the terminal bar is not for pipes' test ! -s "$err"
+	script -qec "$HPMCTL import s seen $work/seen.tar --size 300M" /dev/null >"$out" 2>"$err" </dev/null
+	ok $((! $?)) 'a missing file fails on a terminal, too'
+	tar -C "$work/tree2" -cf "$work/seen.tar" .
+	script -qec "$HPMCTL import s seen $work/seen.tar --size 300M" /dev/null >"$out" 2>"$err" </dev/null
+	check 'on a terminal there is a bar' grep -q 'MB/s' "$out"
+	# ^C in the middle
+	mkfifo "$work/fifo"
+	"$HPMCTL" import s stopped - --size 200M <"$work/fifo" >"$out" 2>"$err" &
+	pid=$!
+	exec 8>"$work/fifo"
+	tar -C "$work/tree2" -c . | head -c 4000000 >&8
+	for _ in {1..50}; do
+		h volume list s
+		grep -q stopped "$out" && break
+		sleep 0.1
+	done
+	kill -INT $pid
+	sleep 0.2
+	wait $pid
+	check 'interrupted: status 130' test $? = 130
+	exec 8>&-
+	h volume list s -q
+	check 'an interrupted import leaves nothing' bash -c "! grep -q stopped '$out'"
+	check 'nor a device of it' no_device s-stopped
+	drop_pool s
+}
+
+# A layout of two layers, made by hand as the specification says.
+make_oci() {
+	local dir=$1 d1 d2 m
+	mkdir -p "$dir/blobs/sha256"
+	put() {
+		local s
+		s=$(sha256sum <"$1" | cut -d' ' -f1)
+		mv "$1" "$dir/blobs/sha256/$s"
+		echo "$s"
+	}
+	size() { stat -c %s "$dir/blobs/sha256/$1"; }
+	tar -C "$work/tree3" -czf "$work/l1" .
+	d1=$(put "$work/l1")
+	tar -C "$work/up3" --zstd -cf "$work/l2" .
+	d2=$(put "$work/l2")
+	cat >"$work/m" <<-END
+		{"schemaVersion":2,"layers":[
+		{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"sha256:$d1","size":$(size "$d1")},
+		{"mediaType":"application/vnd.oci.image.layer.v1.tar+zstd","digest":"sha256:$d2","size":$(size "$d2")}]}
+	END
+	m=$(put "$work/m")
+	echo '{"imageLayoutVersion":"1.0.0"}' >"$dir/oci-layout"
+	echo "{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"sha256:$m\",\"size\":$(size "$m")}]}" >"$dir/index.json"
+	layer2=$dir/blobs/sha256/$d2
+}
+
+group_import_oci() {
+	small_pool o 1G
+	make_tree "$work/tree3"
+	mkdir -p "$work/up3/bin" "$work/mnt"
+	echo new >"$work/up3/bin/new"
+	touch "$work/up3/bin/.wh..wh..opq"
+	make_oci "$work/oci"
+	works import o img "$work/oci" --size 300M
+	check 'a line for each layer' test "$(grep -c '^layer [12]/2 sha256:' "$out")" = 2
+	json '.volumes | map(.name) == ["img.layer1", "img"] and .[1].parent == "img.layer1" and (map(.read_only) | all)' volume list o
+	works volume activate o img img.layer1
+	mount -o ro,noload /dev/mapper/o-img "$work/mnt"
+	check 'the top layer has both' grep -q base "$work/mnt/etc/name"
+	check 'its opaque directory has only its own' test "$(ls "$work/mnt/bin")" = new
+	umount "$work/mnt"
+	mount -o ro,noload /dev/mapper/o-img.layer1 "$work/mnt"
+	check 'the layer below is as it was' cmp "$work/tree3/bin/big" "$work/mnt/bin/big"
+	umount "$work/mnt"
+	tar -C "$work/oci" -cf "$work/oci.tar" .
+	json '.layers | length == 2' import o tarred "$work/oci.tar" --size 300M
+	json '.layers | length == 2' import o onto "$work/oci" --from img
+	json '.volumes | map(select(.name == "onto.layer1"))[0].parent == "img"' volume list o
+	printf x | dd of="$layer2" bs=1 seek=40 conv=notrunc status=none
+	fails 5 '' import o hurt "$work/oci" --size 300M
+	h volume list o -q
+	check 'a damaged image leaves no volume' bash -c "! grep -q hurt '$out'"
+	check 'and no device' no_device o-hurt
+	drop_pool o
+}
+
+group_top() {
+	small_pool p
+	works volume create p v --size 64M --activate
+	works top p -n 1 -d 0.2
+	check 'it tells of the volume' grep -q '^v ' "$out"
+	(for _ in {1..30}; do
+		dd if=/dev/zero of=/dev/mapper/p-v bs=1M count=16 oflag=direct status=none
+		sleep 0.05
+	done) &
+	h top p -n 3 -d 0.5 --json
+	check 'three documents, a line each' test "$(wc -l <"$out")" = 3
+	check 'with rates' jq -es 'map(.pools[0].active_volumes[0].rates.written_bytes_per_s) | max > 1000000' "$out"
+	wait
+	fails 3 'there is no active pool nope' top nope -n 1 -d 0.1
+	drop_pool p
+	works top -n 1 -d 0.1
+}
+
+group_udev() {
+	local daemon=/lib/systemd/systemd-udevd
+	DM_DISABLE_UDEV=1 "$HPMCTL" pool create u --file "$work/u.pool" --size 64M >"$out" 2>"$err"
+	check 'DM_DISABLE_UDEV: the node is there' test -b /dev/mapper/u
+	drop_pool u
+	if [ ! -x $daemon ]; then
+		skip 'with udev' 'no udevd here'
+		return
+	fi
+	$daemon --daemon && udevadm trigger --subsystem-match=block && udevadm settle
+	works pool create u --file "$work/u.pool" --size 256M
+	check 'with udev: the pool node is there at once' test -e /dev/mapper/u
+	works volume create u v --size 64M --activate
+	check 'with udev: the volume node is there at once' test -e /dev/mapper/u-v
+	mkfs.ext4 -q /dev/mapper/u-v
+	works volume deactivate u v
+	check 'with udev: it is gone at once' test ! -e /dev/mapper/u-v
+	make_tree "$work/tree4"
+	tar -C "$work/tree4" -cf "$work/u.tar" .
+	works import u img "$work/u.tar" --size 200M
+	works volume rename u v w
+	check 'no cookie stays' bash -c '[ "$(dmsetup udevcookies | tail -n +2 | wc -l)" = 0 ]'
+	drop_pool u
+	check 'with udev: the pool node is gone' test ! -e /dev/mapper/u
+	udevadm control --exit
+}
+
+group_table() {
+	small_pool b 128M
+	works volume create b v --size 64M --activate
+	check "the pool's table can be loaded again" bash -c 'dmsetup table b | dmsetup reload b && dmsetup resume b'
+	check "the volume's table, too" bash -c 'dmsetup table b-v | dmsetup reload b-v && dmsetup resume b-v'
+	json '.volume.active' volume stat b v
+	drop_pool b
+}
+
+for g in file_pool file_errors devices disk grow_file volumes many freeze \
+	import_tar import_stream import_oci top table udev; do
+	if [ $# -gt 0 ]; then
+		for word; do [[ $g == *$word* ]] && break; done
+		[[ $g == *$word* ]] || continue
+	fi
+	echo "# $g"
+	group_$g
+done
+echo "1..$n"
+echo "$((n - bad)) passed, $bad failed"
+[ $bad = 0 ]
