@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #include "hpm_check.h"
+#include "rig.h"
 #include "sim.h"
 
 u64 sim_rnd(struct sim *s, u64 n)
@@ -26,6 +27,7 @@ void sim_fail(struct sim *s, const char *fmt, ...)
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
 	fprintf(stderr, "\n");
+	rig_dump();
 	fflush(stderr);
 	abort();
 }
@@ -175,6 +177,14 @@ void sim_durable_end(struct sim *s, int r)
 {
 	struct sim_write *w, *n;
 
+	if (getenv("TRACE")) {
+		struct hpm_md_stats st;
+
+		hpm_md_get_stats(s->md, &st);
+		fprintf(stderr, "  durable: %d, record %llu applied %llu durable %llu checkpoints %llu\n",
+			r, st.record, st.record_applied, st.record_durable,
+			st.checkpoints);
+	}
 	list_for_each_entry_safe(w, n, &s->log, list)
 		if (w->covered && !r)
 			sim_durable_write(s, w);
@@ -355,6 +365,8 @@ static void walk(struct sim *s)
 	if (hpm_check(s->io, &p, &res) || res.errors)
 		sim_fail(s, "the metadata of checkpoint %llu is not whole",
 			 res.generation);
+	s->st.punched = max(s->st.punched, res.punched);
+	s->st.nodes = max(s->st.nodes, res.nodes);
 
 	/* The older state is kept whole too, unless its superblock was torn. */
 	p.super = HPM_CHECK_OLDER;
@@ -473,6 +485,8 @@ static void compare_after_crash(struct sim *s)
 
 	resolve_message(s);
 	hpm_md_get_stats(s->md, &st);
+	if (getenv("TRACE"))
+		fprintf(stderr, "  opened: record %llu\n", st.record);
 	if (st.transaction_id != s->transaction_id)
 		sim_fail(s, "transaction id %llu, awaited %llu",
 			 st.transaction_id, s->transaction_id);
@@ -487,6 +501,8 @@ void sim_crash(struct sim *s, enum hpm_mem_loss loss, u64 seed)
 	int r;
 
 	s->st.crashes++;
+	if (getenv("TRACE"))
+		fprintf(stderr, "  crash\n");
 	sim_drop(s);
 	hpm_io_close(s->io);
 	s->io = io;

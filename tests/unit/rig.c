@@ -23,8 +23,11 @@ void rig_say(const char *what, u64 seed)
 	fprintf(stderr, "  %s: SEED=%llu\n", what, seed);
 }
 
+#define KEPT	8
+
 static unsigned int nr_logged;
-static char last_line[512];
+static char kept[KEPT][512];
+static unsigned int last;
 
 static void count_line(void *ctx, enum hpm_env_level level, const char *line)
 {
@@ -32,7 +35,8 @@ static void count_line(void *ctx, enum hpm_env_level level, const char *line)
 	if (level > HPM_ENV_WARN)
 		return;
 	nr_logged++;
-	strscpy(last_line, line, sizeof(last_line));
+	last = (last + 1) % KEPT;
+	strscpy(kept[last], line, sizeof(kept[last]));
 }
 
 void rig_quiet(void)
@@ -50,7 +54,16 @@ unsigned int rig_logged(void)
 
 const char *rig_last_line(void)
 {
-	return last_line;
+	return kept[last];
+}
+
+void rig_dump(void)
+{
+	unsigned int i;
+
+	for (i = 1; i <= KEPT; i++)
+		if (kept[(last + i) % KEPT][0])
+			fprintf(stderr, "  log: %s\n", kept[(last + i) % KEPT]);
 }
 
 static long live_before;
@@ -60,7 +73,7 @@ int rig_setup(void **state)
 	(void)state;
 	rig_quiet();
 	nr_logged = 0;
-	last_line[0] = '\0';
+	memset(kept, 0, sizeof(kept));
 	live_before = hpm_env_live_allocs();
 	return 0;
 }

@@ -25,6 +25,8 @@ void rig_quiet(void);
 unsigned int rig_logged(void);
 /* The last of them. */
 const char *rig_last_line(void);
+/* The last few of them to stderr. */
+void rig_dump(void);
 
 /* Memory that a test allocated and did not free makes it fail. */
 int rig_setup(void **state);

@@ -9,6 +9,35 @@
 
 static struct sim *hooked;
 
+/*
+ * TRACE=<volume>,<block> tells on stderr what happens to one block; TRACE=all
+ * what happens at all.
+ */
+static bool traced(const struct sim_vol *v, u64 first, u64 nr)
+{
+	static const char *what;
+	static int id;
+	static long long block;
+
+	if (!what) {
+		what = getenv("TRACE") ?: "";
+		if (sscanf(what, "%d,%lld", &id, &block) != 2)
+			id = -1;
+	}
+	if (!*what)
+		return false;
+	return id < 0 || !v || (v->id == (u32)id &&
+				(u64)block * HPM_SECTORS < first + nr &&
+				first < (u64)(block + 1) * HPM_SECTORS);
+}
+
+#define trace(v, first, nr, fmt, ...) do {				\
+	if (traced(v, first, nr))					\
+		fprintf(stderr, "  %lld+%llu: " fmt "\n",		\
+			(long long)(first) / HPM_SECTORS,		\
+			(u64)(nr) / HPM_SECTORS, ##__VA_ARGS__);	\
+} while (0)
+
 /*----------------------------------------------------------------
  * Ops and tokens
  *--------------------------------------------------------------*/
@@ -62,14 +91,20 @@ static void op_cut(struct sim_op *op, u64 nr)
 		op->log->nr = nr;
 }
 
+static void large_back(struct sim_op *op)
+{
+	if (op->has_large)
+		hpm_space_unreserve(op->s->md, op->large,
+				    1u << op->s->p.large_shift);
+	op->has_large = false;
+}
+
 static void op_done(struct sim_op *op)
 {
 	token_put(op);
 	if (op->credit)
 		hpm_credit_put(op->s->md, 1);
-	if (op->has_large)
-		hpm_space_unreserve(op->s->md, op->large,
-				    1u << op->s->p.large_shift);
+	large_back(op);
 	if (op->kind != SIM_READ)
 		op->v->writes--;
 	list_del(&op->list);
@@ -113,6 +148,8 @@ static void read_start(struct sim_op *op, const struct hpm_run *run)
 	u64 in = op->first % HPM_SECTORS;
 
 	op_cut(op, run->nr * HPM_SECTORS - in);
+	trace(op->v, op->first, op->nr, "v%u read, mapped %d at %llu",
+	      op->v->id, run->mapped, run->pbn);
 	op->mapped = run->mapped;
 	op->pbn = run->pbn;
 	op->seq = sim_log_oldest(op->s, op->v);
@@ -164,6 +201,7 @@ static void change_cancel(struct sim_op *op)
 {
 	LIST_HEAD(waiters);
 
+	trace(op->v, op->first, op->nr, "v%u cancelled", op->v->id);
 	hpm_change_cancel(op->change, &waiters);
 	op->change = NULL;
 	wake(&waiters);
@@ -249,6 +287,8 @@ static void write_in_place(struct sim_op *op, const struct hpm_run *run)
 	u64 i, *stamps;
 
 	op_cut(op, run->nr * HPM_SECTORS - op->first % HPM_SECTORS);
+	trace(op->v, op->first, op->nr, "v%u write %#llx in place at %llu",
+	      op->v->id, op->stamp, run->pbn);
 	op->fua_passed = op->fua && hpm_vol_durable(op->v->vol);
 	stamps = calloc(op->nr, sizeof(u64));
 	BUG_ON(!stamps);
@@ -283,6 +323,7 @@ static bool blocks_have(struct sim_op *op)
 		op->pbn = op->large;
 		return true;
 	}
+	large_back(op);
 	got = hpm_stock_take(&op->v->stock, nr, &op->pbn);
 	if (!got)
 		return wait_for_space(op);
@@ -344,6 +385,8 @@ static void write_cow(struct sim_op *op)
 		free(stamps);
 		return;
 	}
+	trace(op->v, op->first, op->nr, "v%u write %#llx to %s %llu", op->v->id,
+	      op->stamp, op->has_large ? "large" : "small", op->pbn);
 	for (i = 0; i < op->nr; i++)
 		stamps[in + i] = op->stamp + i;
 	op->data_id = hpm_mem_data_start(op->s->io, op->pbn * HPM_SECTORS, nr,
@@ -361,7 +404,7 @@ static void write_start(struct sim_op *op, const struct hpm_run *run)
 		return;
 	}
 	/* Sometimes more than the run: what is there is replaced as well. */
-	if (!op_is_partial(op) && sim_rnd(op->s, 4))
+	if (!op_is_partial(op) && !op->has_large && sim_rnd(op->s, 4))
 		op_cut(op, run->nr * HPM_SECTORS);
 	write_cow(op);
 }
@@ -444,6 +487,8 @@ static void write_end(struct sim_op *op)
 		return;
 	}
 	if (op->change) {
+		trace(op->v, op->first, op->nr, "v%u publish kind %d as %llu",
+		      op->v->id, op->kind, op->s->seq);
 		change_publish(op);
 		op->has_large = false;
 	}
@@ -524,6 +569,9 @@ static void drain_one(struct sim *s, struct sim_drain *d)
 	for (i = 0; i < d->batch->nr && sim_rnd(s, 2); i++)
 		hpm_mem_data_discard(s->io, d->batch->ext[i].pbn,
 				     d->batch->ext[i].nr, SIM_STAMP_POISON);
+	for (i = 0; i < d->batch->nr; i++)
+		trace(NULL, d->batch->ext[i].pbn * HPM_SECTORS,
+		      d->batch->ext[i].nr * HPM_SECTORS, "drained");
 	hpm_free_done(s->md, d->batch);
 	list_del(&d->list);
 	free(d);
@@ -583,6 +631,18 @@ static int take_space(struct sim_op *op)
 	return hpm_space_refill(s->md, &op->v->stock);
 }
 
+/* With nothing freed on its way back, nothing allocatable may be left. */
+static void check_no_space(struct sim *s)
+{
+	struct hpm_md_stats st;
+
+	hpm_md_get_stats(s->md, &st);
+	if (list_empty(&s->drains) && st.data_free_now && !s->may_fail &&
+	    !hpm_mem_is_cut(s->io))
+		sim_fail(s, "no space, and %llu blocks are free",
+			 st.data_free_now);
+}
+
 static void need_space(struct sim_op *op)
 {
 	struct sim *s = op->s;
@@ -598,6 +658,8 @@ static void need_space(struct sim_op *op)
 		sim_drain_all(s);
 		r = take_space(op);
 	}
+	if (r == -ENOSPC)
+		check_no_space(s);
 	if (r)
 		op_error(op, r);
 	else
@@ -779,6 +841,7 @@ int sim_msg_snap(struct sim *s, u32 id, u32 origin)
 	memcpy(v->durable, o->now, bytes);
 	learn_info(s, v);
 	s->st.snapshots++;
+	trace(NULL, 0, 0, "v%u is a snapshot of v%u", id, origin);
 	return vol_open(s, v);
 }
 
@@ -794,6 +857,7 @@ static bool vol_busy(struct sim *s, struct sim_vol *v)
 
 static void vol_deactivate(struct sim *s, struct sim_vol *v)
 {
+	struct hpm_vol *vol;
 	struct sim_op *op;
 
 	while (vol_busy(s, v)) {
@@ -801,9 +865,10 @@ static void vol_deactivate(struct sim *s, struct sim_vol *v)
 		if (op->v == v)
 			op_step(op);
 	}
+	vol = v->vol;
+	v->vol = NULL;		/* nothing new begins from here on */
 	hpm_space_return(s->md, &v->stock);
-	hpm_vol_put(v->vol);
-	v->vol = NULL;
+	hpm_vol_put(vol);
 }
 
 int sim_msg_delete(struct sim *s, u32 id)
@@ -926,6 +991,8 @@ static int record(struct sim *s, struct sim_vol *v, u8 type, u64 vbn, u32 nr,
 		return r;
 	}
 	hpm_change_publish(c, &waiters);
+	trace(v, vbn * HPM_SECTORS, nr * HPM_SECTORS,
+	      "v%u record type %u at %llu", v->id, type, pbn);
 	wake(&waiters);
 	return 0;
 }
@@ -1030,6 +1097,8 @@ static int move_locked(struct sim *s, struct hpm_change *c)
 		hpm_credit_put(s->md, 1);
 		hpm_change_cancel(c, &waiters);
 	} else {
+		trace(NULL, c->vbn * HPM_SECTORS, c->nr * HPM_SECTORS,
+		      "move %llu to %llu", c->old, c->pbn);
 		hpm_change_publish(c, &waiters);
 		s->st.moves++;
 	}
@@ -1246,6 +1315,16 @@ static u64 random_lvbn(struct sim *s)
 	return sim_rnd(s, s->p.vol_blocks / large) * large;
 }
 
+static void random_move(struct sim *s, struct sim_vol *v)
+{
+	u64 moves = s->st.moves;
+	unsigned int i;
+
+	for (i = 0; i < 16 && s->st.moves == moves; i++)
+		if (sim_move(s, v->id, sim_rnd(s, s->p.vol_blocks)))
+			return;
+}
+
 static void random_job(struct sim *s)
 {
 	struct sim_vol *v = vol_pick(s);
@@ -1263,7 +1342,7 @@ static void random_job(struct sim *s)
 		sim_punch(s, v->id, lvbn);
 		break;
 	default:
-		sim_move(s, v->id, sim_rnd(s, s->p.vol_blocks));
+		random_move(s, v);
 	}
 }
 

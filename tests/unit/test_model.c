@@ -24,9 +24,10 @@ static void print_stats(const struct sim *s)
 		t->ops[SIM_READ], t->ops[SIM_DISCARD], t->streams, t->moves,
 		t->punches);
 	fprintf(stderr,
-		"    %llu snapshots %llu creates %llu deletes %llu commits %llu checkpoints %llu drains %llu crashes %llu out of space %llu hooks\n",
+		"    %llu snapshots %llu creates %llu deletes %llu commits %llu checkpoints %llu drains %llu crashes %llu out of space %llu hooks, up to %llu punched, %llu nodes\n",
 		t->snapshots, t->creates, t->deletes, t->commits,
-		t->checkpoints, t->drains, t->crashes, t->no_space, t->hooks);
+		t->checkpoints, t->drains, t->crashes, t->no_space, t->hooks,
+		t->punched, t->nodes);
 }
 
 static void settle(struct sim *s)
@@ -42,6 +43,8 @@ static void run(const struct shape *shape, u64 seed)
 {
 	struct sim_params p = shape->p;
 	struct sim *s;
+	/* Slow, but it shows the step at which something went wrong. */
+	bool paranoid = getenv("PARANOID");
 	unsigned int i, k, steps;
 
 	rig_say(shape->name, seed);
@@ -49,8 +52,11 @@ static void run(const struct shape *shape, u64 seed)
 	s = sim_create(&p);
 	for (k = 0; k < shape->crashes; k++) {
 		steps = sim_rnd(s, 2 * shape->steps);
-		for (i = 0; i < steps; i++)
+		for (i = 0; i < steps; i++) {
 			sim_step(s);
+			if (paranoid)
+				sim_compare(s);
+		}
 		if (k % 4 == 3)
 			settle(s);
 		if (k % 8 == 5) {
@@ -74,6 +80,7 @@ static void run_all(const struct shape *shape)
 		run(shape, rig_seed() + i);
 }
 
+/* Everything small and often. */
 static void test_plain(void **state)
 {
 	static const struct shape shape = {
@@ -85,7 +92,6 @@ static void test_plain(void **state)
 			.vol_blocks = 512,
 			.max_vols = 6,
 			.max_ops = 16,
-			.cache_nodes = 0,
 		},
 		.steps = 400,
 		.crashes = 16,
@@ -96,10 +102,107 @@ static void test_plain(void **state)
 	run_all(&shape);
 }
 
+/* Bios end and begin inside engine calls, the trees change under readers. */
+static void test_interleaved(void **state)
+{
+	static const struct shape shape = {
+		.name = "interleaved",
+		.p = {
+			.meta_blocks = 2048,
+			.data_blocks = 8192,
+			.large_shift = 4,
+			.vol_blocks = 1024,
+			.max_vols = 8,
+			.max_ops = 32,
+			.interleave = true,
+		},
+		.steps = 600,
+		.crashes = 16,
+		.runs = 6,
+	};
+
+	(void)state;
+	run_all(&shape);
+}
+
+/* Next to no node stays in memory. */
+static void test_small_cache(void **state)
+{
+	static const struct shape shape = {
+		.name = "small cache",
+		.p = {
+			.meta_blocks = 4096,
+			.data_blocks = 16384,
+			.large_shift = 5,
+			.vol_blocks = 4096,
+			.max_vols = 8,
+			.max_ops = 32,
+			.cache_nodes = 8,
+			.interleave = true,
+		},
+		.steps = 1500,
+		.crashes = 8,
+		.runs = 3,
+	};
+
+	(void)state;
+	run_all(&shape);
+}
+
+/* Trees of several levels, large blocks of 2 MiB. */
+static void test_wide(void **state)
+{
+	static const struct shape shape = {
+		.name = "wide",
+		.p = {
+			.meta_blocks = 8192,
+			.data_blocks = 65536,
+			.large_shift = 9,
+			.vol_blocks = 16384,
+			.max_vols = 6,
+			.max_ops = 64,
+			.interleave = true,
+		},
+		.steps = 4000,
+		.crashes = 5,
+		.runs = 2,
+	};
+
+	(void)state;
+	run_all(&shape);
+}
+
+/* The data device is too small for what is written. */
+static void test_full_data(void **state)
+{
+	static const struct shape shape = {
+		.name = "full data",
+		.p = {
+			.meta_blocks = 2048,
+			.data_blocks = 1024,
+			.large_shift = 4,
+			.vol_blocks = 512,
+			.max_vols = 8,
+			.max_ops = 16,
+			.interleave = true,
+		},
+		.steps = 800,
+		.crashes = 12,
+		.runs = 4,
+	};
+
+	(void)state;
+	run_all(&shape);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rig_test(test_plain),
+		rig_test(test_interleaved),
+		rig_test(test_small_cache),
+		rig_test(test_wide),
+		rig_test(test_full_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
