@@ -182,8 +182,9 @@ static void tell_mode(struct hpm_pool *pool, enum hpm_mode old,
 /*
  * An error that takes a pool's writing away is one that hpm_check should look
  * into before anybody writes again, whether or not the metadata can still be
- * committed.  The flag is written once; if even that fails, nothing that this
- * pool says about its metadata can be relied on.
+ * committed.  If not even the flag can be written, the pool still has all that
+ * it needs for reading in memory, and what the device holds is consistent
+ * without the flag: so reading goes on, and the next suspend tries again.
  */
 static void set_needs_check(struct hpm_pool *pool)
 {
@@ -196,7 +197,9 @@ static void set_needs_check(struct hpm_pool *pool)
 		return;
 
 	DMERR("%s: cannot set needs_check: error %d", pool->name, r);
-	hpm_md_fail(pool->md, HPM_MODE_FAIL, "cannot set needs_check", r);
+	spin_lock_irq(&pool->lock);
+	pool->needs_check = false;
+	spin_unlock_irq(&pool->lock);
 }
 
 static void do_mode(struct work_struct *ws)

@@ -263,6 +263,7 @@ void hpm_pool_quiesce(struct hpm_pool *pool)
 
 	settle_for_suspend(pool);
 	hpm_pool_drain_wait(pool, true);
+	queue_work(pool->drain_wq, &pool->mode_work);
 	flush_work(&pool->mode_work);
 
 	hpm_noio_end(noio);
