@@ -11,7 +11,8 @@
  * before the token, the lock and the blocks it will need; all other parts of
  * the pool are I/O in flight, which ends without any help of a worker (its
  * end_io publishes and gives back in whatever context it is called).  So the
- * allocation ends, be there only the rescuer to run us.
+ * allocation ends, be there only the rescuer to run us.  For the same reason
+ * parts are not plugged: what we wait for may wait for them.
  */
 #include <linux/sched/mm.h>
 
@@ -154,11 +155,9 @@ static void bio_work(struct work_struct *work)
 	struct hpm_bio *hb = container_of(work, struct hpm_bio, work);
 	struct hpm_volume *v = hb->v;
 	unsigned int noio = memalloc_noio_save();
-	struct blk_plug plug;
 	int r;
 
 	atomic64_inc(&v->pool->hop_bios);
-	blk_start_plug(&plug);
 	if (!hb->sectors) {
 		r = flush_step(v, hb);
 	} else {
@@ -169,7 +168,6 @@ static void bio_work(struct work_struct *work)
 	}
 	if (r <= 0)
 		hpm_bio_put(hb, errno_to_blk_status(r));
-	blk_finish_plug(&plug);
 	memalloc_noio_restore(noio);
 }
 

@@ -371,6 +371,7 @@ static int supply_large(struct hpm_volume *v, struct hpm_piece *p)
 		}
 	} else {
 		r = hpm_stream_reserve(v, hpm_large_start(v, p->vbn));
+		p->small = true;
 	}
 	if (r != -ENOSPC)
 		return r;
