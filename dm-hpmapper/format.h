@@ -9,6 +9,7 @@
  * Layout of the metadata device (block numbers):
  *
  *	0		the label: static, written at format time only
+ *	1		its copy, written before anything else at format time
  *	8, 24		the two superblocks, written in turn
  *	32 ..		the journal ring (label.journal_start, journal_blocks)
  *	.. behind it	the homes of the refcount pages, three for each page
@@ -29,6 +30,7 @@
 #define HPM_FORMAT_VERSION	1
 
 #define HPM_LABEL_BLOCK		0
+#define HPM_LABEL_COPY		1
 #define HPM_SUPER_A		8
 #define HPM_SUPER_B		24
 #define HPM_RESERVED_BLOCKS	32	/* the first 128 KiB */

@@ -338,13 +338,28 @@ static void set_uuid(struct hpm_md *md, const u8 *uuid)
 	md->seed = crc32c(~0u, md->uuid, HPM_UUID_SIZE);
 }
 
-/* May the device be formatted?  All of its head is zero, or an old pool's. */
+/* Did a format begin here, and not end? */
+static bool format_began(struct hpm_md *md, void *buf)
+{
+	return !hpm_io_read(md->io, HPM_LABEL_COPY, buf) &&
+	       !hpm_block_check(label_seed(), buf, HPM_BT_LABEL,
+				HPM_LABEL_COPY);
+}
+
+/*
+ * May the device be formatted?  All of its head is zero, or an old pool's.  A
+ * superblock that a crash in a format has torn may have lost its first sector
+ * and looks like neither; the copy of the label, written before, tells.
+ */
 static int check_blank(struct hpm_md *md, void *buf, const char **why)
 {
+	bool began = format_began(md, buf);
 	u64 b;
 	int r;
 
 	for (b = 1; b < HPM_RESERVED_BLOCKS; b++) {
+		if (began && (b == HPM_SUPER_A || b == HPM_SUPER_B))
+			continue;
 		r = hpm_io_read(md->io, b, buf);
 		if (r) {
 			*why = "the metadata device cannot be read";
@@ -388,12 +403,12 @@ static void set_large_shift(struct hpm_md *md, unsigned int shift)
 	md->large_size = 1u << shift;
 }
 
-static int write_label(struct hpm_md *md, struct hpm_label *label)
+static int write_label(struct hpm_md *md, u64 block, struct hpm_label *label)
 {
 	void *data = label;
 
 	memset(label, 0, sizeof(*label));
-	hpm_block_init(md, label, HPM_BT_LABEL, HPM_LABEL_BLOCK, 0);
+	hpm_block_init(md, label, HPM_BT_LABEL, block, 0);
 	label->version = cpu_to_le32(HPM_FORMAT_VERSION);
 	label->large_shift = cpu_to_le32(md->large_shift);
 	memcpy(label->uuid, md->uuid, HPM_UUID_SIZE);
@@ -401,7 +416,7 @@ static int write_label(struct hpm_md *md, struct hpm_label *label)
 	label->journal_blocks = cpu_to_le64(md->journal_blocks);
 	label->created_with_blocks = cpu_to_le64(md->meta_blocks);
 	hpm_block_seal(label_seed(), label);
-	return hpm_io_write_run(md->io, HPM_LABEL_BLOCK, &data, 1,
+	return hpm_io_write_run(md->io, block, &data, 1,
 				HPM_IO_PREFLUSH | HPM_IO_FUA);
 }
 
@@ -455,8 +470,8 @@ static int format_state(struct hpm_md *md)
 }
 
 /*
- * Both superblocks first, the label last: until it stands the device is blank
- * and would be formatted again.
+ * Both superblocks before the label: until it stands the device is blank and
+ * would be formatted again.
  */
 static int format(struct hpm_md *md, void *buf, const char **why)
 {
@@ -478,6 +493,8 @@ static int format(struct hpm_md *md, void *buf, const char **why)
 	mutex_unlock(&md->lock);
 	if (!r)
 		r = wipe_head(md, buf);
+	if (!r)
+		r = write_label(md, HPM_LABEL_COPY, buf);
 	if (r)
 		return r;
 	hpm_journal_restart(md);
@@ -485,7 +502,7 @@ static int format(struct hpm_md *md, void *buf, const char **why)
 	if (!r)
 		r = hpm_md_checkpoint(md);
 	if (!r)
-		r = write_label(md, buf);
+		r = write_label(md, HPM_LABEL_BLOCK, buf);
 	return r;
 }
 
