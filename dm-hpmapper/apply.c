@@ -75,7 +75,7 @@ static int apply_map(struct hpm_md *md, const struct rec *rec)
 {
 	struct hpm_entry *e = md->scratch + HPM_SCRATCH_APPLY;
 	struct hpm_splice sp;
-	bool base = false;
+	bool base;
 	u32 i;
 	int r;
 
@@ -87,7 +87,8 @@ static int apply_map(struct hpm_md *md, const struct rec *rec)
 	}
 	r = hpm_map_splice(rec->vol, e[0].key, e[rec->nr - 1].key + 1, e,
 			   rec->nr, &sp);
-	if (!r && sp.small + sp.holes < rec->nr)
+	base = sp.base;
+	if (!r && !sp.base_known && sp.small + sp.holes < rec->nr)
 		r = has_base(md, rec->vol, rec->lvbn, &base);
 	if (r)
 		return r;

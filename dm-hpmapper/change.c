@@ -157,11 +157,27 @@ void hpm_change_free(struct hpm_md *md, struct hpm_change *c)
 	kmem_cache_free(md->change_cache, c);
 }
 
+/* Frees the change and those that hang in a ring with it. */
 static void change_free_rcu(struct rcu_head *head)
 {
 	struct hpm_change *c = container_of(head, struct hpm_change, rcu);
+	struct hpm_change *other, *next;
 
+	list_for_each_entry_safe(other, next, &c->fifo, fifo)
+		hpm_change_free(c->md, other);
 	hpm_change_free(c->md, c);
+}
+
+/* One grace period for all that are on the list. */
+static void changes_free(struct list_head *list)
+{
+	struct hpm_change *c;
+
+	c = list_first_entry_or_null(list, struct hpm_change, fifo);
+	if (!c)
+		return;
+	list_del_init(list);
+	call_rcu(&c->rcu, change_free_rcu);
 }
 
 static struct hpm_change *chain_conflict(struct hlist_head *chain, u64 vbn,
@@ -269,7 +285,7 @@ void hpm_change_cancel(struct hpm_change *c, struct list_head *waiters)
 	call_rcu(&c->rcu, change_free_rcu);
 }
 
-/* The tree has it: readers find it there. */
+/* The tree has it: readers find it there.  The caller frees it. */
 static void change_retire(struct hpm_change *c)
 {
 	struct hpm_vol *vol = c->vol;
@@ -281,7 +297,6 @@ static void change_retire(struct hpm_change *c)
 	spin_unlock_irqrestore(&vol->lock, flags);
 	smp_mb__before_atomic();
 	atomic_dec(&vol->nr_changes);
-	call_rcu(&c->rcu, change_free_rcu);
 }
 
 /*----------------------------------------------------------------
@@ -343,23 +358,26 @@ int hpm_apply_upto(struct hpm_md *md, u64 record)
 	struct hpm_journal *j = &md->journal;
 	union hpm_record_buf buf;
 	struct hpm_change *c;
-	int r;
+	LIST_HEAD(done);
+	int r = 0;
 
 	lockdep_assert_held(&md->lock);
 	if (md->stuck)
 		return -EIO;
-	while ((c = fifo_pop(j, record))) {
+	while (!r && (c = fifo_pop(j, record))) {
 		change_record(c, &buf);
 		r = apply_one(md, &buf.rec, c->record);
 		if (r) {
 			/* Readers go on finding it in front of the tree. */
 			fifo_unpop(j, c);
-			return r;
+		} else {
+			change_retire(c);
+			list_add(&c->fifo, &done);
+			atomic_dec(&j->in_flight);
 		}
-		change_retire(c);
-		atomic_dec(&j->in_flight);
 	}
-	return 0;
+	changes_free(&done);
+	return r;
 }
 
 /* Records applied under one hold of the lock. */

@@ -1073,6 +1073,23 @@ static void splice_note(const struct hpm_entry *gone, unsigned int nr,
 	}
 }
 
+/*
+ * While the leaf is at hand: is there a base under the small key @from?  It
+ * stands in this leaf nearly always, @lo being the position of @from.
+ */
+static void splice_base(const struct hpm_md *md, const struct hpm_node *leaf,
+			u64 from, unsigned int lo, struct hpm_splice *out)
+{
+	u64 key = hpm_key_base(round_down(from >> 1, (u64)md->large_size));
+
+	if (!(from & 1) || !lo)
+		return;
+	if (leaf_key(leaf, lo - 1) > key)
+		lo = leaf_lower(leaf, key) + 1;
+	out->base = lo <= leaf_nr(leaf) && leaf_key(leaf, lo - 1) == key;
+	out->base_known = out->base || lo > 1 || leaf_key(leaf, 0) < key;
+}
+
 /* One leaf's part: [from, to) of it becomes @e. */
 static int splice_leaf(struct hpm_vol *vol, struct map_path *p, u64 from,
 		       u64 to, const struct hpm_entry *e, unsigned int nr,
@@ -1089,6 +1106,8 @@ static int splice_leaf(struct hpm_vol *vol, struct map_path *p, u64 from,
 	r = count_entries(md, e, nr, 1);
 	if (r)
 		return r;
+	if (!out->base_known)
+		splice_base(md, leaf, from, lo, out);
 	leaf_read(leaf, lo, nr_gone, gone);
 	if (region && rest + nr <= HPM_LEAF_MAX) {
 		visible_begin(vol);

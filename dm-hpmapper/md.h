@@ -303,6 +303,8 @@ struct hpm_splice {
 	u32 large;		/* bases */
 	u32 small;		/* overrides that name a block */
 	u32 holes;		/* overrides that say "nothing" */
+	bool base_known;	/* the leaf told about what is under @from: */
+	bool base;		/* a large block's entry that stays */
 };
 
 /*
