@@ -200,31 +200,57 @@ static int apply_unmap(struct hpm_md *md, const struct rec *rec)
 	return r;
 }
 
+/*
+ * Do the record's blocks still stand where they were copied from, the volume's
+ * own?  What counts is what a reader sees: a COLLAPSE that was published before
+ * the copy and applied after it has made a base of small entries.
+ */
+static int still_there(struct hpm_md *md, const struct rec *rec, bool *same)
+{
+	unsigned int nr, k = 0;
+	struct hpm_entry *e;
+	u64 i, value;
+	int r = collect_large(md, rec, &e, &nr);
+
+	*same = !r;
+	for (i = 0; *same && i < rec->nr; i++) {
+		u64 key = hpm_key_small(rec->vbn + i);
+
+		while (k < nr && e[k].key < key)
+			k++;
+		if (k < nr && e[k].key == key)
+			value = e[k].value;
+		else if (nr && e[0].key == hpm_key_base(rec->lvbn))
+			value = e[0].value + (rec->vbn + i - rec->lvbn);
+		else
+			value = HPM_PBN_HOLE;
+		*same = hpm_value_pbn(value) == rec->arg + i &&
+			hpm_value_time(value) >= rec->vol->snap_time;
+	}
+	return r;
+}
+
 /* Small blocks that a background job copied; writers were kept out. */
 static int apply_move(struct hpm_md *md, const struct rec *rec)
 {
 	struct hpm_entry *e = md->scratch + HPM_SCRATCH_APPLY;
-	u64 from = hpm_key_small(rec->vbn);
-	u64 to = hpm_key_small(rec->vbn + rec->nr - 1) + 1;
 	struct hpm_splice sp;
-	unsigned int nr;
 	bool same;
 	u32 i;
 	int r;
 
 	if (!pbn_valid(md, rec->pbn, rec->nr))
 		return -EUCLEAN;
-	r = hpm_map_collect(md, rec->vol->root, from, to, e, rec->nr, &nr);
+	r = still_there(md, rec, &same);
 	if (r)
 		return r;
-	same = nr == rec->nr;
-	for (i = 0; same && i < nr; i++) {
-		same = hpm_value_pbn(e[i].value) == rec->arg + i &&
-		       hpm_value_time(e[i].value) >= rec->vol->snap_time;
+	for (i = 0; i < rec->nr; i++) {
+		e[i].key = hpm_key_small(rec->vbn + i);
 		e[i].value = hpm_value(md->time, rec->pbn + i);
 	}
 	if (same)
-		r = hpm_map_splice(rec->vol, from, to, e, nr, &sp);
+		r = hpm_map_splice(rec->vol, e[0].key, e[rec->nr - 1].key + 1,
+				   e, rec->nr, &sp);
 	if (!r)
 		hpm_space_settle(md, rec->pbn, rec->nr);
 	return r;
