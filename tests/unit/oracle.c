@@ -438,7 +438,7 @@ static void resolve_message(struct sim *s)
 		break;
 	case SIM_MSG_CREATE:
 		if (there)
-			sim_vol_new(s, m->id);
+			sim_vol_new(s, m->id)->flags = info.flags;
 		break;
 	case SIM_MSG_SNAP:
 		if (!there)

@@ -24,7 +24,7 @@
 #include "format.h"
 
 #define MAX_HEIGHT	16
-#define CACHE_SLOTS	8192u
+#define MAX_SLOTS	8192u
 
 /* What was counted and what the arrays say of one large block. */
 struct large {
@@ -54,7 +54,8 @@ struct check {
 	u8 *seen;		/* by metadata block: entered */
 	u64 nr_large;
 	struct large *large;
-	u64 *slot_block;	/* which block is in which slot of the cache */
+	unsigned int nr_slots;	/* of the cache */
+	u64 *slot_block;	/* which block is in which */
 	u8 *slots;
 };
 
@@ -99,7 +100,7 @@ static const char *head_fault(u32 seed, const struct hpm_block_head *h, u8 type,
 /* Through a cache of one block a slot. */
 static int read_block(struct check *c, u64 block, void *data)
 {
-	unsigned int slot = block % CACHE_SLOTS;
+	unsigned int slot = block % c->nr_slots;
 	u8 *cached = c->slots + (size_t)slot * HPM_BLOCK_SIZE;
 	int r;
 
@@ -979,8 +980,9 @@ int hpm_check(struct hpm_io *io, const struct hpm_check_params *params,
 
 	memset(res, 0, sizeof(*res));
 	c.sb = malloc(HPM_BLOCK_SIZE);
-	c.slot_block = calloc(CACHE_SLOTS, sizeof(*c.slot_block));
-	c.slots = malloc((size_t)CACHE_SLOTS * HPM_BLOCK_SIZE);
+	c.nr_slots = clamp_t(u64, hpm_io_meta_blocks(io) / 8, 64, MAX_SLOTS);
+	c.slot_block = calloc(c.nr_slots, sizeof(*c.slot_block));
+	c.slots = malloc((size_t)c.nr_slots * HPM_BLOCK_SIZE);
 	if (!c.sb || !c.slot_block || !c.slots) {
 		fault(&c, "out of memory");
 		r = -ENOMEM;

@@ -59,6 +59,51 @@ static u64 rnd(u64 *state)
 }
 
 /*----------------------------------------------------------------
+ * Images.  A test makes and drops thousands of one size, and to have each
+ * mapped and zeroed anew takes longer than the test.
+ *--------------------------------------------------------------*/
+
+#define KEPT_IMAGES	8
+
+static struct {
+	u8 *data;
+	size_t size;
+} kept[KEPT_IMAGES];
+
+/* What is in it is of no use. */
+static u8 *image_get(size_t size)
+{
+	unsigned int i;
+	u8 *data;
+
+	for (i = 0; i < KEPT_IMAGES; i++) {
+		if (!kept[i].data || kept[i].size != size)
+			continue;
+		data = kept[i].data;
+		kept[i].data = NULL;
+		return data;
+	}
+	data = malloc(size);
+	BUG_ON(!data);
+	return data;
+}
+
+static void image_put(u8 *data, size_t size)
+{
+	static unsigned int victim;
+	unsigned int i;
+
+	for (i = 0; i < KEPT_IMAGES && kept[i].data; i++)
+		;
+	if (i == KEPT_IMAGES) {
+		i = victim++ % KEPT_IMAGES;
+		free(kept[i].data);
+	}
+	kept[i].data = data;
+	kept[i].size = size;
+}
+
+/*----------------------------------------------------------------
  * One device
  *--------------------------------------------------------------*/
 
@@ -81,16 +126,24 @@ static void dev_fill(struct mem_dev *d, u64 from, u64 to, u64 *rng)
 	       (to - from) * d->sector);
 }
 
+static u8 *image_grow(struct mem_dev *d, u8 *old, u64 sectors)
+{
+	u8 *image = image_get(sectors * d->sector);
+
+	if (old)
+		memcpy(image, old, d->alloc * d->sector);
+	memset(image + d->alloc * d->sector, 0,
+	       (sectors - d->alloc) * d->sector);
+	if (old)
+		image_put(old, d->alloc * d->sector);
+	return image;
+}
+
 static void dev_resize(struct mem_dev *d, u64 sectors)
 {
 	if (sectors > d->alloc) {
-		d->seen = realloc(d->seen, sectors * d->sector);
-		d->medium = realloc(d->medium, sectors * d->sector);
-		BUG_ON(!d->seen || !d->medium);
-		memset(sector(d, d->seen, d->alloc), 0,
-		       (sectors - d->alloc) * d->sector);
-		memset(sector(d, d->medium, d->alloc), 0,
-		       (sectors - d->alloc) * d->sector);
+		d->seen = image_grow(d, d->seen, sectors);
+		d->medium = image_grow(d, d->medium, sectors);
 		d->alloc = sectors;
 	}
 	d->sectors = sectors;
@@ -110,8 +163,8 @@ static void dev_exit(struct mem_dev *d)
 
 	list_for_each_entry_safe(w, n, &d->writes, list)
 		free(w);
-	free(d->seen);
-	free(d->medium);
+	image_put(d->seen, d->alloc * d->sector);
+	image_put(d->medium, d->alloc * d->sector);
 }
 
 static bool dev_inside(const struct mem_dev *d, u64 first, u64 nr)
@@ -511,6 +564,12 @@ static void dev_crash(struct mem_dev *to, const struct mem_dev *from,
 	u64 i, unit, nr_writes = 0, tail, n = 0;
 	const struct mem_write *w;
 
+	to->alloc = from->sectors;
+	to->sectors = from->sectors;
+	to->sector = from->sector;
+	INIT_LIST_HEAD(&to->writes);
+	to->medium = image_get(from->sectors * from->sector);
+	to->seen = image_get(from->sectors * from->sector);
 	memcpy(to->medium, from->medium, from->sectors * from->sector);
 	list_for_each_entry(w, &from->writes, list)
 		nr_writes++;
@@ -542,8 +601,6 @@ struct hpm_io *hpm_mem_crash(struct hpm_io *io, enum hpm_mem_loss loss,
 	BUG_ON(!c);
 	c->io.ops = &mem_ops;
 	c->rng = seed;
-	dev_init(&c->meta, 512, m->meta.sectors);
-	dev_init(&c->data, sizeof(u64), m->data.sectors);
 	dev_crash(&c->meta, &m->meta, loss, &seed);
 	dev_crash(&c->data, &m->data, loss, &seed);
 	return &c->io;
