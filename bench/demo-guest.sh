@@ -1,0 +1,139 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The demo's part in the guest: an image in two layers, containers cloned from
+# it, a service started in each, and what that cost.  See demo.mk.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+: "${IMAGE:?}" "${VM_OUT:?}" "${COUNT:=8}" "${DISK:=/dev/vda}"
+pool=demo
+root=/run/demo
+rows=$root/rows
+mkdir -p "$root"
+modprobe dm-hpmapper
+
+say() {
+	printf '\n== %s\n' "$*"
+}
+
+sector_stat() {		# sectors read and written at the disk so far
+	awk '{ print $3, $7 }' "/sys/block/$(basename "$DISK")/stat"
+}
+
+mib() {
+	awk -v s="$1" 'BEGIN { printf "%.1f", s / 2048 }'
+}
+
+now_us() {
+	local t=$EPOCHREALTIME
+	echo "${t/./}"
+}
+
+volume_sum() {
+	sha256sum "/dev/mapper/$pool-$1" | cut -c1-16
+}
+
+pool_word() {		# the value behind a key of the pool's status
+	dmsetup status "$pool" | grep -oE " $1 [0-9]+" | awk '{ print $2 }'
+}
+
+say "a pool on $DISK, by one command"
+hpmctl pool create $pool --disk "$DISK"
+
+say "the image, layer by layer"
+hpmctl import $pool base "$IMAGE/base.tar" --size 2G
+hpmctl import $pool redis "$IMAGE/redis.tar" --from base
+hpmctl volume activate $pool base >/dev/null
+hpmctl volume activate $pool redis >/dev/null
+base_before=$(volume_sum base)
+redis_before=$(volume_sum redis)
+hpmctl volume list $pool
+echo 3 >/proc/sys/vm/drop_caches
+
+container() {		# container NAME: clone, mount, start, write
+	local name=$1 t0 t1 dir=$root/$1 i
+
+	t0=$(now_us)
+	hpmctl volume snapshot $pool redis "$name" >/dev/null
+	t1=$(now_us)
+	hpmctl volume activate $pool "$name" >/dev/null
+	mkdir -p "$dir/rootfs"
+	mount -o noatime "/dev/mapper/$pool-$name" "$dir/rootfs"
+	sed "s/@NAME@/$name/" "$here/demo-config.json" >"$dir/config.json"
+	crun --root "$root/crun" run --detach --bundle "$dir" "$name" \
+		</dev/null >"$dir/log" 2>&1 || { cat "$dir/log"; return 1; }
+	for ((i = 0; i < 200; i++)); do
+		crun --root "$root/crun" exec "$name" \
+			redis-cli ping 2>/dev/null | grep -q PONG && break
+		sleep 0.1
+	done
+	crun --root "$root/crun" exec "$name" redis-cli set owner "$name" >/dev/null
+	crun --root "$root/crun" exec "$name" redis-cli save >/dev/null
+	echo "I am $name" >"$dir/rootfs/root/who"
+	sync -f "$dir/rootfs"
+	echo "$name $((t1 - t0))" >>"$rows"
+	printf '   %s: redis answers "%s"\n' "$name" \
+		"$(crun --root "$root/crun" exec "$name" redis-cli get owner)"
+}
+
+say "$COUNT containers, cloned from it, each with its own redis-server"
+read -r read0 written0 < <(sector_stat)
+for ((k = 1; k <= COUNT; k++)); do
+	container "c$k"
+done
+read -r read1 written1 < <(sector_stat)
+
+say "stop them and compare"
+sums=()
+for ((k = 1; k <= COUNT; k++)); do
+	crun --root "$root/crun" kill "c$k" KILL
+	sleep 0.2
+	crun --root "$root/crun" delete --force "c$k"
+	[ "$(cat "$root/c$k/rootfs/root/who")" = "I am c$k" ] || {
+		echo "c$k lost what was written to it"
+		exit 1
+	}
+	umount "$root/c$k/rootfs"
+	sums+=("$(volume_sum "c$k")")
+done
+different=$(printf '%s\n' "${sums[@]}" "$redis_before" | sort -u | wc -l)
+[ "$different" = $((COUNT + 1)) ] || {
+	echo "only $different of $((COUNT + 1)) volumes differ"
+	exit 1
+}
+echo "   the $COUNT containers differ from each other and from the image"
+if [ "$(volume_sum base)" != "$base_before" ] ||
+   [ "$(volume_sum redis)" != "$redis_before" ]; then
+	echo "the image has changed"
+	exit 1
+fi
+echo "   the two layers of the image are what they were"
+
+hpmctl pool checkpoint $pool >/dev/null
+hpmctl volume list $pool --json >"$VM_OUT/demo-volumes.json"
+hpmctl pool status $pool --json >"$VM_OUT/demo-pool.json"
+used=$(dmsetup status $pool | awk '{ split($6, u, "/"); print u[1] }')
+# What every volume maps, and what the pool has stored for all of them.
+mapped=0
+for v in base redis $(seq -f 'c%g' 1 "$COUNT"); do
+	m=$(dmsetup status "$pool-$v" | awk '{ print $4 / 8 }')
+	mapped=$((mapped + m))
+done
+
+{
+	printf '%-44s %12s\n' 'containers' "$COUNT"
+	printf '%-44s %12d\n' '4 KiB blocks that the volumes map' "$mapped"
+	printf '%-44s %12d\n' '4 KiB blocks stored' "$used"
+	printf '%-44s %12d\n' '4 KiB blocks shared instead of stored' $((mapped - used))
+	printf '%-44s %12d\n' '4 KiB blocks copied on write' "$(pool_word cow_blocks)"
+	printf '%-44s %12s\n' 'read from the disk by the containers, MiB' "$(mib $((read1 - read0)))"
+	printf '%-44s %12s\n' 'written to the disk by the containers, MiB' "$(mib $((written1 - written0)))"
+	printf '%-44s %12s\n' 'time for a snapshot, hpmctl in all, ms' \
+		"$(awk '{ s += $2 } END { printf "%.1f", s / NR / 1000 }' "$rows")"
+} | tee "$VM_OUT/demo-table.txt" | sed 's/^/   /; 1i\\n'
+awk '{ print $2 }' "$rows" >"$VM_OUT/demo-snapshots-us.txt"
+for v in base redis $(seq -f 'c%g' 1 "$COUNT"); do
+	hpmctl volume deactivate $pool "$v" >/dev/null
+done
+hpmctl pool remove $pool >/dev/null

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# make demo: a real image, containers cloned from it, a service in each.
+
+PKGS_demo := mmdebstrap crun tar e2fsprogs xz-utils
+
+DEMO_IMAGE := $(CACHE)/demo
+
+$(DEMO_IMAGE)/redis.tar: $(TOP)/bench/demo-image.sh | $$(DEPS)/demo
+	@$(TOP)/bench/demo-image.sh $(DEMO_IMAGE)
+	@touch $@
+
+.PHONY: demo
+demo: $(DEMO_IMAGE)/redis.tar $(BUILD)/tools/hpmctl | vm-$(KERNEL) ## an image, eight containers cloned from it, and what they cost
+	@DISKS=8G MEM=3G CPUS=2 IMAGE=$(DEMO_IMAGE) $(VM) \
+		'IMAGE=$(DEMO_IMAGE) $(TOP)/bench/demo-guest.sh'
