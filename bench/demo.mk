@@ -6,7 +6,7 @@ PKGS_demo := mmdebstrap crun tar e2fsprogs xz-utils
 
 DEMO_IMAGE := $(CACHE)/demo
 
-$(DEMO_IMAGE)/redis.tar: $(TOP)/bench/demo-image.sh | $$(DEPS)/demo
+$(DEMO_IMAGE)/redis.tar: $(TOP)/bench/demo-image.sh | deps-demo
 	@$(TOP)/bench/demo-image.sh $(DEMO_IMAGE)
 	@touch $@
 
