@@ -6,5 +6,5 @@
 BENCH_VM = CLOCK=virtual TIMEOUT=3000 $(VM)
 
 .PHONY: bench-io
-bench-io: | vm-$(KERNEL) ## what a bio costs, beside dm-linear and dm-thin
+bench-io: | vm-$(or $(KERNEL),6.1) ## what a bio costs, beside dm-linear and dm-thin
 	@MEM=8G $(BENCH_VM) $(TOP)/bench/io.sh

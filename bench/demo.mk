@@ -11,6 +11,6 @@ $(DEMO_IMAGE)/redis.tar: $(TOP)/bench/demo-image.sh | deps-demo
 	@touch $@
 
 .PHONY: demo
-demo: $(DEMO_IMAGE)/redis.tar $(BUILD)/tools/hpmctl | vm-$(KERNEL) ## an image, eight containers cloned from it, and what they cost
+demo: $(DEMO_IMAGE)/redis.tar $(BUILD)/tools/hpmctl | vm-$(or $(KERNEL),6.1) ## an image, eight containers cloned from it, and what they cost
 	@DISKS=8G MEM=3G CPUS=2 IMAGE=$(DEMO_IMAGE) $(VM) \
 		'IMAGE=$(DEMO_IMAGE) $(TOP)/bench/demo-guest.sh'
