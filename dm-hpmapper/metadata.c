@@ -777,6 +777,10 @@ static int md_init(struct hpm_md *md)
 	for (i = 0; i < HPM_NR_ARRAYS; i++)
 		hpm_array_init(&md->array[i], i);
 	hpm_array_init(&md->held, HPM_ARR_VOLUME);
+	/* Whatever fails from here on, hpm_md_close() finds lists. */
+	r = hpm_space_init(md);
+	if (r)
+		return r;
 	set_large_shift(md, md->params.large_shift);
 	md->sb = hpm_block_alloc(GFP_KERNEL);
 	md->scratch = kvcalloc(HPM_SCRATCH_ENTRIES, sizeof(*md->scratch),
@@ -789,10 +793,7 @@ static int md_init(struct hpm_md *md)
 					     NULL);
 	if (!md->sb || !md->scratch || !md->change_cache)
 		return -ENOMEM;
-	r = hpm_cache_init(md);
-	if (!r)
-		r = hpm_space_init(md);
-	return r;
+	return hpm_cache_init(md);
 }
 
 int hpm_md_open(struct hpm_io *io, const struct hpm_md_params *params,
