@@ -333,6 +333,15 @@ static void compare_all(struct sim *s, bool crashed)
 	}
 }
 
+void sim_compare_data(struct sim *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < SIM_MAX_VOLS; i++)
+		if (s->vols[i].exists && s->vols[i].vol)
+			compare_vol(s, &s->vols[i], false);
+}
+
 void sim_compare(struct sim *s)
 {
 	compare_all(s, false);

@@ -244,15 +244,13 @@ static bool credit_have(struct sim_op *op)
 	return false;
 }
 
-/* Locks the op's range; false: it waits, or has ended. */
-static bool change_lock(struct sim_op *op, u8 type, u64 pbn)
+/* Locks the op's range.  -EBUSY: it waits behind another change. */
+static int change_lock(struct sim_op *op, u8 type, u64 pbn)
 {
 	struct hpm_change *c = hpm_change_alloc(op->s->md, GFP_NOWAIT);
 
-	if (!c) {
-		op_error(op, -ENOMEM);
-		return false;
-	}
+	if (!c)
+		return -ENOMEM;
 	c->vol = op->v->vol;
 	c->type = type;
 	c->vbn = op_vbn(op);
@@ -260,26 +258,32 @@ static bool change_lock(struct sim_op *op, u8 type, u64 pbn)
 	c->pbn = pbn;
 	if (!hpm_change_lock(c, &op->waiter)) {
 		op->change = c;
-		return true;
+		return 0;
 	}
 	hpm_change_free(op->s->md, c);
 	token_put(op);
 	credit_back(op);
 	op->state = SIM_BLOCKED;
-	return false;
+	return -EBUSY;
 }
 
 static void discard_start(struct sim_op *op, const struct hpm_run *run)
 {
+	int r;
+
 	if (!run->mapped) {
 		op_cut(op, run->nr * HPM_SECTORS);
 		sim_log_done(op->s, op->log);
 		op_done(op);
 		return;
 	}
-	if (!credit_have(op) || !change_lock(op, HPM_REC_UNMAP, 0))
+	if (!credit_have(op))
 		return;
-	op->state = SIM_IO;
+	r = change_lock(op, HPM_REC_UNMAP, 0);
+	if (!r)
+		op->state = SIM_IO;
+	else if (r != -EBUSY)
+		op_error(op, r);
 }
 
 static void write_in_place(struct sim_op *op, const struct hpm_run *run)
@@ -370,12 +374,16 @@ static bool merge_source(struct sim_op *op, u64 *stamps)
 static void write_cow(struct sim_op *op)
 {
 	u64 i, *stamps, nr, in = op->first % HPM_SECTORS;
+	int r;
 
 	if (!credit_have(op) || !blocks_have(op))
 		return;
-	if (!change_lock(op, op->has_large ? HPM_REC_LARGE : HPM_REC_MAP,
-			 op->pbn)) {
+	r = change_lock(op, op->has_large ? HPM_REC_LARGE : HPM_REC_MAP,
+			op->pbn);
+	if (r) {
 		blocks_return(op);
+		if (r != -EBUSY)
+			op_error(op, r);
 		return;
 	}
 	nr = round_up(in + op->nr, HPM_SECTORS);
@@ -1355,7 +1363,8 @@ static void random_work(struct sim *s)
 		break;
 	case 2:
 	case 3:
-		sim_commit(s);
+		if (!s->p.rare || !sim_rnd(s, s->p.rare))
+			sim_commit(s);
 		break;
 	case 4:
 		drain_some(s);
@@ -1406,7 +1415,7 @@ void sim_step(struct sim *s)
 		random_work(s);
 	} else if (what < 98) {
 		random_job(s);
-	} else {
+	} else if (!s->p.rare || !sim_rnd(s, s->p.rare)) {
 		random_message(s);
 	}
 	s->hooks_on = false;

@@ -31,6 +31,7 @@ struct sim_params {
 	unsigned int max_ops;
 	unsigned long cache_nodes;
 	bool interleave;	/* let things happen inside engine calls */
+	unsigned int rare;	/* commits and messages: one of so many; 0: all */
 	u64 seed;
 };
 
@@ -177,6 +178,8 @@ void sim_crash_look(struct sim *s, enum hpm_mem_loss loss, u64 seed,
 
 /* Every block of every volume against the arrays; nothing may be under way. */
 void sim_compare(struct sim *s);
+/* The same of those that are open, whatever the pool lists. */
+void sim_compare_data(struct sim *s);
 /* Checkpoints and walks the metadata; nothing may be under way. */
 void sim_check(struct sim *s);
 /* All frees drained and stocks returned: nothing may be missing. */

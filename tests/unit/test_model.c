@@ -195,6 +195,30 @@ static void test_full_data(void **state)
 	run_all(&shape);
 }
 
+/* Long batches, and snapshots so rare that blocks are written in place. */
+static void test_alone(void **state)
+{
+	static const struct shape shape = {
+		.name = "alone",
+		.p = {
+			.meta_blocks = 4096,
+			.data_blocks = 16384,
+			.large_shift = 4,
+			.vol_blocks = 2048,
+			.max_vols = 4,
+			.max_ops = 64,
+			.interleave = true,
+			.rare = 30,
+		},
+		.steps = 4000,
+		.crashes = 6,
+		.runs = 3,
+	};
+
+	(void)state;
+	run_all(&shape);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +227,7 @@ int main(void)
 		rig_test(test_small_cache),
 		rig_test(test_wide),
 		rig_test(test_full_data),
+		rig_test(test_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Devices and allocations that fail: the pool may refuse to go on, but what it
+ * has acknowledged stays, what it reads is right, and nothing is leaked.
+ */
+#include "rig.h"
+#include "sim.h"
+
+static const struct sim_params small = {
+	.meta_blocks = 1024,
+	.data_blocks = 1024,
+	.large_shift = 4,
+	.vol_blocks = 256,
+	.max_vols = 8,
+	.max_ops = 8,
+};
+
+static struct sim *begin(u64 seed)
+{
+	struct sim_params p = small;
+
+	p.seed = seed;
+	return sim_create(&p);
+}
+
+/* With nothing in the node cache, so that there are reads that can fail. */
+#define STEP(x) do {							\
+	int __r = (x);							\
+									\
+	if (__r)							\
+		return __r;						\
+	hpm_md_cache_scan(s->md, 1000);					\
+} while (0)
+
+/* A little of everything. */
+static int history(struct sim *s)
+{
+	STEP(sim_msg_create(s, 1));
+	STEP(sim_write_blocks(s, 1, 0, 20));
+	STEP(sim_stream(s, 1, 32));
+	STEP(sim_msg_snap(s, 2, 1));
+	STEP(sim_write_sectors(s, 1, 5, 30));
+	STEP(sim_write_blocks(s, 1, 34, 3));
+	STEP(sim_checkpoint(s));
+	STEP(sim_write_blocks(s, 2, 1, 40));
+	STEP(sim_msg_name(s, 2, "name"));
+	STEP(sim_discard_blocks(s, 1, 0, 50));
+	STEP(sim_drain_all(s));
+	STEP(sim_write_blocks(s, 1, 48, 16));
+	STEP(sim_msg_delete(s, 1));
+	while (true) {
+		int r = sim_reclaim(s);
+
+		STEP(r < 0 ? r : 0);
+		if (!r)
+			break;
+	}
+	STEP(sim_drain_all(s));
+	STEP(sim_write_blocks(s, 2, 100, 20));
+	STEP(sim_checkpoint(s));
+	STEP(sim_write_blocks(s, 2, 104, 4));
+	return sim_commit(s);
+}
+
+/* After a failure: reads are right, and so is what a crash leaves. */
+static void look_after(struct sim *s, u64 seed)
+{
+	hpm_env_fail_alloc(0, false);
+	sim_compare_data(s);
+	sim_crash_look(s, HPM_LOSE_ALL, seed, 0);
+	sim_crash_look(s, HPM_LOSE_SECTORS, seed, 0);
+	sim_crash(s, HPM_LOSE_BLOCKS, seed);
+	s->may_fail = false;
+	sim_check(s);
+	sim_destroy(s);
+}
+
+static const char *op_name[HPM_MEM_NR_OPS] = {
+	[HPM_MEM_READ] = "read",
+	[HPM_MEM_WRITE] = "write",
+	[HPM_MEM_RUN] = "journal and superblock write",
+	[HPM_MEM_FLUSH_META] = "metadata flush",
+	[HPM_MEM_FLUSH_DATA] = "data flush",
+	[HPM_MEM_DATA_WRITE] = "data write",
+};
+
+static void fail_each(enum hpm_mem_op op, bool ever)
+{
+	struct sim *s = begin(rig_seed());
+	u64 first = hpm_mem_ops(s->io, op), nr, i;
+	int r;
+
+	assert_int_equal(history(s), 0);
+	nr = hpm_mem_ops(s->io, op) - first;
+	sim_destroy(s);
+	fprintf(stderr, "    each %s%s: %llu\n", op_name[op],
+		ever ? " from one on" : "", nr);
+	for (i = 1; i <= nr; i++) {
+		s = begin(rig_seed());
+		s->may_fail = true;
+		hpm_mem_fail(s->io, op, i, ever);
+		r = history(s);
+		hpm_mem_fail(s->io, op, 0, false);
+		/* A data flush that failed must not be forgiven. */
+		if (op == HPM_MEM_FLUSH_DATA && r != -EIO && r != -EROFS)
+			sim_fail(s, "data flush %llu failed, and all is well: %d",
+				 i, r);
+		look_after(s, rig_seed() + i);
+	}
+}
+
+static void test_io_once(void **state)
+{
+	enum hpm_mem_op op;
+
+	(void)state;
+	for (op = 0; op < HPM_MEM_NR_OPS; op++)
+		if (op_name[op])
+			fail_each(op, false);
+}
+
+static void test_io_ever(void **state)
+{
+	enum hpm_mem_op op;
+
+	(void)state;
+	for (op = 0; op < HPM_MEM_NR_OPS; op++)
+		if (op_name[op])
+			fail_each(op, true);
+}
+
+static void fail_allocs(bool ever, unsigned int step)
+{
+	struct sim *s = begin(rig_seed());
+	u64 first = hpm_env_allocs(), nr, i;
+
+	assert_int_equal(history(s), 0);
+	nr = hpm_env_allocs() - first;
+	sim_destroy(s);
+	for (i = 1 + rig_seed() % step; i <= nr; i += step) {
+		s = begin(rig_seed());
+		s->may_fail = true;
+		hpm_env_fail_alloc(i, ever);
+		history(s);
+		look_after(s, rig_seed() + i);
+	}
+	fprintf(stderr, "    %llu allocations, every %u. fails\n", nr, step);
+}
+
+static void test_alloc_once(void **state)
+{
+	(void)state;
+	fail_allocs(false, 1);
+}
+
+static void test_alloc_ever(void **state)
+{
+	(void)state;
+	fail_allocs(true, 3);
+}
+
+/* Every allocation while a pool is opened, formatted or recovered. */
+static void test_alloc_open(void **state)
+{
+	struct hpm_md_params p = { .large_shift = 4, .may_format = true };
+	struct sim *s = begin(rig_seed());
+	const char *why;
+	struct hpm_md *md;
+	struct hpm_io *io;
+	u64 i;
+	int r;
+
+	(void)state;
+	assert_int_equal(history(s), 0);
+	for (i = 1;; i++) {
+		io = hpm_mem_crash(s->io, HPM_LOSE_NONE, i);
+		hpm_env_fail_alloc(i, false);
+		why = NULL;
+		r = hpm_md_open(io, &p, NULL, NULL, &md, &why);
+		hpm_env_fail_alloc(0, false);
+		assert_true(!r || why);
+		if (!r)
+			hpm_md_close(md);
+		hpm_io_close(io);
+		if (!r)
+			break;
+	}
+	fprintf(stderr, "    %llu allocations in a recovery\n", i - 1);
+	sim_destroy(s);
+	for (i = 1;; i++) {
+		io = hpm_mem_create(1024, 1024, 1);
+		hpm_env_fail_alloc(i, false);
+		r = hpm_md_open(io, &p, NULL, NULL, &md, &why);
+		hpm_env_fail_alloc(0, false);
+		if (!r)
+			hpm_md_close(md);
+		hpm_io_close(io);
+		if (!r)
+			break;
+	}
+	fprintf(stderr, "    %llu allocations in a format\n", i - 1);
+}
+
+/* Random histories with a failure now and then. */
+static void test_random(void **state)
+{
+	struct sim_params p = {
+		.meta_blocks = 2048,
+		.data_blocks = 4096,
+		.large_shift = 4,
+		.vol_blocks = 512,
+		.max_vols = 6,
+		.max_ops = 16,
+		.interleave = true,
+	};
+	u64 i, n = 20 * rig_scale();
+	unsigned int k;
+	struct sim *s;
+
+	(void)state;
+	for (i = 0; i < n; i++) {
+		p.seed = rig_seed() + i;
+		s = sim_create(&p);
+		for (k = 0; k < 200; k++)
+			sim_step(s);
+		s->may_fail = true;
+		if (sim_rnd(s, 2))
+			hpm_mem_fail(s->io, sim_rnd(s, HPM_MEM_NR_OPS),
+				     1 + sim_rnd(s, 20), sim_rnd(s, 2));
+		else
+			hpm_env_fail_alloc(1 + sim_rnd(s, 500), false);
+		for (k = 0; k < 300; k++)
+			sim_step(s);
+		for (k = 0; k < HPM_MEM_NR_OPS; k++)
+			hpm_mem_fail(s->io, k, 0, false);
+		look_after(s, p.seed);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		rig_test(test_io_once),
+		rig_test(test_io_ever),
+		rig_test(test_alloc_once),
+		rig_test(test_alloc_ever),
+		rig_test(test_alloc_open),
+		rig_test(test_random),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
