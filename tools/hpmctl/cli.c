@@ -31,7 +31,7 @@ struct parser {
 
 static void parser_add(struct parser *p, const struct opt *o)
 {
-	char *l = p->letters;
+	char *l;
 
 	for (; o && o->name && p->nr < MAX_OPTS; o++, p->nr++) {
 		p->opt[p->nr] = o;

@@ -9,8 +9,8 @@ static const struct {
 	const char *prefix;
 	size_t digits;
 } kinds[] = {
-	[DIGEST_SHA256] = { "sha256:", 2 * SHA256_DIGEST_SIZE },
-	[DIGEST_SHA512] = { "sha512:", 2 * SHA512_DIGEST_SIZE },
+	[DIGEST_SHA256] = { "sha256:", 2UL * SHA256_DIGEST_SIZE },
+	[DIGEST_SHA512] = { "sha512:", 2UL * SHA512_DIGEST_SIZE },
 };
 
 static bool fits(int kind, const char *text)

@@ -169,25 +169,24 @@ static bool add_lines(struct dm_task *task, const struct dm_spec *spec)
 	return !spec->read_only || dm_task_set_ro(task);
 }
 
-int dm_create(const struct dm_spec *spec)
+/* An empty device; its node comes with its table. */
+static int make_empty(const struct dm_spec *spec)
 {
 	struct dm_task *task = task_new(DM_DEVICE_CREATE, spec->name);
 	int ret = -1;
 
 	if (!task)
 		return -1;
-	if (!add_lines(task, spec) ||
-	    (spec->uuid && !dm_task_set_uuid(task, spec->uuid)) ||
+	if ((spec->uuid && !dm_task_set_uuid(task, spec->uuid)) ||
 	    !dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME))
 		(void)err_nomem();
 	else
-		ret = task_run_wait(task, spec->hidden,
-				    "cannot make the device", spec->name);
+		ret = task_run(task, "cannot make the device", spec->name);
 	dm_task_destroy(task);
 	return ret;
 }
 
-int dm_reload(const struct dm_spec *spec)
+static int load(const struct dm_spec *spec, const char *what)
 {
 	struct dm_task *task = task_new(DM_DEVICE_RELOAD, spec->name);
 	int ret = -1;
@@ -197,9 +196,29 @@ int dm_reload(const struct dm_spec *spec)
 	if (!add_lines(task, spec))
 		(void)err_nomem();
 	else
-		ret = task_run(task, "cannot load a new table for", spec->name);
+		ret = task_run(task, what, spec->name);
 	dm_task_destroy(task);
 	return ret;
+}
+
+/*
+ * In three steps, as the library would do it; but what it does by itself, it
+ * gives no errno for.
+ */
+int dm_create(const struct dm_spec *spec)
+{
+	if (make_empty(spec))
+		return -1;
+	if (!load(spec, "cannot set up") &&
+	    !dm_resume(spec->name, spec->hidden))
+		return 0;
+	(void)dm_remove(spec->name, false);
+	return -1;
+}
+
+int dm_reload(const struct dm_spec *spec)
+{
+	return load(spec, "cannot load a new table for");
 }
 
 int dm_suspend(const char *name)

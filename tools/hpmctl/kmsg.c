@@ -77,6 +77,12 @@ const char *kmsg_sentence(char *record)
 	return text;
 }
 
+/* What device-mapper's core says of every failure, whatever the reason. */
+static bool says_nothing(const char *text)
+{
+	return !strncmp(text, "ioctl: error adding target", 26);
+}
+
 bool kmsg_reason(int mark, char *out, size_t size)
 {
 	char record[8192];
@@ -95,7 +101,7 @@ bool kmsg_reason(int mark, char *out, size_t size)
 			return found;
 		record[n] = '\0';
 		text = kmsg_sentence(record);
-		if (!text)
+		if (!text || (found && says_nothing(text)))
 			continue;
 		(void)snprintf(out, size, "%s", text);
 		found = true;

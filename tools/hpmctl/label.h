@@ -12,6 +12,8 @@
 #include "ondisk.h"
 
 #define UUID_TEXT 37
+/* What must be zero for the kernel to make a pool. */
+#define ZERO_AREA ((uint64_t)HPM_RESERVED_BLOCKS * HPM_BLOCK_SIZE)
 
 struct label {
 	bool found;

@@ -85,10 +85,11 @@ static int note_written(struct layer *l, const char *path)
 
 static void free_written(struct layer *l)
 {
-	struct written *w, *tmp;
+	struct written *w = l->written, *next;
 
-	HASH_ITER(hh, l->written, w, tmp) {
-		HASH_DEL(l->written, w);
+	HASH_CLEAR(hh, l->written);
+	for (; w; w = next) {
+		next = w->hh.next;
 		free(w);
 	}
 }

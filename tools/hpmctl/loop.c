@@ -17,14 +17,18 @@
 
 /*
  * With O_DIRECT the kernel chooses a block size that direct I/O can use on
- * that file; what cannot do direct I/O (tmpfs, 9p) goes through its own cache.
+ * that file.  What cannot do direct I/O (tmpfs, 9p) goes through its own
+ * cache; the kernel must not be asked then, as over an overlayfs it believes
+ * that it can and fails every read.
  */
-static int open_backing(const char *file)
+static int open_backing(const char *file, __u32 *flags)
 {
 	int fd = open(file, O_RDWR | O_CLOEXEC | O_DIRECT);
 
+	*flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO;
 	if (fd < 0 && errno == EINVAL) {
 		note("%s cannot do direct I/O", file);
+		*flags &= ~(__u32)LO_FLAGS_DIRECT_IO;
 		fd = open(file, O_RDWR | O_CLOEXEC);
 	}
 	if (fd < 0)
@@ -33,12 +37,12 @@ static int open_backing(const char *file)
 }
 
 /* The next free device may be somebody else's by the time we have it. */
-static int attach_free(int control, int backing, const char *file,
+static int attach_free(int control, int backing, __u32 flags, const char *file,
 		       struct blkdev *dev)
 {
 	struct loop_config config = {
 		.fd = (__u32)backing,
-		.info.lo_flags = LO_FLAGS_DIRECT_IO | LO_FLAGS_AUTOCLEAR,
+		.info.lo_flags = flags,
 	};
 	int tries, fd, n;
 
@@ -123,8 +127,9 @@ static int open_control(void)
 static int attach(const char *file, struct blkdev *dev)
 {
 	int control, backing, fd;
+	__u32 flags;
 
-	backing = open_backing(file);
+	backing = open_backing(file, &flags);
 	if (backing < 0)
 		return -1;
 	if (check_unused(backing, file)) {
@@ -132,7 +137,7 @@ static int attach(const char *file, struct blkdev *dev)
 		return -1;
 	}
 	control = open_control();
-	fd = control < 0 ? -1 : attach_free(control, backing, file, dev);
+	fd = control < 0 ? -1 : attach_free(control, backing, flags, file, dev);
 	if (control >= 0)
 		(void)close(control);
 	(void)close(backing);

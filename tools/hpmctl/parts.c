@@ -16,8 +16,6 @@
 #define PART_UUID "HPM-part-"
 /* All cuts are at multiples of this, so that large blocks stay aligned. */
 #define CUT_ALIGN (2ULL << 20)
-/* What must be zero for the kernel to make a pool. */
-#define ZERO_AREA (HPM_RESERVED_BLOCKS * HPM_BLOCK_SIZE)
 
 static uint64_t cut_down(uint64_t bytes)
 {
@@ -170,10 +168,13 @@ bool part_is_linear(const char *pool, const char *part, const char *num)
 	       !strncmp(uuid, PART_UUID, strlen(PART_UUID));
 }
 
+#define DISKS_MAX 32
+
 struct linear {
 	struct dm_spec spec;
 	char name[DM_NAME_MAX];
 	char uuid[DM_NAME_MAX + 16];
+	char params[DISKS_MAX][64]; /* of the spec's lines */
 };
 
 static int linear_begin(struct linear *l, const char *pool, const char *part)
@@ -192,26 +193,18 @@ static int linear_add(struct linear *l, const char *num, uint64_t offset,
 		      uint64_t bytes)
 {
 	struct dm_line *line = &l->spec.line[l->spec.nr];
-	char params[64];
+	char *params = l->params[l->spec.nr];
 
-	if (l->spec.nr == sizeof(l->spec.line) / sizeof(l->spec.line[0]))
+	if (l->spec.nr == DISKS_MAX)
 		return err_say(ST_FAILED, "a pool has no more than %u disks",
-			       l->spec.nr);
-	(void)snprintf(params, sizeof(params), "%s %llu", num,
+			       DISKS_MAX);
+	(void)snprintf(params, sizeof(l->params[0]), "%s %llu", num,
 		       (unsigned long long)(offset / SECTOR_SIZE));
 	strcpy(line->type, "linear");
 	line->length = bytes / SECTOR_SIZE;
-	line->params = strdup(params);
-	if (!line->params)
-		return err_nomem();
+	line->params = params;
 	l->spec.nr++;
 	return 0;
-}
-
-static void linear_end(struct linear *l)
-{
-	dm_lines_free(l->spec.line, (int)l->spec.nr);
-	l->spec.nr = 0;
 }
 
 static uint64_t linear_bytes(const struct linear *l)
@@ -264,21 +257,19 @@ static int make_linear(const struct parts_spec *spec, struct parts *parts,
 		       const struct blkdev *disk, uint64_t meta_bytes)
 {
 	struct linear meta, data;
-	int ret;
 
 	if (linear_begin(&meta, spec->pool, "meta") ||
 	    linear_begin(&data, spec->pool, "data"))
 		return -1;
 	parts->linear = true;
-	ret = linear_add(&meta, disk->num, 0, meta_bytes) ||
-	      linear_add(&data, disk->num, meta_bytes,
-			 cut_down(disk->bytes - meta_bytes)) ||
-	      add_more(spec, &parts->label, &data) ||
-	      linear_create(&meta, &parts->meta) ||
-	      linear_create(&data, &parts->data);
-	linear_end(&meta);
-	linear_end(&data);
-	return ret ? -1 : 0;
+	if (linear_add(&meta, disk->num, 0, meta_bytes) ||
+	    linear_add(&data, disk->num, meta_bytes,
+		       cut_down(disk->bytes - meta_bytes)) ||
+	    add_more(spec, &parts->label, &data) ||
+	    linear_create(&meta, &parts->meta) ||
+	    linear_create(&data, &parts->data))
+		return -1;
+	return 0;
 }
 
 static int disk_make(const struct parts_spec *spec, struct parts *parts)
@@ -370,23 +361,33 @@ static int extend_add(struct linear *l, const uint8_t *uuid,
 	return linear_add(l, dev->num, MARK_AREA, bytes);
 }
 
+/* The table as it is, line by line. */
+static int linear_read(struct linear *l)
+{
+	struct dm_line line[DISKS_MAX];
+	char num[DM_NUM_TEXT];
+	uint64_t offset;
+	int i, ret = 0, nr = dm_table_lines(l->name, line, DISKS_MAX);
+
+	if (!nr)
+		return err_say(ST_FAILED, "%s has no table", l->name);
+	for (i = 0; i < nr && !ret; i++)
+		ret = line_split(&line[i], num, &offset) ||
+		      linear_add(l, num, offset, line[i].length * SECTOR_SIZE);
+	dm_lines_free(line, nr);
+	return nr < 0 || ret ? -1 : 0;
+}
+
 int parts_extend(const char *pool, const uint8_t *uuid,
 		 const struct blkdev *add)
 {
 	struct linear l;
-	int nr, ret;
 
-	if (linear_begin(&l, pool, "data"))
+	if (linear_begin(&l, pool, "data") || linear_read(&l) ||
+	    extend_last(&l, uuid) || (add && extend_add(&l, uuid, add)) ||
+	    dm_reload(&l.spec) || dm_resume(l.name, true))
 		return -1;
-	nr = dm_table_lines(l.name, l.spec.line,
-			    sizeof(l.spec.line) / sizeof(l.spec.line[0]));
-	if (nr < 1)
-		return nr ? -1 : err_say(ST_FAILED, "%s has no table", l.name);
-	l.spec.nr = (unsigned int)nr;
-	ret = extend_last(&l, uuid) || (add && extend_add(&l, uuid, add)) ||
-	      dm_reload(&l.spec) || dm_resume(l.name, true);
-	linear_end(&l);
-	return ret ? -1 : 0;
+	return 0;
 }
 
 /*----------------------------------------------------------------
@@ -449,7 +450,7 @@ void parts_undo(const struct parts_spec *spec, struct parts *parts)
 		remove_linear(spec->pool, "data");
 		remove_linear(spec->pool, "meta");
 	}
-	if (parts->files && !meta_path(spec, meta)) {
+	if (parts->files && spec->file && !meta_path(spec, meta)) {
 		(void)unlink(meta);
 		(void)unlink(spec->file);
 	}

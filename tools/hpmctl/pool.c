@@ -318,9 +318,9 @@ json_t *pool_json(const struct pool *pool, const struct pool_status *st)
 {
 	json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:I}", "name", pool->name,
 			      "number", pool->num, "bytes",
-			      (json_int_t)(pool->sectors * SECTOR_SIZE),
+			      (json_int_t)pool->sectors * SECTOR_SIZE,
 			      "large_block",
-			      (json_int_t)(pool->large_sectors * SECTOR_SIZE),
+			      (json_int_t)pool->large_sectors * SECTOR_SIZE,
 			      "low_water", (json_int_t)pool->low_water);
 	struct blkdev dev;
 	struct label label;

@@ -721,8 +721,7 @@ static int delete_file(const char *path)
 
 static int remove_below(const struct pool *pool, const struct leftovers *l)
 {
-	if (rm.wipe && !*l->meta_file &&
-	    blkdev_zero(&l->meta, HPM_RESERVED_BLOCKS * HPM_BLOCK_SIZE))
+	if (rm.wipe && !*l->meta_file && blkdev_zero(&l->meta, ZERO_AREA))
 		return -1;
 	if (l->linear_data && remove_part(pool->name, "data"))
 		return -1;

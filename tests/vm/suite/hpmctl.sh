@@ -58,8 +58,8 @@ fails() {
 json() {
 	local expr=$1
 	shift
-	h "$@" --json
-	jq -e "$expr" "$out" >/dev/null 2>>"$err"
+	h "$@" --json && [ -s "$out" ] &&
+		jq -e "$expr" "$out" >/dev/null 2>>"$err"
 	ok $? "hpmctl $* --json: $expr"
 }
 

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Metadata as a sequence of events, in the order in which a dump tells it.
+ * A sink takes them: the writer of text, or the builder of a new device.  They
+ * come from the walk over a device or from a text.
+ *
+ * A tree is a sequence of runs and of references to subtrees that were defined
+ * before.  A definition is a node of the tree with the level it says, so that
+ * what is shared stays shared, node by node.
+ */
+#ifndef HPM_META_SINK_H
+#define HPM_META_SINK_H
+
+#include "tree.h"
+
+struct sink_super {
+	u8 uuid[HPM_UUID_SIZE];
+	unsigned int large_shift;
+	u64 data_blocks;
+	u32 time;
+	u64 transaction_id;
+	u64 next_serial;
+	u64 data_used;		/* U64_MAX: not known */
+};
+
+struct sink_volume {
+	u32 id;
+	u32 flags;		/* without HPM_VOL_LIVE */
+	u32 snap_time;
+	u64 serial, parent, size, created;
+	u64 mapped;		/* U64_MAX: not known */
+	char name[HPM_NAME_SIZE];
+};
+
+enum run_kind { RUN_SMALL, RUN_LARGE, RUN_HOLE };
+
+/* In small blocks, also for large ones. */
+struct run {
+	enum run_kind kind;
+	u64 vbn, pbn, nr;
+	u32 time;
+};
+
+/* Each returns 0, or -1 and has said why. */
+struct sink {
+	int (*super)(void *ctx, const struct sink_super *s);
+	int (*def_begin)(void *ctx, u32 id, unsigned int level);
+	int (*volume_begin)(void *ctx, const struct sink_volume *v);
+	int (*dying_begin)(void *ctx, u64 serial);
+	int (*tree_end)(void *ctx);	/* of any of the three */
+	int (*run)(void *ctx, const struct run *run);
+	int (*ref)(void *ctx, u32 def);
+	int (*punched)(void *ctx, u64 pbn, u64 nr);
+	int (*end)(void *ctx);
+};
+
+/* walk.c */
+struct walk_params {
+	/* Goes on behind what is damaged; else it is the end. */
+	bool tolerant;
+	/* All mappings count as shared, whatever their times say. */
+	bool all_shared;
+	/* The tables; dying may be NULL. */
+	const struct hpm_disk_root *volumes, *dying;
+};
+
+struct walk_result {
+	u64 volumes, defs, lost_nodes, lost_volumes;
+};
+
+/*
+ * Tells everything in the tables.
+ * Losses are said one by one.
+ */
+int walk_pool(const struct pool *p, const struct walk_params *params,
+	      const struct sink *sink, void *ctx, struct walk_result *res);
+/* The same without telling: how much is lost? */
+int walk_losses(const struct pool *p, const struct walk_params *params,
+		struct walk_result *res);
+
+/* text.c */
+struct text_out {
+	FILE *f;
+	const char *tree;	/* the open element */
+};
+extern const struct sink text_sink;	/* ctx: a struct text_out */
+int text_read(FILE *f, const char *name, const struct sink *sink, void *ctx);
+
+/* build.c */
+struct build;
+extern const struct sink build_sink;	/* ctx: a struct build */
+struct build *build_new(struct dev *dev);
+void build_free(struct build *b);
+/* For repair: the journal that is to be replayed, and a table held. */
+void build_journal(struct build *b, const struct hpm_super *from, bool held,
+		   u64 journal_start, u64 journal_blocks);
+u64 build_blocks_used(const struct build *b);
+
+#endif /* HPM_META_SINK_H */

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Trees and arrays node by node, through a small cache: for tools that follow
+ * a path or walk one tree.  Every node is checked before it is believed.
+ */
+#ifndef HPM_TREE_H
+#define HPM_TREE_H
+
+#include "meta.h"
+
+struct cache;
+struct cache *cache_new(unsigned int slots);
+void cache_free(struct cache *c);
+
+struct reader {
+	const struct pool *p;
+	struct cache *cache;
+	char why[160];		/* what was wrong, with the block's number */
+	bool skip;		/* array_walk() leaves out what is damaged */
+	u64 skipped;
+};
+
+int reader_begin(struct reader *r, const struct pool *p);
+void reader_end(struct reader *r);
+
+/* Copies the node into @buf (a block); -1 and r->why. */
+int read_map(struct reader *r, const struct hpm_disk_ptr *ptr,
+	     unsigned int level, void *buf);
+int read_array(struct reader *r, const struct hpm_disk_ptr *ptr,
+	       unsigned int kind, unsigned int level, u64 first, void *buf);
+
+struct entry {
+	u64 key, value;
+};
+
+static inline u64 entry_pbn(const struct entry *e)
+{
+	return e->value & HPM_PBN_MASK;
+}
+
+static inline u32 entry_time(const struct entry *e)
+{
+	return e->value >> HPM_PBN_BITS;
+}
+
+/* Up to @max entries with keys in [from, to). */
+int map_collect(struct reader *r, const struct hpm_disk_root *root, u64 from,
+		u64 to, struct entry *e, unsigned int max, unsigned int *nr);
+
+/*
+ * The way from the root to the leaf that covers @key, by block numbers; the
+ * leaf itself is not read.  [lower, upper) is what each of them covers.
+ */
+struct path {
+	unsigned int height;
+	u64 block[MAX_HEIGHT];	/* by level */
+	u64 upper[MAX_HEIGHT];
+};
+int map_path(struct reader *r, const struct hpm_disk_root *root, u64 key,
+	     struct path *path);
+
+/* Calls @fn for each leaf of an array; stops when it returns non-zero. */
+typedef int (*leaf_fn)(void *ctx, u64 first, const void *elts, unsigned int nr);
+int array_walk(struct reader *r, const struct hpm_disk_root *root,
+	       unsigned int kind, leaf_fn fn, void *ctx);
+/* The leaf that holds @index; *there false: it reads as zeroes. */
+int array_leaf(struct reader *r, const struct hpm_disk_root *root,
+	       unsigned int kind, u64 index, void *buf, bool *there);
+
+/* Which of the small blocks of the large block at @pbn are given back. */
+struct small_mask {
+	u64 bits[(1 << HPM_MAX_LARGE_SHIFT) / 64];
+};
+int punched_mask(struct reader *r, u64 pbn, struct small_mask *mask);
+
+#endif /* HPM_TREE_H */
