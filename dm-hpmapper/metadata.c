@@ -920,6 +920,9 @@ int hpm_md_grow(struct hpm_md *md, const char **why)
 		/* The new space counts only once a superblock says so. */
 		*why = "the checkpoint failed";
 		r = hpm_checkpoint_locked(md);
+		/* From the older one, records of the new space lead nowhere. */
+		if (!r)
+			r = hpm_checkpoint_locked(md);
 	}
 	mutex_unlock(&md->commit_lock);
 	if (!r)
@@ -939,6 +942,8 @@ int hpm_md_set_needs_check(struct hpm_md *md)
 	memcpy(sb, md->sb, sizeof(*sb));
 	sb->flags |= cpu_to_le32(HPM_SB_NEEDS_CHECK);
 	r = super_write(md, sb);
+	if (!r)		/* the flag must not go with one superblock that rots */
+		r = super_write(md, sb);
 	mutex_unlock(&md->commit_lock);
 	hpm_block_free(sb);
 	return r;
