@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Blocks that rot: one superblock costs nothing, anything else is found, named
+ * and never read as if it were right.
+ */
+#include "hpm_check.h"
+#include "rig.h"
+#include "sim.h"
+
+static const struct sim_params small = {
+	.meta_blocks = 1024,
+	.data_blocks = 2048,
+	.large_shift = 4,
+	.vol_blocks = 256,
+	.max_vols = 8,
+	.max_ops = 8,
+};
+
+static struct sim *begin(void)
+{
+	struct sim_params p = small;
+
+	p.seed = rig_seed();
+	return sim_create(&p);
+}
+
+/* A copy of the pool as a crash right now would leave it. */
+static struct hpm_io *copy(struct sim *s)
+{
+	return hpm_mem_crash(s->io, HPM_LOSE_NONE, 1);
+}
+
+static int open_io(struct hpm_io *io, struct hpm_md **md, const char **why)
+{
+	struct hpm_md_params p = { .large_shift = 4 };
+
+	*why = NULL;
+	return hpm_md_open(io, &p, NULL, NULL, md, why);
+}
+
+static void flip_bit(struct hpm_io *io, u64 block, unsigned int bit)
+{
+	u8 data[HPM_BLOCK_SIZE];
+
+	memcpy(data, hpm_mem_peek(io, block), sizeof(data));
+	data[bit / 8] ^= 1u << bit % 8;
+	hpm_mem_poke(io, block, data);
+}
+
+static void write_some(struct sim *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < 12; i++) {
+		sim_write_blocks(s, 1, sim_rnd(s, 200), 1 + sim_rnd(s, 20));
+		if (i % 4 == 1)
+			assert_int_equal(sim_commit(s), 0);
+	}
+}
+
+/*----------------------------------------------------------------
+ * Superblocks
+ *--------------------------------------------------------------*/
+
+/* @s is looked at with each superblock damaged; the state must be the same. */
+static void lose_each_super(struct sim *s)
+{
+	static const u64 place[2] = { HPM_SUPER_A, HPM_SUPER_B };
+	u8 kept[HPM_BLOCK_SIZE];
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		memcpy(kept, hpm_mem_peek(s->io, place[i]), sizeof(kept));
+		flip_bit(s->io, place[i], sim_rnd(s, HPM_BLOCK_SIZE * 8));
+		sim_crash_look(s, HPM_LOSE_ALL, i, 0);
+		sim_crash_look(s, HPM_LOSE_ALL, i, 1 + sim_rnd(s, 20));
+		hpm_mem_poke(s->io, place[i], kept);
+	}
+}
+
+static void test_one_super(void **state)
+{
+	struct sim *s = begin();
+	unsigned int i;
+
+	(void)state;
+	sim_msg_create(s, 1);
+	for (i = 0; i < 8; i++) {
+		write_some(s);
+		if (i % 3 == 0)
+			sim_msg_snap(s, 10 + i, 1);
+		if (i % 2)
+			sim_checkpoint(s);
+		else
+			sim_commit(s);
+		lose_each_super(s);
+		if (i == 4)
+			sim_crash(s, HPM_LOSE_SECTORS, i);
+		lose_each_super(s);
+	}
+	sim_destroy(s);
+}
+
+static void test_both_supers(void **state)
+{
+	struct sim *s = begin();
+	struct hpm_io *io = copy(s);
+	struct hpm_md *md;
+	const char *why;
+
+	(void)state;
+	flip_bit(io, HPM_SUPER_A, 700);
+	flip_bit(io, HPM_SUPER_B, 700);
+	assert_int_equal(open_io(io, &md, &why), -EUCLEAN);
+	assert_non_null(why);
+	hpm_io_close(io);
+	sim_destroy(s);
+}
+
+/* What the older superblock cannot know of: growth, and what came after it. */
+static void test_super_after_growth(void **state)
+{
+	struct sim_params p = small;
+	const char *why;
+	struct sim *s;
+
+	(void)state;
+	p.seed = rig_seed();
+	p.data_blocks = 512;
+	s = sim_create(&p);
+	sim_msg_create(s, 1);
+	write_some(s);
+	hpm_mem_resize(s->io, 2500, 4096);
+	s->p.data_blocks = 4096;
+	assert_int_equal(hpm_md_grow(s->md, &why), 0);
+	sim_write_blocks(s, 1, 0, 256);
+	sim_msg_snap(s, 2, 1);
+	sim_write_blocks(s, 1, 0, 256);
+	sim_msg_snap(s, 3, 1);
+	sim_write_blocks(s, 1, 0, 256);
+	sim_commit(s);
+	lose_each_super(s);
+	sim_check(s);
+	sim_destroy(s);
+}
+
+static void test_super_needs_check(void **state)
+{
+	struct sim *s = begin();
+	struct hpm_io *io;
+	struct hpm_md *md;
+	const char *why;
+	unsigned int i;
+
+	(void)state;
+	sim_msg_create(s, 1);
+	write_some(s);
+	assert_int_equal(hpm_md_set_needs_check(s->md), 0);
+	for (i = 0; i < 3; i++) {
+		io = copy(s);
+		if (i)
+			flip_bit(io, i == 1 ? HPM_SUPER_A : HPM_SUPER_B, 999);
+		assert_int_equal(open_io(io, &md, &why), -EUCLEAN);
+		assert_non_null(strstr(why, "check"));
+		hpm_io_close(io);
+	}
+	sim_destroy(s);
+}
+
+/*----------------------------------------------------------------
+ * The journal
+ *--------------------------------------------------------------*/
+
+/* Where the newest checkpoint's journal begins. */
+static u64 journal_pos(struct sim *s)
+{
+	const struct hpm_super *a = hpm_mem_peek(s->io, HPM_SUPER_A);
+	const struct hpm_super *b = hpm_mem_peek(s->io, HPM_SUPER_B);
+
+	if (le64_to_cpu(b->generation) > le64_to_cpu(a->generation))
+		a = b;
+	return le64_to_cpu(a->journal_pos);
+}
+
+/* Ring blocks that were written since the checkpoint, in order of position. */
+static unsigned int journal_blocks(struct sim *s, u64 *block, unsigned int max)
+{
+	u64 pos[64], b, from = journal_pos(s);
+	unsigned int n = 0, i, j;
+	struct hpm_md_stats st;
+
+	hpm_md_get_stats(s->md, &st);
+	for (b = HPM_RESERVED_BLOCKS;
+	     b < HPM_RESERVED_BLOCKS + st.journal_blocks; b++) {
+		const struct hpm_journal_block *jb = hpm_mem_peek(s->io, b);
+
+		if (le32_to_cpu(jb->head.magic) != HPM_MAGIC || n == max ||
+		    le64_to_cpu(jb->head.aux) < from)
+			continue;
+		for (i = 0; i < n && pos[i] < le64_to_cpu(jb->head.aux); i++)
+			;
+		for (j = n; j > i; j--) {
+			pos[j] = pos[j - 1];
+			block[j] = block[j - 1];
+		}
+		pos[i] = le64_to_cpu(jb->head.aux);
+		block[i] = b;
+		n++;
+	}
+	return n;
+}
+
+static void test_journal_middle(void **state)
+{
+	struct sim *s = begin();
+	unsigned int i, bit, nr;
+	struct hpm_io *io;
+	struct hpm_md *md;
+	const char *why;
+	char word[32];
+	u64 block[64];
+	int r;
+
+	(void)state;
+	for (i = 0; i < 10; i++)
+		sim_msg_create(s, i);
+	nr = journal_blocks(s, block, 64);
+	assert_int_equal(nr, 10);
+	for (i = 0; i < nr; i++) {
+		for (bit = 0; bit < 40; bit++) {
+			io = copy(s);
+			flip_bit(io, block[i], bit < 20 ? bit * 37 :
+				 sim_rnd(s, HPM_BLOCK_SIZE * 8));
+			rig_logged();
+			r = open_io(io, &md, &why);
+			if (i == nr - 1) {
+				/* The last batch looks as if torn. */
+				assert_int_equal(r, 0);
+				hpm_md_close(md);
+			} else {
+				assert_int_equal(r, -EUCLEAN);
+				assert_non_null(strstr(why, "journal"));
+				snprintf(word, sizeof(word), "block %llu ",
+					 block[i]);
+				assert_non_null(strstr(rig_last_line(), word));
+			}
+			hpm_io_close(io);
+		}
+	}
+	sim_destroy(s);
+}
+
+/* Damage of a batch of several blocks, in each of them. */
+static void test_journal_long_batch(void **state)
+{
+	struct sim_params p = small;
+	unsigned int i, k, nr;
+	struct hpm_io *io;
+	struct hpm_md *md;
+	const char *why;
+	struct sim *s;
+	u64 block[64];
+
+	(void)state;
+	p.seed = rig_seed();
+	p.meta_blocks = 16384;
+	p.vol_blocks = 1024;
+	p.data_blocks = 8192;
+	s = sim_create(&p);
+	sim_msg_create(s, 1);
+	for (k = 0; k < 3; k++) {
+		for (i = 0; i < 700; i++)
+			sim_write_blocks(s, 1, i * 7 % 1024, 1);
+		sim_msg_snap(s, 2 + k, 1);
+	}
+	sim_msg_tid(s, 5);
+	nr = journal_blocks(s, block, 64);
+	fprintf(stderr, "    %u blocks\n", nr);
+	assert_true(nr >= 3);
+	sim_crash_look(s, HPM_LOSE_ALL, 1, 0);
+	for (i = 0; i < nr - 1; i++) {
+		io = copy(s);
+		flip_bit(io, block[i], 5000);
+		assert_int_equal(open_io(io, &md, &why), -EUCLEAN);
+		hpm_io_close(io);
+	}
+	sim_destroy(s);
+}
+
+/* The ring goes round many times, with long and short batches. */
+static void test_journal_wraps(void **state)
+{
+	struct sim_params p = small;
+	struct hpm_md_stats st;
+	unsigned int i, k, n;
+	struct sim *s;
+
+	(void)state;
+	p.seed = rig_seed();
+	p.vol_blocks = 1024;
+	p.data_blocks = 8192;
+	s = sim_create(&p);
+	sim_msg_create(s, 1);
+	for (i = 0; i < 300; i++) {
+		if (i % 16 == 0 && sim_vol(s, 2))
+			sim_msg_delete(s, 2);
+		if (i % 16 == 0)
+			sim_msg_snap(s, 2, 1);
+		n = i % 20 ? sim_rnd(s, 8) : 400;
+		for (k = 0; k < n; k++)
+			sim_write_blocks(s, 1, sim_rnd(s, 1024), 1);
+		sim_commit(s);
+		while (sim_reclaim(s) > 0)
+			;
+		if (i % 50 == 10)
+			sim_crash(s, HPM_LOSE_SECTORS, i);
+		if (i % 10 == 3)
+			lose_each_super(s);
+	}
+	hpm_md_get_stats(s->md, &st);
+	assert_true(st.journal_blocks < 200);
+	sim_compare(s);
+	sim_check(s);
+	sim_destroy(s);
+}
+
+/*----------------------------------------------------------------
+ * Everything else
+ *--------------------------------------------------------------*/
+
+static void ignore_fault(void *ctx, const char *line)
+{
+	(void)ctx;
+	(void)line;
+}
+
+static u64 faults(struct hpm_io *io)
+{
+	struct hpm_check_params p = { .error = ignore_fault };
+	struct hpm_check_result res;
+	int r = hpm_check(io, &p, &res);
+
+	return r ? 1 : res.errors;
+}
+
+/* Every block of every volume: right, or an error. */
+static void read_all(struct sim *s, struct hpm_md *md)
+{
+	unsigned int i;
+	u64 vbn, got;
+	int r;
+
+	for (i = 0; i < SIM_MAX_VOLS; i++) {
+		struct sim_vol *v = &s->vols[i];
+		struct hpm_vol *vol;
+		struct hpm_run run;
+
+		if (!v->exists)
+			continue;
+		r = hpm_vol_open(md, v->id, &vol);
+		assert_int_equal(r, 0);
+		for (vbn = 0; vbn < s->p.vol_blocks; vbn++) {
+			r = hpm_map_lookup(vol, vbn, 1, &run);
+			if (r == -EAGAIN) {
+				r = hpm_map_load(vol, vbn);
+				if (r)
+					continue;
+				r = hpm_map_lookup(vol, vbn, 1, &run);
+			}
+			assert_int_equal(r, 0);
+			got = 0;
+			if (run.mapped)
+				hpm_mem_data_read(s->io, run.pbn * HPM_SECTORS,
+						  1, &got);
+			if (got != v->now[vbn * HPM_SECTORS])
+				sim_fail(s, "volume %u block %llu: wrong bytes",
+					 v->id, vbn);
+		}
+		hpm_vol_put(vol);
+	}
+}
+
+/*
+ * A bit of each block in use flips.  Either the pool is not opened, or what is
+ * read is right or an error; and the walker finds it.
+ */
+static void test_any_block(void **state)
+{
+	unsigned int failed = 0, opened = 0, i;
+	u64 b, round, rounds = rig_scale();
+	struct sim *s = begin();
+	struct hpm_io *io;
+	struct hpm_md *md;
+	const char *why;
+	int r;
+
+	(void)state;
+	sim_msg_create(s, 1);
+	for (i = 0; i < 3; i++) {
+		write_some(s);
+		sim_msg_snap(s, 2 + i, 1);
+		sim_stream(s, 1, 16 * i);
+		write_some(s);
+	}
+	sim_msg_delete(s, 2);
+	sim_reclaim(s);
+	sim_checkpoint(s);
+	sim_checkpoint(s);
+	for (round = 0; round < rounds; round++) {
+		for (b = 0; b < s->p.meta_blocks; b++) {
+			if (b >= HPM_RESERVED_BLOCKS &&
+			    b < HPM_RESERVED_BLOCKS + 128)
+				continue;
+			io = copy(s);
+			flip_bit(io, b, sim_rnd(s, HPM_BLOCK_SIZE * 8));
+			/* Free blocks, the older state's: not looked at. */
+			if (!faults(io)) {
+				hpm_io_close(io);
+				continue;
+			}
+			r = open_io(io, &md, &why);
+			if (r) {
+				assert_non_null(why);
+				failed++;
+			} else {
+				read_all(s, md);
+				hpm_md_close(md);
+				opened++;
+			}
+			hpm_io_close(io);
+		}
+	}
+	fprintf(stderr, "    %u damaged blocks kept the pool from opening, %u did not\n",
+		failed, opened);
+	assert_true(failed > 0);
+	sim_destroy(s);
+}
+
+/* An older version of a block, with a good checksum: a write that was lost. */
+static void test_lost_write(void **state)
+{
+	u64 b, found = 0, missed = 0;
+	u8 kept[HPM_BLOCK_SIZE];
+	struct sim *s = begin();
+	struct hpm_io *before;
+	unsigned int i;
+
+	(void)state;
+	sim_msg_create(s, 1);
+	for (i = 0; i < 30; i++)
+		sim_write_blocks(s, 1, sim_rnd(s, 250), 3);
+	sim_checkpoint(s);
+	sim_checkpoint(s);
+	sim_checkpoint(s);
+	before = copy(s);
+	for (i = 0; i < 6; i++) {
+		sim_write_blocks(s, 1, sim_rnd(s, 250), 3);
+		sim_msg_snap(s, 2 + i, 1);
+		sim_checkpoint(s);
+	}
+	for (b = HPM_RESERVED_BLOCKS + 128; b < s->p.meta_blocks; b++) {
+		if (!memcmp(hpm_mem_peek(before, b), hpm_mem_peek(s->io, b),
+			    HPM_BLOCK_SIZE))
+			continue;
+		memcpy(kept, hpm_mem_peek(s->io, b), sizeof(kept));
+		hpm_mem_poke(s->io, b, hpm_mem_peek(before, b));
+		if (faults(s->io))
+			found++;
+		else
+			missed++;
+		hpm_mem_poke(s->io, b, kept);
+	}
+	fprintf(stderr, "    %llu lost writes found, %llu of blocks not in use\n",
+		found, missed);
+	assert_true(found >= 3);
+	hpm_io_close(before);
+	sim_destroy(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		rig_test(test_one_super),
+		rig_test(test_both_supers),
+		rig_test(test_super_after_growth),
+		rig_test(test_super_needs_check),
+		rig_test(test_journal_middle),
+		rig_test(test_journal_long_batch),
+		rig_test(test_journal_wraps),
+		rig_test(test_any_block),
+		rig_test(test_lost_write),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
