@@ -240,6 +240,46 @@ static void files(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+/* A file, made a block device; needs a machine that lets us. */
+static void loops(void **state)
+{
+	char dir[] = "/tmp/hpmctl-test-XXXXXX", path[64], again[256], cmd[400];
+	struct blkdev dev, other;
+	int fd;
+
+	(void)state;
+	if (geteuid() || access("/dev/loop-control", R_OK | W_OK))
+		skip();
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(path, sizeof(path), "%s/f", dir);
+	assert_works(file_make(path, 16 << 20, false, false));
+	fd = loop_attach(path, &dev);
+	assert_true(fd >= 0);
+	assert_int_equal(dev.bytes, 16 << 20);
+	loop_file(dev.num, again, sizeof(again));
+	assert_string_equal(again, path);
+	assert_fails(loop_attach(path, &other), "is in use behind");
+	assert_works(blkdev_check_empty(&dev, false));
+	(void)snprintf(cmd, sizeof(cmd), "mkfs.ext4 -q %s", dev.path);
+	assert_int_equal(system(cmd), 0);
+	assert_works(blkdev_fs_type(dev.path, again, sizeof(again)));
+	assert_string_equal(again, "ext4");
+	assert_fails(blkdev_check_empty(&dev, false), "of type ext4");
+	assert_works(blkdev_check_empty(&dev, true));
+	assert_works(blkdev_check_empty(&dev, false));
+	assert_works(file_grow(path, 32 << 20));
+	assert_works(loop_set_capacity(&dev));
+	assert_works(blkdev_get_num(dev.num, &other));
+	assert_int_equal(other.bytes, 32 << 20);
+	assert_string_equal(other.path, dev.path);
+	assert_int_equal(close(fd), 0);
+	fd = loop_attach(path, &other);
+	assert_true(fd >= 0);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,7 +287,7 @@ int main(void)
 		cmocka_unit_test(bad_status),	cmocka_unit_test(volume_lines),
 		cmocka_unit_test(volume_lists), cmocka_unit_test(no_volumes),
 		cmocka_unit_test(labels),	cmocka_unit_test(marks),
-		cmocka_unit_test(files),
+		cmocka_unit_test(files),	cmocka_unit_test(loops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
