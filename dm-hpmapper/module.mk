@@ -56,7 +56,7 @@ $(BUILD)/module-%/flags: FORCE
 $(BUILD)/module-%$(SUFFIX)/dm-hpmapper.ko: $(BUILD)/module-%$(SUFFIX)/flags $$(MODULE_SRC) \
 		$$(if $$(filter host,$$*),,$(CACHE)/kernels/%/release) | deps-build
 	@echo "MODULE    $*$(SUFFIX)"
-	@+flock $(@D) sh -ec '$(call LINK_SOURCES,$(@D)); $(call KBUILD,$*) modules; touch $@'
+	@+flock $(@D).lock sh -ec '$(call LINK_SOURCES,$(@D)); $(call KBUILD,$*) modules; touch $@'
 
 .PRECIOUS: $(BUILD)/module-%/flags $(BUILD)/module-%/dm-hpmapper.ko
 
@@ -73,7 +73,7 @@ $(CACHE)/kernels/newest/release: $$(VM_DIR)/newest.sh
 .PHONY: module-newest
 module-newest: $(CACHE)/kernels/newest/release $(BUILD)/module-newest$(SUFFIX)/flags | deps-build ## compile the module against the newest kernel's headers
 	@echo "MODULE    newest ($$(cat $<))"
-	@+flock $(BUILD)/module-newest$(SUFFIX) sh -ec '$(call LINK_SOURCES,$(BUILD)/module-newest$(SUFFIX)); \
+	@+flock $(BUILD)/module-newest$(SUFFIX).lock sh -ec '$(call LINK_SOURCES,$(BUILD)/module-newest$(SUFFIX)); \
 		$(call KBUILD,newest) objtool=true CC=$(VM_DIR)/newest-cc.sh \
 		PAHOLE_VERSION=$$(sed -n s/CONFIG_PAHOLE_VERSION=//p $(<D)/build/.config) dm-hpmapper.o'
 	@$(VM_DIR)/newest-check.sh $(BUILD)/module-newest$(SUFFIX)/dm-hpmapper.o \
@@ -90,7 +90,7 @@ sparse: $(KERNELS_ALWAYS:%=sparse-%) ## run sparse over the module, for 6.1 and 
 .PHONY: $(KERNELS_ALWAYS:%=sparse-%)
 $(KERNELS_ALWAYS:%=sparse-%): sparse-%: $(BUILD)/module-%$(SUFFIX)/dm-hpmapper.ko | deps-check
 	@echo "SPARSE    $*"
-	@flock $(BUILD)/module-$*$(SUFFIX) $(call KBUILD,$*) C=2 modules \
+	@flock $(BUILD)/module-$*$(SUFFIX).lock $(call KBUILD,$*) C=2 modules \
 		>$(call SPARSE_LOG,$*) 2>&1 || { cat $(call SPARSE_LOG,$*); exit 1; }
 	@! grep -E '(warning|error):' $(call SPARSE_LOG,$*)
 

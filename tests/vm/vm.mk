@@ -83,7 +83,7 @@ VM_KO   = $(call $(if $(filter 0,$(MODULE)),wildcard,strip),$(call KO_OF,$1))
 KO_OF   = $(if $(wildcard $(TOP)/dm-hpmapper/Kbuild),$(BUILD)/module-$1$(SUFFIX)/dm-hpmapper.ko)
 
 $(BUILD)/vm/modules-%$(SUFFIX)/stamp: $$(call VM_KO,$$*) $(CACHE)/kernels/%/release $(VM_DIR)/modules.sh
-	@flock $(BUILD)/vm $(VM_DIR)/modules.sh $(CACHE)/kernels/$* \
+	@flock $(BUILD)/vm/lock $(VM_DIR)/modules.sh $(CACHE)/kernels/$* \
 		"$(call VM_KO,$*)" $(@D)
 	@touch $@
 
@@ -97,7 +97,7 @@ vm-6.1 vm-6.12 vm-debug: vm-%: $(BUILD)/vm/relay $(BUILD)/vm/initramfs-% \
 .PHONY: vm
 vm: export VM_CMD = $(value CMD)
 vm: $(if $(HOST),$$(call VM_KO,host) $$(VM_DEPS),vm-$(KERNEL)) ## run CMD='...' in a guest (tests/vm/boot.sh tells the options)
-	@$(foreach v,KERNEL VARIANT CLOCK CPUS MEM SCM DISKS ARGS TIMEOUT NAME VERBOSE KVM HOST,$(if $(value $v),$v='$(value $v)')) \
+	@$(foreach v,KERNEL VARIANT CLOCK CPUS MEM SCM DISKS ARGS TIMEOUT NAME VERBOSE KVM HOST ALONE,$(if $(value $v),$v='$(value $v)')) \
 		$(VM) "$$VM_CMD"
 
 .PHONY: test-vm-smoke
