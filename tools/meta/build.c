@@ -51,6 +51,7 @@ struct open_node {
 struct done_def {
 	u64 first, last;
 	struct hpm_disk_ptr ptr;
+	struct map_sum sum;
 	u32 block;
 	u8 level;
 };
@@ -82,6 +83,7 @@ struct build {
 	unsigned int def_level;
 	bool any;
 	u64 first_key, last_key;
+	struct map_sum sum;
 	struct hpm_map_leaf leaf;
 	struct open_node level[MAX_HEIGHT + 2];	/* [0] is not used */
 	/* for repair */
@@ -369,13 +371,39 @@ static int key_follows(struct build *b, u64 key)
 	return 0;
 }
 
+static void add_sum(struct build *b, bool any, const struct map_sum *sum)
+{
+	if (any)
+		map_sum_join(&b->sum, sum);
+	else
+		b->sum = *sum;
+}
+
+static void sum_entry(struct build *b, bool any, u64 key, u64 value)
+{
+	u32 large = key >> 1 >> b->s.large_shift;
+	bool hole = (value & HPM_PBN_MASK) == HPM_PBN_HOLE, base = !(key & 1);
+	const struct map_sum sum = {
+		.mapped = base ? b->large_size : 0,
+		.first = large,
+		.last = large,
+		.front_small = !base && !hole,
+		.front_holes = !base && hole,
+		.last_has_base = base,
+	};
+
+	add_sum(b, any, &sum);
+}
+
 static int add_entry(struct build *b, u64 key, u64 value)
 {
 	struct hpm_map_leaf *leaf = &b->leaf;
 	unsigned int nr = block_nr(leaf);
+	bool any = b->any;
 
 	if (key_follows(b, key))
 		return -1;
+	sum_entry(b, any, key, value);
 	if (nr == HPM_LEAF_MAX ||
 	    (nr && le64_to_cpu(leaf->head.aux) != key >> 32)) {
 		if (flush_leaf(b))
@@ -467,7 +495,7 @@ static int close_def(struct build *b)
 	struct done_def *more;
 	struct open_node *top = &b->level[b->def_level + 1];
 	struct done_def d = { .first = b->first_key, .last = b->last_key,
-			      .level = b->def_level };
+			      .sum = b->sum, .level = b->def_level };
 
 	if (b->any) {
 		if (flush_below(b, b->def_level + 1))
@@ -493,6 +521,7 @@ static int build_ref(void *ctx, u32 id)
 {
 	struct build *b = ctx;
 	const struct done_def *d;
+	bool any = b->any;
 
 	if (!id || id > b->nr_defs || !b->def[id - 1].block)
 		return complain("definition %u is not there", id);
@@ -503,6 +532,7 @@ static int build_ref(void *ctx, u32 id)
 		return complain("definition %u is too high to be part of one of level %u",
 				id, b->def_level);
 	b->last_key = d->last;
+	add_sum(b, any, &d->sum);
 	if (flush_below(b, d->level + 1))
 		return -1;
 	return add_child(b, d->level + 1, d->first, d->ptr);
@@ -565,14 +595,18 @@ static int close_volume(struct build *b)
 {
 	const struct sink_volume *v = &b->vol;
 	struct hpm_disk_volume *d = arr_elt(&b->arr[HPM_ARR_VOLUME], v->id);
+	u64 mapped = b->any ? map_sum_mapped(&b->sum) : 0;
 
+	if (v->mapped != U64_MAX && v->mapped != mapped)
+		return complain("volume %u maps %llu small blocks, the text says %llu",
+				v->id, mapped, v->mapped);
 	*d = (struct hpm_disk_volume){
 		.flags = cpu_to_le32(v->flags | HPM_VOL_LIVE),
 		.snap_time = cpu_to_le32(v->snap_time),
 		.serial = cpu_to_le64(v->serial),
 		.parent = cpu_to_le64(v->parent),
 		.size = cpu_to_le64(v->size),
-		.mapped = cpu_to_le64(v->mapped == U64_MAX ? 0 : v->mapped),
+		.mapped = cpu_to_le64(mapped),
 		.created = cpu_to_le64(v->created),
 	};
 	memcpy(d->name, v->name, HPM_NAME_SIZE);
@@ -691,7 +725,8 @@ static void place_areas(struct build *b)
 
 	if (!b->journal_blocks) {
 		b->journal_start = HPM_RESERVED_BLOCKS;
-		b->journal_blocks = clamp_t(u64, meta / 16, 128, 2048);
+		b->journal_blocks = meta / 16 < 128 ? 128 :
+				    meta / 16 > 2048 ? 2048 : meta / 16;
 	}
 	b->refs_start = b->journal_start + b->journal_blocks;
 	b->refs_pages = DIV_ROUND_UP(meta, HPM_REFS_PER_PAGE);

@@ -19,7 +19,7 @@
  * Inner nodes are then read a second time, upwards, to add up how many small
  * blocks each volume maps.  A large block's entries may lie in two leaves, the
  * base in the first; so a node's sum keeps apart what stands at its front
- * without a base (sum_join()).
+ * without a base (map_sum_join()).
  *
  * Dying trees: children that end at or below the cursor are given back already
  * and are not entered.  A node that the cursor lies inside belongs to nobody
@@ -528,33 +528,12 @@ static void take_map(void *ctx, u64 block, const void *data, int err)
  * Maps, upwards
  *--------------------------------------------------------------*/
 
-/* What stands in @b comes behind what stands in @a. */
-static void sum_join(struct meta_block *a, const struct meta_block *b)
-{
-	bool same = b->sum.first == a->sum.last;
-	bool one = b->sum.first == b->sum.last;
-
-	a->sum.mapped += b->sum.mapped;
-	if (!same) {
-		a->sum.mapped += b->sum.front_small;
-	} else if (a->sum.last_has_base) {
-		a->sum.mapped -= b->sum.front_holes;
-	} else if (a->sum.first == a->sum.last) {
-		a->sum.front_small += b->sum.front_small;
-		a->sum.front_holes += b->sum.front_holes;
-	} else {
-		a->sum.mapped += b->sum.front_small;
-	}
-	if (!(same && one && a->sum.last_has_base))
-		a->sum.last_has_base = b->sum.last_has_base;
-	a->sum.last = b->sum.last;
-}
-
 static void sum_node(void *ctx, u64 block, const void *data, int err)
 {
 	struct check *c = ctx;
 	const struct hpm_map_node *node = data;
-	struct meta_block *m = &c->mb[block], *below, sum;
+	struct meta_block *m = &c->mb[block], *below;
+	struct map_sum sum = { 0 };
 	unsigned int i;
 	u64 child;
 
@@ -566,11 +545,11 @@ static void sum_node(void *ctx, u64 block, const void *data, int err)
 		if (!below || below->state != BS_SUMMED)
 			return;
 		if (i)
-			sum_join(&sum, below);
+			map_sum_join(&sum, &below->sum);
 		else
-			sum = *below;
+			sum = below->sum;
 	}
-	m->sum = sum.sum;
+	m->sum = sum;
 	m->state = BS_SUMMED;
 }
 
@@ -614,7 +593,7 @@ static void compare_volume(struct check *c, u64 id, bool held,
 		m = root < c->p->meta_blocks ? &c->mb[root] : NULL;
 		if (!m || m->state != BS_SUMMED)
 			return;
-		mapped = m->sum.mapped + m->sum.front_small;
+		mapped = map_sum_mapped(&m->sum);
 	}
 	if (mapped != le64_to_cpu(v->mapped))
 		fault(c->rep, "volume %llu%s maps %llu small blocks, its element says %llu",

@@ -33,13 +33,8 @@ struct meta_block {
 		struct {
 			u64 epoch, lower, upper; /* as its pointers say */
 		} __packed __aligned(4);
-		struct {
-			/* What is below a map node, once that was read. */
-			u64 mapped;
-			u32 first, last;	/* large blocks */
-			u16 front_small, front_holes;
-			u8 last_has_base;
-		} __packed __aligned(4) sum;
+		/* What is below a map node, once that was read. */
+		struct map_sum sum;
 	};
 	u32 counted;
 	u32 cursor;		/* index into check.cursor */

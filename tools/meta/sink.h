@@ -60,6 +60,8 @@ struct walk_params {
 	bool tolerant;
 	/* All mappings count as shared, whatever their times say. */
 	bool all_shared;
+	/* The pool is in use: only the volumes stand still. */
+	bool live;
 	/* The tables; dying may be NULL. */
 	const struct hpm_disk_root *volumes, *dying;
 };

@@ -220,6 +220,26 @@ int map_collect(struct reader *r, const struct hpm_disk_root *root, u64 from,
 	return 0;
 }
 
+void map_sum_join(struct map_sum *a, const struct map_sum *b)
+{
+	bool same = b->first == a->last, one = b->first == b->last;
+
+	a->mapped += b->mapped;
+	if (!same) {
+		a->mapped += b->front_small;
+	} else if (a->last_has_base) {
+		a->mapped -= b->front_holes;
+	} else if (a->first == a->last) {
+		a->front_small += b->front_small;
+		a->front_holes += b->front_holes;
+	} else {
+		a->mapped += b->front_small;
+	}
+	if (!(same && one && a->last_has_base))
+		a->last_has_base = b->last_has_base;
+	a->last = b->last;
+}
+
 /*----------------------------------------------------------------
  * Arrays
  *--------------------------------------------------------------*/

@@ -59,6 +59,25 @@ struct path {
 int map_path(struct reader *r, const struct hpm_disk_root *root, u64 key,
 	     struct path *path);
 
+/*
+ * How many small blocks a part of a tree maps.  A large block's entries may lie
+ * in two parts, the base in the first; so what stands at the front without a
+ * base is kept apart until it is known what stands before it.
+ */
+struct map_sum {
+	u64 mapped;
+	u32 first, last;	/* large blocks */
+	u16 front_small, front_holes;
+	u8 last_has_base;
+} __packed __aligned(4);
+
+/* @b comes behind @a. */
+void map_sum_join(struct map_sum *a, const struct map_sum *b);
+static inline u64 map_sum_mapped(const struct map_sum *s)
+{
+	return s->mapped + s->front_small;
+}
+
 /* Calls @fn for each leaf of an array; stops when it returns non-zero. */
 typedef int (*leaf_fn)(void *ctx, u64 first, const void *elts, unsigned int nr);
 int array_walk(struct reader *r, const struct hpm_disk_root *root,

@@ -568,7 +568,7 @@ static void take_super(const struct emit *e, struct sink_super *s)
 		.time = p->time + all,
 		.transaction_id = le64_to_cpu(p->sb->transaction_id),
 		.next_serial = le64_to_cpu(p->sb->next_serial),
-		.data_used = all ? U64_MAX : le64_to_cpu(p->sb->data_used),
+		.data_used = all || e->par->live ? U64_MAX : le64_to_cpu(p->sb->data_used),
 	};
 	memcpy(s->uuid, p->label.uuid, HPM_UUID_SIZE);
 }
@@ -606,9 +606,12 @@ static int emit_tell(struct emit *e)
 	    table(e, e->par->volumes, HPM_ARR_VOLUME, tell_volumes, e) ||
 	    table(e, e->par->dying, HPM_ARR_DYING, tell_dying, e))
 		return -1;
-	/* A pool without all of it is whole, it only has less space. */
-	r = table(e, &e->p->sb->array[HPM_ARR_SMALL], HPM_ARR_SMALL,
-		  tell_punched, &pr);
+	/*
+	 * A pool without all of it is whole, it only has less space: what was
+	 * given back counts as in use.
+	 */
+	r = e->par->live ? 0 : table(e, &e->p->sb->array[HPM_ARR_SMALL],
+				     HPM_ARR_SMALL, tell_punched, &pr);
 	return r || flush_punched(&pr) || e->sink->end(e->ctx) ? -1 : 0;
 }
 

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * mkpool FILE [seed=N] [steps=N] [large=SHIFT] [data=BLOCKS] [vol=BLOCKS]
+ *	[vols=N] [hold=1] [dying=1] [journal=1]
+ *
+ * Makes a pool on an existing file.
+ */
+#include <unistd.h>
+
+#include "pool_maker.h"
+
+static u64 argument(int argc, char **argv, const char *key, u64 otherwise)
+{
+	size_t n = strlen(key);
+	int i;
+
+	for (i = 2; i < argc; i++)
+		if (!strncmp(argv[i], key, n) && argv[i][n] == '=')
+			return strtoull(argv[i] + n + 1, NULL, 0);
+	return otherwise;
+}
+
+int main(int argc, char **argv)
+{
+	struct make_params p = {
+		.seed = argument(argc, argv, "seed", 1),
+		.steps = argument(argc, argv, "steps", 4000),
+		.large_shift = argument(argc, argv, "large", 5),
+		.data_blocks = argument(argc, argv, "data", 1 << 18),
+		.vol_blocks = argument(argc, argv, "vol", 1 << 14),
+		.max_vols = argument(argc, argv, "vols", 12),
+		.hold = argument(argc, argv, "hold", 0),
+		.dying = argument(argc, argv, "dying", 0),
+		.journal = argument(argc, argv, "journal", 0),
+	};
+	struct dev dev;
+	int r;
+
+	tool_begin("mkpool");
+	if (argc < 2 || dev_open(&dev, argv[1], DEV_WRITE))
+		return 2;
+	r = make_pool(&dev, &p);
+	dev_close(&dev);
+	if (r)
+		complain("%s", strerror(-r));
+	return r ? 1 : 0;
+}
