@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Map trees by themselves: random splices against a plain array, with trees
+ * that share nodes, and look-ups of every kind.
+ */
+#include "hpm_check.h"
+#include "hpm_mem_io.h"
+#include "rig.h"
+
+#include "md.h"
+
+#define VBNS	16384u		/* of each tree */
+#define PBNS	32768u
+#define TREES	4u
+
+struct tree {
+	struct hpm_vol *vol;
+	u64 value[2 * VBNS];	/* by key; 0: none */
+};
+
+struct forest {
+	struct hpm_io *io;
+	struct hpm_md *md;
+	struct tree *tree[TREES];
+	u64 rng;
+};
+
+static u64 rnd(struct forest *f, u64 n)
+{
+	u64 z = f->rng += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return (z ^ z >> 31) % n;
+}
+
+static void drain(void *ctx, struct list_head *batches)
+{
+	struct forest *f = ctx;
+	struct hpm_free_batch *b, *n;
+
+	list_for_each_entry_safe(b, n, batches, list) {
+		list_del(&b->list);
+		hpm_free_done(f->md, b);
+	}
+}
+
+static const struct hpm_md_ops ops = { .drain = drain };
+
+static struct forest *plant(u64 seed)
+{
+	struct hpm_md_params p = { .large_shift = 4, .may_format = true };
+	struct forest *f = calloc(1, sizeof(*f));
+	const char *why;
+	unsigned int i;
+
+	f->rng = seed;
+	f->io = hpm_mem_create(16384, PBNS, seed);
+	assert_int_equal(hpm_md_open(f->io, &p, &ops, f, &f->md, &why), 0);
+	for (i = 0; i < TREES; i++) {
+		f->tree[i] = calloc(1, sizeof(*f->tree[i]));
+		assert_int_equal(hpm_vol_create(f->md, i, 0, NULL, &why), 0);
+		assert_int_equal(hpm_vol_open(f->md, i, &f->tree[i]->vol), 0);
+	}
+	return f;
+}
+
+static void uproot(struct forest *f)
+{
+	unsigned int i;
+
+	for (i = 0; i < TREES; i++) {
+		hpm_vol_put(f->tree[i]->vol);
+		free(f->tree[i]);
+	}
+	hpm_md_close(f->md);
+	hpm_io_close(f->io);
+	free(f);
+}
+
+/* Visible small blocks by the array. */
+static u64 count_mapped(const struct tree *t)
+{
+	u64 vbn, n = 0;
+
+	for (vbn = 0; vbn < VBNS; vbn++) {
+		u64 small = t->value[2 * vbn + 1];
+
+		if (small ? hpm_value_pbn(small) != HPM_PBN_HOLE :
+		    t->value[2 * (vbn & ~15ull)] != 0)
+			n++;
+	}
+	return n;
+}
+
+static void print_fault(void *ctx, const char *line)
+{
+	(void)ctx;
+	fprintf(stderr, "  check: %s\n", line);
+}
+
+/* The counts of everything, after a checkpoint. */
+static void walk(struct forest *f)
+{
+	struct hpm_check_params p = { .error = print_fault };
+	struct hpm_check_result res;
+	unsigned int i;
+
+	/* Splices by hand leave this one out. */
+	mutex_lock(&f->md->lock);
+	for (i = 0; i < TREES; i++) {
+		f->tree[i]->vol->mapped = count_mapped(f->tree[i]);
+		hpm_vol_mark_dirty(f->tree[i]->vol);
+	}
+	mutex_unlock(&f->md->lock);
+	assert_int_equal(hpm_md_checkpoint(f->md), 0);
+	assert_int_equal(hpm_check(f->io, &p, &res), 0);
+	assert_int_equal(res.errors, 0);
+}
+
+/*----------------------------------------------------------------
+ * Splices
+ *--------------------------------------------------------------*/
+
+/* Entries for [from, to): bases on large blocks, smalls and holes elsewhere. */
+static unsigned int make_entries(struct forest *f, u64 from, u64 to,
+				 struct hpm_entry *e, unsigned int density)
+{
+	unsigned int n = 0;
+	u64 key;
+
+	for (key = from; key < to && n < 512; key++) {
+		u64 pbn;
+
+		if (!(key & 1) && (key >> 1 & 15))
+			continue;	/* no large block begins there */
+		if (rnd(f, 100) >= density)
+			continue;
+		if (!(key & 1))
+			pbn = (1 + rnd(f, PBNS / 16 - 1)) * 16;
+		else	/* never 0, which at time 0 is "none" in the array */
+			pbn = rnd(f, 8) ? 1 + rnd(f, PBNS - 1) : HPM_PBN_HOLE;
+		e[n].key = key;
+		e[n++].value = hpm_value(f->md->time, pbn);
+	}
+	return n;
+}
+
+static void random_splice(struct forest *f, struct tree *t)
+{
+	static const unsigned int density[] = { 0, 3, 30, 90, 100 };
+	static const unsigned int length[] = { 1, 8, 40, 700, 4000 };
+	struct hpm_entry e[512];
+	struct hpm_splice sp;
+	u64 from = rnd(f, 2 * VBNS), to, key;
+	unsigned int i, nr, large = 0, small = 0, holes = 0;
+
+	to = min_t(u64, from + 1 + rnd(f, length[rnd(f, 5)]), 2 * VBNS);
+	nr = make_entries(f, from, to, e, density[rnd(f, 5)]);
+	if (nr == 512)
+		to = min(to, e[511].key + 1);
+	for (key = from; key < to; key++) {
+		u64 v = t->value[key];
+
+		if (v && !(key & 1))
+			large++;
+		else if (v && hpm_value_pbn(v) == HPM_PBN_HOLE)
+			holes++;
+		else if (v)
+			small++;
+	}
+
+	mutex_lock(&f->md->lock);
+	assert_int_equal(hpm_map_splice(t->vol, from, to, e, nr, &sp), 0);
+	mutex_unlock(&f->md->lock);
+	assert_int_equal(sp.large, large);
+	assert_int_equal(sp.small, small);
+	assert_int_equal(sp.holes, holes);
+	memset(t->value + from, 0, (to - from) * sizeof(u64));
+	for (i = 0; i < nr; i++)
+		t->value[e[i].key] = e[i].value;
+}
+
+/*----------------------------------------------------------------
+ * Comparing
+ *--------------------------------------------------------------*/
+
+/* All entries, in pieces of random size. */
+static void compare_entries(struct forest *f, const struct tree *t)
+{
+	static struct hpm_entry e[600];
+	u64 key = 0, next, at;
+	unsigned int i, nr, max;
+
+	mutex_lock(&f->md->lock);
+	while (key < 2 * VBNS) {
+		max = 1 + rnd(f, 600);
+		assert_int_equal(hpm_map_collect(f->md, t->vol->root, key,
+						 2 * VBNS, e, max, &nr), 0);
+		next = nr == max ? e[nr - 1].key + 1 : 2 * VBNS;
+		for (at = key, i = 0; at < next; at++) {
+			bool here = i < nr && e[i].key == at;
+
+			assert_int_equal(here ? e[i].value : 0, t->value[at]);
+			i += here;
+		}
+		assert_int_equal(i, nr);
+		key = next;
+	}
+	mutex_unlock(&f->md->lock);
+}
+
+/* What one small block is, by the array. */
+static u64 seen_at(const struct tree *t, u64 vbn, bool *base)
+{
+	u64 v = t->value[2 * vbn + 1];
+
+	*base = false;
+	if (v)
+		return hpm_value_pbn(v) == HPM_PBN_HOLE ? 0 : v;
+	v = t->value[2 * (vbn & ~15ull)];
+	*base = v != 0;
+	return v ? v + (vbn & 15) : 0;
+}
+
+static void compare_run(const struct tree *t, u64 vbn,
+			const struct hpm_run *run)
+{
+	u32 i, snap_time = t->vol->snap_time;
+	bool base;
+
+	for (i = 0; i < run->nr; i++) {
+		u64 v = seen_at(t, vbn + i, &base);
+
+		assert_int_equal(run->mapped, v != 0);
+		if (!v)
+			continue;
+		assert_int_equal(run->pbn + i, hpm_value_pbn(v));
+		assert_int_equal(run->shared, hpm_value_time(v) < snap_time);
+		assert_int_equal(run->base, base);
+	}
+}
+
+static void lookup(const struct tree *t, u64 vbn, u32 max, struct hpm_run *run)
+{
+	int r;
+
+	while ((r = hpm_map_lookup(t->vol, vbn, max, run)) == -EAGAIN)
+		assert_int_equal(hpm_map_load(t->vol, vbn), 0);
+	assert_int_equal(r, 0);
+	assert_true(run->nr >= 1 && run->nr <= max);
+	compare_run(t, vbn, run);
+}
+
+static void compare_lookups(struct forest *f, const struct tree *t)
+{
+	struct hpm_run run;
+	unsigned int i;
+	u64 vbn, hole, n;
+	bool base;
+
+	for (vbn = 0; vbn < VBNS; vbn += run.nr)
+		lookup(t, vbn, VBNS - vbn, &run);
+	for (i = 0; i < 50; i++) {
+		vbn = rnd(f, VBNS);
+		lookup(t, vbn, 1 + rnd(f, VBNS - vbn), &run);
+		assert_int_equal(hpm_map_hole(t->vol, vbn, VBNS - vbn, &hole),
+				 0);
+		for (n = 0; vbn + n < VBNS && !seen_at(t, vbn + n, &base); n++)
+			;
+		assert_int_equal(hole, n);
+	}
+}
+
+static void compare_highest(const struct tree *t)
+{
+	u64 vbn, last = VBNS;
+	bool base;
+	int r;
+
+	for (vbn = 0; vbn < VBNS; vbn++)
+		if (seen_at(t, vbn, &base))
+			last = vbn;
+	r = hpm_vol_highest(t->vol, &vbn);
+	if (last == VBNS) {
+		/* Holes that stand above all that is mapped may be counted. */
+		return;
+	}
+	assert_int_equal(r, 0);
+	assert_true(vbn >= last);
+}
+
+static void compare(struct forest *f)
+{
+	unsigned int i;
+
+	for (i = 0; i < TREES; i++) {
+		compare_entries(f, f->tree[i]);
+		compare_lookups(f, f->tree[i]);
+		compare_highest(f->tree[i]);
+	}
+}
+
+/* Tree @to becomes what tree @from is, as a snapshot does it. */
+static void share(struct forest *f, unsigned int from, unsigned int to)
+{
+	struct tree *a = f->tree[from], *b = f->tree[to];
+	const char *why;
+	int r;
+
+	hpm_vol_put(b->vol);
+	assert_int_equal(hpm_vol_delete(f->md, to, &why), 0);
+	assert_int_equal(hpm_vol_snapshot(f->md, to, from, NULL, &why), 0);
+	assert_int_equal(hpm_vol_open(f->md, to, &b->vol), 0);
+	memcpy(b->value, a->value, sizeof(a->value));
+	do {
+		r = hpm_md_reclaim_step(f->md);
+		assert_true(r >= 0);
+	} while (r && rnd(f, 8));
+}
+
+static void test_splice(void **state)
+{
+	unsigned int round, i, from, to;
+	struct forest *f;
+	u64 seed;
+
+	(void)state;
+	for (seed = rig_seed(); seed < rig_seed() + 2 * rig_scale(); seed++) {
+		rig_say("splices", seed);
+		f = plant(seed);
+		for (round = 0; round < 25; round++) {
+			for (i = 0; i < 40; i++)
+				random_splice(f, f->tree[rnd(f, TREES)]);
+			from = rnd(f, TREES);
+			to = rnd(f, TREES);
+			if (from != to)
+				share(f, from, to);
+			if (rnd(f, 2))
+				hpm_md_cache_scan(f->md, 10000);
+			compare(f);
+			walk(f);
+		}
+		uproot(f);
+	}
+}
+
+/* One key after the other: leaves that are full, whatever the direction. */
+static void test_sequential(void **state)
+{
+	struct forest *f = plant(rig_seed());
+	struct tree *t = f->tree[0];
+	struct hpm_check_params p = { .error = print_fault };
+	struct hpm_check_result res;
+	struct hpm_splice sp;
+	struct hpm_entry e;
+	u64 i;
+
+	(void)state;
+	for (i = 0; i < VBNS; i++) {
+		e.key = hpm_key_small(i);
+		e.value = hpm_value(f->md->time, i + 1);
+		mutex_lock(&f->md->lock);
+		assert_int_equal(hpm_map_splice(t->vol, e.key, e.key + 1, &e, 1,
+						&sp), 0);
+		mutex_unlock(&f->md->lock);
+		t->value[e.key] = e.value;
+		if (i % 2000 == 0)
+			assert_int_equal(hpm_md_checkpoint(f->md), 0);
+	}
+	walk(f);
+	compare(f);
+	assert_int_equal(hpm_check(f->io, &p, &res), 0);
+	/* 49 full leaves, one node, and the arrays of what they refer to. */
+	assert_true(res.nodes < 49 + 1 + 32768 / 2016 + 12);
+
+	for (i = VBNS; i-- > 0;) {
+		u64 key = hpm_key_small(i);
+
+		mutex_lock(&f->md->lock);
+		assert_int_equal(hpm_map_splice(t->vol, key, key + 1, NULL, 0,
+						&sp), 0);
+		mutex_unlock(&f->md->lock);
+		t->value[key] = 0;
+		if (i % 2000 == 0)
+			assert_int_equal(hpm_md_checkpoint(f->md), 0);
+	}
+	walk(f);
+	assert_int_equal(t->vol->root.height, 0);
+	uproot(f);
+}
+
+/*
+ * Keys from one end of the address space to the other: each region of 2^32
+ * keys has leaves of its own.
+ */
+static void test_regions(void **state)
+{
+	struct forest *f = plant(rig_seed());
+	struct tree *t = f->tree[0];
+	struct hpm_entry e, got[64];
+	struct hpm_splice sp;
+	struct hpm_run run;
+	unsigned int i, n, nr;
+	u64 vbn[64], last;
+
+	(void)state;
+	for (n = 0; n < 64; n++) {
+		vbn[n] = (u64)n << 30 | (n % 3 ? 0 : (1ull << 30) - 1);
+		e.key = hpm_key_small(vbn[n]);
+		e.value = hpm_value(f->md->time, 100 + 2 * n);
+		mutex_lock(&f->md->lock);
+		assert_int_equal(hpm_map_splice(t->vol, e.key, e.key + 1, &e, 1,
+						&sp), 0);
+		mutex_unlock(&f->md->lock);
+	}
+	for (i = 0; i < n; i++) {
+		assert_int_equal(hpm_map_lookup(t->vol, vbn[i], 8, &run), 0);
+		assert_true(run.mapped);
+		assert_int_equal(run.pbn, 100 + 2 * i);
+		assert_int_equal(run.nr, 1);
+		if (vbn[i] + 1 < 1ull << HPM_VBN_BITS) {
+			assert_int_equal(hpm_map_lookup(t->vol, vbn[i] + 1, 8,
+							&run), 0);
+			assert_true(!run.mapped || run.pbn == 102 + 2 * i);
+		}
+	}
+	assert_int_equal(hpm_vol_highest(t->vol, &last), 0);
+	assert_int_equal(last, vbn[63]);
+	t->vol->mapped = 64;
+	assert_int_equal(hpm_md_checkpoint(f->md), 0);
+	mutex_lock(&f->md->lock);
+	assert_int_equal(hpm_map_collect(f->md, t->vol->root, 0, U64_MAX, got,
+					 64, &nr), 0);
+	assert_int_equal(nr, 64);
+	/* All but the ends goes at once. */
+	assert_int_equal(hpm_map_splice(t->vol, hpm_key_small(vbn[0]) + 1,
+					hpm_key_small(vbn[63]), NULL, 0, &sp),
+			 0);
+	mutex_unlock(&f->md->lock);
+	assert_int_equal(sp.small, 62);
+	memset(t->value, 0, sizeof(t->value));
+	t->vol->mapped = 2;
+	assert_int_equal(hpm_md_checkpoint(f->md), 0);
+	uproot(f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		rig_test(test_splice),
+		rig_test(test_sequential),
+		rig_test(test_regions),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
