@@ -155,7 +155,7 @@ kvm_works() {
 # Who waits to be alone holds the gate, so that a stream of other guests cannot
 # keep it waiting for ever.
 wait_for_turn() {
-	local lock=${TMPDIR:-/tmp}/hpm-vm
+	local lock=${TMPDIR:-/tmp}/hpm-guests
 	[ -z "${VM_NO_LOCK:-}" ] || return 0
 	(umask 0; : >>"$lock.gate"; : >>"$lock.lock") 2>/dev/null || :
 	exec 8<"$lock.gate" 9<"$lock.lock"
