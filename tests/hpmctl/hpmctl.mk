@@ -37,4 +37,9 @@ $(HPMCTL_TEST_OUT)/test_%: $(HPMCTL_TESTS)/test_%.c $$(HPMCTL_LIB_OBJ) $$(DEPS)/
 test-hpmctl: $$(HPMCTL_TEST_PROG) $$(TOOLS_OUT)/hpmctl ## test hpmctl, as far as that goes without the module
 	@HPMCTL=$(TOOLS_OUT)/hpmctl $(HPMCTL_TESTS)/run.sh $(HPMCTL_TEST_PROG)
 
-TEST_SUITES += test-hpmctl
+.PHONY: test-hpmctl-vm
+test-hpmctl-vm: $$(TOOLS_OUT)/hpmctl | $$(DEPS)/hpmctl-test vm-6.1 ## test every command of hpmctl in a guest
+	@MEM=3G NAME=hpmctl TIMEOUT=1200 $(VM) \
+		'HPMCTL=$(TOOLS_OUT)/hpmctl $(VM_DIR)/suite/hpmctl.sh'
+
+TEST_SUITES += test-hpmctl test-hpmctl-vm

@@ -216,7 +216,6 @@ static int load_pool(const char *name, const struct parts *parts)
 		.name = name,
 		.uuid = uuid,
 		.hidden = true,
-		.read_only = want.read_only,
 		.nr = 1,
 		.line[0] = {
 			.length = parts->data.bytes / HPM_BLOCK_SIZE *
@@ -511,7 +510,6 @@ static int reload_pool(const struct pool *pool)
 
 	if (blkdev_get_num(pool->data, &data) || dm_table(pool->name, &line))
 		return -1;
-	spec.read_only = strstr(pool->features, "read_only");
 	line.length = data.bytes / HPM_BLOCK_SIZE * HPM_BLOCK_SECTORS;
 	spec.line[0] = line;
 	ret = dm_reload(&spec) || dm_suspend(pool->name) ||

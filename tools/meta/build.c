@@ -56,6 +56,10 @@ struct done_def {
 	u8 level;
 };
 
+/* The held table is one more array of volumes. */
+#define ARR_HELD	HPM_NR_ARRAYS
+#define NR_ARR		(HPM_NR_ARRAYS + 1)
+
 enum tree_kind { TREE_NONE, TREE_DEF, TREE_VOLUME, TREE_DYING };
 
 #define OUT_BLOCKS 256u
@@ -71,13 +75,15 @@ struct build {
 	u32 *refs;
 	u8 *out;		/* nodes on their way: [out_first, next) */
 	u64 out_first;
-	struct arr arr[HPM_NR_ARRAYS];
+	struct arr arr[NR_ARR];
 	struct done_def *def;
 	u32 nr_defs, max_defs;
 	u64 nr_volumes, nr_dying, data_used;
 	u64 generation;
 	/* the tree that is open */
 	enum tree_kind tree;
+	bool held;		/* volumes are the held ones */
+	u32 held_time;
 	struct sink_volume vol;
 	u64 serial;
 	unsigned int def_level;
@@ -88,7 +94,6 @@ struct build {
 	struct open_node level[MAX_HEIGHT + 2];	/* [0] is not used */
 	/* for repair */
 	const struct hpm_super *journal_of;
-	bool held;
 };
 
 /*----------------------------------------------------------------
@@ -572,11 +577,15 @@ static int build_run(void *ctx, const struct run *r)
 	return 0;
 }
 
+static struct arr *volumes(struct build *b)
+{
+	return &b->arr[b->held ? ARR_HELD : HPM_ARR_VOLUME];
+}
+
 static int build_volume(void *ctx, const struct sink_volume *v)
 {
 	struct build *b = ctx;
-	const struct hpm_disk_volume *d = arr_elt(&b->arr[HPM_ARR_VOLUME],
-						  v->id);
+	const struct hpm_disk_volume *d = arr_elt(volumes(b), v->id);
 
 	if (!d)
 		return -1;
@@ -594,7 +603,7 @@ static int build_volume(void *ctx, const struct sink_volume *v)
 static int close_volume(struct build *b)
 {
 	const struct sink_volume *v = &b->vol;
-	struct hpm_disk_volume *d = arr_elt(&b->arr[HPM_ARR_VOLUME], v->id);
+	struct hpm_disk_volume *d = arr_elt(volumes(b), v->id);
 	u64 mapped = b->any ? map_sum_mapped(&b->sum) : 0;
 
 	if (v->mapped != U64_MAX && v->mapped != mapped)
@@ -610,7 +619,7 @@ static int close_volume(struct build *b)
 		.created = cpu_to_le64(v->created),
 	};
 	memcpy(d->name, v->name, HPM_NAME_SIZE);
-	b->nr_volumes++;
+	b->nr_volumes += !b->held;
 	return close_root(b, &d->root);
 }
 
@@ -653,6 +662,17 @@ static int build_tree_end(void *ctx)
 		r = close_dying(b);
 	b->tree = TREE_NONE;
 	return r;
+}
+
+static int build_held(void *ctx, u32 time)
+{
+	struct build *b = ctx;
+
+	if (b->held)
+		return complain("there are two held snapshots");
+	b->held = true;
+	b->held_time = time;
+	return 0;
 }
 
 static int build_punched(void *ctx, u64 pbn, u64 nr)
@@ -754,8 +774,8 @@ static int build_super(void *ctx, const struct sink_super *s)
 		return complain("out of memory");
 	for (i = 0; i < b->next; i++)
 		b->refs[i] = 1;
-	for (i = 0; i < HPM_NR_ARRAYS; i++)
-		arr_init(&b->arr[i], i);
+	for (i = 0; i < NR_ARR; i++)
+		arr_init(&b->arr[i], i == ARR_HELD ? HPM_ARR_VOLUME : i);
 	return wipe(b, 0, b->next);
 }
 
@@ -961,6 +981,8 @@ static void fill_super(struct build *b, struct hpm_super *sb)
 	sb->meta_blocks = cpu_to_le64(b->dev->blocks);
 	sb->data_used = cpu_to_le64(b->data_used);
 	sb->nr_volumes = cpu_to_le64(b->nr_volumes);
+	sb->held = b->arr[ARR_HELD].root;
+	sb->held_time = cpu_to_le32(b->held_time);
 	sb->held_flags = cpu_to_le32(b->held);
 	for (i = 0; i < HPM_NR_ARRAYS; i++) {
 		sb->array[i] = b->arr[i].root;
@@ -1024,7 +1046,7 @@ static int build_end(void *ctx)
 	unsigned int i;
 	int r = sb ? 0 : complain("out of memory");
 
-	for (i = 0; i < HPM_NR_ARRAYS && !r; i++)
+	for (i = 0; i < NR_ARR && !r; i++)
 		r = write_array(b, &b->arr[i]);
 	if (!r)
 		r = out_flush(b);
@@ -1054,6 +1076,7 @@ const struct sink build_sink = {
 	.tree_end = build_tree_end,
 	.run = build_run,
 	.ref = build_ref,
+	.held = build_held,
 	.punched = build_punched,
 	.end = build_end,
 };
@@ -1083,7 +1106,7 @@ void build_free(struct build *b)
 
 	if (!b)
 		return;
-	for (i = 0; i < HPM_NR_ARRAYS; i++)
+	for (i = 0; i < NR_ARR; i++)
 		arr_free(&b->arr[i]);
 	free(b->def);
 	free(b->refs);
@@ -1091,13 +1114,12 @@ void build_free(struct build *b)
 	free(b);
 }
 
-void build_journal(struct build *b, const struct hpm_super *from, bool held,
-		   u64 journal_start, u64 journal_blocks)
+void build_journal(struct build *b, const struct hpm_super *from, u64 start,
+		   u64 blocks)
 {
 	b->journal_of = from;
-	b->held = held;
-	b->journal_start = journal_start;
-	b->journal_blocks = journal_blocks;
+	b->journal_start = start;
+	b->journal_blocks = blocks;
 }
 
 u64 build_blocks_used(const struct build *b)

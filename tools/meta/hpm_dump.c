@@ -65,6 +65,8 @@ int hpm_dump_main(int argc, char **argv)
 	params.live = opt_snap;
 	if (!opt_snap)
 		params.dying = &p.sb->array[HPM_ARR_DYING];
+	if (!opt_snap && le32_to_cpu(p.sb->held_flags))
+		params.held = &p.sb->held;
 	r = dump(&p, &params);
 	pool_close(&p);
 	return r ? ST_DAMAGED : ST_OK;

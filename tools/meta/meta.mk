@@ -28,7 +28,7 @@ $(META_TOOLS:%=$(BUILD)/tools/%): $(BUILD)/tools/%: $(META_DIR)/main.c \
 		$$(META_OBJ) $$(LIBHPM) | $$(DEPS)/tools
 	@echo "LD        $*"
 	@gcc $(META_CFLAGS) $(META_OPT) -DTOOL_MAIN=$*_main -o $@ $< \
-		$(META_OBJ) $(LIBHPM)
+		$(META_OBJ) $(LIBHPM) -lm
 
 TOOLS += $(META_TOOLS:%=$(BUILD)/tools/%)
 

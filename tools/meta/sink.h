@@ -50,6 +50,8 @@ struct sink {
 	int (*tree_end)(void *ctx);	/* of any of the three */
 	int (*run)(void *ctx, const struct run *run);
 	int (*ref)(void *ctx, u32 def);
+	/* The volumes from here on are those of the held snapshot. */
+	int (*held)(void *ctx, u32 time);
 	int (*punched)(void *ctx, u64 pbn, u64 nr);
 	int (*end)(void *ctx);
 };
@@ -62,8 +64,8 @@ struct walk_params {
 	bool all_shared;
 	/* The pool is in use: only the volumes stand still. */
 	bool live;
-	/* The tables; dying may be NULL. */
-	const struct hpm_disk_root *volumes, *dying;
+	/* The tables; dying and held may be NULL. */
+	const struct hpm_disk_root *volumes, *dying, *held;
 };
 
 struct walk_result {
@@ -93,9 +95,9 @@ struct build;
 extern const struct sink build_sink;	/* ctx: a struct build */
 struct build *build_new(struct dev *dev);
 void build_free(struct build *b);
-/* For repair: the journal that is to be replayed, and a table held. */
-void build_journal(struct build *b, const struct hpm_super *from, bool held,
-		   u64 journal_start, u64 journal_blocks);
+/* For repair: the journal that is to be replayed, and whether one was held. */
+void build_journal(struct build *b, const struct hpm_super *from, u64 start,
+		   u64 blocks);
 u64 build_blocks_used(const struct build *b);
 
 #endif /* HPM_META_SINK_H */

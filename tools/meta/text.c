@@ -117,6 +117,12 @@ static int text_ref(void *ctx, u32 def)
 	return wrote(out_file(ctx));
 }
 
+static int text_held(void *ctx, u32 time)
+{
+	fprintf(out_file(ctx), "  <held time=\"%u\"/>\n", time);
+	return wrote(out_file(ctx));
+}
+
 static int text_punched(void *ctx, u64 pbn, u64 nr)
 {
 	fprintf(out_file(ctx), "  <punched pbn=\"%llu\" blocks=\"%llu\"/>\n", pbn, nr);
@@ -140,6 +146,7 @@ const struct sink text_sink = {
 	.tree_end = text_tree_end,
 	.run = text_run,
 	.ref = text_ref,
+	.held = text_held,
 	.punched = text_punched,
 	.end = text_end,
 };
@@ -468,6 +475,15 @@ static int read_ref(struct text *t)
 	return get_numbers(t, n) ? -1 : t->sink->ref(t->ctx, def);
 }
 
+static int read_held(struct text *t)
+{
+	u64 time;
+	const struct number n[] = { { "time", HPM_MAX_TIME, &time, false },
+				    { 0 } };
+
+	return get_numbers(t, n) ? -1 : t->sink->held(t->ctx, time);
+}
+
 static int read_punched(struct text *t)
 {
 	u64 pbn, nr;
@@ -529,9 +545,11 @@ static int read_top(struct text *t)
 		return open_tree(t, "volume", read_volume);
 	if (is(t, "dying"))
 		return open_tree(t, "dying", read_dying);
+	if (is(t, "held") && !t->open)
+		return read_held(t);
 	if (is(t, "punched") && !t->open)
 		return read_punched(t);
-	return bad(t, "def, volume, dying or punched was expected");
+	return bad(t, "def, volume, dying, held or punched was expected");
 }
 
 static int read_element(struct text *t)

@@ -592,7 +592,18 @@ static int emit_count(struct emit *e)
 	if (e->r.skipped)
 		note("parts of the volume table are lost: %s", e->r.why);
 	e->res->lost_volumes = e->r.skipped;
-	return table(e, e->par->dying, HPM_ARR_DYING, count_dying, e);
+	if (table(e, e->par->dying, HPM_ARR_DYING, count_dying, e))
+		return -1;
+	return table(e, e->par->held, HPM_ARR_VOLUME, count_volumes, e);
+}
+
+static int tell_held(struct emit *e)
+{
+	if (!e->par->held)
+		return 0;
+	if (e->sink->held(e->ctx, le32_to_cpu(e->p->sb->held_time)))
+		return -1;
+	return table(e, e->par->held, HPM_ARR_VOLUME, tell_volumes, e);
 }
 
 static int emit_tell(struct emit *e)
@@ -604,7 +615,8 @@ static int emit_tell(struct emit *e)
 	take_super(e, &s);
 	if (e->sink->super(e->ctx, &s) ||
 	    table(e, e->par->volumes, HPM_ARR_VOLUME, tell_volumes, e) ||
-	    table(e, e->par->dying, HPM_ARR_DYING, tell_dying, e))
+	    table(e, e->par->dying, HPM_ARR_DYING, tell_dying, e) ||
+	    tell_held(e))
 		return -1;
 	/*
 	 * A pool without all of it is whole, it only has less space: what was
