@@ -278,14 +278,22 @@ u64 hpm_pool_meta_low_water(const struct hpm_md_stats *st)
 	return min_t(u64, st->meta_total / 4, 1024);
 }
 
-/* True once for each time that @low becomes so. */
-static bool edge(struct hpm_pool *pool, bool *told, bool low)
+/*
+ * True once for each time that @free sinks to the mark.  What is free moves up
+ * and down with each checkpoint and drain: it has risen again only when it is
+ * clear of the mark.
+ */
+static bool sank(struct hpm_pool *pool, bool *told, u64 free, u64 mark)
 {
-	bool tell;
+	bool tell = false;
 
 	spin_lock_irq(&pool->lock);
-	tell = low && !*told;
-	*told = low;
+	if (free <= mark) {
+		tell = !*told;
+		*told = true;
+	} else if (free > mark + mark / 4) {
+		*told = false;
+	}
 	spin_unlock_irq(&pool->lock);
 
 	return tell;
@@ -298,14 +306,14 @@ void hpm_pool_check_low_water(struct hpm_pool *pool)
 
 	hpm_md_get_stats(pool->md, &st);
 
-	data = edge(pool, &pool->low_water_told,
-		    st.data_free_now <= pool->low_water);
+	data = sank(pool, &pool->low_water_told, st.data_free_now,
+		    pool->low_water);
 	if (data)
 		DMWARN("%s: reached low water mark for data device: sending event",
 		       pool->name);
 
-	meta = edge(pool, &pool->meta_low_told,
-		    st.meta_free_now <= hpm_pool_meta_low_water(&st));
+	meta = sank(pool, &pool->meta_low_told, st.meta_free_now,
+		    hpm_pool_meta_low_water(&st));
 	if (meta)
 		DMWARN("%s: reached low water mark for metadata device: sending event",
 		       pool->name);
