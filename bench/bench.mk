@@ -3,8 +3,23 @@
 # Benchmarks, in the guest, under the virtual clock: their figures are counts
 # of instructions and repeat to a fraction of a per cent on any machine.
 
-BENCH_VM = CLOCK=virtual TIMEOUT=3000 $(VM)
+BENCH_VM  = CLOCK=virtual TIMEOUT=5000 MEM=8G $(VM)
+BENCH_OUT = $(BUILD)/bench
+
+PKGS_bench := gcc libc6-dev libdevmapper-dev fio dmsetup
+
+$(BENCH_OUT)/%: $(TOP)/bench/%.c | deps-bench
+	@mkdir -p $(@D)
+	@echo "CC        $(@F)"
+	@$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o $@ $< -ldevmapper
 
 .PHONY: bench-io
-bench-io: | vm-$(or $(KERNEL),6.1) ## what a bio costs, beside dm-linear and dm-thin
-	@MEM=8G $(BENCH_VM) $(TOP)/bench/io.sh
+bench-io: bench-latency bench-numbers ## what a bio costs beside its peers, and what snapshots and metadata cost
+
+.PHONY: bench-latency
+bench-latency: | vm-$(or $(KERNEL),6.1)
+	@$(BENCH_VM) '$(TOP)/bench/io.sh | tee $$VM_OUT/bench-latency.txt'
+
+.PHONY: bench-numbers
+bench-numbers: $(BENCH_OUT)/msgtime | vm-$(or $(KERNEL),6.1)
+	@$(BENCH_VM) 'MSGTIME=$(BENCH_OUT)/msgtime $(TOP)/bench/numbers.sh | tee $$VM_OUT/bench-numbers.txt'

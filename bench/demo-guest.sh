@@ -31,7 +31,11 @@ now_us() {
 }
 
 volume_sum() {
-	sha256sum "/dev/mapper/$pool-$1" | cut -c1-16
+	xxh128sum <"/dev/mapper/$pool-$1"
+}
+
+differ() {
+	! cmp -s "/dev/mapper/$pool-$1" "/dev/mapper/$pool-$2"
 }
 
 pool_word() {		# the value behind a key of the pool's status
@@ -42,7 +46,7 @@ say "a pool on $DISK, by one command"
 hpmctl pool create $pool --disk "$DISK"
 
 say "the image, layer by layer"
-hpmctl import $pool base "$IMAGE/base.tar" --size 2G
+hpmctl import $pool base "$IMAGE/base.tar" --size 512M
 hpmctl import $pool redis "$IMAGE/redis.tar" --from base
 hpmctl volume activate $pool base >/dev/null
 hpmctl volume activate $pool redis >/dev/null
@@ -85,7 +89,6 @@ done
 read -r read1 written1 < <(sector_stat)
 
 say "stop them and compare"
-sums=()
 for ((k = 1; k <= COUNT; k++)); do
 	crun --root "$root/crun" kill "c$k" KILL
 	sleep 0.2
@@ -95,13 +98,13 @@ for ((k = 1; k <= COUNT; k++)); do
 		exit 1
 	}
 	umount "$root/c$k/rootfs"
-	sums+=("$(volume_sum "c$k")")
+	for other in redis $(seq -f 'c%g' 1 $((k - 1))); do
+		differ "c$k" "$other" || {
+			echo "c$k and $other are the same"
+			exit 1
+		}
+	done
 done
-different=$(printf '%s\n' "${sums[@]}" "$redis_before" | sort -u | wc -l)
-[ "$different" = $((COUNT + 1)) ] || {
-	echo "only $different of $((COUNT + 1)) volumes differ"
-	exit 1
-}
 echo "   the $COUNT containers differ from each other and from the image"
 if [ "$(volume_sum base)" != "$base_before" ] ||
    [ "$(volume_sum redis)" != "$redis_before" ]; then

@@ -2,7 +2,7 @@
 #
 # make demo: a real image, containers cloned from it, a service in each.
 
-PKGS_demo := mmdebstrap crun tar e2fsprogs xz-utils
+PKGS_demo := mmdebstrap crun tar e2fsprogs xz-utils xxhash diffutils gnuplot-nox
 
 DEMO_IMAGE := $(CACHE)/demo
 

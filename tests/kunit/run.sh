@@ -1,0 +1,56 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Runs the KUnit suite: puts the metadata engine and the tests into an unpacked
+# Debian linux-source and lets its kunit.py build and run a user-mode kernel.
+#
+# usage: run.sh SOURCE_TARBALL WORK_DIRECTORY
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+tarball=$1
+work=$2
+tree=$work/linux
+dir=$tree/drivers/md/dm-hpmapper-kunit
+
+if [ ! -e "$tree/.unpacked" ]; then
+	echo "UNPACK    ${tarball##*/}"
+	rm -rf "$tree"
+	mkdir -p "$tree"
+	tar -xf "$tarball" -C "$tree" --strip-components=1
+	printf 'source "drivers/md/dm-hpmapper-kunit/Kconfig"\n' \
+		>>"$tree/lib/Kconfig.debug"
+	printf 'obj-$(CONFIG_DM_HPMAPPER_KUNIT_TEST) += dm-hpmapper-kunit/\n' \
+		>>"$tree/drivers/md/Makefile"
+	# drivers/md is not visited at all without the RAID and LVM menu.
+	printf 'obj-$(CONFIG_DM_HPMAPPER_KUNIT_TEST) += md/\n' \
+		>>"$tree/drivers/Makefile"
+	touch "$tree/.unpacked"
+fi
+
+# The engine is whatever includes its inner header.
+mkdir -p "$dir"
+rsync -a --delete --include='*.h' --exclude='*' "$top/dm-hpmapper/" "$dir/"
+engine=()
+for f in $(grep -l '^#include "md\.h"' "$top"/dm-hpmapper/*.c); do
+	cp -p "$f" "$dir/"
+	engine+=("$(basename "${f%.c}").o")
+done
+cp -p "$here"/*.[ch] "$here/Kconfig" "$dir/"
+{
+	echo 'obj-y += hpm-kunit.o'
+	echo "hpm-kunit-y := hpm_kunit.o kunit_io.o ${engine[*]}"
+} >"$dir/Makefile"
+
+cd "$tree"
+log=$work/kunit.log
+status=0
+./tools/testing/kunit/kunit.py run --arch=um --jobs="$(nproc)" \
+	--kunitconfig="$here/kunitconfig" --build_dir="$work/build" \
+	'dm-hpmapper*' 2>&1 | tee "$log" || status=$?
+passed=$(grep -cE '\[PASSED\] test_' "$log" || :)
+failed=$(grep -cE '\[(FAILED|CRASHED|ERROR)\] test_' "$log" || :)
+[ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
+echo "$passed passed, $failed failed"
+exit "$status"
