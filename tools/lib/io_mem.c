@@ -446,7 +446,7 @@ int hpm_mem_data_end(struct hpm_io *io, u64 id)
 	struct mem_io *m = to_mem(io);
 	struct mem_write *w;
 
-	list_for_each_entry(w, &m->data.writes, list) {
+	list_for_each_entry_reverse(w, &m->data.writes, list) {
 		if (w->id != id)
 			continue;
 		if (m->cut)

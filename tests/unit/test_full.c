@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Metadata that runs out: an error, nothing worse, and a pool that is full can
+ * always be emptied.
+ */
+#include "rig.h"
+#include "sim.h"
+
+static const struct sim_params base = {
+	.meta_blocks = 1024,
+	.data_blocks = 65536,
+	.large_shift = 4,
+	.vol_blocks = 16384,
+	.max_vols = 23,
+	.max_ops = 16,
+};
+
+/* Scattered writes, and a snapshot now and then, until there is no more. */
+static void fill(struct sim *s)
+{
+	u64 before, i;
+	u32 next = 1;
+
+	sim_msg_create(s, 0);
+	/* Fifteen of sixteen: each has an entry of its own. */
+	for (i = 0; i < s->p.vol_blocks; i += 16)
+		sim_write_blocks(s, 0, i, 15);
+	for (i = 0;; i++) {
+		before = s->st.no_space;
+		sim_write_blocks(s, 0, sim_rnd(s, s->p.vol_blocks - 2), 1);
+		if (s->st.no_space != before)
+			break;
+		if (i % 100 == 0)
+			sim_commit(s);
+		assert_true(i < 100000);
+		if (i % 200 == 0 && next < s->p.max_vols &&
+		    sim_msg_snap(s, next++, 0) == -ENOSPC)
+			break;
+	}
+	fprintf(stderr, "    full after %llu writes and %u snapshots\n", i,
+		next - 1);
+}
+
+static void status(struct sim *s, const char *when)
+{
+	struct hpm_md_stats st;
+
+	hpm_md_get_stats(s->md, &st);
+	fprintf(stderr, "    %s: %llu of %llu metadata blocks used, %llu free now\n",
+		when, st.meta_used, st.meta_total, st.meta_free_now);
+}
+
+static void test_full(void **state)
+{
+	struct sim_params p = base;
+	unsigned int i, round;
+	struct sim *s;
+	u64 before;
+
+	(void)state;
+	p.seed = rig_seed();
+	s = sim_create(&p);
+	for (round = 0; round < 3; round++) {
+		fill(s);
+		status(s, "full");
+		assert_int_equal(hpm_md_mode(s->md), HPM_MODE_WRITE);
+		assert_int_equal(sim_msg_create(s, 50), -ENOSPC);
+		/* In place is still possible, and so is reading. */
+		sim_compare(s);
+		sim_check(s);
+		sim_crash_look(s, HPM_LOSE_SECTORS, round, 0);
+		sim_crash_look(s, HPM_LOSE_ALL, round, 5);
+		if (round == 1)
+			sim_crash(s, HPM_LOSE_BLOCKS, 1);
+
+		/* Discards and deletes use the reserve. */
+		for (i = 0; i < 40; i++)
+			sim_discard_blocks(s, 0, sim_rnd(s, 1000) * 16, 16);
+		for (i = 1; i < p.max_vols; i++)
+			if (sim_vol(s, i) && (round < 2 || i % 3))
+				assert_int_equal(sim_msg_delete(s, i), 0);
+		sim_check_space(s);
+		for (i = 0; i < 3; i++)
+			assert_int_equal(sim_checkpoint(s), 0);
+		status(s, "emptied");
+		before = s->st.no_space;
+		for (i = 0; i < 50; i++)
+			sim_write_blocks(s, 0, sim_rnd(s, 2000), 3);
+		assert_int_equal(s->st.no_space, before);
+		sim_compare(s);
+		sim_check(s);
+		assert_int_equal(sim_msg_delete(s, 0), 0);
+		for (i = 1; i < p.max_vols; i++)
+			if (sim_vol(s, i))
+				assert_int_equal(sim_msg_delete(s, i), 0);
+		sim_check_space(s);
+	}
+	sim_shutdown(s);
+	sim_destroy(s);
+}
+
+/* The same with everything at once, and crashes. */
+static void test_full_random(void **state)
+{
+	struct sim_params p = {
+		.meta_blocks = 1024,
+		.data_blocks = 32768,
+		.large_shift = 4,
+		.vol_blocks = 8192,
+		.max_vols = 20,
+		.max_ops = 32,
+		.interleave = true,
+	};
+	u64 seed, full = 0;
+	unsigned int i, k;
+	struct sim *s;
+
+	(void)state;
+	for (seed = rig_seed(); seed < rig_seed() + 2 * rig_scale(); seed++) {
+		rig_say("full metadata", seed);
+		p.seed = seed;
+		s = sim_create(&p);
+		fill(s);
+		for (k = 0; k < 4; k++) {
+			for (i = 0; i < 1500; i++)
+				sim_step(s);
+			sim_finish(s);
+			sim_compare(s);
+			sim_check(s);
+			status(s, "later");
+			sim_crash(s, sim_rnd(s, HPM_NR_LOSSES), k);
+		}
+		sim_check_space(s);
+		sim_check(s);
+		status(s, "at the end");
+		full += s->st.no_space;
+		sim_shutdown(s);
+		sim_destroy(s);
+	}
+	fprintf(stderr, "    out of space %llu times\n", full);
+}
+
+/* A held table is one record, however many volumes there are. */
+static void test_hold_when_tight(void **state)
+{
+	struct sim_params p = base;
+	const char *why;
+	struct sim *s;
+	unsigned int i;
+	int r;
+
+	(void)state;
+	p.seed = rig_seed();
+	s = sim_create(&p);
+	for (i = 0; i < 200; i++) {
+		r = hpm_vol_create(s->md, 1000 * (i + 1), 0, NULL, &why);
+		assert_int_equal(r, 0);
+	}
+	fill(s);
+	r = hpm_md_hold(s->md, &why);
+	assert_true(r == 0 || r == -ENOSPC);
+	assert_int_equal(hpm_md_mode(s->md), HPM_MODE_WRITE);
+	if (!r)
+		assert_int_equal(hpm_md_release(s->md, &why), 0);
+	for (i = 0; i < 200; i++)
+		if (!sim_vol(s, 1000 * (i + 1)))
+			assert_int_equal(hpm_vol_delete(s->md, 1000 * (i + 1), &why),
+					 0);
+	sim_check_space(s);
+	sim_compare(s);
+	sim_check(s);
+	sim_destroy(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		rig_test(test_full),
+		rig_test(test_full_random),
+		rig_test(test_hold_when_tight),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
