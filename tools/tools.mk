@@ -50,6 +50,20 @@ TOOLS += $(TOOLS_OUT)/hpmctl
 .PHONY: tools
 tools: $$(TOOLS) ## build the tools
 
+# "make install-tools DESTDIR=/tmp/x PREFIX=/usr"
+PREFIX ?= /usr/local
+
+.PHONY: install-tools
+install-tools: $$(TOOLS) ## install the tools, their man pages and completion
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install $(TOOLS) $(DESTDIR)$(PREFIX)/sbin
+	install -m 644 $(wildcard $(TOOLS_DIR)/man/*.8) \
+		$(DESTDIR)$(PREFIX)/share/man/man8
+	for f in $(wildcard $(TOOLS_DIR)/completion/*.bash); do \
+		install -m 644 $$f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$(basename $$f .bash); \
+	done
+
 # What a person may run by hand; the CI does.
 HPMCTL_TEXT = $(HPMCTL_SRC) $(wildcard $(HPMCTL_DIR)/*.h) \
 	$(wildcard $(TOP)/tests/hpmctl/*.[ch])

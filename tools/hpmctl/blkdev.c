@@ -14,6 +14,7 @@
 #include "blkdev.h"
 #include "err.h"
 #include "label.h"
+#include "ondisk.h"
 #include "text.h"
 
 /*----------------------------------------------------------------
@@ -61,21 +62,44 @@ int sysfs_read(const char *num, const char *file, char *out, size_t size)
 }
 
 /* The kernel's name for it is a link's last part: .../block/loop3 */
-int blkdev_get_num(const char *num, struct blkdev *dev)
+static int kernel_path(const char *num, char out[DEV_PATH_MAX])
 {
-	char link[64], target[512], path[DEV_PATH_MAX];
+	char link[64], target[512];
 	const char *base;
 	ssize_t n;
 
 	(void)snprintf(link, sizeof(link), "/sys/dev/block/%s", num);
 	n = readlink(link, target, sizeof(target) - 1);
 	if (n < 0)
-		return err_sys(errno, "there is no block device %s", num);
+		return -1;
 	target[n] = '\0';
 	base = strrchr(target, '/');
-	if (print_to(path, sizeof(path), "/dev/%s", base ? base + 1 : target))
-		return -1;
+	n = snprintf(out, DEV_PATH_MAX, "/dev/%s", base ? base + 1 : target);
+	return n < DEV_PATH_MAX ? 0 : -1;
+}
+
+int blkdev_get_num(const char *num, struct blkdev *dev)
+{
+	char path[DEV_PATH_MAX];
+
+	if (kernel_path(num, path))
+		return err_sys(ENODEV, "there is no block device %s", num);
 	return blkdev_get(path, dev);
+}
+
+void blkdev_describe(const char *num, struct blkdev *dev)
+{
+	char name[DM_NAME_MAX], text[32];
+
+	memset(dev, 0, sizeof(*dev));
+	(void)snprintf(dev->num, sizeof(dev->num), "%s", num);
+	if (!sysfs_read(num, "dm/name", name, sizeof(name)) && *name)
+		(void)snprintf(dev->path, sizeof(dev->path), "/dev/mapper/%s",
+			       name);
+	else if (kernel_path(num, dev->path))
+		(void)snprintf(dev->path, sizeof(dev->path), "%s", num);
+	if (!sysfs_read(num, "size", text, sizeof(text)))
+		dev->bytes = strtoull(text, NULL, 10) * SECTOR_SIZE;
 }
 
 int blkdev_check_free(const struct blkdev *dev)

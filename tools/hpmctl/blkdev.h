@@ -21,6 +21,8 @@ struct blkdev {
 int blkdev_get(const char *path, struct blkdev *dev);
 /* The same by its numbers. */
 int blkdev_get_num(const char *num, struct blkdev *dev);
+/* The same without opening it, to tell of it; what is not known stays empty. */
+void blkdev_describe(const char *num, struct blkdev *dev);
 /* Nobody else may have it: mounted, swapped on, below another device, ... */
 int blkdev_check_free(const struct blkdev *dev);
 

@@ -287,17 +287,27 @@ static json_t *space_json(uint64_t used, uint64_t total)
 static json_t *device_json(const char *num)
 {
 	struct blkdev dev;
-	char file[4096], name[DM_NAME_MAX];
+	char file[4096];
 
-	if (blkdev_get_num(num, &dev))
-		return NULL;
-	if (dm_name_of(num, name))
-		(void)snprintf(dev.path, sizeof(dev.path), "/dev/mapper/%s",
-			       name);
+	blkdev_describe(num, &dev);
 	loop_file(num, file, sizeof(file));
 	return json_pack("{s:s, s:s, s:I, s:s?}", "device", dev.path, "number",
 			 num, "bytes", (json_int_t)dev.bytes, "file",
 			 *file ? file : NULL);
+}
+
+/* Of a pool that has failed, not even this may be readable. */
+static json_t *uuid_json(const struct pool *pool)
+{
+	char text[UUID_TEXT];
+	struct blkdev dev;
+	struct label label;
+
+	if (!blkdev_get_num(pool->meta, &dev) &&
+	    !label_read(dev.path, &label) && label.found)
+		return json_string(uuid_text(label.uuid, text));
+	err_clear();
+	return json_null();
 }
 
 static json_t *status_json(const struct pool_status *st)
@@ -322,16 +332,10 @@ json_t *pool_json(const struct pool *pool, const struct pool_status *st)
 			      "large_block",
 			      (json_int_t)pool->large_sectors * SECTOR_SIZE,
 			      "low_water", (json_int_t)pool->low_water);
-	struct blkdev dev;
-	struct label label;
-	char text[UUID_TEXT];
 
 	if (!o)
 		return NULL;
-	if (!blkdev_get_num(pool->meta, &dev) &&
-	    !label_read(dev.path, &label) && label.found)
-		(void)json_object_set_new(
-			o, "uuid", json_string(uuid_text(label.uuid, text)));
+	(void)json_object_set_new(o, "uuid", uuid_json(pool));
 	(void)json_object_set_new(o, "metadata_device",
 				  device_json(pool->meta));
 	(void)json_object_set_new(o, "data_device", device_json(pool->data));

@@ -38,17 +38,13 @@ static const char *space_text(uint64_t used, uint64_t total, char out[96])
 /* "/dev/mapper/p-data" or "/dev/loop0 (/var/lib/p)" */
 static const char *where_text(const char *num, char *out, size_t size)
 {
-	char name[DM_NAME_MAX], file[4096];
 	struct blkdev dev;
+	char file[4096];
 
+	blkdev_describe(num, &dev);
 	loop_file(num, file, sizeof(file));
-	if (dm_name_of(num, name))
-		(void)snprintf(out, size, "/dev/mapper/%s", name);
-	else if (blkdev_get_num(num, &dev))
-		(void)snprintf(out, size, "%s", num);
-	else
-		(void)snprintf(out, size, "%s%s%s%s", dev.path,
-			       *file ? " (" : "", file, *file ? ")" : "");
+	(void)snprintf(out, size, "%s%s%s%s", dev.path, *file ? " (" : "", file,
+		       *file ? ")" : "");
 	return out;
 }
 

@@ -462,6 +462,9 @@ int volume_snapshot(const struct pool *pool, const struct volume *origin,
 {
 	char text[16];
 
+	if (bytes && bytes < origin->bytes)
+		return err_say(ST_USAGE,
+			       "a snapshot cannot be smaller than its origin");
 	(void)snprintf(text, sizeof(text), "%u", origin->id);
 	if (make(pool, name, id, "create_snap", text, v))
 		return -1;

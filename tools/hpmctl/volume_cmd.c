@@ -119,7 +119,7 @@ const struct cmd volume_create_cmd = {
 
 static const struct opt snapshot_opts[] = {
 	{ "size", 's', OPT_SIZE, &want.size, "SIZE",
-	  "another size than its origin's" },
+	  "a larger size than its origin's" },
 	{ "id", 0, OPT_UINT, &want.id, "N",
 	  "its id (default: the lowest that is free)" },
 	{ "freeze", 0, OPT_FLAG, &want.freeze, NULL,
