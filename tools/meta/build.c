@@ -960,6 +960,9 @@ static void fill_journal(struct build *b, struct hpm_super *sb)
 		sb->journal_pos = from->journal_pos;
 		sb->journal_seq = from->journal_seq;
 		sb->journal_prev = from->journal_prev;
+		/* Records may let it go, so there is one, an empty one. */
+		sb->held_flags = from->held_flags;
+		sb->held_time = from->held_time;
 		return;
 	}
 	while (!nonce)

@@ -71,6 +71,53 @@ int mend_leaks(struct pool *p, const struct report *rep)
 			    strerror(-r)) : 0;
 }
 
+static int share_all(struct hpm_md *md)
+{
+	struct hpm_vol *vol;
+	unsigned int i;
+
+	if (md->time >= HPM_MAX_TIME)
+		return -EOVERFLOW;
+	mutex_lock(&md->lock);
+	md->time++;
+	md->sb_flags &= ~HPM_SB_NEEDS_CHECK;
+	for (i = 0; i < 1 << HPM_VOL_HASH_BITS; i++) {
+		hlist_for_each_entry(vol, &md->vols_by_id[i], by_id) {
+			vol->snap_time = md->time;
+			hpm_vol_mark_dirty(vol);
+		}
+	}
+	mutex_unlock(&md->lock);
+	return 0;
+}
+
+int settle_rebuilt(struct pool *p, const char **why)
+{
+	const struct hpm_md_params params = { .ignore_needs_check = true };
+	struct hpm_io *io = dev_io(&p->dev, p->data_blocks, true);
+	struct hpm_md *md = NULL;
+	int r = -ENOMEM;
+
+	*why = "out of memory";
+	if (io)
+		r = hpm_md_open(io, &params, NULL, NULL, &md, why);
+	if (!r) {
+		if (md->has_held)
+			r = hpm_md_release(md, why);
+		*why = "it could not be finished";
+		if (!r)
+			r = share_all(md);
+		if (!r)
+			r = hpm_md_shutdown(md);
+		/* Both superblocks are to say it. */
+		if (!r)
+			r = hpm_md_checkpoint(md);
+		hpm_md_close(md);
+	}
+	dev_io_free(io);
+	return r ? -1 : 0;
+}
+
 int clear_needs_check(struct pool *p)
 {
 	u64 newest = le64_to_cpu(p->sb->head.blocknr);

@@ -8,5 +8,11 @@ struct report;
 /* Lowers what rep->leak says; opens the pool for writing, recovery included. */
 int mend_leaks(struct pool *p, const struct report *rep);
 int clear_needs_check(struct pool *p);
+/*
+ * For a pool that was rebuilt: replays its journal, lets the held snapshot go
+ * and makes every mapping count as shared.  -1, silent if the journal is at
+ * fault: *why.
+ */
+int settle_rebuilt(struct pool *p, const char **why);
 
 #endif /* HPM_META_MEND_H */

@@ -57,15 +57,23 @@ struct sink {
 };
 
 /* walk.c */
+struct found_volume {
+	u64 id;
+	struct hpm_disk_volume d;
+};
+
 struct walk_params {
 	/* Goes on behind what is damaged; else it is the end. */
 	bool tolerant;
-	/* All mappings count as shared, whatever their times say. */
-	bool all_shared;
+	/* Sums that are kept beside what they sum up are not to be believed. */
+	bool recount;
 	/* The pool is in use: only the volumes stand still. */
 	bool live;
 	/* The tables; dying and held may be NULL. */
 	const struct hpm_disk_root *volumes, *dying, *held;
+	/* In place of a table: what was found of one. */
+	const struct found_volume *found;
+	u64 nr_found;
 };
 
 struct walk_result {

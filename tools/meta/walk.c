@@ -461,17 +461,18 @@ static int count_dying(void *ctx, u64 first, const void *elts, unsigned int nr)
 static void take_volume(const struct emit *e, u64 id,
 			const struct hpm_disk_volume *d, struct sink_volume *v)
 {
-	bool all = e->par->all_shared;
+	bool recount = e->par->recount;
 
 	*v = (struct sink_volume){
 		.id = id,
 		.flags = le32_to_cpu(d->flags) & ~HPM_VOL_LIVE,
-		.snap_time = all ? e->p->time + 1 : le32_to_cpu(d->snap_time),
+		.snap_time = min_t(u32, le32_to_cpu(d->snap_time),
+				   e->p->time),
 		.serial = le64_to_cpu(d->serial),
 		.parent = le64_to_cpu(d->parent),
 		.size = le64_to_cpu(d->size),
 		.created = le64_to_cpu(d->created),
-		.mapped = all ? U64_MAX : le64_to_cpu(d->mapped),
+		.mapped = recount ? U64_MAX : le64_to_cpu(d->mapped),
 	};
 	memcpy(v->name, d->name, HPM_NAME_SIZE - 1);
 }
@@ -560,15 +561,15 @@ static int tell_punched(void *ctx, u64 first, const void *elts, unsigned int nr)
 static void take_super(const struct emit *e, struct sink_super *s)
 {
 	const struct pool *p = e->p;
-	bool all = e->par->all_shared;
+	bool recount = e->par->recount;
 
 	*s = (struct sink_super){
 		.large_shift = p->large_shift,
 		.data_blocks = p->data_blocks,
-		.time = p->time + all,
+		.time = p->time,
 		.transaction_id = le64_to_cpu(p->sb->transaction_id),
 		.next_serial = le64_to_cpu(p->sb->next_serial),
-		.data_used = all || e->par->live ? U64_MAX : le64_to_cpu(p->sb->data_used),
+		.data_used = recount || e->par->live ? U64_MAX : le64_to_cpu(p->sb->data_used),
 	};
 	memcpy(s->uuid, p->label.uuid, HPM_UUID_SIZE);
 }
@@ -584,10 +585,21 @@ static int table(struct emit *e, const struct hpm_disk_root *root,
 	return e->r.why[0] && !e->said ? complain("%s", e->r.why) : -1;
 }
 
+/* The volumes, from the table or from what was found of one. */
+static int volumes(struct emit *e, leaf_fn fn)
+{
+	u64 i;
+
+	for (i = 0; i < e->par->nr_found; i++)
+		if (fn(e, e->par->found[i].id, &e->par->found[i].d, 1))
+			return -1;
+	return table(e, e->par->volumes, HPM_ARR_VOLUME, fn, e);
+}
+
 static int emit_count(struct emit *e)
 {
 	e->r.skipped = 0;
-	if (table(e, e->par->volumes, HPM_ARR_VOLUME, count_volumes, e))
+	if (volumes(e, count_volumes))
 		return -1;
 	if (e->r.skipped)
 		note("parts of the volume table are lost: %s", e->r.why);
@@ -614,7 +626,7 @@ static int emit_tell(struct emit *e)
 
 	take_super(e, &s);
 	if (e->sink->super(e->ctx, &s) ||
-	    table(e, e->par->volumes, HPM_ARR_VOLUME, tell_volumes, e) ||
+	    volumes(e, tell_volumes) ||
 	    table(e, e->par->dying, HPM_ARR_DYING, tell_dying, e) ||
 	    tell_held(e))
 		return -1;
