@@ -228,6 +228,12 @@ if [ -n "$SCM" ]; then
 	[ "$mib" -gt 2048 ] || mib=2048
 	mib=$((mib + $(to_mib "$SCM")))
 fi
+if [ "$CLOCK" = real ]; then
+	# The guest's TSC is this machine's.  Left to measure it against a timer
+	# on a busy machine, a guest may be wrong by a factor of sixty.
+	khz=$(awk -F: '/^cpu MHz/ { printf "%d", $2 * 1000; exit }' /proc/cpuinfo)
+	[ -z "$khz" ] || args+=" tsc_early_khz=$khz"
+fi
 if [ "$CLOCK" = virtual ]; then
 	# TCG counts rep movsb byte by byte, and copies would look slow.
 	args+=" clearcpuid=erms,fsrm"
