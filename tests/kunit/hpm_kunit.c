@@ -109,7 +109,7 @@ static u64 map_one(struct kunit *test, struct hpm_vol *vol, u64 vbn)
 	LIST_HEAD(waiters);
 	u64 pbn;
 
-	KUNIT_ASSERT_EQ(test, hpm_credit_wait(p->md, 1, false), 0);
+	KUNIT_ASSERT_EQ(test, hpm_credit_wait(p->md, 1, HPM_FOR_WRITE), 0);
 	while (!hpm_stock_take(&p->stock, 1, &pbn))
 		KUNIT_ASSERT_EQ(test, hpm_space_refill(p->md, &p->stock), 0);
 	c = hpm_change_alloc(p->md, GFP_KERNEL);
