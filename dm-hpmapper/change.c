@@ -476,10 +476,10 @@ enum credit_wall {
 };
 
 static enum credit_wall credit_try(struct hpm_md *md, unsigned int n,
-				   bool reserve)
+				   enum hpm_credit_use use)
 {
 	struct hpm_journal *j = &md->journal;
-	s64 floor = reserve ? md->refs.reserve / 4 : md->refs.reserve;
+	s64 floor = md->refs.reserve >> use;	/* all, half, a quarter */
 
 	if (atomic_read(&j->in_flight) + n > HPM_MAX_BACKLOG)
 		return CREDIT_BACKLOG;
@@ -510,7 +510,7 @@ int hpm_credit_get(struct hpm_md *md, unsigned int n)
 
 	if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
 		return -EROFS;
-	wall = credit_try(md, n, false);
+	wall = credit_try(md, n, HPM_FOR_WRITE);
 	if (likely(wall == CREDIT_FREE)) {
 		struct hpm_journal *j = &md->journal;
 
@@ -523,7 +523,7 @@ int hpm_credit_get(struct hpm_md *md, unsigned int n)
 	/* Announce first, try again after: progress in between is not lost. */
 	WRITE_ONCE(md->journal.credit_wanted, true);
 	smp_mb();
-	wall = credit_try(md, n, false);
+	wall = credit_try(md, n, HPM_FOR_WRITE);
 	if (wall == CREDIT_FREE)
 		return 0;
 	credit_kick(md, wall);
@@ -542,7 +542,7 @@ void hpm_credit_put(struct hpm_md *md, unsigned int n)
  * are usable two checkpoints later, so a third one that gained nothing means
  * that the metadata device is full.
  */
-int hpm_credit_wait(struct hpm_md *md, unsigned int n, bool reserve)
+int hpm_credit_wait(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
 {
 	unsigned int full = 0;
 	enum credit_wall wall;
@@ -551,7 +551,7 @@ int hpm_credit_wait(struct hpm_md *md, unsigned int n, bool reserve)
 	for (;;) {
 		if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
 			return -EROFS;
-		wall = credit_try(md, n, reserve);
+		wall = credit_try(md, n, use);
 		switch (wall) {
 		case CREDIT_FREE:
 			return 0;

@@ -367,7 +367,7 @@ static int move(struct hpm_defrag *d, struct hpm_volume *v,
 	struct hpm_md *md = d->pool->md;
 	int r;
 
-	r = hpm_credit_wait(md, credits, false);
+	r = hpm_credit_wait(md, credits, HPM_FOR_WRITE);
 	if (r)
 		goto out;
 	hpm_gate_move_begin(v, s->vbn, blocks);
@@ -447,7 +447,7 @@ static void punch(struct hpm_defrag *d, struct hpm_volume *v, u64 vbn,
 	struct hpm_change *c;
 	LIST_HEAD(waiters);
 
-	if (hpm_credit_wait(md, 1, false))
+	if (hpm_credit_wait(md, 1, HPM_FOR_WRITE))
 		return;
 	c = hpm_change_alloc(md, GFP_NOIO);
 	if (c) {

@@ -59,7 +59,7 @@ static int unmap(struct hpm_volume *v, struct hpm_bio *hb, u64 vbn, u32 nr)
 	struct hpm_change *c;
 	int r;
 
-	r = hpm_credit_wait(md, 1, true);
+	r = hpm_credit_wait(md, 1, HPM_FOR_DISCARD);
 	if (r)
 		return r;
 	c = hpm_change_alloc(md, GFP_NOIO);

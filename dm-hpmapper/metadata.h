@@ -287,12 +287,24 @@ struct hpm_change {
 /* Room for @n changes.  Any context; -EAGAIN: wait for HPM_KICK_CREDIT. */
 int hpm_credit_get(struct hpm_md *md, unsigned int n);
 void hpm_credit_put(struct hpm_md *md, unsigned int n);
+
 /*
- * The same, applying and checkpointing until there is room.  -ENOSPC: the
- * metadata device is full.  @reserve: may use the part kept for deletes and
- * discards.  Sleeps.
+ * What a credit is for.  A part of the metadata is kept for what gives space
+ * back.  Discards may use half of it: in a tree that snapshots share they take
+ * metadata, and need not give any back.  The rest is for deletes, and for the
+ * reclaim after them, which always do; so a full pool can be emptied.
  */
-int hpm_credit_wait(struct hpm_md *md, unsigned int n, bool reserve);
+enum hpm_credit_use {
+	HPM_FOR_WRITE,
+	HPM_FOR_DISCARD,
+	HPM_FOR_DELETE,
+};
+
+/*
+ * As hpm_credit_get(), applying and checkpointing until there is room.
+ * -ENOSPC: the metadata device is full.  Sleeps.
+ */
+int hpm_credit_wait(struct hpm_md *md, unsigned int n, enum hpm_credit_use use);
 
 struct hpm_change *hpm_change_alloc(struct hpm_md *md, gfp_t gfp);
 /* Only for one that was never locked. */

@@ -113,7 +113,7 @@ static int wait_for_credit(struct hpm_pool *pool)
 	int r;
 
 	do {
-		r = hpm_credit_wait(pool->md, 1, false);
+		r = hpm_credit_wait(pool->md, 1, HPM_FOR_WRITE);
 	} while (r == -ENOSPC && reclaim_some(pool) > 0);
 
 	if (!r)

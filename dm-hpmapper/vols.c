@@ -599,9 +599,10 @@ int hpm_apply_release(struct hpm_md *md)
  *--------------------------------------------------------------*/
 
 /* A credit and md->lock; with them the state that @why is about stands still. */
-static int change_begin(struct hpm_md *md, bool reserve, const char **why)
+static int change_begin(struct hpm_md *md, enum hpm_credit_use use,
+			const char **why)
 {
-	int r = hpm_credit_wait(md, 1, reserve);
+	int r = hpm_credit_wait(md, 1, use);
 
 	if (r == -ENOSPC)
 		*why = "no metadata space is left";
@@ -722,7 +723,7 @@ int hpm_vol_create(struct hpm_md *md, u32 id, u64 size, const char *name,
 	int r = check_size(size, why);
 
 	if (!r)
-		r = change_begin(md, false, why);
+		r = change_begin(md, HPM_FOR_WRITE, why);
 	if (r)
 		return r;
 	r = check_new(md, id, name, why);
@@ -739,7 +740,7 @@ int hpm_vol_snapshot(struct hpm_md *md, u32 id, u32 origin, const char *name,
 {
 	union hpm_record_buf buf;
 	struct hpm_vol *vol;
-	int r = change_begin(md, false, why);
+	int r = change_begin(md, HPM_FOR_WRITE, why);
 
 	if (r)
 		return r;
@@ -765,7 +766,7 @@ int hpm_vol_delete(struct hpm_md *md, u32 id, const char **why)
 {
 	union hpm_record_buf buf;
 	struct hpm_vol *vol;
-	int r = change_begin(md, true, why);
+	int r = change_begin(md, HPM_FOR_DELETE, why);
 
 	if (r)
 		return r;
@@ -787,7 +788,7 @@ int hpm_vol_set_size(struct hpm_md *md, u32 id, u64 size, const char **why)
 	int r = check_size(size, why);
 
 	if (!r)
-		r = change_begin(md, false, why);
+		r = change_begin(md, HPM_FOR_WRITE, why);
 	if (r)
 		return r;
 	vol = find_vol(md, id, why);
@@ -802,7 +803,7 @@ int hpm_vol_set_name(struct hpm_md *md, u32 id, const char *name,
 {
 	union hpm_record_buf buf;
 	struct hpm_vol *vol;
-	int r = change_begin(md, false, why);
+	int r = change_begin(md, HPM_FOR_WRITE, why);
 
 	if (r)
 		return r;
@@ -819,7 +820,7 @@ int hpm_vol_set_flags(struct hpm_md *md, u32 id, u32 flags, const char **why)
 {
 	union hpm_record_buf buf;
 	struct hpm_vol *vol;
-	int r = change_begin(md, false, why);
+	int r = change_begin(md, HPM_FOR_WRITE, why);
 
 	if (r)
 		return r;
@@ -835,7 +836,7 @@ int hpm_md_set_transaction_id(struct hpm_md *md, u64 old, u64 new,
 			      const char **why)
 {
 	union hpm_record_buf buf;
-	int r = change_begin(md, false, why);
+	int r = change_begin(md, HPM_FOR_WRITE, why);
 
 	if (r)
 		return r;
@@ -850,7 +851,7 @@ int hpm_md_set_transaction_id(struct hpm_md *md, u64 old, u64 new,
 static int hold_or_release(struct hpm_md *md, bool hold, const char **why)
 {
 	union hpm_record_buf buf;
-	int r = change_begin(md, !hold, why);
+	int r = change_begin(md, hold ? HPM_FOR_WRITE : HPM_FOR_DELETE, why);
 
 	if (r)
 		return r;
@@ -890,7 +891,7 @@ int hpm_md_reclaim_step(struct hpm_md *md)
 
 	if (list_empty(&md->dying))
 		return 0;
-	r = hpm_credit_wait(md, 1, true);
+	r = hpm_credit_wait(md, 1, HPM_FOR_DELETE);
 	if (r)
 		return r;
 	mutex_lock(&md->lock);

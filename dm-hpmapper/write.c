@@ -399,7 +399,7 @@ static int get_lacking(struct hpm_volume *v, struct hpm_piece *p, int lack)
 	case LACK_MAP:
 		return hpm_map_load(v->vol, p->vbn);
 	case LACK_CREDIT:
-		r = hpm_credit_wait(v->pool->md, 1, false);
+		r = hpm_credit_wait(v->pool->md, 1, HPM_FOR_WRITE);
 		p->credit = !r;
 		return r;
 	case LACK_CHANGE:
