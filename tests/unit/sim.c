@@ -118,8 +118,7 @@ static void op_error(struct sim_op *op, int r)
 {
 	struct sim *s = op->s;
 
-	if (!s->may_fail && !hpm_mem_is_cut(s->io) &&
-	    !(r == -ENOSPC && op->kind == SIM_WRITE))
+	if (!s->may_fail && !hpm_mem_is_cut(s->io) && r != -ENOSPC)
 		sim_fail(s, "an op of kind %d at %llu + %llu: %d", op->kind,
 			 op->first, op->nr, r);
 	if (r == -ENOSPC)
@@ -676,7 +675,8 @@ static void need_space(struct sim_op *op)
 
 static void need_credit(struct sim_op *op)
 {
-	int r = hpm_credit_wait(op->s->md, 1, op->kind == SIM_DISCARD);
+	int r = hpm_credit_wait(op->s->md, 1, op->kind == SIM_DISCARD ?
+				HPM_FOR_DISCARD : HPM_FOR_WRITE);
 
 	if (r) {
 		op_error(op, r);
@@ -977,7 +977,7 @@ static int record(struct sim *s, struct sim_vol *v, u8 type, u64 vbn, u32 nr,
 {
 	struct hpm_change *c;
 	LIST_HEAD(waiters);
-	int r = hpm_credit_wait(s->md, 1, false);
+	int r = hpm_credit_wait(s->md, 1, HPM_FOR_WRITE);
 
 	if (r)
 		return r;
@@ -1133,7 +1133,7 @@ static int move_parked(struct sim *s, struct sim_vol *v, u64 at)
 	u32 size = 1u << s->p.large_shift, nr = min(size - (u32)(at % size), 8u);
 	struct hpm_change *c;
 	struct hpm_run run;
-	int r = hpm_credit_wait(s->md, 1, false);
+	int r = hpm_credit_wait(s->md, 1, HPM_FOR_WRITE);
 
 	if (r)
 		return r;
