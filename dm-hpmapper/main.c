@@ -36,6 +36,7 @@ module_init(hpm_init);
 module_exit(hpm_exit);
 
 MODULE_DESCRIPTION(DM_NAME " volumes with copy-on-write in blocks of 4 KiB");
+MODULE_VERSION("1.0.0");
 MODULE_LICENSE("GPL");
 /* dm asks for a module by the name of the target. */
 MODULE_ALIAS("dm-hpmapper-pool");

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# make install: the tools, and the module by DKMS, which builds it again for
+# each kernel that the machine gets.  With DESTDIR the module's source is put
+# in its place and DKMS is left to whoever makes the package.
+
+MODULE_VERSION  = $(shell sed -n 's/^MODULE_VERSION("\(.*\)");/\1/p' $(TOP)/dm-hpmapper/main.c)
+DKMS_NAME       = dm-hpmapper/$(MODULE_VERSION)
+DKMS_SRC        = $(DESTDIR)/usr/src/dm-hpmapper-$(MODULE_VERSION)
+
+PKGS_dkms := dkms gcc make
+
+.PHONY: install
+install: install-module install-tools ## install the module (DKMS) and the tools
+
+.PHONY: install-source
+install-source:
+	install -d $(DKMS_SRC)
+	install -m 644 $(TOP)/dm-hpmapper/*.[ch] $(TOP)/dm-hpmapper/Kbuild \
+		$(TOP)/dm-hpmapper/Kconfig $(TOP)/dm-hpmapper/Makefile $(DKMS_SRC)
+	sed 's/@VERSION@/$(MODULE_VERSION)/' $(TOP)/dm-hpmapper/dkms.conf.in \
+		>$(DKMS_SRC)/dkms.conf
+
+.PHONY: install-module
+install-module: install-source
+ifeq ($(DESTDIR),)
+	$(MAKE) deps-dkms
+	dkms remove $(DKMS_NAME) --all >/dev/null 2>&1 || true
+	dkms add $(DKMS_NAME)
+	dkms build $(DKMS_NAME)
+	dkms install $(DKMS_NAME)
+endif
+
+.PHONY: uninstall-module
+uninstall-module: ## take the module out of DKMS and away
+	-dkms remove $(DKMS_NAME) --all
+	rm -rf $(DKMS_SRC)
