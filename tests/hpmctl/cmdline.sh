@@ -78,4 +78,40 @@ ok $? 'an error is a JSON document, too'
 [ "$("$hpmctl" --help | wc -L)" -le 100 ]
 ok $? 'lines of the help are not long'
 
+# completes <words it offers> <word>...: what bash offers for the last word
+completes() {
+	local want=$1 COMP_WORDS COMP_CWORD COMPREPLY=()
+	shift
+	COMP_WORDS=("$@")
+	COMP_CWORD=$(($# - 1))
+	_hpmctl
+	echo "${COMPREPLY[*]}" >"$out"
+	grep -q -- "$want" "$out"
+	ok $? "completion of: $*"
+}
+
+# shellcheck source=../../tools/completion/hpmctl.bash
+. "$(dirname "$0")/../../tools/completion/hpmctl.bash"
+compopt() { :; }
+hpmctl() {
+	case "$*" in
+	'pool list -q') echo fast slow ;;
+	'volume list fast -q') printf '%s\n' web redis ;;
+	*) "$hpmctl" "$@" ;;
+	esac
+}
+completes '^import pool top volume ' hpmctl ''
+completes '^create activate status ' hpmctl pool ''
+completes '^fast slow$' hpmctl pool status ''
+completes '^$' hpmctl pool create ''
+completes '^fast slow$' hpmctl volume create ''
+completes '^$' hpmctl volume create fast ''
+completes '^web redis$' hpmctl volume remove fast web ''
+completes '^redis$' hpmctl volume snapshot --freeze fast r
+completes '^on off$' hpmctl volume set fast web readonly ''
+completes '^web redis$' hpmctl import fast x y.tar --from ''
+completes '^--large-block$' hpmctl pool create p --lar
+completes '^64K ' hpmctl pool create p --large-block ''
+completes '^fast$' hpmctl top f
+
 echo "1..$n"

@@ -43,19 +43,20 @@ _hpmctl_words() {
 }
 
 _hpmctl_argument() {
-	local kind=$1 pool=$2 cur=$3 list=
+	local kind=$1 pool=$2 cur=$3 cmd=$4 list=
 
-	case $kind in
-	POOL | '[POOL]' | NAME | '[NAME]')
+	case "$cmd $kind" in
+	'pool create '* | 'pool activate '*) ;;	# a new name
+	*' POOL' | *' [POOL]' | pool*NAME*)
 		list=$(hpmctl pool list -q 2>/dev/null)
 		;;
-	ORIGIN | VOLUME | VOLUME...)
+	*' ORIGIN' | *' VOLUME' | *' VOLUME...')
 		list=$(hpmctl volume list "$pool" -q 2>/dev/null)
 		;;
-	on\|off)
+	*' on|off')
 		list='on off'
 		;;
-	SOURCE)
+	*' SOURCE')
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
@@ -85,7 +86,7 @@ _hpmctl() {
 		return
 		;;
 	--from)
-		_hpmctl_argument VOLUME "${words[1]}" "$cur"
+		_hpmctl_argument VOLUME "${words[1]-}" "$cur" import
 		return
 		;;
 	esac
@@ -110,8 +111,8 @@ _hpmctl() {
 		mapfile -t COMPREPLY < <(compgen -W "$(_hpmctl_options "${cmd[@]}")" -- "$cur")
 		return
 	fi
-	_hpmctl_argument "$(_hpmctl_kind "${cmd[0]}" "${cmd[1]}" $((${#words[@]} - used)))" \
-		"${words[used]}" "$cur"
+	_hpmctl_argument "$(_hpmctl_kind "${cmd[0]}" "${cmd[1]-}" $((${#words[@]} - used)))" \
+		"${words[used]-}" "$cur" "${cmd[*]}"
 }
 
 complete -F _hpmctl hpmctl

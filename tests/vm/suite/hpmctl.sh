@@ -87,10 +87,11 @@ no_device() {
 }
 
 # Every block is another one, at little cost.
-pattern() {	# pattern <device> <seed> <MiB>
-	seq -f "$2 %.0f" 1 100000000 | head -c "$(($3 << 20))" |
+pattern() (	# pattern <device> <seed> <MiB>
+	set +o pipefail	# seq is stopped by head
+	seq -f "$2 %04080.0f" 1 100000000 | head -c "$(($3 << 20))" |
 		dd of="$1" bs=1M iflag=fullblock conv=fsync status=none
-}
+)
 
 sum() {	# sum <device> <MiB>
 	dd if="$1" bs=1M count="$2" iflag=direct status=none | sha256sum
@@ -350,7 +351,7 @@ make_tree() {
 	mkdir -p "$1/etc" "$1/bin" "$1/dev"
 	echo base >"$1/etc/name"
 	echo gone >"$1/etc/gone"
-	seq 1000000 | head -c 5000000 >"$1/bin/big"
+	seq -f %0999.0f 1000000 | head -c 5000000 >"$1/bin/big"
 	ln "$1/bin/big" "$1/bin/again"
 	ln -s bin "$1/sbin"
 	mknod "$1/dev/null" c 1 3
