@@ -3,7 +3,8 @@
  * mkpool FILE [seed=N] [steps=N] [large=SHIFT] [data=BLOCKS] [vol=BLOCKS]
  *	[vols=N] [hold=1] [dying=1] [journal=1]
  *
- * Makes a pool on an existing file.
+ * Makes a pool on an existing file; with leak=1 or flag=1, spoils the counts of
+ * one that is there, or lets it ask for a check.
  */
 #include <unistd.h>
 
@@ -39,7 +40,11 @@ int main(int argc, char **argv)
 	tool_begin("mkpool");
 	if (argc < 2 || dev_open(&dev, argv[1], DEV_WRITE))
 		return 2;
-	r = make_pool(&dev, &p);
+	if (argument(argc, argv, "leak", 0) || argument(argc, argv, "flag", 0))
+		r = spoil_pool(&dev, p.data_blocks,
+			       argument(argc, argv, "flag", 0));
+	else
+		r = make_pool(&dev, &p);
 	dev_close(&dev);
 	if (r)
 		complain("%s", strerror(-r));

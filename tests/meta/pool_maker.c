@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "metadata.h"
+#include "md.h"
+
 #include "pool_maker.h"
 
 #define MAX_VOLS 32
@@ -251,6 +252,38 @@ int make_pool(struct dev *dev, const struct make_params *p)
 	if (!r && !p->journal)
 		r = hpm_md_shutdown(m.md);
 	hpm_md_close(m.md);
+	dev_io_free(io);
+	return r;
+}
+
+/* Raises a count of each kind that nothing refers to. */
+static int leak(struct hpm_md *md)
+{
+	u64 pbn = md->space.nr_blocks - md->large_size;
+	int r;
+
+	mutex_lock(&md->lock);
+	r = hpm_refs_inc(md, md->array[HPM_ARR_LARGE].root.ptr.block);
+	if (!r)
+		r = hpm_space_count_small(md, 1, 2, 1);
+	if (!r)
+		r = hpm_space_count_large(md, pbn, 1);
+	mutex_unlock(&md->lock);
+	return r ? r : hpm_md_checkpoint(md);
+}
+
+int spoil_pool(struct dev *dev, u64 data_blocks, bool flag)
+{
+	const struct hpm_md_params params = { .ignore_needs_check = true };
+	struct hpm_io *io = dev_io(dev, data_blocks, true);
+	struct hpm_md *md;
+	const char *why;
+	int r = io ? hpm_md_open(io, &params, NULL, NULL, &md, &why) : -ENOMEM;
+
+	if (!r) {
+		r = flag ? hpm_md_set_needs_check(md) : leak(md);
+		hpm_md_close(md);
+	}
 	dev_io_free(io);
 	return r;
 }

@@ -23,4 +23,7 @@ struct make_params {
 /* Formats the device and makes the pool; 0 or an errno. */
 int make_pool(struct dev *dev, const struct make_params *p);
 
+/* Counts that are too high, or the flag that asks for a check. */
+int spoil_pool(struct dev *dev, u64 data_blocks, bool flag);
+
 #endif /* POOL_MAKER_H */

@@ -13,8 +13,7 @@ META_TOOLS  := hpm_check hpm_dump hpm_restore hpm_repair hpm_metadata_size \
 META_SRC    := $(filter-out $(META_DIR)/main.c,$(wildcard $(META_DIR)/*.c))
 META_HDR    := $(wildcard $(META_DIR)/*.h)
 META_CFLAGS  = $(LIBHPM_CFLAGS) -I$(META_DIR) -Wshadow -Wstrict-prototypes \
-	-Wmissing-prototypes -Wno-missing-field-initializers \
-	-Wunused-parameter -pthread
+	-Wmissing-prototypes -Wno-missing-field-initializers -pthread
 META_OPT    := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
 META_OBJ     = $(META_SRC:$(META_DIR)/%.c=$(META_OUT)/%.o)
 

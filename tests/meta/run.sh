@@ -1,0 +1,246 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Tests of the metadata tools on pools that the engine makes.
+#
+# usage: run.sh DIRECTORY-OF-PROGRAMS
+set -u -o pipefail
+
+bin=$1
+seed=${SEED:-1}
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/hpm-meta.XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+cd "$tmp" || exit 1
+passed=0 failed=0
+
+ok() { # NAME STATUS-WANTED COMMAND...
+	local name=$1 want=$2 got=0
+	shift 2
+	"$@" >out 2>err || got=$?
+	if [ "$got" = "$want" ]; then
+		passed=$((passed + 1))
+		return 0
+	fi
+	failed=$((failed + 1))
+	echo "FAILED $name: status $got, not $want"
+	head -n 5 out err
+	return 1
+}
+says() { # NAME PATTERN: of the command before
+	if grep -qE -- "$2" out err; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "FAILED $1: nothing like '$2' in"
+		head -n 5 out err
+	fi
+}
+pool() { # FILE ARGUMENT...
+	rm -f "$1"
+	truncate -s "${SIZE:-16M}" "$1"
+	"$bin/mkpool" "$@" || { echo "mkpool $* failed"; exit 1; }
+}
+blank() {
+	rm -f "$1"
+	truncate -s "${SIZE:-16M}" "$1"
+}
+spoil() { # FILE BLOCK [OFFSET]
+	printf '\xde\xad\xbe\xef' | dd of="$1" bs=1 seek=$(($2 * 4096 + ${3:-2000})) \
+		conv=notrunc status=none
+}
+# The visible mappings, for comparing what two devices say of the volumes.
+maps() { # FILE
+	local id
+	for id in $("$bin/hpm_ls" -n --json "$1" | jq '.volumes[].id'); do
+		echo "volume $id"
+		"$bin/hpm_delta" --same --vol1 "$id" --vol2 "$id" "$1"
+	done
+}
+echo "# round trips"
+n=0
+for opts in "" "hold=1" "dying=1" "journal=1" "hold=1 dying=1 journal=1" \
+	"large=9 data=1048576 vol=65536" "large=4 steps=9000"; do
+	n=$((n + 1))
+	# shellcheck disable=SC2086
+	pool p seed=$((seed + n)) $opts
+	cp p before
+	ok "check ($opts)" 0 "$bin/hpm_check" p
+	ok "dump ($opts)" 0 "$bin/hpm_dump" -o text1 p
+	blank q
+	ok "restore ($opts)" 0 "$bin/hpm_restore" -i text1 -o q
+	ok "check of what was restored ($opts)" 0 "$bin/hpm_check" q
+	ok "second dump ($opts)" 0 "$bin/hpm_dump" -o text2 q
+	ok "the round trip is the identity ($opts)" 0 cmp text1 text2
+	ok "repair of a whole pool ($opts)" 0 "$bin/hpm_repair" -i p -o q
+	ok "check of what was repaired ($opts)" 0 "$bin/hpm_check" q
+	maps p >map1
+	maps q >map2
+	ok "a repair keeps every mapping ($opts)" 0 cmp map1 map2
+	ok "nothing was written to the input ($opts)" 0 cmp p before
+done
+
+echo "# text"
+"$bin/hpm_dump" p >text1
+sed -E '0,/name="[^"]*"/s//name="a\&#x20;\&#x3c;b\&#xe4;"/' text1 >text2
+blank q
+ok "odd names are kept" 0 "$bin/hpm_restore" -i text2 -o q
+ok "odd names come back" 0 sh -c "'$bin/hpm_dump' q | cmp - text2"
+ok "text from stdin" 0 sh -c "'$bin/hpm_restore' -q -i - -o q <text1"
+i=0
+while read -r edit; do
+	i=$((i + 1))
+	sed -E "$edit" text1 >text2
+	ok "bad text: $edit" 1 "$bin/hpm_restore" -i text2 -o q
+done <<'EDITS'
+1s/uuid="./uuid="x/
+1s/version="1"/version="2"/
+1s/large_block="[0-9]*"/large_block="3"/
+1s/data_blocks="[0-9]*"/data_blocks="7"/
+0,/pbn="[0-9]*"/s//pbn="99999999999"/
+0,/<small /s//<tiny /
+0,/blocks="[0-9]*"/s//blocks="0"/
+0,/<ref def="[0-9]*"/s//<ref def="77777"/
+$d
+0,/time="[0-9]*"\/>/s//time="99999"\/>/
+0,/mapped="[0-9]*"/s//mapped="1"/
+0,/snap_time="[0-9]*"/s//snap_time="268435455"/
+2s/^/<<<<\n/
+2s/.*/&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&/
+EDITS
+truncate -s 4M small
+ok "a device that is too small" 1 "$bin/hpm_restore" -i text1 -o small
+
+echo "# damage"
+pool good seed="$seed" dying=1 hold=1
+"$bin/hpm_dump" good >text1
+first=$((32 + 16384 / 4 / 16 + 3 * (4096 / 1008 + 1)))
+for b in 0 8 24; do
+	cp good p
+	spoil p "$b"
+	ok "block $b spoiled is found" 1 "$bin/hpm_check" p
+	says "block $b is named" "block $b "
+	ok "block $b spoiled is mended" 0 "$bin/hpm_repair" -b 128K -i p -o q
+	ok "and nothing is lost with block $b" 0 "$bin/hpm_check" q
+	maps good >map1
+	maps q >map2
+	ok "and no mapping with block $b" 0 cmp map1 map2
+done
+cp good p
+spoil p 8
+spoil p 24
+ok "no superblock" 1 "$bin/hpm_check" p
+ok "repair without a superblock" 3 "$bin/hpm_repair" -d 1G -i p -o q
+ok "and what it built is whole" 0 "$bin/hpm_check" q
+maps q >map2
+ok "and has every mapping" 0 cmp map1 map2
+cp good p
+spoil p 0
+ok "without a label the large block must be told" 1 "$bin/hpm_repair" -i p -o q
+found=0 lost=0
+for ((b = first; b < first + 700; b += 7)); do
+	cp good p
+	spoil p "$b"
+	"$bin/hpm_check" p >out 2>err
+	status=$?
+	[ $status = 0 ] && continue
+	[ $status = 1 ] && grep -q "block $b " err && found=$((found + 1)) ||
+		ok "spoiled block $b is named" 0 false
+	"$bin/hpm_repair" -i p -o q >out 2>err
+	case $? in
+	0) ;;
+	3) lost=$((lost + 1)) ;;
+	*) ok "repair with block $b spoiled" 0 false ;;
+	esac
+	"$bin/hpm_check" -q q || ok "check after a repair, block $b" 0 false
+done
+echo "  $found blocks were spoiled one by one, $lost repairs told of losses"
+ok "blocks were spoiled" 0 test "$found" -gt 20
+
+echo "# journal"
+pool p seed="$seed" journal=1
+ok "a journal is replayed" 0 "$bin/hpm_check" p
+"$bin/hpm_dump" p >text1
+"$bin/hpm_check" --no-replay p >out 2>err
+ok "without the replay too" 0 "$bin/hpm_check" --no-replay p
+
+echo "# leaks and flags"
+pool p seed="$seed"
+"$bin/mkpool" p leak=1 || exit 1
+ok "leaks are told apart" 3 "$bin/hpm_check" p
+says "leaks are named" "leaks: its count is"
+cp p before
+ok "and left alone" 0 cmp p before
+ok "auto-repair" 0 "$bin/hpm_check" --auto-repair p
+ok "and all is well" 0 "$bin/hpm_check" p
+"$bin/mkpool" p flag=1 || exit 1
+ok "a check is asked for" 0 "$bin/hpm_check" p
+says "which is said" "clear-needs-check-flag"
+ok "the flag is cleared" 0 "$bin/hpm_check" --clear-needs-check-flag p
+ok "and is gone" 0 "$bin/hpm_check" p
+ok "quietly" 0 test ! -s err
+
+echo "# held snapshots"
+pool p seed="$seed" hold=1
+ok "check of a held snapshot" 0 "$bin/hpm_check" --metadata-snap p
+ok "ls of a held snapshot" 0 "$bin/hpm_ls" --metadata-snap --json p
+ok "and it is JSON" 0 jq -e '.volumes | length > 0' out
+"$bin/hpm_dump" --metadata-snap p >text1
+blank q
+ok "dump of a held snapshot" 0 "$bin/hpm_restore" -i text1 -o q
+ok "restored whole" 0 "$bin/hpm_check" q
+pool p seed="$seed"
+ok "no snapshot is held" 2 "$bin/hpm_check" --metadata-snap p
+ok "no snapshot to dump" 1 "$bin/hpm_dump" --metadata-snap p
+
+echo "# lists and differences"
+pool p seed="$seed"
+ok "ls" 0 "$bin/hpm_ls" p
+"$bin/hpm_ls" --json p >ls.json
+ok "shared and exclusive are all" 0 jq -e \
+	'[.volumes[] | .exclusive_blocks + .shared_blocks == .mapped_blocks] | all' ls.json
+ids=$(jq '.volumes[].id' ls.json)
+for a in $ids; do
+	for b in $ids; do
+		"$bin/hpm_delta" --vol1 "$a" --vol2 "$b" p >d1 || echo bad >d1
+		"$bin/hpm_delta" --same --vol1 "$a" --vol2 "$b" p |
+			grep -v '^same' >d2
+		cmp -s d1 d2 || ok "delta $a $b" 0 false
+	done
+done
+ok "delta of a volume and itself" 0 "$bin/hpm_delta" --vol1 0 --vol2 0 p
+ok "is nothing" 0 test ! -s out
+ok "delta as JSON" 0 "$bin/hpm_delta" --json --vol1 0 --vol2 "${ids##*$'\n'}" p
+ok "and it is JSON" 0 jq -e '.ranges | type == "array"' out
+ok "no such volume" 1 "$bin/hpm_delta" --vol1 0 --vol2 99999 p
+
+echo "# command lines"
+for t in hpm_check hpm_dump hpm_restore hpm_repair hpm_metadata_size hpm_ls \
+	hpm_delta; do
+	ok "$t --help" 0 "$bin/$t" --help
+	says "$t --help" "examples:"
+	ok "$t --version" 0 "$bin/$t" --version
+	ok "$t without arguments" 2 "$bin/$t"
+	ok "$t with nonsense" 2 "$bin/$t" --nonsense
+	[ $t = hpm_metadata_size ] && continue
+	case $t in
+	hpm_restore | hpm_repair) args=(-i /nonexistent -o q) ;;
+	hpm_delta) args=(--vol1 1 --vol2 2 /nonexistent) ;;
+	*) args=(/nonexistent) ;;
+	esac
+	"$bin/$t" "${args[@]}" >out 2>err
+	says "$t of nothing" "cannot open /nonexistent"
+done
+truncate -s 8M zero
+ok "a blank device" 1 "$bin/hpm_check" zero
+says "is said to be blank" "there is no pool"
+ok "size" 0 "$bin/hpm_metadata_size" -n -u m -d 1T
+says "is a number" '^[0-9]+$'
+ok "no size at all" 2 "$bin/hpm_metadata_size" -d 1X
+for args in "-d 1G" "-d 1T -s 100" "-d 100T -v 100000" "-d 64K -b 64K"; do
+	# shellcheck disable=SC2086
+	ok "size $args" 0 "$bin/hpm_metadata_size" $args
+done
+
+echo
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
