@@ -1,0 +1,41 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Disks made of memory, for what runs in the guest.  Sourced.
+
+# nullb NAME MIB inline|softirq|timer [NSEC]
+#
+# NULLB_OPTS: more attributes, as "cache_size=1 ...".
+nullb() {
+	local dir=/sys/kernel/config/nullb/$1 opt
+
+	modprobe null_blk nr_devices=0
+	mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
+	mkdir "$dir"
+	echo "$2" >"$dir/size"
+	echo 1 >"$dir/memory_backed"
+	echo 1 >"$dir/discard"
+	case $3 in
+	inline)	 echo 0 >"$dir/queue_mode"; echo 0 >"$dir/irqmode" ;;
+	softirq) echo 2 >"$dir/queue_mode"; echo 1 >"$dir/irqmode" ;;
+	timer)	 echo 2 >"$dir/queue_mode"; echo 2 >"$dir/irqmode"
+		 echo "${4:-80000}" >"$dir/completion_nsec" ;;
+	esac
+	for opt in ${NULLB_OPTS:-}; do
+		echo "${opt#*=}" >"$dir/${opt%%=*}"
+	done
+	echo 1 >"$dir/power"
+}
+
+# Where it is: newer kernels name the disk as its directory is named.
+nullb_path() {
+	if [ -b "/dev/$1" ]; then
+		echo "/dev/$1"
+	else
+		echo "/dev/nullb$(cat "/sys/kernel/config/nullb/$1/index")"
+	fi
+}
+
+nullb_remove() {
+	rmdir "/sys/kernel/config/nullb/$1"
+}

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Integration tests: the module in a guest, as a person uses it.
+#
+#	make test-vm				all on 6.1, the fast part on 6.12
+#	make test-vm GUESTS='6.12:table,message'	these on that kernel
+#	make test-stress TIME=600 [SEED=7]	random everything
+#
+# Scripts are in suite/, the programs they run in the guest in progs/.
+
+PKGS_suite := gcc libc6-dev dmsetup fio xfsprogs e2fsprogs util-linux psmisc
+
+SUITE_DIR   := $(TOP)/tests/vm/suite
+SUITE_PROGS := $(patsubst $(TOP)/tests/vm/progs/%.c,$(BUILD)/tests/%,$(wildcard $(TOP)/tests/vm/progs/*.c))
+
+$(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c | $(DEPS)/suite
+	@mkdir -p $(@D)
+	@echo "CC        $(@F)"
+	@gcc -O2 -Wall -Wextra -pthread -o $@.$$$$ $< && mv $@.$$$$ $@
+
+# What is likely to differ between kernels.
+SUITE_FAST := message table
+comma      := ,
+space      := $(subst ,, )
+GUESTS     ?= 6.1 6.12:$(subst $(space),$(comma),$(strip $(SUITE_FAST)))
+TIME       ?= 60
+SEED       ?= 1
+
+TEST_SUITES += test-vm
+
+.PHONY: test-vm
+test-vm: $(SUITE_PROGS) $$(foreach g,$$(GUESTS),vm-$$(firstword $$(subst :, ,$$(g)))) | $(DEPS)/suite ## integration tests in guests (GUESTS='6.12:table')
+	@BUILD=$(BUILD) CACHE=$(CACHE) $(SUITE_DIR)/guests.sh $(GUESTS)
+
+.PHONY: test-stress
+test-stress: $(SUITE_PROGS) vm-$(KERNEL) | $(DEPS)/suite ## random everything for TIME=60 seconds, then verify (SEED=n, KERNEL=6.12)
+	@BUILD=$(BUILD) CACHE=$(CACHE) STRESS_TIME=$(TIME) STRESS_SEED=$(SEED) \
+		TIMEOUT=$$(($(TIME) * 3 + 300)) $(SUITE_DIR)/guests.sh $(KERNEL):stress

@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Boots a guest for each kernel, runs scripts in it and counts their checks.
+#
+#	guests.sh <kernel>[:<script>,<script>...]...
+#
+# A guest that ends otherwise than by a failed check, or whose kernel has
+# complained, counts as one failure more.
+set -u -o pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+passed=0 failed=0
+
+for guest; do
+	kernel=${guest%%:*}
+	scripts=
+	[ "$kernel" = "$guest" ] || scripts=${guest#*:}
+	echo "# === $kernel"
+	KERNEL=$kernel NAME=suite-$kernel TIMEOUT=${TIMEOUT:-900} MEM=${MEM:-3G} \
+		"$here/../boot.sh" "$here/run.sh ${scripts//,/ }" 2>&1 |
+		tee "$out"
+	status=$?
+	good=$(grep -c '^ok' "$out")
+	bad=$(grep -c '^not ok' "$out")
+	if [ $status != 0 ] && [ "$bad" = 0 ] || [ $status -gt 1 ]; then
+		echo "not ok - the guest of $kernel ends well (status $status)"
+		bad=$((bad + 1))
+	fi
+	passed=$((passed + good))
+	failed=$((failed + bad))
+done
+
+echo "$passed passed, $failed failed"
+[ $failed = 0 ] && [ $passed -gt 0 ]

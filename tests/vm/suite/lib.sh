@@ -1,0 +1,332 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What the scripts of this suite share.  Each is a program of its own that
+# run.sh starts in the guest, or a person with
+#
+#	make vm CMD='tests/vm/suite/run.sh <script's name>...'
+#
+# A check prints one TAP line, and behind a failed one what was seen.
+
+suite=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=../lib.sh
+. "$suite/../lib.sh"
+
+tmp=$(mktemp -d /dev/shm/suite.XXXXXX)
+checks=0 failures=0
+pool=/dev/mapper/pool
+
+trap leave EXIT
+
+leave() {
+	local status=$?
+
+	clean_up
+	rm -rf "$tmp"
+	[ $status = 0 ] || echo "not ok $((checks + 1)) - the script runs to its end"
+	echo "# $checks checks, $failures failed"
+	[ $status = 0 ] && [ $failures = 0 ]
+	exit
+}
+
+#----------------------------------------------------------------------
+# Checks
+#----------------------------------------------------------------------
+
+passed() {
+	checks=$((checks + 1))
+	echo "ok $checks - $1"
+}
+
+# not_passed WHAT SEEN...
+not_passed() {
+	checks=$((checks + 1))
+	failures=$((failures + 1))
+	echo "not ok $checks - $1"
+	shift
+	printf '%s\n' "$@" | tail -n 25 | sed 's/^/#   /'
+}
+
+note() {
+	echo "# $*"
+}
+
+# check WHAT COMMAND...: it succeeds
+check() {
+	local what=$1 seen
+
+	shift
+	if seen=$("$@" 2>&1 </dev/null); then
+		passed "$what"
+	else
+		not_passed "$what" "status $? of: $*" "$seen" \
+			"$(dmesg | tail -n 8)"
+	fi
+}
+
+# fails WHAT COMMAND...
+fails() {
+	local what=$1 seen
+
+	shift
+	if seen=$("$@" 2>&1 </dev/null); then
+		not_passed "$what" "succeeded: $*" "$seen"
+	else
+		passed "$what"
+	fi
+}
+
+# equal WHAT SEEN WANTED
+equal() {
+	if [ "$2" = "$3" ]; then
+		passed "$1"
+	else
+		not_passed "$1" "seen:   $2" "wanted: $3"
+	fi
+}
+
+differ() {
+	if [ "$2" != "$3" ]; then
+		passed "$1"
+	else
+		not_passed "$1" "both are: $2"
+	fi
+}
+
+# is WHAT A OP B: integers, as test(1) has it
+is() {
+	if test "$2" "$3" "$4"; then
+		passed "$1"
+	else
+		not_passed "$1" "$2 $3 $4 does not hold"
+	fi
+}
+
+matches() {
+	if [[ $2 =~ $3 ]]; then
+		passed "$1"
+	else
+		not_passed "$1" "seen:   $2" "wanted: $3"
+	fi
+}
+
+# Tests for refuse.c, one a line; what they must not change is the pool's state.
+# no KIND ERRNO REGEX TEXT
+no() {
+	local IFS=$'\t'
+
+	echo "$*" >>"$tmp/refusals"
+}
+
+refusals() {
+	local line
+
+	refuse pool <"$tmp/refusals" >"$tmp/refused" 2>&1
+	rm "$tmp/refusals"
+	while IFS= read -r line; do
+		case $line in
+		"ok - "*)
+			passed "${line#ok - }" ;;
+		"not ok - "*)
+			checks=$((checks + 1))
+			failures=$((failures + 1))
+			echo "not ok $checks - ${line#not ok - }" ;;
+		*)
+			echo "$line" ;;
+		esac
+	done <"$tmp/refused"
+}
+
+# within SECONDS COMMAND...: waits until it succeeds
+within() {
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -le $end ] || return 1
+		sleep 0.1
+	done
+}
+
+# log_has WHAT REGEX: in the kernel's log since the last look
+log_has() {
+	local said
+
+	said=$(dmesg)
+	if grep -qE "$2" <<<"$said"; then
+		passed "$1"
+	else
+		not_passed "$1" "no \"$2\" in:" "$said"
+	fi
+}
+
+#----------------------------------------------------------------------
+# Devices
+#----------------------------------------------------------------------
+
+# A table's size is in sectors, everything else's in MiB.
+mib() {
+	echo $(($1 * 2048))
+}
+
+# slice NAME DISK MIB: a linear device on the first part of a disk, made or
+# given another size
+slice() {
+	local table
+
+	table="0 $(mib "$3") linear $(nullb_path "$2") 0"
+	if [ -e "/dev/mapper/$1" ]; then
+		dmsetup reload "$1" --table "$table" && dmsetup resume "$1"
+	else
+		dmsetup create "$1" --table "$table"
+	fi
+}
+
+# devices [META MIB] [DATA MIB]: the disks have room to grow to four times that
+meta=/dev/mapper/meta data=/dev/mapper/data
+devices() {
+	local m=${1:-16} d=${2:-256}
+
+	nullb hmeta $((m * 4)) "${DISK_MODE:-inline}"
+	nullb hdata $((d * 4)) "${DISK_MODE:-inline}"
+	slice meta hmeta "$m"
+	slice data hdata "$d"
+}
+
+# pool_table [LOW WATER] [FEATURE...]
+: "${large:=1024}"
+pool_table() {
+	local low=${1:-0}
+
+	shift
+	echo "0 $(blockdev --getsz $data) hpmapper-pool $meta $data $large $low $# $*"
+}
+
+pool_up() {
+	dmsetup create pool --table "$(pool_table "$@")"
+}
+
+# The same device with another table.
+pool_reload() {
+	dmsetup reload pool --table "$(pool_table "$@")" &&
+		dmsetup suspend pool && dmsetup resume pool
+}
+
+pool_down() {
+	dmsetup remove --retry pool
+}
+
+wipe() {
+	dd if=/dev/zero of=$meta bs=4k count=1 oflag=direct status=none
+}
+
+msg() {
+	dmsetup message pool 0 "$*"
+}
+
+# vol_up NAME ID MIB [OPTION OF dmsetup create...]
+vol_up() {
+	local name=$1 id=$2 size=$3
+
+	shift 3
+	dmsetup create "$name" "$@" --table "0 $(mib "$size") hpmapper $pool $id"
+}
+
+vol_down() {
+	local name
+
+	for name; do
+		dmsetup remove --retry "$name" || return
+	done
+}
+
+# vol_new NAME ID MIB
+vol_new() {
+	msg create_thin "$2" && vol_up "$1" "$2" "$3"
+}
+
+# snap_new NAME ID ORIGIN MIB
+snap_new() {
+	msg create_snap "$2" "$3" && vol_up "$1" "$2" "$4"
+}
+
+# The pool's status, as words from 0 on.  A program takes long to start in the
+# guest, so one is all that these cost.
+pool_words() {
+	local line
+
+	line=$(dmsetup status "$@" pool)
+	read -ra status <<<"$line"
+}
+
+# word N: as cut(1) counts them
+word() {
+	pool_words
+	echo "${status[$1 - 1]}"
+}
+
+pool_mode() {
+	pool_words --noflush
+	echo "${status[7]}"
+}
+
+# In blocks of 4 KiB.
+data_used() {
+	pool_words
+	echo "${status[5]%/*}"
+}
+
+meta_used() {
+	pool_words
+	echo "${status[4]%/*}"
+}
+
+# key NAME: one of the pairs behind them
+key() {
+	local i
+
+	pool_words
+	for ((i = 12; i < ${#status[@]}; i += 2)); do
+		case ${status[i]} in
+		"$1")
+			echo "${status[i + 1]}" ;;
+		journal|nodes|defrag)
+			;;
+		esac
+	done
+}
+
+# All deleted volumes are given back, down to the data device.
+nothing_dying() {
+	[ "$(key dying)" = 0 ]
+}
+
+used_is() {
+	[ "$(data_used)" = "$1" ]
+}
+
+sum() {
+	local line
+
+	line=$(dd if="$1" bs=1M iflag=direct status=none ${2:+count="$2"} | md5sum)
+	echo "${line%% *}"
+}
+
+clean_up() {
+	local name d
+
+	# volumes, then the pool, then what is below
+	for name in $(dmsetup table 2>/dev/null |
+			awk -F: '/ hpmapper / { print $1 }') pool \
+			$(dmsetup ls 2>/dev/null | awk '/^[a-z]/ { print $1 }'); do
+		[ "$name" != No ] || continue
+		dmsetup info "$name" >/dev/null 2>&1 || continue
+		mount | grep -q "^/dev/mapper/$name " &&
+			umount "/dev/mapper/$name"
+		dmsetup remove --retry "$name" 2>/dev/null ||
+			dmsetup remove --force "$name"
+	done
+	for d in /sys/kernel/config/nullb/h*; do
+		[ ! -d "$d" ] || rmdir "$d"
+	done
+}

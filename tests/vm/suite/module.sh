@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The module while it is in use, and without it.
+# shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
+. "$(dirname "$0")/lib.sh"
+
+matches "the targets are there" "$(dmsetup targets | sort | tr -s ' ' | paste -sd ' ')" \
+	'hpmapper v1.0.0 hpmapper-pool v1.0.0'
+equal "it is GPL" "$(modinfo -F license dm-hpmapper)" GPL
+differ "it says what it is" "$(modinfo -F description dm-hpmapper)" ""
+devices 8 64
+pool_up || exit
+fails "it is not unloaded under a pool" rmmod dm_hpmapper
+vol_new v 0 16
+fails "nor under a volume" rmmod dm_hpmapper
+dd if=/dev/urandom of=/dev/mapper/v bs=1M count=8 oflag=direct status=none
+was=$(sum /dev/mapper/v)
+msg create_snap 1 0
+msg delete 1
+dmsetup remove v
+pool_down
+check "it is unloaded when nothing is left, at once" rmmod dm_hpmapper
+fails "then there is no such target" pool_up
+equal "no slab cache of its stays" "$(grep -c '^hpm' /proc/slabinfo)" 0
+equal "and no worker" "$(pgrep -c hpm)" 0
+check "and loaded again" modprobe dm-hpmapper
+pool_up || exit
+vol_up v 0 16
+equal "the volume is as it was" "$(sum /dev/mapper/v)" "$was"
+vol_down v
+pool_down
+for i in 1 2 3; do
+	pool_up
+	dmsetup remove --force pool
+	check "loaded and unloaded, $i" bash -c 'rmmod dm_hpmapper && modprobe dm-hpmapper'
+done
