@@ -107,6 +107,9 @@ write_command() {
 		# no udevd answers here, so libdevmapper makes the nodes
 		[ -n "$HOST" ] || echo "export DM_DISABLE_UDEV=1"
 		printf 'cd %q || exit 125\n' "${VM_CWD:-$PWD}"
+		# vm-leaks asks when it is time; a scan takes a minute
+		[ "$KERNEL" != debug ] ||
+			echo "echo scan=off >/sys/kernel/debug/kmemleak"
 		# nobody loads a module for a device that is found
 		[ -n "$HOST" ] || [ -z "$DISKS" ] ||
 			echo "modprobe virtio_blk || exit 125"
@@ -213,7 +216,7 @@ args="console=ttyS0 loglevel=7 panic=-1 oops=panic mitigations=off apparmor=0"
 # A TSC of TCG is as good as any, and hpet costs an exit a look; the stalls
 # of a busy host are not the guest's.
 args+=" tsc=reliable watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120"
-args+=" random.trust_cpu=on HPM_RUN=$run HPM_OUT=$out"
+args+=" printk.time=1 random.trust_cpu=on HPM_RUN=$run HPM_OUT=$out"
 args+=" HPM_MODULES=$run/lib/modules/$(cat "$kdir/release")"
 machine=pc
 mib=$(to_mib "$MEM")
@@ -231,7 +234,7 @@ fi
 if [ "$CLOCK" = real ]; then
 	# The guest's TSC is this machine's.  Left to measure it against a timer
 	# on a busy machine, a guest may be wrong by a factor of sixty.
-	khz=$(awk -F: '/^cpu MHz/ { printf "%d", $2 * 1000; exit }' /proc/cpuinfo)
+	khz=$("$BUILD/vm/relay" tsc)
 	[ -z "$khz" ] || args+=" tsc_early_khz=$khz"
 fi
 if [ "$CLOCK" = virtual ]; then
