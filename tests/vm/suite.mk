@@ -13,7 +13,7 @@ PKGS_suite := gcc libc6-dev dmsetup fio xfsprogs e2fsprogs util-linux psmisc
 SUITE_DIR   := $(TOP)/tests/vm/suite
 SUITE_PROGS := $(patsubst $(TOP)/tests/vm/progs/%.c,$(BUILD)/tests/%,$(wildcard $(TOP)/tests/vm/progs/*.c))
 
-$(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c | $(DEPS)/suite
+$(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c | deps-suite
 	@mkdir -p $(@D)
 	@echo "CC        $(@F)"
 	@gcc -O2 -Wall -Wextra -pthread -o $@.$$$$ $< && mv $@.$$$$ $@
@@ -29,10 +29,10 @@ SEED       ?= 1
 TEST_SUITES += test-vm
 
 .PHONY: test-vm
-test-vm: $(SUITE_PROGS) $$(foreach g,$$(GUESTS),vm-$$(firstword $$(subst :, ,$$(g)))) | $(DEPS)/suite ## integration tests in guests (GUESTS='6.12:table')
+test-vm: $(SUITE_PROGS) $(foreach g,$(GUESTS),vm-$(firstword $(subst :, ,$(g)))) | deps-suite ## integration tests in guests (GUESTS='6.12:table')
 	@BUILD=$(BUILD) CACHE=$(CACHE) $(SUITE_DIR)/guests.sh $(GUESTS)
 
 .PHONY: test-stress
-test-stress: $(SUITE_PROGS) vm-$(KERNEL) | $(DEPS)/suite ## random everything for TIME=60 seconds, then verify (SEED=n, KERNEL=6.12)
+test-stress: $(SUITE_PROGS) vm-$$(KERNEL) | deps-suite ## random everything for TIME=60 seconds, then verify (SEED=n, KERNEL=6.12)
 	@BUILD=$(BUILD) CACHE=$(CACHE) STRESS_TIME=$(TIME) STRESS_SEED=$(SEED) \
 		TIMEOUT=$$(($(TIME) * 3 + 300)) $(SUITE_DIR)/guests.sh $(KERNEL):stress
