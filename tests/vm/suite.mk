@@ -26,6 +26,8 @@ GUESTS     ?= 6.1 6.12:$(subst $(space),$(comma),$(strip $(SUITE_FAST)))
 TIME       ?= 60
 SEED       ?= 1
 
+SUITE_VMS   = $(foreach g,$(GUESTS),vm-$(firstword $(subst :, ,$(g))))
+
 TEST_SUITES += test-vm
 
 .PHONY: test-vm
