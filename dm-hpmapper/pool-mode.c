@@ -196,7 +196,9 @@ static void set_needs_check(struct hpm_pool *pool)
 	if (!r)
 		return;
 
-	DMERR("%s: cannot set needs_check: error %d", pool->name, r);
+	if (!pool->needs_check_failed)
+		DMERR("%s: cannot set needs_check: error %d", pool->name, r);
+	pool->needs_check_failed = true;
 	spin_lock_irq(&pool->lock);
 	pool->needs_check = false;
 	spin_unlock_irq(&pool->lock);

@@ -85,6 +85,7 @@ struct hpm_pool {
 	enum hpm_mode told_mode;	/* what the log and the events know */
 	bool told_meta_full;
 	bool needs_check;		/* is set, or being set */
+	bool needs_check_failed;	/* mode_work; told once */
 	struct list_head volumes;	/* active struct hpm_volume, by ->list */
 	struct bio_list flush_bios;	/* end (or go on) after the next commit */
 	struct bio_list credit_bios;	/* retry when credit comes back */
