@@ -161,6 +161,7 @@ static void test_limit(void **state)
 					      elt)->size), i);
 		hpm_node_put(leaf);
 	}
+	hpm_array_release(&a);
 	mutex_unlock(&md->lock);
 	hpm_md_get_stats(md, &st);
 	assert_true(st.nodes_cached <= 264);
@@ -168,7 +169,6 @@ static void test_limit(void **state)
 	while (hpm_md_cache_scan(md, 100))
 		;
 	assert_int_equal(hpm_md_cache_count(md), 0);
-	hpm_array_release(&a);
 	end();
 }
 
