@@ -31,7 +31,7 @@ SUITE_VMS   = $(foreach g,$(GUESTS),vm-$(firstword $(subst :, ,$(g))))
 TEST_SUITES += test-vm
 
 .PHONY: test-vm
-test-vm: $(SUITE_PROGS) $(foreach g,$(GUESTS),vm-$(firstword $(subst :, ,$(g)))) | deps-suite ## integration tests in guests (GUESTS='6.12:table')
+test-vm: $(SUITE_PROGS) $(SUITE_VMS) | deps-suite ## integration tests in guests (GUESTS='6.12:table')
 	@BUILD=$(BUILD) CACHE=$(CACHE) $(SUITE_DIR)/guests.sh $(GUESTS)
 
 .PHONY: test-stress

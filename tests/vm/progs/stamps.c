@@ -329,6 +329,21 @@ static void start_threads(void)
 	}
 }
 
+/* It begins with nothing: holes or zeroes, by the seed. */
+static void clear(void)
+{
+	uint64_t range[2] = { skip * SECTOR, sectors * SECTOR };
+	int fd = open(device, O_RDWR | O_DIRECT);
+
+	if (fd < 0)
+		die("%s", device);
+	if ((seed & 1 && sectors % BLOCK == 0 && !ioctl(fd, BLKDISCARD, range)) ||
+	    !ioctl(fd, BLKZEROOUT, range))
+		close(fd);
+	else
+		die("%s: clearing", device);
+}
+
 /*----------------------------------------------------------------
  * Is it an instant?
  *--------------------------------------------------------------*/
@@ -557,6 +572,7 @@ int main(int argc, char **argv)
 	last = calloc(sectors, sizeof(*last));
 	if (!current || !last || nr_snaps > 1024)
 		die("no memory");
+	clear();
 	until = ms_now() + seconds * 1000ull;
 	start_threads();
 	for (n = 0; n < nr_snaps && ms_now() < until; n++) {
