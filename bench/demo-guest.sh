@@ -67,11 +67,17 @@ container() {		# container NAME: clone, mount, start, write
 	sed "s/@NAME@/$name/" "$here/demo-config.json" >"$dir/config.json"
 	crun --root "$root/crun" run --detach --bundle "$dir" "$name" \
 		</dev/null >"$dir/log" 2>&1 || { cat "$dir/log"; return 1; }
-	for ((i = 0; i < 200; i++)); do
+	for ((i = 0; i < 40; i++)); do
 		crun --root "$root/crun" exec "$name" \
 			redis-cli ping 2>/dev/null | grep -q PONG && break
-		sleep 0.1
+		sleep 0.2
 	done
+	[ "$i" -lt 40 ] || {
+		echo "$name does not answer:"
+		crun --root "$root/crun" list
+		cat "$dir/log"
+		return 1
+	}
 	crun --root "$root/crun" exec "$name" redis-cli set owner "$name" >/dev/null
 	crun --root "$root/crun" exec "$name" redis-cli save >/dev/null
 	echo "I am $name" >"$dir/rootfs/root/who"
