@@ -25,8 +25,11 @@ static int map_all(struct build *b, u64 nr)
 
 static int volume(struct build *b, u32 id, u64 nr)
 {
-	struct sink_volume v = { .id = id, .serial = id, .size = nr,
-				 .snap_time = 1, .mapped = U64_MAX };
+	struct sink_volume v = { .id = id,
+				 .serial = id,
+				 .size = nr,
+				 .snap_time = 1,
+				 .mapped = U64_MAX };
 
 	return build_sink.volume_begin(b, &v) || build_sink.ref(b, 1) ||
 	       build_sink.tree_end(b);
@@ -34,8 +37,10 @@ static int volume(struct build *b, u32 id, u64 nr)
 
 static int pool(struct build *b, u64 nr)
 {
-	struct sink_super s = { .large_shift = 9, .data_blocks = nr,
-				.time = 1, .next_serial = 3,
+	struct sink_super s = { .large_shift = 9,
+				.data_blocks = nr,
+				.time = 1,
+				.next_serial = 3,
 				.data_used = U64_MAX };
 	unsigned int level = 1;
 	u64 leaves = DIV_ROUND_UP(nr, HPM_LEAF_MAX);

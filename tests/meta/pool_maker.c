@@ -134,7 +134,7 @@ static int punch(struct maker *m, struct hpm_vol *vol)
 	return 0;
 }
 
-static int delete(struct maker *m, unsigned int i)
+static int delete (struct maker *m, unsigned int i)
 {
 	const char *why;
 	int r;
@@ -154,7 +154,7 @@ static int snapshot(struct maker *m, unsigned int origin)
 	unsigned int i = 1 + rnd(m, m->p->max_vols - 1);
 	const char *why;
 	char name[32];
-	int r = m->vol[i] ? delete(m, i) : 0;
+	int r = m->vol[i] ? delete (m, i) : 0;
 
 	if (r || i == origin || !m->vol[origin])
 		return r;
@@ -173,7 +173,7 @@ static int step(struct maker *m)
 	case 0:
 		return snapshot(m, i);
 	case 1:
-		return rnd(m, 4) ? 0 : delete(m, i);
+		return rnd(m, 4) ? 0 : delete (m, i);
 	case 2 ... 6:
 		return write_large(m, m->vol[i]);
 	case 7 ... 10:
@@ -205,8 +205,7 @@ static int history(struct maker *m, unsigned int steps)
 static int make(struct maker *m)
 {
 	const char *why;
-	int r = hpm_vol_create(m->md, 0, m->p->vol_blocks, "first",
-			       &why);
+	int r = hpm_vol_create(m->md, 0, m->p->vol_blocks, "first", &why);
 
 	if (!r)
 		r = hpm_vol_open(m->md, 0, &m->vol[0]);
@@ -259,11 +258,11 @@ int make_pool(struct dev *dev, const struct make_params *p)
 /* Raises a count of each kind that nothing refers to. */
 static int leak(struct hpm_md *md)
 {
-	u64 pbn = md->space.nr_blocks - md->large_size;
+	u64 pbn = md->space.nr_blocks - md->large_size, block;
 	int r;
 
 	mutex_lock(&md->lock);
-	r = hpm_refs_inc(md, md->array[HPM_ARR_LARGE].root.ptr.block);
+	r = hpm_refs_alloc(md, &block);
 	if (!r)
 		r = hpm_space_count_small(md, 1, 2, 1);
 	if (!r)

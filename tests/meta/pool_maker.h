@@ -14,9 +14,9 @@ struct make_params {
 	unsigned int steps;
 	u64 vol_blocks;
 	unsigned int max_vols;
-	bool hold;		/* a metadata snapshot stays held */
-	bool dying;		/* volumes are deleted and not given back */
-	bool journal;		/* the last records are in the journal only */
+	bool hold;    /* a metadata snapshot stays held */
+	bool dying;   /* volumes are deleted and not given back */
+	bool journal; /* the last records are in the journal only */
 	u64 seed;
 };
 

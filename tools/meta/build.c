@@ -39,7 +39,7 @@ struct arr {
 
 /* A node that is being filled, or a finished child. */
 struct child {
-	u64 key;		/* the first below it */
+	u64 key; /* the first below it */
 	struct hpm_disk_ptr ptr;
 };
 
@@ -57,10 +57,15 @@ struct done_def {
 };
 
 /* The held table is one more array of volumes. */
-#define ARR_HELD	HPM_NR_ARRAYS
-#define NR_ARR		(HPM_NR_ARRAYS + 1)
+#define ARR_HELD HPM_NR_ARRAYS
+#define NR_ARR	 (HPM_NR_ARRAYS + 1)
 
-enum tree_kind { TREE_NONE, TREE_DEF, TREE_VOLUME, TREE_DYING };
+enum tree_kind {
+	TREE_NONE,
+	TREE_DEF,
+	TREE_VOLUME,
+	TREE_DYING
+};
 
 #define OUT_BLOCKS 256u
 
@@ -71,9 +76,9 @@ struct build {
 	u32 large_size;
 	u64 epoch;
 	u64 journal_start, journal_blocks, refs_start, refs_pages;
-	u64 next;		/* the next node's block */
+	u64 next; /* the next node's block */
 	u32 *refs;
-	u8 *out;		/* nodes on their way: [out_first, next) */
+	u8 *out; /* nodes on their way: [out_first, next) */
 	u64 out_first;
 	struct arr arr[NR_ARR];
 	struct done_def *def;
@@ -82,7 +87,7 @@ struct build {
 	u64 generation;
 	/* the tree that is open */
 	enum tree_kind tree;
-	bool held;		/* volumes are the held ones */
+	bool held; /* volumes are the held ones */
 	u32 held_time;
 	struct sink_volume vol;
 	u64 serial;
@@ -91,7 +96,7 @@ struct build {
 	u64 first_key, last_key;
 	struct map_sum sum;
 	struct hpm_map_leaf leaf;
-	struct open_node level[MAX_HEIGHT + 2];	/* [0] is not used */
+	struct open_node level[MAX_HEIGHT + 2]; /* [0] is not used */
 	/* for repair */
 	const struct hpm_super *journal_of;
 };
@@ -190,7 +195,8 @@ static int out_flush(struct build *b)
 
 	b->out_first = b->next;
 	return r ? complain("%s cannot be written: %s", b->dev->path,
-			    strerror(-r)) : 0;
+			    strerror(-r)) :
+		   0;
 }
 
 /* The next block in a row; it is as it will be written but for the sum. */
@@ -237,7 +243,8 @@ static int put_block(struct build *b, u64 nr, u8 type, u64 epoch, u32 seed,
 	block_seal(seed, block);
 	r = dev_write(b->dev, nr, 1, block);
 	return r ? complain("%s: block %llu cannot be written: %s",
-			    b->dev->path, nr, strerror(-r)) : 0;
+			    b->dev->path, nr, strerror(-r)) :
+		   0;
 }
 
 /*----------------------------------------------------------------
@@ -266,7 +273,8 @@ static int count_small(struct build *b, u64 pbn)
 		return 0;
 	/* The first count, or the step after an overflow. */
 	high = b->arr[HPM_ARR_SMALL_HI].nr ?
-		       arr_elt(&b->arr[HPM_ARR_SMALL_HI], pbn) : NULL;
+		       arr_elt(&b->arr[HPM_ARR_SMALL_HI], pbn) :
+		       NULL;
 	if (high && get_unaligned_le16(high))
 		return 0;
 	l = arr_elt(&b->arr[HPM_ARR_LARGE], pbn >> b->s.large_shift);
@@ -277,8 +285,8 @@ static int count_small(struct build *b, u64 pbn)
 
 static int count_large(struct build *b, u64 pbn)
 {
-	struct hpm_disk_large *l = arr_elt(&b->arr[HPM_ARR_LARGE],
-					   pbn >> b->s.large_shift);
+	struct hpm_disk_large *l =
+		arr_elt(&b->arr[HPM_ARR_LARGE], pbn >> b->s.large_shift);
 
 	if (l)
 		l->refs = cpu_to_le32(le32_to_cpu(l->refs) + 1);
@@ -367,8 +375,9 @@ static int key_follows(struct build *b, u64 key)
 	if (b->tree == TREE_NONE)
 		return complain("a mapping stands outside of a tree");
 	if (b->any && key <= b->last_key)
-		return complain("the mapping of small block %llu comes after a higher one",
-				key >> 1);
+		return complain(
+			"the mapping of small block %llu comes after a higher one",
+			key >> 1);
 	if (!b->any)
 		b->first_key = key;
 	b->any = true;
@@ -499,15 +508,18 @@ static int close_def(struct build *b)
 	u32 max = b->max_defs ? 2 * b->max_defs : 256;
 	struct done_def *more;
 	struct open_node *top = &b->level[b->def_level + 1];
-	struct done_def d = { .first = b->first_key, .last = b->last_key,
-			      .sum = b->sum, .level = b->def_level };
+	struct done_def d = { .first = b->first_key,
+			      .last = b->last_key,
+			      .sum = b->sum,
+			      .level = b->def_level };
 
 	if (b->any) {
 		if (flush_below(b, b->def_level + 1))
 			return -1;
 		if (top->nr != 1 || highest(b) != b->def_level + 1)
-			return complain("definition %u is too large for level %u",
-					b->nr_defs + 1, b->def_level);
+			return complain(
+				"definition %u is too large for level %u",
+				b->nr_defs + 1, b->def_level);
 		d.ptr = top->child[0].ptr;
 		d.block = le64_to_cpu(d.ptr.block);
 	}
@@ -534,8 +546,9 @@ static int build_ref(void *ctx, u32 id)
 	if (key_follows(b, d->first))
 		return -1;
 	if (b->tree == TREE_DEF && d->level >= b->def_level)
-		return complain("definition %u is too high to be part of one of level %u",
-				id, b->def_level);
+		return complain(
+			"definition %u is too high to be part of one of level %u",
+			id, b->def_level);
 	b->last_key = d->last;
 	add_sum(b, any, &d->sum);
 	if (flush_below(b, d->level + 1))
@@ -550,10 +563,11 @@ static int run_bad(const struct build *b, const struct run *r)
 	if (r->time > b->s.time)
 		return complain("a mapping is of time %u, which is to come",
 				r->time);
-	if (r->kind != RUN_HOLE && (r->pbn >= b->s.data_blocks ||
-				    r->nr > b->s.data_blocks - r->pbn))
-		return complain("blocks from %llu on are not on the data device",
-				r->pbn);
+	if (r->kind != RUN_HOLE &&
+	    (r->pbn >= b->s.data_blocks || r->nr > b->s.data_blocks - r->pbn))
+		return complain(
+			"blocks from %llu on are not on the data device",
+			r->pbn);
 	if (r->kind == RUN_LARGE && ((r->pbn | r->vbn | r->nr) & mask))
 		return complain("the large block at %llu is not aligned",
 				r->vbn);
@@ -607,8 +621,9 @@ static int close_volume(struct build *b)
 	u64 mapped = b->any ? map_sum_mapped(&b->sum) : 0;
 
 	if (v->mapped != U64_MAX && v->mapped != mapped)
-		return complain("volume %u maps %llu small blocks, the text says %llu",
-				v->id, mapped, v->mapped);
+		return complain(
+			"volume %u maps %llu small blocks, the text says %llu",
+			v->id, mapped, v->mapped);
 	*d = (struct hpm_disk_volume){
 		.flags = cpu_to_le32(v->flags | HPM_VOL_LIVE),
 		.snap_time = cpu_to_le32(v->snap_time),
@@ -683,8 +698,8 @@ static int build_punched(void *ctx, u64 pbn, u64 nr)
 	u8 *low;
 
 	if (pbn >= b->s.data_blocks || nr > b->s.data_blocks - pbn)
-		return complain("blocks from %llu on are not on the data device",
-				pbn);
+		return complain(
+			"blocks from %llu on are not on the data device", pbn);
 	for (; nr; nr--, pbn++) {
 		l = arr_elt(&b->arr[HPM_ARR_LARGE], pbn >> b->s.large_shift);
 		if (!l)
@@ -736,7 +751,8 @@ static int wipe(struct build *b, u64 start, u64 nr)
 		r = dev_write(b->dev, start, n, b->out);
 	}
 	return r ? complain("%s cannot be written: %s", b->dev->path,
-			    strerror(-r)) : 0;
+			    strerror(-r)) :
+		   0;
 }
 
 static void place_areas(struct build *b)
@@ -745,8 +761,9 @@ static void place_areas(struct build *b)
 
 	if (!b->journal_blocks) {
 		b->journal_start = HPM_RESERVED_BLOCKS;
-		b->journal_blocks = meta / 16 < 128 ? 128 :
-				    meta / 16 > 2048 ? 2048 : meta / 16;
+		b->journal_blocks = meta / 16 < 128  ? 128 :
+				    meta / 16 > 2048 ? 2048 :
+						       meta / 16;
 	}
 	b->refs_start = b->journal_start + b->journal_blocks;
 	b->refs_pages = DIV_ROUND_UP(meta, HPM_REFS_PER_PAGE);
@@ -765,8 +782,7 @@ static int build_super(void *ctx, const struct sink_super *s)
 	if (!s->data_blocks || s->data_blocks & (b->large_size - 1))
 		return complain("the data device is not of whole large blocks");
 	place_areas(b);
-	if (b->dev->blocks < HPM_MIN_META_BLOCKS ||
-	    b->next >= b->dev->blocks)
+	if (b->dev->blocks < HPM_MIN_META_BLOCKS || b->next >= b->dev->blocks)
 		return complain("%s is too small", b->dev->path);
 	b->epoch = first_epoch(b);
 	b->refs = calloc(b->refs_pages, HPM_REFS_PER_PAGE * sizeof(*b->refs));
@@ -887,9 +903,9 @@ static void sum_large(struct build *b, const struct arr_leaf *leaf)
 	unsigned int i;
 
 	for (i = 0; i < b->arr[HPM_ARR_LARGE].per; i++)
-		b->data_used += l[i].refs ?
-			b->large_size - le16_to_cpu(l[i].punched) :
-			le16_to_cpu(l[i].used);
+		b->data_used +=
+			l[i].refs ? b->large_size - le16_to_cpu(l[i].punched) :
+				    le16_to_cpu(l[i].used);
 }
 
 /* Small blocks with a count of their own that are given back as well. */
@@ -1031,7 +1047,8 @@ static int flush(struct build *b)
 	int r = dev_flush(b->dev);
 
 	return r ? complain("%s cannot be written: %s", b->dev->path,
-			    strerror(-r)) : 0;
+			    strerror(-r)) :
+		   0;
 }
 
 static int check_totals(const struct build *b)

@@ -29,8 +29,8 @@
 
 #define MAX_SAID 1000u
 
-static void __printf(2, 0) say_fault(struct report *rep, const char *fmt,
-				     va_list ap)
+static void __printf(2, 0)
+	say_fault(struct report *rep, const char *fmt, va_list ap)
 {
 	char line[256];
 
@@ -89,8 +89,8 @@ void leak(struct report *rep, enum leak_kind kind, u64 index, u32 count,
 		rep->leak = more;
 		rep->max_leak = max;
 	}
-	rep->leak[rep->nr_leak++] = (struct leak){ kind, index,
-						   count - should };
+	rep->leak[rep->nr_leak++] =
+		(struct leak){ kind, index, count - should };
 }
 
 /*----------------------------------------------------------------
@@ -98,9 +98,9 @@ void leak(struct report *rep, enum leak_kind kind, u64 index, u32 count,
  *--------------------------------------------------------------*/
 
 struct expect {
-	u64 from;		/* the block that points to it; 0: none */
+	u64 from; /* the block that points to it; 0: none */
 	u8 kind, level;
-	u64 lower, upper;	/* arrays: the first index, nothing */
+	u64 lower, upper; /* arrays: the first index, nothing */
 	u32 cursor;
 };
 
@@ -110,14 +110,16 @@ static bool expect_again(struct check *c, const struct expect *e, u64 block,
 	struct meta_block *m = &c->mb[block];
 
 	if (m->kind == BK_FIXED) {
-		fault(c->rep, "block %llu points to block %llu, which is no node's place",
+		fault(c->rep,
+		      "block %llu points to block %llu, which is no node's place",
 		      e->from, block);
 		return false;
 	}
 	if (m->kind != e->kind || m->level != e->level ||
 	    m->state != BS_WANTED || m->epoch != epoch ||
 	    (e->kind != BK_MAP && m->lower != e->lower)) {
-		fault(c->rep, "block %llu points to block %llu, which is also used as something else",
+		fault(c->rep,
+		      "block %llu points to block %llu, which is also used as something else",
 		      e->from, block);
 		return false;
 	}
@@ -136,7 +138,8 @@ static void expect_block(struct check *c, const struct expect *e,
 	struct meta_block *m;
 
 	if (!block || block >= c->p->meta_blocks) {
-		fault(c->rep, "block %llu points to block %llu, which is not on the device",
+		fault(c->rep,
+		      "block %llu points to block %llu, which is not on the device",
 		      e->from, block);
 		return;
 	}
@@ -147,7 +150,8 @@ static void expect_block(struct check *c, const struct expect *e,
 		return;
 	}
 	if (epoch > c->p->epoch)
-		fault(c->rep, "block %llu points to block %llu with epoch %llu, which is to come",
+		fault(c->rep,
+		      "block %llu points to block %llu with epoch %llu, which is to come",
 		      e->from, block, epoch);
 	*m = (struct meta_block){
 		.epoch = epoch,
@@ -200,8 +204,7 @@ static void expect_fixed(struct check *c)
 	fix_range(c, c->p->journal_start, c->p->journal_blocks);
 	for (i = 0; i < le32_to_cpu(sb->nr_segments); i++)
 		fix_range(c, le64_to_cpu(sb->segment[i].start),
-			  (u64)le32_to_cpu(sb->segment[i].nr) *
-				  HPM_REFS_HOMES);
+			  (u64)le32_to_cpu(sb->segment[i].nr) * HPM_REFS_HOMES);
 }
 
 /*----------------------------------------------------------------
@@ -238,13 +241,15 @@ static bool block_good(struct check *c, u64 block, const void *data, int err)
 		return false;
 	}
 	if (h->type != expected_type(m) || h->level != m->level) {
-		fault(c->rep, "block %llu should be %s of level %u and is %s of level %u",
+		fault(c->rep,
+		      "block %llu should be %s of level %u and is %s of level %u",
 		      block, type, m->level, block_type_name(h->type),
 		      h->level);
 		return false;
 	}
 	if (le64_to_cpu(h->epoch) != m->epoch) {
-		fault(c->rep, "block %llu (%s) is of epoch %llu, its pointer says %llu (a write was lost)",
+		fault(c->rep,
+		      "block %llu (%s) is of epoch %llu, its pointer says %llu (a write was lost)",
 		      block, type, le64_to_cpu(h->epoch), m->epoch);
 		return false;
 	}
@@ -279,10 +284,9 @@ int check_scan(struct check *c, bool (*wanted)(void *ctx, u64 block),
 	return r;
 }
 
-static int scan_level(struct check *c, bool arrays, unsigned int level,
-		      u8 state,
-		      void (*fn)(void *ctx, u64 block, const void *data,
-				 int err))
+static int
+scan_level(struct check *c, bool arrays, unsigned int level, u8 state,
+	   void (*fn)(void *ctx, u64 block, const void *data, int err))
 {
 	c->arrays = arrays;
 	c->level = level;
@@ -329,10 +333,12 @@ static void take_volume(struct check *c, u64 block, bool held, u64 id,
 			fault(c->rep, "out of memory");
 	}
 	if (serial >= le64_to_cpu(c->p->sb->next_serial))
-		fault(c->rep, "block %llu: volume %llu has serial %llu, which is to come",
+		fault(c->rep,
+		      "block %llu: volume %llu has serial %llu, which is to come",
 		      block, id, serial);
 	if (le32_to_cpu(v->snap_time) > c->p->time)
-		fault(c->rep, "block %llu: volume %llu was snapshotted in time %u, which is to come",
+		fault(c->rep,
+		      "block %llu: volume %llu was snapshotted in time %u, which is to come",
 		      block, id, le32_to_cpu(v->snap_time));
 	if (v->name[HPM_NAME_SIZE - 1])
 		fault(c->rep, "block %llu: the name of volume %llu has no end",
@@ -369,7 +375,8 @@ static void take_dying(struct check *c, u64 block,
 		return;
 	c->dying++;
 	if (!d->root.height || cursor == U64_MAX)
-		fault(c->rep, "block %llu: the dying tree of serial %llu is empty",
+		fault(c->rep,
+		      "block %llu: the dying tree of serial %llu is empty",
 		      block, le64_to_cpu(d->serial));
 	else
 		expect_root(c, block, BK_MAP, &d->root, add_cursor(c, cursor));
@@ -420,8 +427,10 @@ static void take_array(void *ctx, u64 block, const void *data, int err)
 	m->state = BS_BAD;
 	if (!block_good(c, block, data, err))
 		return;
-	if (node->head.kind != kind || le64_to_cpu(node->head.aux) != m->lower) {
-		fault(c->rep, "block %llu is of array %u from %llu on, not of %u from %llu on",
+	if (node->head.kind != kind ||
+	    le64_to_cpu(node->head.aux) != m->lower) {
+		fault(c->rep,
+		      "block %llu is of array %u from %llu on, not of %u from %llu on",
 		      block, node->head.kind, le64_to_cpu(node->head.aux), kind,
 		      m->lower);
 		return;
@@ -456,12 +465,14 @@ static void take_leaf(struct check *c, u64 block,
 	}
 	if (leaf_key(leaf, 0) < m->lower ||
 	    leaf_key(leaf, block_nr(leaf) - 1) >= upper) {
-		fault(c->rep, "block %llu (a leaf of a map) has keys outside its span",
+		fault(c->rep,
+		      "block %llu (a leaf of a map) has keys outside its span",
 		      block);
 		return;
 	}
 	if (m->cursor && c->cursor[m->cursor] > m->lower)
-		fault(c->rep, "block %llu: the cursor of a dying tree points into the leaf",
+		fault(c->rep,
+		      "block %llu: the cursor of a dying tree points into the leaf",
 		      block);
 	m->state = BS_GOOD;
 	data_leaf(c, block, leaf, upper);
@@ -503,7 +514,8 @@ static void take_node(struct check *c, u64 block,
 	nr = block_nr(node);
 	if (nr > 1 && (le64_to_cpu(node->key[1]) <= m->lower ||
 		       le64_to_cpu(node->key[nr - 1]) >= m->upper)) {
-		fault(c->rep, "block %llu (an inner node of a map) has keys outside its span",
+		fault(c->rep,
+		      "block %llu (an inner node of a map) has keys outside its span",
 		      block);
 		return;
 	}
@@ -565,8 +577,8 @@ static void check_straddle(struct check *c, u64 id,
 
 	if (map_collect(&c->reader, root, s->lvbn << 1,
 			(s->lvbn + c->p->large_size) << 1, e, ARRAY_SIZE(e),
-			&nr) || !nr || e[0].key != s->lvbn << 1 ||
-	    entry_pbn(&e[0]) != s->pbn)
+			&nr) ||
+	    !nr || e[0].key != s->lvbn << 1 || entry_pbn(&e[0]) != s->pbn)
 		return;
 	if (punched_mask(&c->reader, s->pbn, &mask))
 		return;
@@ -576,7 +588,8 @@ static void check_straddle(struct check *c, u64 id,
 	}
 	for (i = 0; i < c->p->large_size; i++)
 		if (mask.bits[i / 64] >> i % 64 & 1)
-			fault(c->rep, "volume %llu shows small block %llu at %llu, which was given back",
+			fault(c->rep,
+			      "volume %llu shows small block %llu at %llu, which was given back",
 			      id, s->pbn + i, s->lvbn + i);
 }
 
@@ -596,7 +609,8 @@ static void compare_volume(struct check *c, u64 id, bool held,
 		mapped = map_sum_mapped(&m->sum);
 	}
 	if (mapped != le64_to_cpu(v->mapped))
-		fault(c->rep, "volume %llu%s maps %llu small blocks, its element says %llu",
+		fault(c->rep,
+		      "volume %llu%s maps %llu small blocks, its element says %llu",
 		      id, held ? " of the held snapshot" : "", mapped,
 		      le64_to_cpu(v->mapped));
 	for (i = 0; i < c->nr_straddles; i++)
@@ -632,7 +646,8 @@ static void compare_page(struct check *c, u64 page,
 		have = rp ? le32_to_cpu(rp->refs[i]) : 0;
 		want = c->mb[b].counted;
 		if (have < want)
-			fault(c->rep, "metadata block %llu is referred to %u times, its count says %u",
+			fault(c->rep,
+			      "metadata block %llu is referred to %u times, its count says %u",
 			      b, want, have);
 		else if (have > want)
 			leak(c->rep, LEAK_META, b, have, want);
@@ -672,7 +687,8 @@ static int check_refs(struct check *c, bool compare)
 		}
 		r = dev_read(&c->p->dev, block, 1, buf);
 		if (r)
-			fault(c->rep, "block %llu (page %llu of counts) cannot be read: %s",
+			fault(c->rep,
+			      "block %llu (page %llu of counts) cannot be read: %s",
 			      block, page, strerror(-r));
 		else if (compare)
 			compare_page(c, page, buf);
@@ -750,10 +766,12 @@ static void check_totals(struct check *c)
 			fault(c->rep, "two volumes have serial %llu",
 			      c->serial[i]);
 	if (c->volumes != le64_to_cpu(sb->nr_volumes))
-		total(c->rep, "there are %llu volumes, the superblock says %llu",
+		total(c->rep,
+		      "there are %llu volumes, the superblock says %llu",
 		      c->volumes, le64_to_cpu(sb->nr_volumes));
 	if (c->data_used != le64_to_cpu(sb->data_used))
-		total(c->rep, "%llu small blocks are in use, the superblock says %llu",
+		total(c->rep,
+		      "%llu small blocks are in use, the superblock says %llu",
 		      c->data_used, le64_to_cpu(sb->data_used));
 }
 

@@ -5,19 +5,23 @@
 
 #include "tree.h"
 
-enum leak_kind { LEAK_META, LEAK_SMALL, LEAK_LARGE };
+enum leak_kind {
+	LEAK_META,
+	LEAK_SMALL,
+	LEAK_LARGE
+};
 
 /* A count that is higher than what refers to its block. */
 struct leak {
 	enum leak_kind kind;
-	u64 index;		/* metadata block, PBN, PBN of a large block */
+	u64 index; /* metadata block, PBN, PBN of a large block */
 	u32 by;
 };
 
 struct report {
-	u64 faults;		/* leaks not counted in */
+	u64 faults; /* leaks not counted in */
 	u64 leaks;
-	u64 stale_totals;	/* sums in the superblock that are wrong */
+	u64 stale_totals; /* sums in the superblock that are wrong */
 	struct leak *leak;
 	u64 nr_leak, max_leak;
 	u64 said;
@@ -37,10 +41,10 @@ struct meta_block {
 		struct map_sum sum;
 	};
 	u32 counted;
-	u32 cursor;		/* index into check.cursor */
-	u8 kind;		/* enum block_kind */
+	u32 cursor; /* index into check.cursor */
+	u8 kind;    /* enum block_kind */
 	u8 level;
-	u8 state;		/* enum block_state */
+	u8 state; /* enum block_state */
 	u8 unused;
 } __packed __aligned(4);
 
@@ -48,11 +52,16 @@ enum block_kind {
 	BK_NONE,
 	BK_FIXED,
 	BK_MAP,
-	BK_ARRAY,		/* + enum hpm_array_kind */
+	BK_ARRAY, /* + enum hpm_array_kind */
 	BK_HELD = BK_ARRAY + HPM_NR_ARRAYS,
 };
 
-enum block_state { BS_WANTED = 1, BS_GOOD, BS_BAD, BS_SUMMED };
+enum block_state {
+	BS_WANTED = 1,
+	BS_GOOD,
+	BS_BAD,
+	BS_SUMMED
+};
 
 struct straddle {
 	u64 lvbn, pbn;
@@ -68,7 +77,7 @@ struct check {
 	u64 *serial;
 	u64 nr_serials, max_serials;
 	u64 nr_large;
-	unsigned long *punched;	/* large blocks with parts given back */
+	unsigned long *punched; /* large blocks with parts given back */
 	/* what refers to data, against what the arrays say (check_data.c) */
 	u64 secret;
 	u64 *acc;

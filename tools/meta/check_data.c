@@ -18,12 +18,17 @@
 
 #include "check.h"
 
-#define GROUP_SHIFT	9	/* at least a large block */
-#define MAX_GROUPS	(8ull << 20)
-#define MAX_STRADDLES	1024u
-#define MAX_DETAIL	2048u
+#define GROUP_SHIFT   9 /* at least a large block */
+#define MAX_GROUPS    (8ull << 20)
+#define MAX_STRADDLES 1024u
+#define MAX_DETAIL    2048u
 
-enum term { T_SMALL, T_BASE, T_USED, T_PUNCHED };
+enum term {
+	T_SMALL,
+	T_BASE,
+	T_USED,
+	T_PUNCHED
+};
 
 static u64 mix(u64 x)
 {
@@ -84,7 +89,8 @@ static void take_large(struct check *c, u64 block, u64 large,
 		return;
 	if (large >= c->nr_large || used > c->p->large_size ||
 	    punched > c->p->large_size || (punched && !refs)) {
-		fault(c->rep, "block %llu: large block %llu has impossible counts (%u base references, %u used, %u given back)",
+		fault(c->rep,
+		      "block %llu: large block %llu has impossible counts (%u base references, %u used, %u given back)",
 		      block, large, refs, used, punched);
 		return;
 	}
@@ -110,7 +116,8 @@ static void take_small(struct check *c, u64 block, u64 pbn, u16 v)
 	u64 count = v & HPM_SMALL_COUNT;
 
 	if (pbn >= c->p->data_blocks) {
-		fault(c->rep, "block %llu: small block %llu has a count and is not on the device",
+		fault(c->rep,
+		      "block %llu: small block %llu has a count and is not on the device",
 		      block, pbn);
 		return;
 	}
@@ -149,21 +156,23 @@ void data_small_hi(struct check *c, u64 block, u64 first, const void *elts)
 
 	if (array_leaf(&c->reader, &c->p->sb->array[HPM_ARR_SMALL],
 		       HPM_ARR_SMALL, first, low, &there))
-		return;		/* told when the leaf itself is met */
+		return; /* told when the leaf itself is met */
 	for (i = 0; i < array_per_leaf(HPM_ARR_SMALL_HI); i++) {
 		v = get_unaligned_le16((const u8 *)elts + 2 * i);
 		pbn = first + i;
 		if (!v)
 			continue;
 		if (pbn >= c->p->data_blocks || v > 0x7fff) {
-			fault(c->rep, "block %llu: small block %llu has an impossible count",
+			fault(c->rep,
+			      "block %llu: small block %llu has an impossible count",
 			      block, pbn);
 			continue;
 		}
 		add(c, pbn, -(term(c, T_SMALL, pbn) * ((u64)v << 15)));
 		l = there ? get_unaligned_le16(low +
 					       sizeof(struct hpm_block_head) +
-					       2 * i) : 0;
+					       2 * i) :
+			    0;
 		if (!(l & HPM_SMALL_COUNT))
 			add_large(c, T_USED, pbn >> c->p->large_shift, 1);
 		if (!(l & HPM_SMALL_COUNT) && l & HPM_SMALL_PUNCHED)
@@ -198,7 +207,8 @@ static void check_shown(struct leaf_walk *w)
 		return;
 	for (i = 0; i < c->p->large_size; i++)
 		if (mask.bits[i / 64] & ~w->over[i / 64] & 1ull << i % 64)
-			fault(c->rep, "block %llu: small block %llu shows at %llu, which was given back",
+			fault(c->rep,
+			      "block %llu: small block %llu shows at %llu, which was given back",
 			      w->block, w->base + i, w->lvbn + i);
 }
 
@@ -215,8 +225,7 @@ static void end_large(struct leaf_walk *w, bool last)
 		w->m->sum.front_small = w->small;
 		w->m->sum.front_holes = w->holes;
 	}
-	if (!w->has_base ||
-	    !test_bit(w->base >> c->p->large_shift, c->punched))
+	if (!w->has_base || !test_bit(w->base >> c->p->large_shift, c->punched))
 		return;
 	if (last && w->upper < end) {
 		if (c->nr_straddles < MAX_STRADDLES)
@@ -242,7 +251,8 @@ static void take_base(struct leaf_walk *w, u64 vbn, u64 pbn)
 	u64 mask = c->p->large_size - 1;
 
 	if (pbn >= c->p->data_blocks || pbn & mask || vbn & mask) {
-		fault(c->rep, "block %llu maps %llu to the large block at %llu, which is not possible",
+		fault(c->rep,
+		      "block %llu maps %llu to the large block at %llu, which is not possible",
 		      w->block, vbn, pbn);
 		return;
 	}
@@ -262,7 +272,8 @@ static void take_over(struct leaf_walk *w, u64 vbn, u64 pbn)
 	}
 	w->small++;
 	if (pbn >= c->p->data_blocks) {
-		fault(c->rep, "block %llu maps %llu to small block %llu, which is not on the device",
+		fault(c->rep,
+		      "block %llu maps %llu to small block %llu, which is not on the device",
 		      w->block, vbn, pbn);
 		return;
 	}
@@ -275,7 +286,8 @@ static void take_entry(struct leaf_walk *w, u64 key, u64 value, bool first)
 	u64 lvbn = vbn & ~(u64)(w->c->p->large_size - 1);
 
 	if (value >> HPM_PBN_BITS > w->c->p->time)
-		fault(w->c->rep, "block %llu maps %llu in time %llu, which is to come",
+		fault(w->c->rep,
+		      "block %llu maps %llu in time %llu, which is to come",
 		      w->block, vbn, value >> HPM_PBN_BITS);
 	if (first) {
 		w->first = true;
@@ -295,7 +307,10 @@ void data_leaf(struct check *c, u64 block, const struct hpm_map_leaf *leaf,
 	       u64 upper)
 {
 	struct leaf_walk w = {
-		.c = c, .block = block, .upper = upper, .m = &c->mb[block],
+		.c = c,
+		.block = block,
+		.upper = upper,
+		.m = &c->mb[block],
 	};
 	unsigned int i, nr = block_nr(leaf);
 
@@ -328,7 +343,7 @@ struct detail_large {
 
 struct detail {
 	unsigned int nr;
-	u64 group[MAX_DETAIL];		/* ascending */
+	u64 group[MAX_DETAIL]; /* ascending */
 	struct detail_small *small;
 	struct detail_large *large;
 };
@@ -479,19 +494,22 @@ static void tell_large(struct check *c, u64 pbn)
 		used += s->stored != 0;
 		punched += s->punched;
 		if (s->counted > s->stored)
-			fault(c->rep, "small block %llu is mapped by %u leaves, its count says %u",
+			fault(c->rep,
+			      "small block %llu is mapped by %u leaves, its count says %u",
 			      pbn + i, s->counted, s->stored);
 		else if (s->counted < s->stored)
 			leak(c->rep, LEAK_SMALL, pbn + i, s->stored,
 			     s->counted);
 	}
 	if (l->counted > l->stored)
-		fault(c->rep, "the large block at %llu is the base in %u leaves, its count says %u",
+		fault(c->rep,
+		      "the large block at %llu is the base in %u leaves, its count says %u",
 		      pbn, l->counted, l->stored);
 	else if (l->counted < l->stored)
 		leak(c->rep, LEAK_LARGE, pbn, l->stored, l->counted);
 	if (used != l->used || punched != l->punched)
-		fault(c->rep, "the large block at %llu has %u used and %u given back blocks, its element says %u and %u",
+		fault(c->rep,
+		      "the large block at %llu has %u used and %u given back blocks, its element says %u and %u",
 		      pbn, used, punched, l->used, l->punched);
 }
 
@@ -532,7 +550,8 @@ static int detail_run(struct check *c)
 
 int data_compare(struct check *c)
 {
-	unsigned int max = max(1u, MAX_DETAIL >> (c->group_shift - GROUP_SHIFT));
+	unsigned int max =
+		max(1u, MAX_DETAIL >> (c->group_shift - GROUP_SHIFT));
 	u64 g, more = 0;
 	int r = 0;
 
@@ -550,7 +569,8 @@ int data_compare(struct check *c)
 	if (c->detail->nr)
 		r = detail_run(c);
 	if (more)
-		fault(c->rep, "the counts of data blocks are wrong in %llu more places",
+		fault(c->rep,
+		      "the counts of data blocks are wrong in %llu more places",
 		      more);
 	free(c->detail);
 	c->detail = NULL;

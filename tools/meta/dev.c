@@ -58,8 +58,10 @@ int dev_open(struct dev *d, const char *path, unsigned int flags)
 	d->is_blk = S_ISBLK(st.st_mode);
 	d->fd = open(path, dev_flags(d, flags));
 	if (d->fd < 0 && errno == EBUSY)
-		return complain("%s is in use%s", path,
-				flags & DEV_WRITE ? "" :
+		return complain(
+			"%s is in use%s", path,
+			flags & DEV_WRITE ?
+				"" :
 				"; a held metadata snapshot of it can be read with --metadata-snap");
 	if (d->fd < 0)
 		return complain("cannot open %s: %s", path, strerror(errno));
@@ -154,14 +156,14 @@ int dev_flush(const struct dev *d)
  * that costs less than another request.
  *--------------------------------------------------------------*/
 
-#define SCAN_BLOCKS	256u
-#define SCAN_GAP	16u
-#define SCAN_DEPTH	4u
-#define SCAN_THREAD	4096u	/* devices smaller than this need none */
+#define SCAN_BLOCKS 256u
+#define SCAN_GAP    16u
+#define SCAN_DEPTH  4u
+#define SCAN_THREAD 4096u /* devices smaller than this need none */
 
 struct request {
 	u64 start;
-	unsigned int nr;	/* 0: there are no more */
+	unsigned int nr; /* 0: there are no more */
 	bool done;
 	u8 *buf;
 	int err[SCAN_BLOCKS];
@@ -173,7 +175,7 @@ struct scanner {
 	u64 at;
 	pthread_mutex_t lock;
 	pthread_cond_t moved;
-	u64 made, read, taken;	/* requests; under the lock */
+	u64 made, read, taken; /* requests; under the lock */
 	struct request req[SCAN_DEPTH];
 };
 

@@ -31,8 +31,8 @@ static void read_supers(struct pool *p)
 	for (i = 0; i < 2; i++) {
 		p->super_fault[i] = "cannot be read";
 		if (!read_into(p, super_place[i], &p->super[i]))
-			p->super_fault[i] = super_check(p, &p->super[i],
-							super_place[i]);
+			p->super_fault[i] =
+				super_check(p, &p->super[i], super_place[i]);
 		if (p->super_fault[i])
 			note("block %llu (superblock) %s", super_place[i],
 			     p->super_fault[i]);
@@ -53,8 +53,8 @@ static bool label_good(struct pool *p)
 		return false;
 	p->journal_start = le64_to_cpu(l->journal_start);
 	p->journal_blocks = le64_to_cpu(l->journal_blocks);
-	if (p->journal_start != HPM_RESERVED_BLOCKS ||
-	    p->journal_blocks < 64 || p->journal_blocks > 1 << 20)
+	if (p->journal_start != HPM_RESERVED_BLOCKS || p->journal_blocks < 64 ||
+	    p->journal_blocks > 1 << 20)
 		return false;
 	use_large(p, shift);
 	p->seed = uuid_seed(l->uuid);
@@ -76,10 +76,9 @@ static bool label_from_super(struct pool *p)
 			continue;
 		memcpy(p->label.uuid, sb->uuid, HPM_UUID_SIZE);
 		p->journal_start = HPM_RESERVED_BLOCKS;
-		p->journal_blocks = le64_to_cpu(sb->segment[0].start) -
-				    HPM_RESERVED_BLOCKS;
-		return p->journal_blocks >= 64 &&
-		       p->journal_blocks <= 1 << 20;
+		p->journal_blocks =
+			le64_to_cpu(sb->segment[0].start) - HPM_RESERVED_BLOCKS;
+		return p->journal_blocks >= 64 && p->journal_blocks <= 1 << 20;
 	}
 	return false;
 }
@@ -91,9 +90,11 @@ int find_label(struct pool *p, const struct find_params *fp)
 	if (!label_good(p)) {
 		note("block 0 (the label) is damaged");
 		if (!label_from_super(p))
-			return complain("neither the label nor a superblock can be read: nothing says what belongs to the pool");
+			return complain(
+				"neither the label nor a superblock can be read: nothing says what belongs to the pool");
 		if (!fp->large_shift)
-			return complain("the label is gone: --large-block must say how large the pool's large blocks are");
+			return complain(
+				"the label is gone: --large-block must say how large the pool's large blocks are");
 		use_large(p, fp->large_shift);
 	}
 	read_supers(p);
@@ -132,7 +133,8 @@ static void add_leaf(struct finder *f, const struct hpm_block_head *h)
 		f->max = max;
 	}
 	f->leaf[f->nr++] = (struct table_leaf){
-		le64_to_cpu(h->blocknr), le64_to_cpu(h->epoch),
+		le64_to_cpu(h->blocknr),
+		le64_to_cpu(h->epoch),
 		le64_to_cpu(h->aux),
 	};
 }
@@ -260,8 +262,9 @@ static int collect(struct finder *f, struct found *out)
 	if (f->nr)
 		qsort(f->leaf, f->nr, sizeof(*f->leaf), newest_first);
 	for (i = 0; i < f->nr && !ret; i += n) {
-		for (n = 1; i + n < f->nr &&
-			    f->leaf[i + n].first == f->leaf[i].first; n++)
+		for (n = 1;
+		     i + n < f->nr && f->leaf[i + n].first == f->leaf[i].first;
+		     n++)
 			;
 		for (at = 0; at < per && !ret; at++)
 			ret = find_volume(f, &r, &f->leaf[i], n, at, out);
@@ -280,7 +283,8 @@ static int make_up(struct finder *f, const struct find_params *fp)
 				     (f->pbn + size) & ~(size - 1);
 
 	if (!data || data > HPM_PBN_HOLE)
-		return complain("the size of the data device is not known (--data-size)");
+		return complain(
+			"the size of the data device is not known (--data-size)");
 	if (!fp->data_blocks)
 		note("the data device counts as %llu blocks: --data-size says it better",
 		     data);

@@ -6,7 +6,7 @@
 #include "sink.h"
 
 struct find_params {
-	unsigned int large_shift;	/* 0: not given */
+	unsigned int large_shift; /* 0: not given */
 	u64 data_blocks;
 };
 
@@ -24,7 +24,6 @@ int find_label(struct pool *p, const struct find_params *fp);
  * Reads the whole device for leaves of the volume table and makes up a
  * superblock in p->super[0].
  */
-int find_volumes(struct pool *p, const struct find_params *fp,
-		 struct found *f);
+int find_volumes(struct pool *p, const struct find_params *fp, struct found *f);
 
 #endif /* HPM_META_FIND_H */

@@ -69,7 +69,8 @@ static int check_journal(struct pool *p, struct report *rep)
 	if (check_state(p, rep))
 		return -1;
 	if (j.damaged)
-		fault(rep, "block %llu (journal) is damaged: later records are there",
+		fault(rep,
+		      "block %llu (journal) is damaged: later records are there",
 		      j.damaged);
 	if (!j.batches || rep->faults || opt_no_replay)
 		return 0;

@@ -16,8 +16,8 @@ static bool opt_snap, opt_json, opt_same;
 static const struct opt delta_opts[] = {
 	{ "vol1", '1', "ID", "the left volume", &opt_vol1, NULL },
 	{ "vol2", '2', "ID", "the right volume", &opt_vol2, NULL },
-	{ "metadata-snap", 'm', NULL,
-	  "read the held snapshot of a pool in use", NULL, &opt_snap },
+	{ "metadata-snap", 'm', NULL, "read the held snapshot of a pool in use",
+	  NULL, &opt_snap },
 	{ "json", 'j', NULL, "print a JSON document", NULL, &opt_json },
 	{ "same", 's', NULL, "also tell what is the same", NULL, &opt_same },
 	{ 0 },
@@ -28,11 +28,18 @@ static const struct usage delta_usage = {
 	.what = "Tells the ranges of two volumes that differ, in blocks of 4 KiB: 'differ' maps\n"
 		"both to other blocks, 'left_only' and 'right_only' are mapped in one of them.",
 	.opts = delta_opts,
-	.examples = "  hpm_delta --vol1 1 --vol2 2 /dev/vg/pool_meta\n"
-		    "  hpm_delta --metadata-snap --json --vol1 4 --vol2 9 /dev/vg/pool_meta\n",
+	.examples =
+		"  hpm_delta --vol1 1 --vol2 2 /dev/vg/pool_meta\n"
+		"  hpm_delta --metadata-snap --json --vol1 4 --vol2 9 /dev/vg/pool_meta\n",
 };
 
-enum kind { K_NOTHING, K_SAME, K_DIFFER, K_LEFT, K_RIGHT };
+enum kind {
+	K_NOTHING,
+	K_SAME,
+	K_DIFFER,
+	K_LEFT,
+	K_RIGHT
+};
 
 static const char *const kind_name[] = {
 	[K_SAME] = "same",
@@ -45,7 +52,7 @@ struct side {
 	u64 id;
 	bool found;
 	struct hpm_disk_volume d;
-	u64 pbn[1 << HPM_MAX_LARGE_SHIFT];	/* of the large block at hand */
+	u64 pbn[1 << HPM_MAX_LARGE_SHIFT]; /* of the large block at hand */
 };
 
 #define NONE U64_MAX
@@ -68,7 +75,8 @@ struct delta {
 static void flush_range(struct delta *d)
 {
 	if (d->nr && opt_json)
-		fprintf(tool.out, "%s{\"kind\":\"%s\",\"begin\":%llu,\"length\":%llu}",
+		fprintf(tool.out,
+			"%s{\"kind\":\"%s\",\"begin\":%llu,\"length\":%llu}",
 			d->any ? "," : "", kind_name[d->kind], d->vbn, d->nr);
 	else if (d->nr)
 		fprintf(tool.out, "%-10s %12llu %12llu\n", kind_name[d->kind],
@@ -107,8 +115,8 @@ static int load_large(struct delta *d, struct side *s, u64 lvbn)
 			ARRAY_SIZE(e), &nr))
 		return complain("volume %llu: %s", s->id, d->r.why);
 	for (i = 0; i < size; i++)
-		s->pbn[i] = nr && e[0].key == lvbn << 1 ?
-				    entry_pbn(&e[0]) + i : NONE;
+		s->pbn[i] = nr && e[0].key == lvbn << 1 ? entry_pbn(&e[0]) + i :
+							  NONE;
 	for (i = 0; i < nr; i++) {
 		pbn = entry_pbn(&e[i]);
 		if (e[i].key & 1)
@@ -165,7 +173,8 @@ static int next_key(struct delta *d, u64 from, u64 to, u64 *key)
  */
 static int compare_keys(struct delta *d, u64 from, u64 to, u64 *done)
 {
-	u64 size = 2ull * d->p->large_size, key = max(from & ~(size - 1), *done);
+	u64 size = 2ull * d->p->large_size,
+	    key = max(from & ~(size - 1), *done);
 
 	to = min(to, KEY_END);
 	while (key < to) {
@@ -233,8 +242,7 @@ static int compare(struct delta *d)
  * The tool
  *--------------------------------------------------------------*/
 
-static int find_volumes(void *ctx, u64 first, const void *elts,
-			unsigned int nr)
+static int find_volumes(void *ctx, u64 first, const void *elts, unsigned int nr)
 {
 	const struct hpm_disk_volume *v = elts;
 	struct delta *d = ctx;
@@ -261,8 +269,9 @@ static int find(struct delta *d, const struct hpm_disk_root *volumes)
 		if (!s->found)
 			return complain("there is no volume %llu", s->id);
 		if (s->d.root.height > MAX_HEIGHT)
-			return complain("volume %llu: a tree of impossible height",
-					s->id);
+			return complain(
+				"volume %llu: a tree of impossible height",
+				s->id);
 	}
 	return 0;
 }
@@ -271,7 +280,8 @@ static void print_totals(struct delta *d)
 {
 	flush_range(d);
 	if (opt_json)
-		fprintf(tool.out, "],\"differ\":%llu,\"left_only\":%llu,\"right_only\":%llu}\n",
+		fprintf(tool.out,
+			"],\"differ\":%llu,\"left_only\":%llu,\"right_only\":%llu}\n",
 			d->total[K_DIFFER], d->total[K_LEFT],
 			d->total[K_RIGHT]);
 }
@@ -289,7 +299,8 @@ static int delta(const struct pool *p, const struct hpm_disk_root *volumes)
 	    !reader_begin(&d->r, p)) {
 		r = find(d, volumes);
 		if (!r && opt_json)
-			fprintf(tool.out, "{\"vol1\":%llu,\"vol2\":%llu,\"block_size\":%u,\"ranges\":[",
+			fprintf(tool.out,
+				"{\"vol1\":%llu,\"vol2\":%llu,\"block_size\":%u,\"ranges\":[",
 				d->side[0].id, d->side[1].id, HPM_BLOCK_SIZE);
 		if (!r)
 			r = compare(d);

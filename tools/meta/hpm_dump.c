@@ -7,8 +7,8 @@ static const char *opt_out;
 static bool opt_snap;
 
 static const struct opt dump_opts[] = {
-	{ "metadata-snap", 'm', NULL,
-	  "dump the held snapshot of a pool in use", NULL, &opt_snap },
+	{ "metadata-snap", 'm', NULL, "dump the held snapshot of a pool in use",
+	  NULL, &opt_snap },
 	{ "output", 'o', "FILE", "write to FILE, not to stdout", &opt_out,
 	  NULL },
 	{ 0 },
@@ -19,8 +19,9 @@ static const struct usage dump_usage = {
 	.what = "Writes the metadata of a pool as text that hpm_restore turns back into the\n"
 		"same metadata.  What volumes share is told once.",
 	.opts = dump_opts,
-	.examples = "  hpm_dump -o pool.xml /dev/vg/pool_meta\n"
-		    "  hpm_dump --metadata-snap /dev/vg/pool_meta | zstd >pool.xml.zst\n",
+	.examples =
+		"  hpm_dump -o pool.xml /dev/vg/pool_meta\n"
+		"  hpm_dump --metadata-snap /dev/vg/pool_meta | zstd >pool.xml.zst\n",
 };
 
 static int dump(const struct pool *p, const struct walk_params *params)

@@ -14,12 +14,11 @@
 static bool opt_snap, opt_json, opt_fast;
 
 static const struct opt ls_opts[] = {
-	{ "metadata-snap", 'm', NULL,
-	  "read the held snapshot of a pool in use", NULL, &opt_snap },
+	{ "metadata-snap", 'm', NULL, "read the held snapshot of a pool in use",
+	  NULL, &opt_snap },
 	{ "json", 'j', NULL, "print a JSON document", NULL, &opt_json },
 	{ "no-exclusive", 'n', NULL,
-	  "leave out what has to be counted: no map is read", NULL,
-	  &opt_fast },
+	  "leave out what has to be counted: no map is read", NULL, &opt_fast },
 	{ 0 },
 };
 
@@ -28,8 +27,9 @@ static const struct usage ls_usage = {
 	.what = "Lists the volumes of a pool: id, name, size, how much of it is mapped, how much\n"
 		"of that no other volume maps, origin, and the pool time of its creation.",
 	.opts = ls_opts,
-	.examples = "  hpm_ls /dev/vg/pool_meta\n"
-		    "  hpm_ls --metadata-snap --json /dev/vg/pool_meta | jq '.volumes[].name'\n",
+	.examples =
+		"  hpm_ls /dev/vg/pool_meta\n"
+		"  hpm_ls --metadata-snap --json /dev/vg/pool_meta | jq '.volumes[].name'\n",
 };
 
 struct vol {
@@ -41,7 +41,7 @@ struct ls {
 	struct reader r;
 	const struct pool *p;
 	u32 *count;
-	u8 *seen;		/* two bits a small block */
+	u8 *seen; /* two bits a small block */
 	struct vol *vol;
 	u64 nr, max;
 	/* of the volume at hand */
@@ -69,8 +69,7 @@ static int add_volume(struct ls *ls, u64 id, const struct hpm_disk_volume *d)
 	return 0;
 }
 
-static int take_volumes(void *ctx, u64 first, const void *elts,
-			unsigned int nr)
+static int take_volumes(void *ctx, u64 first, const void *elts, unsigned int nr)
 {
 	const struct hpm_disk_volume *d = elts;
 	unsigned int i;
@@ -115,7 +114,7 @@ static void all_overrides(struct ls *ls, u64 lvbn, struct small_mask *over)
 
 	if (map_collect(&ls->r, ls->root, (lvbn << 1) + 1, end, e,
 			ARRAY_SIZE(e), &nr))
-		return;		/* told when that leaf is met */
+		return; /* told when that leaf is met */
 	for (i = 0; i < nr; i++) {
 		u64 at = (e[i].key >> 1) - lvbn;
 
@@ -179,8 +178,9 @@ static int visit(struct ls *ls, const struct hpm_disk_ptr *ptr,
 	unsigned int i;
 
 	if (block >= ls->p->meta_blocks)
-		return complain("a map points to block %llu, which is not on the device",
-				block);
+		return complain(
+			"a map points to block %llu, which is not on the device",
+			block);
 	if (own ? ls->count[block] > 1 : ls->count[block]++ > 0)
 		return 0;
 	if (read_map(&ls->r, ptr, level, &node))
@@ -203,8 +203,9 @@ static int visit_volumes(struct ls *ls, bool own)
 		ls->exclusive = 0;
 		ls->root = &v->d.root;
 		if (v->d.root.height > MAX_HEIGHT)
-			return complain("volume %llu: a tree of impossible height",
-					v->id);
+			return complain(
+				"volume %llu: a tree of impossible height",
+				v->id);
 		if (v->d.root.height &&
 		    visit(ls, &v->d.root.ptr, v->d.root.height - 1, own))
 			return -1;

@@ -28,9 +28,10 @@ static const struct usage size_usage = {
 		"all of the data device is mapped, half-full nodes, a metadata snapshot's worth\n"
 		"of old nodes, the journal and the reserve.  A device can be grown later.",
 	.opts = size_opts,
-	.examples = "  hpm_metadata_size -d 1T\n"
-		    "  hpm_metadata_size -d 4T -b 512K -v 20000 -s 100 -u g\n"
-		    "  lvcreate -L $(hpm_metadata_size -n -u s -d 1T)s -n pool_meta vg\n",
+	.examples =
+		"  hpm_metadata_size -d 1T\n"
+		"  hpm_metadata_size -d 4T -b 512K -v 20000 -s 100 -u g\n"
+		"  lvcreate -L $(hpm_metadata_size -n -u s -d 1T)s -n pool_meta vg\n",
 };
 
 struct wish {
@@ -50,9 +51,11 @@ static int parse_wish(struct wish *w)
 		return -1;
 	if (!is_power_of_2(w->large) || w->large < 64 << 10 ||
 	    w->large > 2 << 20)
-		return complain("a large block is a power of two from 64K to 2M");
+		return complain(
+			"a large block is a power of two from 64K to 2M");
 	if (w->data < w->large || w->data >> HPM_BLOCK_SHIFT > HPM_PBN_HOLE)
-		return complain("a data device has from one large block to 256T");
+		return complain(
+			"a data device has from one large block to 256T");
 	return 0;
 }
 

@@ -67,8 +67,8 @@ static void take_state(struct repair *r, const struct hpm_super *sb)
 	struct pool *p = &r->in;
 
 	p->sb = sb;
-	p->meta_blocks = min_t(u64, le64_to_cpu(sb->meta_blocks),
-			       p->dev.blocks);
+	p->meta_blocks =
+		min_t(u64, le64_to_cpu(sb->meta_blocks), p->dev.blocks);
 	p->data_blocks = le64_to_cpu(sb->data_blocks);
 	p->epoch = le64_to_cpu(sb->head.epoch);
 	p->time = le32_to_cpu(sb->time);
@@ -140,7 +140,8 @@ static int copy_journal(struct repair *r)
 		err = dev_flush(&r->out);
 	free(buf);
 	return err ? complain("the journal cannot be copied: %s",
-			      strerror(-err)) : 0;
+			      strerror(-err)) :
+		     0;
 }
 
 static int build_once(struct repair *r, bool journal)
@@ -184,7 +185,8 @@ static int build(struct repair *r)
 	if (build_once(r, false))
 		return -1;
 	return settle(r, &why) ?
-		       complain("what was built cannot be used: %s", why) : 0;
+		       complain("what was built cannot be used: %s", why) :
+		       0;
 }
 
 static void say_fault(void *ctx, const char *line)
@@ -220,7 +222,8 @@ static int parse_sizes(struct find_params *fp)
 			return -1;
 		if (!is_power_of_2(bytes) || bytes < 64 << 10 ||
 		    bytes > 2 << 20)
-			return complain("a large block is a power of two from 64K to 2M");
+			return complain(
+				"a large block is a power of two from 64K to 2M");
 		fp->large_shift = ilog2(bytes >> HPM_BLOCK_SHIFT);
 	}
 	if (opt_data) {
@@ -326,7 +329,8 @@ int hpm_repair_main(int argc, char **argv)
 		return ST_OK;
 	if (n || !opt_in || !opt_out) {
 		if (n >= 0)
-			complain("-i DEV and -o DEV2 must be given, and nothing else");
+			complain(
+				"-i DEV and -o DEV2 must be given, and nothing else");
 		return ST_USAGE;
 	}
 	return repair_device();

@@ -22,8 +22,9 @@ static const struct usage restore_usage = {
 		"was there before, and checks it.  A file must exist and be large enough\n"
 		"(hpm_metadata_size).",
 	.opts = restore_opts,
-	.examples = "  hpm_restore -i pool.xml -o /dev/vg/pool_meta2\n"
-		    "  truncate -s 64M meta; zstdcat pool.xml.zst | hpm_restore -i - -o meta\n",
+	.examples =
+		"  hpm_restore -i pool.xml -o /dev/vg/pool_meta2\n"
+		"  truncate -s 64M meta; zstdcat pool.xml.zst | hpm_restore -i - -o meta\n",
 };
 
 static int build_from(FILE *f, struct dev *dev)
@@ -94,7 +95,8 @@ int hpm_restore_main(int argc, char **argv)
 		return ST_OK;
 	if (n || !opt_in || !opt_out) {
 		if (n >= 0)
-			complain("-i FILE and -o DEV must be given, and nothing else");
+			complain(
+				"-i FILE and -o DEV must be given, and nothing else");
 		return ST_USAGE;
 	}
 	return restore() ? ST_DAMAGED : ST_OK;

@@ -68,7 +68,8 @@ int mend_leaks(struct pool *p, const struct report *rep)
 	}
 	dev_io_free(io);
 	return r ? complain("the pool could not be mended: %s (%s)", why,
-			    strerror(-r)) : 0;
+			    strerror(-r)) :
+		   0;
 }
 
 static int share_all(struct hpm_md *md)
@@ -82,7 +83,8 @@ static int share_all(struct hpm_md *md)
 	md->time++;
 	md->sb_flags &= ~HPM_SB_NEEDS_CHECK;
 	for (i = 0; i < 1 << HPM_VOL_HASH_BITS; i++) {
-		hlist_for_each_entry(vol, &md->vols_by_id[i], by_id) {
+		hlist_for_each_entry(vol, &md->vols_by_id[i], by_id)
+		{
 			vol->snap_time = md->time;
 			hpm_vol_mark_dirty(vol);
 		}
@@ -139,5 +141,6 @@ int clear_needs_check(struct pool *p)
 	}
 	free(sb);
 	return r ? complain("the superblock cannot be written: %s",
-			    strerror(-r)) : 0;
+			    strerror(-r)) :
+		   0;
 }

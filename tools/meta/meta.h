@@ -19,7 +19,7 @@
 /* The exit statuses, as the man pages tell them. */
 enum status {
 	ST_OK = 0,
-	ST_DAMAGED = 1,	/* the metadata is damaged, or the input wrong */
+	ST_DAMAGED = 1, /* the metadata is damaged, or the input wrong */
 	ST_USAGE = 2,	/* usage, or it cannot be told */
 	ST_LEAKS = 3,	/* counts too high and nothing else */
 };
@@ -39,18 +39,18 @@ void note(const char *fmt, ...) __printf(1, 2);
 void tool_begin(const char *name);
 
 struct opt {
-	const char *name;	/* "metadata-snap" */
-	char letter;		/* 0: none */
-	const char *arg;	/* name of its argument, NULL: none */
+	const char *name; /* "metadata-snap" */
+	char letter;	  /* 0: none */
+	const char *arg;  /* name of its argument, NULL: none */
 	const char *help;
-	const char **value;	/* where the argument goes */
-	bool *flag;		/* set if it is there */
+	const char **value; /* where the argument goes */
+	bool *flag;	    /* set if it is there */
 };
 
 struct usage {
 	const char *synopsis;	/* behind the name */
 	const char *what;	/* one paragraph */
-	const struct opt *opts;	/* ended by an empty one */
+	const struct opt *opts; /* ended by an empty one */
 	const char *examples;
 };
 
@@ -81,15 +81,14 @@ struct dev {
 	struct overlay *over;
 };
 
-#define DEV_WRITE	0x1u	/* exclusive */
-#define DEV_LIVE	0x2u	/* may be in use */
+#define DEV_WRITE 0x1u /* exclusive */
+#define DEV_LIVE  0x2u /* may be in use */
 
 int dev_open(struct dev *d, const char *path, unsigned int flags);
 void dev_close(struct dev *d);
 /* 0 or a negative errno, silent.  Buffers are aligned to blocks. */
 int dev_read(const struct dev *d, u64 block, unsigned int nr, void *buf);
-int dev_write(const struct dev *d, u64 block, unsigned int nr,
-	      const void *buf);
+int dev_write(const struct dev *d, u64 block, unsigned int nr, const void *buf);
 int dev_flush(const struct dev *d);
 void *blocks_alloc(unsigned int nr);
 
@@ -99,13 +98,13 @@ void *blocks_alloc(unsigned int nr);
  */
 struct scan {
 	const struct dev *dev;
-	u64 end;		/* blocks to look at */
+	u64 end; /* blocks to look at */
 	void *ctx;
 	bool (*wanted)(void *ctx, u64 block);
 	/* err: the block could not be read, and data is NULL. */
 	void (*block)(void *ctx, u64 block, const void *data, int err);
-	const char *what;	/* for the progress; NULL: none */
-	u64 done, total;	/* blocks read before this scan; of all scans */
+	const char *what; /* for the progress; NULL: none */
+	u64 done, total;  /* blocks read before this scan; of all scans */
 };
 int scan_run(struct scan *s);
 
@@ -142,7 +141,7 @@ unsigned int elt_size(unsigned int kind);
 /* Elements below a node of @level. */
 u64 array_span(unsigned int kind, unsigned int level);
 
-#define MAX_HEIGHT	8u
+#define MAX_HEIGHT 8u
 
 /*----------------------------------------------------------------
  * The pool on a device (pool.c)
@@ -151,9 +150,9 @@ u64 array_span(unsigned int kind, unsigned int level);
 struct pool {
 	struct dev dev;
 	struct hpm_label label;
-	struct hpm_super super[2];	/* A and B, as read */
-	const char *super_fault[2];	/* NULL: usable */
-	const struct hpm_super *sb;	/* the newest usable one */
+	struct hpm_super super[2];  /* A and B, as read */
+	const char *super_fault[2]; /* NULL: usable */
+	const struct hpm_super *sb; /* the newest usable one */
 	u32 seed;
 	unsigned int large_shift;
 	u32 large_size;
@@ -179,9 +178,9 @@ const char *super_check(const struct pool *p, const struct hpm_super *sb,
 u64 refs_home(const struct hpm_super *sb, u64 page);
 
 struct journal_state {
-	u64 batches, records;	/* that continue the superblock */
-	u64 pos;		/* behind them */
-	u64 damaged;		/* ring block of a batch that is missing, 0: none */
+	u64 batches, records; /* that continue the superblock */
+	u64 pos;	      /* behind them */
+	u64 damaged; /* ring block of a batch that is missing, 0: none */
 };
 int journal_look(const struct pool *p, const struct hpm_super *sb,
 		 struct journal_state *j);

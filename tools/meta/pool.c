@@ -38,25 +38,34 @@ static int label_check(struct pool *p, const struct report *rep)
 	const char *what = block_fault(label_seed(), l, HPM_LABEL_BLOCK);
 
 	if (all_zero(l))
-		return tell(rep, "block 0 (the label) is zeroed: there is no pool, or it was wiped");
+		return tell(
+			rep,
+			"block 0 (the label) is zeroed: there is no pool, or it was wiped");
 	if (what || l->head.type != HPM_BT_LABEL)
 		return tell(rep, "block 0 (the label) %s",
 			    what ? what : "is no label");
 	if (le32_to_cpu(l->version) != HPM_FORMAT_VERSION)
-		return tell(rep, "block 0: the format is of version %u, which these tools do not know",
-			    le32_to_cpu(l->version));
+		return tell(
+			rep,
+			"block 0: the format is of version %u, which these tools do not know",
+			le32_to_cpu(l->version));
 	if (le64_to_cpu(l->incompat) & ~HPM_INCOMPAT_SUPPORTED)
-		return tell(rep, "block 0: the pool has features %#llx, which these tools do not know",
-			    le64_to_cpu(l->incompat));
+		return tell(
+			rep,
+			"block 0: the pool has features %#llx, which these tools do not know",
+			le64_to_cpu(l->incompat));
 	if (shift < HPM_MIN_LARGE_SHIFT || shift > HPM_MAX_LARGE_SHIFT)
-		return tell(rep, "block 0: a large block of 2^%u blocks is not possible",
-			    shift);
+		return tell(
+			rep,
+			"block 0: a large block of 2^%u blocks is not possible",
+			shift);
 	p->journal_start = le64_to_cpu(l->journal_start);
 	p->journal_blocks = le64_to_cpu(l->journal_blocks);
 	if (p->journal_start < HPM_RESERVED_BLOCKS || p->journal_blocks < 64 ||
 	    p->journal_blocks > 1 << 20 ||
 	    p->journal_start > HPM_MAX_META_BLOCKS)
-		return tell(rep, "block 0: the journal's place is not possible");
+		return tell(rep,
+			    "block 0: the journal's place is not possible");
 	p->large_shift = shift;
 	p->large_size = 1u << shift;
 	p->seed = uuid_seed(l->uuid);
@@ -150,13 +159,16 @@ static int choose_super(struct pool *p, const struct report *rep)
 			     p->super_fault[i]);
 	}
 	if (p->super_fault[0] && p->super_fault[1])
-		return tell(rep, "there is no usable superblock (hpm_repair may help)");
+		return tell(
+			rep,
+			"there is no usable superblock (hpm_repair may help)");
 	b = !p->super_fault[1] &&
-	    (p->super_fault[0] || le64_to_cpu(s[1].generation) >
-					  le64_to_cpu(s[0].generation));
+	    (p->super_fault[0] ||
+	     le64_to_cpu(s[1].generation) > le64_to_cpu(s[0].generation));
 	use_super(p, &s[b]);
 	if (p->dev.blocks < p->meta_blocks)
-		return tell(rep, "the device has %llu blocks, the pool needs %llu",
+		return tell(rep,
+			    "the device has %llu blocks, the pool needs %llu",
 			    p->dev.blocks, p->meta_blocks);
 	return 0;
 }
@@ -346,7 +358,8 @@ int journal_look(const struct pool *p, const struct hpm_super *sb,
 static int open_snap(struct pool *p, struct hpm_disk_root *volumes)
 {
 	if (!le32_to_cpu(p->sb->held_flags))
-		return complain("no metadata snapshot is held (dmsetup message <pool> 0 reserve_metadata_snap makes one)");
+		return complain(
+			"no metadata snapshot is held (dmsetup message <pool> 0 reserve_metadata_snap makes one)");
 	*volumes = p->sb->held;
 	return 0;
 }
@@ -359,11 +372,13 @@ static int open_present(struct pool *p, struct hpm_disk_root *volumes)
 	if (journal_look(p, p->sb, &j))
 		return -1;
 	if (j.damaged)
-		return complain("block %llu (journal) is damaged: records behind it are there (see hpm_repair)",
-				j.damaged);
+		return complain(
+			"block %llu (journal) is damaged: records behind it are there (see hpm_repair)",
+			j.damaged);
 	if (j.batches && pool_replay(p, &why))
-		return complain("the journal cannot be replayed: %s (see hpm_check)",
-				why);
+		return complain(
+			"the journal cannot be replayed: %s (see hpm_check)",
+			why);
 	*volumes = p->sb->array[HPM_ARR_VOLUME];
 	return 0;
 }

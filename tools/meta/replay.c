@@ -78,7 +78,7 @@ struct tool_io {
 	struct hpm_io io;
 	struct dev *dev;
 	u64 data_blocks;
-	bool keep;		/* to the device itself */
+	bool keep; /* to the device itself */
 };
 
 static struct tool_io *to_tool(struct hpm_io *io)

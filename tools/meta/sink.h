@@ -20,19 +20,23 @@ struct sink_super {
 	u32 time;
 	u64 transaction_id;
 	u64 next_serial;
-	u64 data_used;		/* U64_MAX: not known */
+	u64 data_used; /* U64_MAX: not known */
 };
 
 struct sink_volume {
 	u32 id;
-	u32 flags;		/* without HPM_VOL_LIVE */
+	u32 flags; /* without HPM_VOL_LIVE */
 	u32 snap_time;
 	u64 serial, parent, size, created;
-	u64 mapped;		/* U64_MAX: not known */
+	u64 mapped; /* U64_MAX: not known */
 	char name[HPM_NAME_SIZE];
 };
 
-enum run_kind { RUN_SMALL, RUN_LARGE, RUN_HOLE };
+enum run_kind {
+	RUN_SMALL,
+	RUN_LARGE,
+	RUN_HOLE
+};
 
 /* In small blocks, also for large ones. */
 struct run {
@@ -47,7 +51,7 @@ struct sink {
 	int (*def_begin)(void *ctx, u32 id, unsigned int level);
 	int (*volume_begin)(void *ctx, const struct sink_volume *v);
 	int (*dying_begin)(void *ctx, u64 serial);
-	int (*tree_end)(void *ctx);	/* of any of the three */
+	int (*tree_end)(void *ctx); /* of any of the three */
 	int (*run)(void *ctx, const struct run *run);
 	int (*ref)(void *ctx, u32 def);
 	/* The volumes from here on are those of the held snapshot. */
@@ -93,14 +97,14 @@ int walk_losses(const struct pool *p, const struct walk_params *params,
 /* text.c */
 struct text_out {
 	FILE *f;
-	const char *tree;	/* the open element */
+	const char *tree; /* the open element */
 };
-extern const struct sink text_sink;	/* ctx: a struct text_out */
+extern const struct sink text_sink; /* ctx: a struct text_out */
 int text_read(FILE *f, const char *name, const struct sink *sink, void *ctx);
 
 /* build.c */
 struct build;
-extern const struct sink build_sink;	/* ctx: a struct build */
+extern const struct sink build_sink; /* ctx: a struct build */
 struct build *build_new(struct dev *dev);
 void build_free(struct build *b);
 /* For repair: the journal that is to be replayed, and whether one was held. */

@@ -41,7 +41,8 @@ static int text_super(void *ctx, const struct sink_super *s)
 	fputs("<hpmapper version=\"1\" uuid=\"", f);
 	for (i = 0; i < HPM_UUID_SIZE; i++)
 		fprintf(f, "%02x", s->uuid[i]);
-	fprintf(f, "\" large_block=\"%u\" data_blocks=\"%llu\" time=\"%u\" transaction=\"%llu\" next_serial=\"%llu\"",
+	fprintf(f,
+		"\" large_block=\"%u\" data_blocks=\"%llu\" time=\"%u\" transaction=\"%llu\" next_serial=\"%llu\"",
 		1u << s->large_shift, s->data_blocks, s->time,
 		s->transaction_id, s->next_serial);
 	if (s->data_used != U64_MAX)
@@ -74,7 +75,8 @@ static int text_volume(void *ctx, const struct sink_volume *v)
 	FILE *f = out_file(ctx);
 
 	open_tree_text(ctx, "volume");
-	fprintf(f, "  <volume id=\"%u\" serial=\"%llu\" parent=\"%llu\" size=\"%llu\" snap_time=\"%u\" created=\"%llu\" flags=\"%u\"",
+	fprintf(f,
+		"  <volume id=\"%u\" serial=\"%llu\" parent=\"%llu\" size=\"%llu\" snap_time=\"%u\" created=\"%llu\" flags=\"%u\"",
 		v->id, v->serial, v->parent, v->size, v->snap_time, v->created,
 		v->flags);
 	if (v->mapped != U64_MAX)
@@ -107,7 +109,8 @@ static int text_run(void *ctx, const struct run *r)
 	fprintf(out_file(ctx), "    <%s vbn=\"%llu\"", name[r->kind], r->vbn);
 	if (r->kind != RUN_HOLE)
 		fprintf(out_file(ctx), " pbn=\"%llu\"", r->pbn);
-	fprintf(out_file(ctx), " blocks=\"%llu\" time=\"%u\"/>\n", r->nr, r->time);
+	fprintf(out_file(ctx), " blocks=\"%llu\" time=\"%u\"/>\n", r->nr,
+		r->time);
 	return wrote(out_file(ctx));
 }
 
@@ -125,7 +128,8 @@ static int text_held(void *ctx, u32 time)
 
 static int text_punched(void *ctx, u64 pbn, u64 nr)
 {
-	fprintf(out_file(ctx), "  <punched pbn=\"%llu\" blocks=\"%llu\"/>\n", pbn, nr);
+	fprintf(out_file(ctx), "  <punched pbn=\"%llu\" blocks=\"%llu\"/>\n",
+		pbn, nr);
 	return wrote(out_file(ctx));
 }
 
@@ -135,7 +139,7 @@ static int text_end(void *ctx)
 
 	fputs("</hpmapper>\n", f);
 	return fflush(f) ? complain("cannot write: %s", strerror(errno)) :
-			     wrote(f);
+			   wrote(f);
 }
 
 const struct sink text_sink = {
@@ -155,8 +159,8 @@ const struct sink text_sink = {
  * Reading: a line
  *--------------------------------------------------------------*/
 
-#define MAX_LINE	1024
-#define MAX_ATTRS	12
+#define MAX_LINE  1024
+#define MAX_ATTRS 12
 
 struct attr {
 	const char *key;
@@ -172,12 +176,12 @@ struct text {
 	char buf[MAX_LINE];
 	/* the element of this line */
 	const char *element;
-	bool closing, open;	/* </x>; <x ...> in contrast to <x .../> */
+	bool closing, open; /* </x>; <x ...> in contrast to <x .../> */
 	struct attr attr[MAX_ATTRS];
 	unsigned int nr_attrs;
 	/* where we are */
 	bool began, ended;
-	const char *tree;	/* the open element, or NULL */
+	const char *tree; /* the open element, or NULL */
 };
 
 static int bad(const struct text *t, const char *what)
@@ -312,8 +316,9 @@ static int get_numbers(const struct text *t, const struct number *n)
 		errno = 0;
 		*n->value = strtoull(s, &end, 10);
 		if (*end || errno || *n->value > n->max)
-			return complain("%s, line %llu: %s=\"%s\" is not possible",
-					t->name, t->line, n->key, s);
+			return complain(
+				"%s, line %llu: %s=\"%s\" is not possible",
+				t->name, t->line, n->key, s);
 	}
 	return 0;
 }

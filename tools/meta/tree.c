@@ -100,8 +100,10 @@ static int read_node(struct reader *r, const struct hpm_disk_ptr *ptr, u8 type,
 			   block_type_name(h->type), h->level,
 			   block_type_name(type), level);
 	if (le64_to_cpu(h->epoch) != epoch || epoch > r->p->epoch)
-		return bad(r, block, "is of epoch %llu, its pointer says %llu (a write was lost)",
-			   le64_to_cpu(h->epoch), epoch);
+		return bad(
+			r, block,
+			"is of epoch %llu, its pointer says %llu (a write was lost)",
+			le64_to_cpu(h->epoch), epoch);
 	return 0;
 }
 
@@ -140,7 +142,7 @@ int map_path(struct reader *r, const struct hpm_disk_root *root, u64 key,
 	     struct path *path)
 {
 	struct hpm_disk_ptr ptr = root->ptr;
-	struct hpm_map_node node;
+	struct hpm_map_node node = { 0 };
 	unsigned int level, i;
 	u64 upper = U64_MAX;
 
@@ -212,8 +214,9 @@ int map_collect(struct reader *r, const struct hpm_disk_root *root, u64 from,
 				continue;
 			if (key >= to)
 				return 0;
-			e[(*nr)++] = (struct entry){
-				key, le64_to_cpu(leaf.value[i]) };
+			e[(*nr)++] =
+				(struct entry){ key,
+						le64_to_cpu(leaf.value[i]) };
 		}
 		from = upper;
 	}
@@ -253,9 +256,10 @@ int read_array(struct reader *r, const struct hpm_disk_ptr *ptr,
 		      buf))
 		return -1;
 	if (h->kind != kind || le64_to_cpu(h->aux) != first)
-		return bad(r, le64_to_cpu(ptr->block),
-			   "is of array %u from %llu on, not of %u from %llu on",
-			   h->kind, le64_to_cpu(h->aux), kind, first);
+		return bad(
+			r, le64_to_cpu(ptr->block),
+			"is of array %u from %llu on, not of %u from %llu on",
+			h->kind, le64_to_cpu(h->aux), kind, first);
 	return 0;
 }
 
@@ -269,7 +273,7 @@ struct walk {
 static int walk_node(const struct walk *w, const struct hpm_disk_ptr *ptr,
 		     unsigned int level, u64 first)
 {
-	struct hpm_arr_node node;
+	struct hpm_arr_node node = { 0 };
 	unsigned int i;
 	int ret = 0;
 
@@ -320,8 +324,7 @@ int array_leaf(struct reader *r, const struct hpm_disk_root *root,
 		*there = !level;
 		if (!level)
 			return 0;
-		ptr = node->child[index % span /
-				  array_span(kind, level - 1)];
+		ptr = node->child[index % span / array_span(kind, level - 1)];
 	}
 	return 0;
 }
@@ -343,7 +346,8 @@ int punched_mask(struct reader *r, u64 pbn, struct small_mask *mask)
 		have = (pbn + i) / per;
 		v = there ? get_unaligned_le16(buf +
 					       sizeof(struct hpm_block_head) +
-					       2 * ((pbn + i) % per)) : 0;
+					       2 * ((pbn + i) % per)) :
+			    0;
 		if (v & HPM_SMALL_PUNCHED)
 			mask->bits[i / 64] |= 1ull << i % 64;
 	}

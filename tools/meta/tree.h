@@ -15,8 +15,8 @@ void cache_free(struct cache *c);
 struct reader {
 	const struct pool *p;
 	struct cache *cache;
-	char why[160];		/* what was wrong, with the block's number */
-	bool skip;		/* array_walk() leaves out what is damaged */
+	char why[160]; /* what was wrong, with the block's number */
+	bool skip;     /* array_walk() leaves out what is damaged */
 	u64 skipped;
 };
 
@@ -53,7 +53,7 @@ int map_collect(struct reader *r, const struct hpm_disk_root *root, u64 from,
  */
 struct path {
 	unsigned int height;
-	u64 block[MAX_HEIGHT];	/* by level */
+	u64 block[MAX_HEIGHT]; /* by level */
 	u64 upper[MAX_HEIGHT];
 };
 int map_path(struct reader *r, const struct hpm_disk_root *root, u64 key,
@@ -66,7 +66,7 @@ int map_path(struct reader *r, const struct hpm_disk_root *root, u64 key,
  */
 struct map_sum {
 	u64 mapped;
-	u32 first, last;	/* large blocks */
+	u32 first, last; /* large blocks */
 	u16 front_small, front_holes;
 	u8 last_has_base;
 } __packed __aligned(4);

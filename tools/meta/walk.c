@@ -15,10 +15,14 @@
 #include "sink.h"
 
 struct def {
-	u64 first, last;	/* keys */
+	u64 first, last; /* keys */
 };
 
-enum node_state { NS_UNKNOWN, NS_GOOD, NS_BAD };
+enum node_state {
+	NS_UNKNOWN,
+	NS_GOOD,
+	NS_BAD
+};
 
 struct emit {
 	struct reader r;
@@ -27,14 +31,14 @@ struct emit {
 	struct walk_result *res;
 	const struct sink *sink;
 	void *ctx;
-	u32 *count;		/* by block: who points to it */
-	u32 *def_of;		/* by block: its definition, 0: none yet */
-	u8 *state;		/* by block: enum node_state */
-	u8 *level;		/* by block, plus one */
+	u32 *count;  /* by block: who points to it */
+	u32 *def_of; /* by block: its definition, 0: none yet */
+	u8 *state;   /* by block: enum node_state */
+	u8 *level;   /* by block, plus one */
 	struct def *def;
 	u32 nr_defs, max_defs;
-	struct run run;		/* not told yet; nr 0: none */
-	u64 first, last;	/* keys told of the definition under way */
+	struct run run;	 /* not told yet; nr 0: none */
+	u64 first, last; /* keys told of the definition under way */
 	bool any, said;
 	char owner[64];
 };
@@ -145,9 +149,10 @@ static int count_node(struct emit *e, const struct hpm_disk_ptr *ptr,
 	if (!block || block >= e->p->meta_blocks) {
 		/* Block 0 stands for all that cannot be. */
 		e->state[0] = NS_BAD;
-		snprintf(e->r.why, sizeof(e->r.why),
-			 "a pointer leads to block %llu, which is not on the device",
-			 block);
+		snprintf(
+			e->r.why, sizeof(e->r.why),
+			"a pointer leads to block %llu, which is not on the device",
+			block);
 		return lose(e, span, e->r.why);
 	}
 	if (!e->level[block])
@@ -217,8 +222,9 @@ static const char *entry_fault(const struct emit *e, u64 key, u64 value)
 	if (value >> HPM_PBN_BITS > e->p->time)
 		return "has a mapping of a time to come";
 	if (key & 1)
-		return pbn == HPM_PBN_HOLE || pbn < e->p->data_blocks ? NULL :
-			"maps to a block that is not on the device";
+		return pbn == HPM_PBN_HOLE || pbn < e->p->data_blocks ?
+			       NULL :
+			       "maps to a block that is not on the device";
 	if (pbn >= e->p->data_blocks || pbn & mask || key >> 1 & mask)
 		return "maps to an impossible large block";
 	return NULL;
@@ -466,8 +472,7 @@ static void take_volume(const struct emit *e, u64 id,
 	*v = (struct sink_volume){
 		.id = id,
 		.flags = le32_to_cpu(d->flags) & ~HPM_VOL_LIVE,
-		.snap_time = min_t(u32, le32_to_cpu(d->snap_time),
-				   e->p->time),
+		.snap_time = min_t(u32, le32_to_cpu(d->snap_time), e->p->time),
 		.serial = le64_to_cpu(d->serial),
 		.parent = le64_to_cpu(d->parent),
 		.size = le64_to_cpu(d->size),
@@ -488,8 +493,7 @@ static int tell_volume(struct emit *e, u64 id, const struct hpm_disk_volume *d)
 	return tell_tree(e, &d->root, 0);
 }
 
-static int tell_volumes(void *ctx, u64 first, const void *elts,
-			unsigned int nr)
+static int tell_volumes(void *ctx, u64 first, const void *elts, unsigned int nr)
 {
 	const struct hpm_disk_volume *v = elts;
 	unsigned int i;
@@ -569,7 +573,9 @@ static void take_super(const struct emit *e, struct sink_super *s)
 		.time = p->time,
 		.transaction_id = le64_to_cpu(p->sb->transaction_id),
 		.next_serial = le64_to_cpu(p->sb->next_serial),
-		.data_used = recount || e->par->live ? U64_MAX : le64_to_cpu(p->sb->data_used),
+		.data_used = recount || e->par->live ?
+				     U64_MAX :
+				     le64_to_cpu(p->sb->data_used),
 	};
 	memcpy(s->uuid, p->label.uuid, HPM_UUID_SIZE);
 }
@@ -625,8 +631,7 @@ static int emit_tell(struct emit *e)
 	int r;
 
 	take_super(e, &s);
-	if (e->sink->super(e->ctx, &s) ||
-	    volumes(e, tell_volumes) ||
+	if (e->sink->super(e->ctx, &s) || volumes(e, tell_volumes) ||
 	    table(e, e->par->dying, HPM_ARR_DYING, tell_dying, e) ||
 	    tell_held(e))
 		return -1;
@@ -634,8 +639,9 @@ static int emit_tell(struct emit *e)
 	 * A pool without all of it is whole, it only has less space: what was
 	 * given back counts as in use.
 	 */
-	r = e->par->live ? 0 : table(e, &e->p->sb->array[HPM_ARR_SMALL],
-				     HPM_ARR_SMALL, tell_punched, &pr);
+	r = e->par->live ? 0 :
+			   table(e, &e->p->sb->array[HPM_ARR_SMALL],
+				 HPM_ARR_SMALL, tell_punched, &pr);
 	return r || flush_punched(&pr) || e->sink->end(e->ctx) ? -1 : 0;
 }
 
@@ -666,7 +672,11 @@ int walk_pool(const struct pool *p, const struct walk_params *params,
 	      const struct sink *sink, void *ctx, struct walk_result *res)
 {
 	struct emit e = {
-		.p = p, .par = params, .sink = sink, .ctx = ctx, .res = res,
+		.p = p,
+		.par = params,
+		.sink = sink,
+		.ctx = ctx,
+		.res = res,
 	};
 	int r;
 
