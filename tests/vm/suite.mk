@@ -37,4 +37,4 @@ test-vm: $(SUITE_PROGS) $(SUITE_VMS) | deps-suite ## integration tests in guests
 .PHONY: test-stress
 test-stress: $(SUITE_PROGS) vm-$$(KERNEL) | deps-suite ## random everything for TIME=60 seconds, then verify (SEED=n, KERNEL=6.12)
 	@BUILD=$(BUILD) CACHE=$(CACHE) STRESS_TIME=$(TIME) STRESS_SEED=$(SEED) \
-		TIMEOUT=$$(($(TIME) * 3 + 300)) $(SUITE_DIR)/guests.sh $(KERNEL):stress
+		SCRIPT_TIMEOUT=$$(($(TIME) * 2 + 240)) TIMEOUT=$$(($(TIME) * 3 + 300)) $(SUITE_DIR)/guests.sh $(KERNEL):stress

@@ -16,7 +16,8 @@
  *    submitted.
  *
  * "In" means that the sector has it or a later one.  Discards and zeroings are
- * writes of nothing.  A sector belongs to one thread, so that its writes have
+ * writes of nothing (discards only if units are whole blocks, as the ends of one
+ * that are not may stay).  A sector belongs to one thread, so that its writes have
  * an order; with --unit 1 the sectors of a block belong to different threads.
  *
  * At the end the volume must hold the last write of every sector, and every
@@ -291,7 +292,7 @@ static void *write_on(void *arg)
 	unsigned int nr;
 
 	while (!atomic_load(&stop) && atomic_load(&t->events) < MAX_EVENTS) {
-		if (unit >= BLOCK && chance(t, discards)) {
+		if (unit % BLOCK == 0 && chance(t, discards)) {
 			pick(t, &from, &nr, true);
 			do_erase(t, from, nr, true);
 		} else if (chance(t, zeroes)) {

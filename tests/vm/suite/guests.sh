@@ -13,15 +13,20 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 passed=0 failed=0
+# what the guest's scripts know from here
+settings=
+for name in SCRIPT_TIMEOUT STRESS_TIME STRESS_SEED FIO_SIZE; do
+	[ -z "${!name:-}" ] || settings+="export $name=${!name}; "
+done
 
 for guest; do
 	kernel=${guest%%:*}
 	scripts=
 	[ "$kernel" = "$guest" ] || scripts=${guest#*:}
 	echo "# === $kernel"
-	KERNEL=$kernel NAME=suite-$kernel TIMEOUT=${TIMEOUT:-900} MEM=${MEM:-3G} \
-		"$here/../boot.sh" "$here/run.sh ${scripts//,/ }" 2>&1 |
-		tee "$out"
+	KERNEL=$kernel NAME=suite-$kernel TIMEOUT=${TIMEOUT:-2400} \
+		MEM=${MEM:-3G} "$here/../boot.sh" "$settings
+		$here/run.sh ${scripts//,/ }" 2>&1 | tee "$out"
 	status=$?
 	good=$(grep -c '^ok' "$out")
 	bad=$(grep -c '^not ok' "$out")
