@@ -4,6 +4,9 @@
 # What the benchmarks share.  Sourced by scripts that run in the guest, as
 # root; nothing here is timed but what fio itself times.
 
+# shellcheck source=../tests/vm/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../tests/vm/lib.sh"
+
 bench_dir=/dev/shm/bench
 mkdir -p "$bench_dir"
 
@@ -27,38 +30,6 @@ bench_program() {
 		"$dir/$(basename "$(ldd "$prog" | grep -oE '/[^ ]*ld-linux[^ ]*')")" \
 		"$dir" "$dir/prog" >"$bench_dir/$1.sh"
 	chmod +x "$bench_dir/$1.sh"
-}
-
-# A RAM-backed disk: nullb NAME MIB inline|softirq|timer [NSEC]
-nullb() {
-	local dir=/sys/kernel/config/nullb/$1
-
-	modprobe null_blk nr_devices=0
-	mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
-	mkdir "$dir"
-	echo "$2" >"$dir/size"
-	echo 1 >"$dir/memory_backed"
-	echo 1 >"$dir/discard"
-	case $3 in
-	inline)	 echo 0 >"$dir/queue_mode"; echo 0 >"$dir/irqmode" ;;
-	softirq) echo 2 >"$dir/queue_mode"; echo 1 >"$dir/irqmode" ;;
-	timer)	 echo 2 >"$dir/queue_mode"; echo 2 >"$dir/irqmode"
-		 echo "${4:-80000}" >"$dir/completion_nsec" ;;
-	esac
-	echo 1 >"$dir/power"
-}
-
-# Where it is: newer kernels name the disk as its directory is named.
-nullb_path() {
-	if [ -b "/dev/$1" ]; then
-		echo "/dev/$1"
-	else
-		echo "/dev/nullb$(cat "/sys/kernel/config/nullb/$1/index")"
-	fi
-}
-
-nullb_remove() {
-	rmdir "/sys/kernel/config/nullb/$1"
 }
 
 # Mean latency in us of a fio job: fio_lat read|write DEVICE OPTIONS...
