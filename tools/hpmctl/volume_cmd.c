@@ -598,6 +598,22 @@ const struct cmd volume_resize_cmd = {
 	.run = cmd_resize,
 };
 
+/* The device's new name, which nothing else may have. */
+static int new_device(const struct pool *pool, struct volume *v,
+		      const char *name, char device[DM_NAME_MAX])
+{
+	struct volume renamed = *v;
+	struct dm_state st;
+
+	(void)snprintf(renamed.name, sizeof(renamed.name), "%s", name);
+	if (volume_device_name(pool, &renamed, device) ||
+	    dm_state_of(device, &st))
+		return -1;
+	if (st.exists)
+		return err_say(ST_BUSY, "there is a device %s already", device);
+	return 0;
+}
+
 static int cmd_rename(char **args, int nr)
 {
 	char device[DM_NAME_MAX];
@@ -606,12 +622,12 @@ static int cmd_rename(char **args, int nr)
 
 	(void)nr;
 	if (check_volume_name(args[2]) || pool_get(args[0], &pool) ||
-	    volume_get(&pool, args[1], &v) || volume_find_device(&pool, &v) ||
-	    dm_message(pool.name, NULL, "set_name %u %s", v.id, args[2]))
+	    volume_get(&pool, args[1], &v) || volume_find_device(&pool, &v))
 		return -1;
-	(void)snprintf(v.name, sizeof(v.name), "%s", args[2]);
-	if (v.device[0] && (volume_device_name(&pool, &v, device) ||
-			    dm_rename(v.device, device)))
+	if (v.device[0] && new_device(&pool, &v, args[2], device))
+		return -1;
+	if (dm_message(pool.name, NULL, "set_name %u %s", v.id, args[2]) ||
+	    (v.device[0] && dm_rename(v.device, device)))
 		return -1;
 	return show_volume(&pool, args[2]);
 }
