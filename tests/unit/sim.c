@@ -193,6 +193,7 @@ static void wake(struct list_head *waiters)
 	list_for_each_entry_safe(op, n, waiters, waiter) {
 		list_del_init(&op->waiter);
 		op->state = SIM_NEW;
+		op->s->st.blocked++;
 	}
 }
 
@@ -1067,6 +1068,7 @@ int sim_punch(struct sim *s, u32 id, u64 lvbn)
 {
 	u32 size = 1u << s->p.large_shift, at = 0;
 	struct sim_vol *v = sim_vol(s, id);
+	struct hpm_survey survey;
 	struct hpm_run run;
 	int r;
 
@@ -1081,6 +1083,9 @@ int sim_punch(struct sim *s, u32 id, u64 lvbn)
 		if (!run.nr || !run.base)
 			continue;
 		s->st.punches++;
+		r = hpm_map_survey(v->vol, lvbn, &survey);
+		if (r)
+			return r;
 		return record(s, v, HPM_REC_PUNCH, lvbn, size, run.pbn - at, 0);
 	}
 	return 0;
@@ -1237,7 +1242,13 @@ static void random_range(struct sim *s, u64 *first, u64 *nr)
 {
 	u64 large = 1u << s->p.large_shift, max = s->p.vol_blocks;
 
-	switch (sim_rnd(s, 8)) {
+	switch (sim_rnd(s, 10)) {
+	case 8:				/* few blocks, by sectors, again and again */
+	case 9:
+		*first = sim_rnd(s, 3) * large * HPM_SECTORS +
+			 sim_rnd(s, 2 * HPM_SECTORS);
+		*nr = 1 + sim_rnd(s, 3);
+		break;
 	case 0:				/* whole large blocks */
 		*first = sim_rnd(s, max / large) * large * HPM_SECTORS;
 		*nr = (1 + sim_rnd(s, 3)) * large * HPM_SECTORS;
@@ -1426,8 +1437,37 @@ void sim_step(struct sim *s)
  * In between
  *--------------------------------------------------------------*/
 
+/* What another worker may be doing, where nobody holds a lock. */
+static void other_worker(struct sim *s)
+{
+	struct sim_vol *v = vol_pick(s);
+
+	switch (sim_rnd(s, 8)) {
+	case 0:
+		hpm_md_commit(s->md);
+		break;
+	case 1:
+	case 2:
+		hpm_md_apply(s->md);
+		break;
+	case 3:
+		if (!sim_rnd(s, 4))
+			hpm_md_checkpoint(s->md);
+		break;
+	case 4:
+		hpm_md_reclaim_step(s->md);
+		break;
+	case 5:
+		hpm_md_cache_scan(s->md, sim_rnd(s, 1000));
+		break;
+	default:
+		if (v)
+			hpm_map_load(v->vol, sim_rnd(s, s->p.vol_blocks));
+	}
+}
+
 /* While an engine call sleeps, bios end and new ones are mapped. */
-static void sleeper(void *ctx)
+static void sleeper(void *ctx, unsigned int held)
 {
 	struct sim_op *op;
 	struct sim *s = hooked;
@@ -1436,6 +1476,10 @@ static void sleeper(void *ctx)
 	if (!s || !s->hooks_on || sim_rnd(s, 8))
 		return;
 	s->st.hooks++;
+	if (!held && !sim_rnd(s, 4)) {
+		other_worker(s);
+		return;
+	}
 	if (!sim_rnd(s, 3))
 		start_op(s);
 	op = op_pick(s);
@@ -1448,12 +1492,12 @@ static void sleeper(void *ctx)
 }
 
 /* While a look-up walks, the trees change and nodes are dropped. */
-static void reader(void *ctx)
+static void reader(void *ctx, unsigned int held)
 {
 	struct sim *s = hooked;
 
 	(void)ctx;
-	if (!s || !s->hooks_on || sim_rnd(s, 64))
+	if (!s || !s->hooks_on || held || sim_rnd(s, 64))
 		return;
 	s->st.hooks++;
 	if (sim_rnd(s, 2))

@@ -112,6 +112,7 @@ struct sim_stats {
 	u64 in_place, cow, merged, whole, streams, moves, punches;
 	u64 snapshots, creates, deletes, commits, checkpoints, drains;
 	u64 crashes, no_space, hooks;
+	u64 blocked;
 	u64 punched, nodes;		/* the most that the walker saw */
 };
 

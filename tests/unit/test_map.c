@@ -9,13 +9,14 @@
 
 #include "md.h"
 
-#define VBNS	16384u		/* of each tree */
 #define PBNS	32768u
 #define TREES	4u
 
+static u64 vbns;		/* of each tree */
+
 struct tree {
 	struct hpm_vol *vol;
-	u64 value[2 * VBNS];	/* by key; 0: none */
+	u64 *value;		/* by key; 0: none */
 };
 
 struct forest {
@@ -47,18 +48,20 @@ static void drain(void *ctx, struct list_head *batches)
 
 static const struct hpm_md_ops ops = { .drain = drain };
 
-static struct forest *plant(u64 seed)
+static struct forest *plant(u64 seed, u64 size)
 {
 	struct hpm_md_params p = { .large_shift = 4, .may_format = true };
 	struct forest *f = calloc(1, sizeof(*f));
 	const char *why;
 	unsigned int i;
 
+	vbns = size;
 	f->rng = seed;
 	f->io = hpm_mem_create(16384, PBNS, seed);
 	assert_int_equal(hpm_md_open(f->io, &p, &ops, f, &f->md, &why), 0);
 	for (i = 0; i < TREES; i++) {
 		f->tree[i] = calloc(1, sizeof(*f->tree[i]));
+		f->tree[i]->value = calloc(2 * size, sizeof(u64));
 		assert_int_equal(hpm_vol_create(f->md, i, 0, NULL, &why), 0);
 		assert_int_equal(hpm_vol_open(f->md, i, &f->tree[i]->vol), 0);
 	}
@@ -71,6 +74,7 @@ static void uproot(struct forest *f)
 
 	for (i = 0; i < TREES; i++) {
 		hpm_vol_put(f->tree[i]->vol);
+		free(f->tree[i]->value);
 		free(f->tree[i]);
 	}
 	hpm_md_close(f->md);
@@ -83,7 +87,7 @@ static u64 count_mapped(const struct tree *t)
 {
 	u64 vbn, n = 0;
 
-	for (vbn = 0; vbn < VBNS; vbn++) {
+	for (vbn = 0; vbn < vbns; vbn++) {
 		u64 small = t->value[2 * vbn + 1];
 
 		if (small ? hpm_value_pbn(small) != HPM_PBN_HOLE :
@@ -152,10 +156,10 @@ static void random_splice(struct forest *f, struct tree *t)
 	static const unsigned int length[] = { 1, 8, 40, 700, 4000 };
 	struct hpm_entry e[512];
 	struct hpm_splice sp;
-	u64 from = rnd(f, 2 * VBNS), to, key;
+	u64 from = rnd(f, 2 * vbns), to, key;
 	unsigned int i, nr, large = 0, small = 0, holes = 0;
 
-	to = min_t(u64, from + 1 + rnd(f, length[rnd(f, 5)]), 2 * VBNS);
+	to = min_t(u64, from + 1 + rnd(f, length[rnd(f, 5)]), 2 * vbns);
 	nr = make_entries(f, from, to, e, density[rnd(f, 5)]);
 	if (nr == 512)
 		to = min(to, e[511].key + 1);
@@ -193,11 +197,11 @@ static void compare_entries(struct forest *f, const struct tree *t)
 	unsigned int i, nr, max;
 
 	mutex_lock(&f->md->lock);
-	while (key < 2 * VBNS) {
+	while (key < 2 * vbns) {
 		max = 1 + rnd(f, 600);
 		assert_int_equal(hpm_map_collect(f->md, t->vol->root, key,
-						 2 * VBNS, e, max, &nr), 0);
-		next = nr == max ? e[nr - 1].key + 1 : 2 * VBNS;
+						 2 * vbns, e, max, &nr), 0);
+		next = nr == max ? e[nr - 1].key + 1 : 2 * vbns;
 		for (at = key, i = 0; at < next; at++) {
 			bool here = i < nr && e[i].key == at;
 
@@ -259,14 +263,14 @@ static void compare_lookups(struct forest *f, const struct tree *t)
 	u64 vbn, hole, n;
 	bool base;
 
-	for (vbn = 0; vbn < VBNS; vbn += run.nr)
-		lookup(t, vbn, VBNS - vbn, &run);
+	for (vbn = 0; vbn < vbns; vbn += run.nr)
+		lookup(t, vbn, vbns - vbn, &run);
 	for (i = 0; i < 50; i++) {
-		vbn = rnd(f, VBNS);
-		lookup(t, vbn, 1 + rnd(f, VBNS - vbn), &run);
-		assert_int_equal(hpm_map_hole(t->vol, vbn, VBNS - vbn, &hole),
+		vbn = rnd(f, vbns);
+		lookup(t, vbn, 1 + rnd(f, vbns - vbn), &run);
+		assert_int_equal(hpm_map_hole(t->vol, vbn, vbns - vbn, &hole),
 				 0);
-		for (n = 0; vbn + n < VBNS && !seen_at(t, vbn + n, &base); n++)
+		for (n = 0; vbn + n < vbns && !seen_at(t, vbn + n, &base); n++)
 			;
 		assert_int_equal(hole, n);
 	}
@@ -274,15 +278,15 @@ static void compare_lookups(struct forest *f, const struct tree *t)
 
 static void compare_highest(const struct tree *t)
 {
-	u64 vbn, last = VBNS;
+	u64 vbn, last = vbns;
 	bool base;
 	int r;
 
-	for (vbn = 0; vbn < VBNS; vbn++)
+	for (vbn = 0; vbn < vbns; vbn++)
 		if (seen_at(t, vbn, &base))
 			last = vbn;
 	r = hpm_vol_highest(t->vol, &vbn);
-	if (last == VBNS) {
+	if (last == vbns) {
 		/* Holes that stand above all that is mapped may be counted. */
 		return;
 	}
@@ -312,7 +316,7 @@ static void share(struct forest *f, unsigned int from, unsigned int to)
 	assert_int_equal(hpm_vol_delete(f->md, to, &why), 0);
 	assert_int_equal(hpm_vol_snapshot(f->md, to, from, NULL, &why), 0);
 	assert_int_equal(hpm_vol_open(f->md, to, &b->vol), 0);
-	memcpy(b->value, a->value, sizeof(a->value));
+	memcpy(b->value, a->value, 2 * vbns * sizeof(u64));
 	do {
 		r = hpm_md_reclaim_step(f->md);
 		assert_true(r >= 0);
@@ -328,7 +332,7 @@ static void test_splice(void **state)
 	(void)state;
 	for (seed = rig_seed(); seed < rig_seed() + 2 * rig_scale(); seed++) {
 		rig_say("splices", seed);
-		f = plant(seed);
+		f = plant(seed, 16384);
 		for (round = 0; round < 25; round++) {
 			for (i = 0; i < 40; i++)
 				random_splice(f, f->tree[rnd(f, TREES)]);
@@ -348,7 +352,7 @@ static void test_splice(void **state)
 /* One key after the other: leaves that are full, whatever the direction. */
 static void test_sequential(void **state)
 {
-	struct forest *f = plant(rig_seed());
+	struct forest *f = plant(rig_seed(), 16384);
 	struct tree *t = f->tree[0];
 	struct hpm_check_params p = { .error = print_fault };
 	struct hpm_check_result res;
@@ -357,7 +361,7 @@ static void test_sequential(void **state)
 	u64 i;
 
 	(void)state;
-	for (i = 0; i < VBNS; i++) {
+	for (i = 0; i < vbns; i++) {
 		e.key = hpm_key_small(i);
 		e.value = hpm_value(f->md->time, i + 1);
 		mutex_lock(&f->md->lock);
@@ -374,7 +378,7 @@ static void test_sequential(void **state)
 	/* 49 full leaves, one node, and the arrays of what they refer to. */
 	assert_true(res.nodes < 49 + 1 + 32768 / 2016 + 12);
 
-	for (i = VBNS; i-- > 0;) {
+	for (i = vbns; i-- > 0;) {
 		u64 key = hpm_key_small(i);
 
 		mutex_lock(&f->md->lock);
@@ -390,13 +394,96 @@ static void test_sequential(void **state)
 	uproot(f);
 }
 
+static void put_one(struct forest *f, struct tree *t, u64 vbn, u64 pbn)
+{
+	struct hpm_splice sp;
+	struct hpm_entry e = {
+		.key = hpm_key_small(vbn),
+		.value = hpm_value(f->md->time, pbn),
+	};
+
+	mutex_lock(&f->md->lock);
+	assert_int_equal(hpm_map_splice(t->vol, e.key, e.key + 1, &e, 1, &sp),
+			 0);
+	mutex_unlock(&f->md->lock);
+	t->value[e.key] = e.value;
+}
+
+/* So many leaves that inner nodes are split, and go again. */
+static void test_three_levels(void **state)
+{
+	struct forest *f = plant(rig_seed(), 120000);
+	struct tree *t = f->tree[0];
+	struct hpm_splice sp;
+	u64 i, from, to;
+	bool order;
+
+	(void)state;
+	for (order = false;; order = true) {
+		/* Upwards first, and then every seventh, round and round. */
+		for (i = 0; i < vbns; i++) {
+			put_one(f, t, order ? i * 7 % vbns : i,
+				1 + i % (PBNS - 1));
+			if (i % 20000 == 0)
+				assert_int_equal(hpm_md_checkpoint(f->md), 0);
+		}
+		assert_true(t->vol->root.height >= 3);
+		walk(f);
+		compare_entries(f, t);
+		compare_lookups(f, t);
+		share(f, 0, 1);
+		for (i = 0; i < 300; i++)
+			random_splice(f, t);
+		walk(f);
+		compare_entries(f, t);
+		compare_entries(f, f->tree[1]);
+		/* Taken out in stretches, from both ends and the middle. */
+		for (from = 0; from < 2 * vbns; from = to) {
+			to = min(from + 1 + rnd(f, 4000), 2 * vbns);
+			mutex_lock(&f->md->lock);
+			assert_int_equal(hpm_map_splice(t->vol, from, to, NULL,
+							0, &sp), 0);
+			mutex_unlock(&f->md->lock);
+		}
+		memset(t->value, 0, 2 * vbns * sizeof(u64));
+		assert_int_equal(t->vol->root.height, 0);
+		walk(f);
+		compare_entries(f, f->tree[1]);
+		if (order)
+			break;
+	}
+	uproot(f);
+}
+
+/* The last snapshot that the pool's time can tell apart. */
+static void test_end_of_time(void **state)
+{
+	struct forest *f = plant(rig_seed(), 1024);
+	const char *why;
+
+	(void)state;
+	put_one(f, f->tree[0], 5, 77);
+	f->md->time = HPM_MAX_TIME - 1;
+	hpm_vol_mark_dirty(f->tree[0]->vol);
+	assert_int_equal(hpm_vol_snapshot(f->md, 9, 0, NULL, &why), 0);
+	assert_int_equal(hpm_vol_snapshot(f->md, 10, 0, NULL, &why),
+			 -EOVERFLOW);
+	assert_non_null(strstr(why, "snapshots"));
+	put_one(f, f->tree[0], 6, 78);
+	compare_entries(f, f->tree[0]);
+	compare_lookups(f, f->tree[0]);
+	assert_int_equal(hpm_vol_delete(f->md, 9, &why), 0);
+	walk(f);
+	uproot(f);
+}
+
 /*
  * Keys from one end of the address space to the other: each region of 2^32
  * keys has leaves of its own.
  */
 static void test_regions(void **state)
 {
-	struct forest *f = plant(rig_seed());
+	struct forest *f = plant(rig_seed(), 16384);
 	struct tree *t = f->tree[0];
 	struct hpm_entry e, got[64];
 	struct hpm_splice sp;
@@ -439,7 +526,7 @@ static void test_regions(void **state)
 			 0);
 	mutex_unlock(&f->md->lock);
 	assert_int_equal(sp.small, 62);
-	memset(t->value, 0, sizeof(t->value));
+	memset(t->value, 0, 2 * vbns * sizeof(u64));
 	t->vol->mapped = 2;
 	assert_int_equal(hpm_md_checkpoint(f->md), 0);
 	uproot(f);
@@ -451,6 +538,8 @@ int main(void)
 		rig_test(test_splice),
 		rig_test(test_sequential),
 		rig_test(test_regions),
+		rig_test(test_three_levels),
+		rig_test(test_end_of_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

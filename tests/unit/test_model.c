@@ -19,10 +19,10 @@ static void print_stats(const struct sim *s)
 	const struct sim_stats *t = &s->st;
 
 	fprintf(stderr,
-		"    %llu writes (%llu in place, %llu cow, %llu whole, %llu merged) %llu reads %llu discards %llu streams %llu moves %llu punches\n",
+		"    %llu writes (%llu in place, %llu cow, %llu whole, %llu merged) %llu reads %llu discards %llu streams %llu moves %llu punches %llu blocked\n",
 		t->ops[SIM_WRITE], t->in_place, t->cow, t->whole, t->merged,
 		t->ops[SIM_READ], t->ops[SIM_DISCARD], t->streams, t->moves,
-		t->punches);
+		t->punches, t->blocked);
 	fprintf(stderr,
 		"    %llu snapshots %llu creates %llu deletes %llu commits %llu checkpoints %llu drains %llu crashes %llu out of space %llu hooks, up to %llu punched, %llu nodes\n",
 		t->snapshots, t->creates, t->deletes, t->commits,

@@ -23,6 +23,7 @@ UNIT_COMMON  = $(filter-out $(UNIT_DIR)/test_%,$(wildcard $(UNIT_DIR)/*.c))
 UNIT_HDR     = $(LIBHPM_HDR) $(wildcard $(UNIT_DIR)/*.h)
 UNIT_OBJ     = $(patsubst $(TOP)/%.c,$(UNIT_OUT)/%.o,$(LIBHPM_SRC) $(UNIT_COMMON))
 
+TEST_SUITES += test-unit
 PKGS_unit := gcc make libc6-dev libcmocka-dev
 
 .SECONDEXPANSION:

@@ -10,8 +10,9 @@ struct hpm_cpu *hpm_cpu = &main_cpu;
 /* Read sections and the like, of all CPUs: what holds RCU callbacks up. */
 static unsigned int sections;
 
-static void (*reader_hook)(void *ctx);
-static void (*sleeper_hook)(void *ctx);
+typedef void (*hook_fn)(void *ctx, unsigned int held);
+
+static hook_fn reader_hook, sleeper_hook;
 static void *hook_ctx;
 
 /*----------------------------------------------------------------
@@ -131,8 +132,7 @@ void hpm_env_irq_on(void)
  * Getting in between
  *--------------------------------------------------------------*/
 
-void hpm_env_set_hooks(void (*reader)(void *ctx), void (*sleeper)(void *ctx),
-		       void *ctx)
+void hpm_env_set_hooks(hook_fn reader, hook_fn sleeper, void *ctx)
 {
 	reader_hook = reader;
 	sleeper_hook = sleeper;
@@ -153,14 +153,27 @@ void hpm_env_on_cpu(bool irq, void (*fn)(void *ctx), void *ctx)
 	hpm_cpu = interrupted;
 }
 
-static void run_hook(void (*hook)(void *ctx))
+struct hook_call {
+	hook_fn fn;
+	unsigned int held;
+};
+
+static void call_hook(void *ctx)
 {
+	struct hook_call *call = ctx;
+
+	call->fn(hook_ctx, call->held);
+}
+
+static void run_hook(hook_fn fn)
+{
+	struct hook_call call = { .fn = fn, .held = hpm_cpu->nr_held };
 	static bool running;
 
 	if (running)
 		return;
 	running = true;
-	hpm_env_on_cpu(false, hook, hook_ctx);
+	hpm_env_on_cpu(false, call_hook, &call);
 	running = false;
 }
 

@@ -41,9 +41,11 @@ void hpm_env_on_cpu(bool irq, void (*fn)(void *ctx), void *ctx);
 /*
  * What gets in between: @reader at the steps of lock-free readers, @sleeper
  * wherever the running code may sleep.  Both run through hpm_env_on_cpu(), so
- * not inside each other.  Either may be NULL.
+ * not inside each other.  Either may be NULL.  @held says how many locks the
+ * CPU holds that they interrupt: a hook that takes locks does so only if none.
  */
-void hpm_env_set_hooks(void (*reader)(void *ctx), void (*sleeper)(void *ctx),
+void hpm_env_set_hooks(void (*reader)(void *ctx, unsigned int held),
+		       void (*sleeper)(void *ctx, unsigned int held),
 		       void *ctx);
 
 /*----------------------------------------------------------------
