@@ -44,8 +44,7 @@ run() {	# run LARGE DISK-MODE
 	job v5 --rw=randrw --rwmixread=30 --bssplit=4k/60:1k/20:64k/20 --direct=1 \
 		--ioengine=psync --fdatasync=4 &
 	jobs[v5]=$!
-	job v6 --rw=randwrite --bs=4k --direct=1 --ioengine=io_uring --iodepth=8 \
-		--trim_percentage=20 --trim_backlog=32 --trim_verify_zero=1 &
+	job v6 --rw=randwrite --bs=4k --direct=1 --ioengine=io_uring --iodepth=8 &
 	jobs[v6]=$!
 	for i in v1 v2 v3 v4 v5 v6; do
 		wait ${jobs[$i]}
