@@ -58,7 +58,7 @@ int mend_leaks(struct pool *p, const struct report *rep)
 	int r = -ENOMEM;
 
 	if (io)
-		r = hpm_md_open(io, &params, NULL, NULL, &md, &why);
+		r = hpm_md_open(io, &params, &tool_md_ops, NULL, &md, &why);
 	if (!r) {
 		why = "a count could not be lowered";
 		r = lower_all(md, rep);
@@ -102,7 +102,7 @@ int settle_rebuilt(struct pool *p, const char **why)
 
 	*why = "out of memory";
 	if (io)
-		r = hpm_md_open(io, &params, NULL, NULL, &md, why);
+		r = hpm_md_open(io, &params, &tool_md_ops, NULL, &md, why);
 	if (!r) {
 		if (md->has_held)
 			r = hpm_md_release(md, why);

@@ -4,6 +4,10 @@
 
 struct pool;
 struct report;
+struct hpm_md_ops;
+
+/* For the engine in a tool (replay.c). */
+extern const struct hpm_md_ops tool_md_ops;
 
 /* Lowers what rep->leak says; opens the pool for writing, recovery included. */
 int mend_leaks(struct pool *p, const struct report *rep);

@@ -6,6 +6,7 @@
  */
 #include "meta.h"
 #include "metadata.h"
+#include "mend.h"
 
 /*----------------------------------------------------------------
  * What was written, by block
@@ -178,6 +179,22 @@ void dev_io_free(struct hpm_io *io)
 }
 
 /*
+ * No tool allocates data blocks, so those that come free need no way back.
+ */
+static void drained(void *ctx, struct list_head *batches)
+{
+	struct hpm_free_batch *b, *next;
+
+	(void)ctx;
+	list_for_each_entry_safe(b, next, batches, list) {
+		list_del(&b->list);
+		kfree(b);
+	}
+}
+
+const struct hpm_md_ops tool_md_ops = { .drain = drained };
+
+/*
  * No more nodes are kept than a replay touches again and again; together with
  * what a check needs that stays within its bound.
  */
@@ -196,7 +213,7 @@ int pool_replay(struct pool *p, const char **why)
 	*why = "out of memory";
 	if (!io)
 		return -ENOMEM;
-	r = hpm_md_open(io, &params, NULL, NULL, &md, why);
+	r = hpm_md_open(io, &params, &tool_md_ops, NULL, &md, why);
 	if (!r)
 		hpm_md_close(md);
 	dev_io_free(io);
