@@ -2,7 +2,7 @@
 #
 # Integration tests: the module in a guest, as a person uses it.
 #
-#	make test-vm				all on 6.1, the fast part on 6.12
+#	make test-vm				SUITE on 6.1, a part of it on 6.12
 #	make test-vm GUESTS='6.12:table,message'	these on that kernel
 #	make test-stress TIME=600 [SEED=7]	random everything
 #
@@ -18,11 +18,14 @@ $(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c | deps-suite
 	@echo "CC        $(@F)"
 	@gcc -O2 -Wall -Wextra -pthread -o $@.$$$$ $< && mv $@.$$$$ $@
 
+# What has been seen to pass as a whole.  The other scripts of suite/ are run by
+# name (GUESTS=6.1:space,discard) until they have.
+SUITE      := message table partial foreign snapshot mixed limits
 # What is likely to differ between kernels.
-SUITE_FAST := message table
+SUITE_FAST := message table limits
 comma      := ,
-space      := $(subst ,, )
-GUESTS     ?= 6.1 6.12:$(subst $(space),$(comma),$(strip $(SUITE_FAST)))
+with_commas = $(subst $() ,$(comma),$(strip $1))
+GUESTS     ?= 6.1:$(call with_commas,$(SUITE)) 6.12:$(call with_commas,$(SUITE_FAST))
 TIME       ?= 60
 SEED       ?= 1
 
