@@ -15,19 +15,42 @@ static bool goes_on(const struct hpm_run *run, const struct hpm_run *next)
  * The map ends a run at the end of a leaf, and where a change is under way.
  * Looking once more costs a tenth of what sending another bio costs.
  */
-int hpm_find_run(struct hpm_volume *v, u64 vbn, u32 max, struct hpm_run *run)
+void hpm_extend_run(struct hpm_volume *v, u64 vbn, u32 max,
+		    struct hpm_run *run)
 {
 	struct hpm_run next;
-	int r;
 
-	r = hpm_map_lookup(v->vol, vbn, max, run);
-	while (!r && unlikely(run->nr < max)) {
+	while (run->nr < max) {
 		if (hpm_map_lookup(v->vol, vbn + run->nr, max - run->nr,
 				   &next) || !goes_on(run, &next))
 			break;
 		run->nr += next.nr;
 	}
-	return r;
+}
+
+int hpm_read_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
+{
+	sector_t sector = bio->bi_iter.bi_sector;
+	unsigned int offset = sector % HPM_BLOCK_SECTORS;
+	u32 span = hpm_span(offset, bio_sectors(bio));
+	struct hpm_run run;
+	int r;
+
+	if (unlikely(hpm_pool_failed(v->pool)))
+		return hpm_map_end(bio, -EIO);
+	r = hpm_find_run(v, sector / HPM_BLOCK_SECTORS, span, &run);
+	if (unlikely(r))
+		return r == -EAGAIN ? hpm_map_defer(hb, bio) :
+				      hpm_map_end(bio, r);
+	if (run.nr < span)
+		dm_accept_partial_bio(bio, run.nr * HPM_BLOCK_SECTORS - offset);
+	if (!run.mapped) {
+		zero_fill_bio(bio);
+		return hpm_map_end(bio, 0);
+	}
+	bio_set_dev(bio, v->pool->data_bdev);
+	bio->bi_iter.bi_sector = run.pbn * HPM_BLOCK_SECTORS + offset;
+	return DM_MAPIO_REMAPPED;
 }
 
 /* Cuts the piece to the run that it begins with. */
@@ -35,7 +58,7 @@ static int find(struct hpm_volume *v, struct hpm_piece *p, struct hpm_run *run)
 {
 	int r;
 
-	if (unlikely(hpm_pool_failed(v->pool)))
+	if (hpm_pool_failed(v->pool))
 		return -EIO;
 	r = hpm_find_run(v, p->vbn, hpm_piece_span(p), run);
 	if (!r) {
@@ -43,28 +66,6 @@ static int find(struct hpm_volume *v, struct hpm_piece *p, struct hpm_run *run)
 		hpm_piece_cut(p, run->nr);
 	}
 	return r;
-}
-
-int hpm_read_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
-{
-	struct hpm_piece p;
-	struct hpm_run run;
-	int r;
-
-	hpm_piece_init(&p, bio->bi_iter.bi_sector, bio_sectors(bio));
-	r = find(v, &p, &run);
-	if (unlikely(r))
-		return r == -EAGAIN ? hpm_map_defer(hb, bio) :
-				      hpm_map_end(bio, r);
-	if (p.sectors < bio_sectors(bio))
-		dm_accept_partial_bio(bio, p.sectors);
-	if (!run.mapped) {
-		zero_fill_bio(bio);
-		return hpm_map_end(bio, 0);
-	}
-	bio_set_dev(bio, v->pool->data_bdev);
-	bio->bi_iter.bi_sector = hpm_piece_target(&p);
-	return DM_MAPIO_REMAPPED;
 }
 
 static void zero_part(struct hpm_part *part, const struct hpm_piece *p)

@@ -212,10 +212,15 @@ static inline void hpm_piece_init(struct hpm_piece *p, sector_t sector,
 	p->sectors = sectors;
 }
 
-/* Blocks that the piece touches. */
+/* Blocks that @sectors from @offset in the first one on touch. */
+static inline u32 hpm_span(unsigned int offset, unsigned int sectors)
+{
+	return DIV_ROUND_UP(offset + sectors, HPM_BLOCK_SECTORS);
+}
+
 static inline u32 hpm_piece_span(const struct hpm_piece *p)
 {
-	return DIV_ROUND_UP(p->offset + p->sectors, HPM_BLOCK_SECTORS);
+	return hpm_span(p->offset, p->sectors);
 }
 
 /* Cuts the piece to the first @nr of the blocks that it touches. */
@@ -330,11 +335,20 @@ int hpm_zero_step(struct hpm_volume *v, struct hpm_bio *hb);
 int hpm_read_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio);
 int hpm_write_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio);
 
-/*
- * Any context, token held: hpm_map_lookup(), going on where the run goes on
- * although the map is cut there.
- */
-int hpm_find_run(struct hpm_volume *v, u64 vbn, u32 max, struct hpm_run *run);
+/* Any context: goes on where the run goes on although the map was cut there. */
+void hpm_extend_run(struct hpm_volume *v, u64 vbn, u32 max,
+		    struct hpm_run *run);
+
+/* Any context, token held: what @vbn and the blocks behind it map to. */
+static inline int hpm_find_run(struct hpm_volume *v, u64 vbn, u32 max,
+			       struct hpm_run *run)
+{
+	int r = hpm_map_lookup(v->vol, vbn, max, run);
+
+	if (unlikely(!r && run->nr < max))
+		hpm_extend_run(v, vbn, max, run);
+	return r;
+}
 
 /* Any context: the change of a write that is over. */
 void hpm_write_end(struct hpm_volume *v, struct hpm_op *op,
@@ -342,8 +356,8 @@ void hpm_write_end(struct hpm_volume *v, struct hpm_op *op,
 /* Any context: returns all that the piece has in hand. */
 void hpm_piece_release(struct hpm_volume *v, struct hpm_piece *p);
 /*
- * Any context: locks the piece's blocks, taking its change and its credit over
- * into @op.  -EBUSY: everything in hand has been returned; @waiter is queued.
+ * Any context: locks the piece's blocks, taking its change, its credit and its
+ * blocks over into @op.  -EBUSY: @waiter, unless NULL, is queued.
  */
 int hpm_piece_lock(struct hpm_volume *v, struct hpm_piece *p,
 		   struct hpm_op *op, struct list_head *waiter);

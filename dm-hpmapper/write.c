@@ -71,6 +71,11 @@ enum lack {
  *--------------------------------------------------------------
  */
 
+static bool is_own(const struct hpm_run *run)
+{
+	return run->mapped && !run->shared;
+}
+
 static u32 whole_blocks(const struct hpm_piece *p)
 {
 	return p->sectors / HPM_BLOCK_SECTORS;
@@ -91,7 +96,7 @@ static u32 foreign_blocks(struct hpm_volume *v, u64 vbn, u32 want,
 
 	while (nr < want) {
 		if (hpm_map_lookup(v->vol, vbn + nr, want - nr, &next) ||
-		    (next.mapped && !next.shared))
+		    is_own(&next))
 			break;
 		nr += next.nr;
 	}
@@ -170,18 +175,27 @@ static int plan_new(struct hpm_volume *v, struct hpm_piece *p,
 	return r;
 }
 
+/* The run that begins at @vbn, if it can be told and may be written to. */
+static int look_up(struct hpm_volume *v, u64 vbn, u32 max, struct hpm_run *run)
+{
+	int r;
+
+	if (unlikely(hpm_pool_refuses_writes(v->pool)))
+		return -EIO;
+	r = hpm_find_run(v, vbn, max, run);
+	return unlikely(r == -EAGAIN) ? LACK_MAP : r;
+}
+
 /* p->nr, the blocks in hand, says whether it goes to a new place. */
 static int plan(struct hpm_volume *v, struct hpm_piece *p)
 {
 	struct hpm_run run;
 	int r;
 
-	if (unlikely(hpm_pool_refuses_writes(v->pool)))
-		return -EIO;
-	r = hpm_find_run(v, p->vbn, hpm_piece_span(p), &run);
-	if (unlikely(r))
-		return r == -EAGAIN ? LACK_MAP : r;
-	if (!run.mapped || run.shared)
+	r = look_up(v, p->vbn, hpm_piece_span(p), &run);
+	if (r)
+		return r;
+	if (!is_own(&run))
 		return plan_new(v, p, &run);
 
 	/* A large block got for what has become the volume's own meanwhile? */
@@ -238,10 +252,8 @@ int hpm_piece_lock(struct hpm_volume *v, struct hpm_piece *p,
 	c->pbn = p->pbn;
 	c->nr = p->nr;
 	r = hpm_change_lock(c, waiter);
-	if (unlikely(r)) {
-		hpm_piece_release(v, p);
+	if (unlikely(r))
 		return r;
-	}
 	atomic64_add(p->nr, &v->pool->cow_blocks);
 	op->change = c;
 	op->stream = p->stream;
@@ -306,49 +318,71 @@ static int map_lacks(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 }
 
 /*
- * The bio may be off to a worker before the lock has returned: from the call
- * on it is ours only if we got it.
+ * False: the bio waits, or has been ended.  From the call that queues it on it
+ * is ours only if we got the lock after all.
  */
 static bool map_lock(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 		     struct hpm_piece *p)
 {
 	int token = hb->op.token;
 
+	if (likely(!hpm_piece_lock(v, p, &hb->op, NULL)))
+		return true;
 	if (bio->bi_opf & REQ_NOWAIT) {
-		if (!hpm_piece_lock(v, p, &hb->op, NULL))
-			return true;
+		hpm_piece_release(v, p);
 		hpm_map_wouldblock(bio);
 		return false;
 	}
 	hpm_bio_defer(hb, bio);
-	if (hpm_piece_lock(v, p, &hb->op, &hb->wait)) {
-		hpm_pool_token_put(v->pool, token);
-		return false;
+	if (!hpm_piece_lock(v, p, &hb->op, &hb->wait)) {
+		hb->op.token = token;
+		return true;
 	}
-	hb->op.token = token;
-	return true;
+	hpm_piece_release(v, p);
+	hpm_pool_token_put(v->pool, token);
+	return false;
 }
 
-int hpm_write_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
+static int map_new(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
+		   const struct hpm_run *run)
 {
 	struct hpm_piece p = { .small = bio->bi_opf & REQ_NOWAIT };
-	bool anew;
 	int r;
 
 	hpm_piece_init(&p, bio->bi_iter.bi_sector, bio_sectors(bio));
-	r = plan(v, &p);
+	r = plan_new(v, &p, run);
 	if (unlikely(r))
 		return map_lacks(v, hb, bio, &p, r);
 	if (p.sectors < bio_sectors(bio))
 		dm_accept_partial_bio(bio, p.sectors);
-	anew = p.nr;
-	if (!anew)
-		percpu_counter_add_local(&v->pool->inplace_bios, 1);
-	else if (!map_lock(v, hb, bio, &p))
+	if (!map_lock(v, hb, bio, &p))
 		return DM_MAPIO_SUBMITTED;
-	take_fua(v, hb, bio, anew);
+	take_fua(v, hb, bio, true);
 	bio_set_dev(bio, v->pool->data_bdev);
 	bio->bi_iter.bi_sector = hpm_piece_target(&p);
+	return DM_MAPIO_REMAPPED;
+}
+
+int hpm_write_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
+{
+	sector_t sector = bio->bi_iter.bi_sector;
+	unsigned int offset = sector % HPM_BLOCK_SECTORS;
+	u32 span = hpm_span(offset, bio_sectors(bio));
+	struct hpm_run run;
+	int r;
+
+	r = look_up(v, sector / HPM_BLOCK_SECTORS, span, &run);
+	if (unlikely(r))
+		return r < 0 ? hpm_map_end(bio, r) : hpm_map_defer(hb, bio);
+	if (!is_own(&run))
+		return map_new(v, hb, bio, &run);
+
+	if (run.nr < span)
+		dm_accept_partial_bio(bio, run.nr * HPM_BLOCK_SECTORS - offset);
+	percpu_counter_add_local(&v->pool->inplace_bios, 1);
+	take_fua(v, hb, bio, false);
+	bio_set_dev(bio, v->pool->data_bdev);
+	bio->bi_iter.bi_sector = run.pbn * HPM_BLOCK_SECTORS + offset;
 	return DM_MAPIO_REMAPPED;
 }
 
@@ -439,7 +473,7 @@ static int write_part(struct hpm_volume *v, struct hpm_bio *hb,
 		      struct hpm_piece *p, struct hpm_part **partp, int token)
 {
 	struct hpm_part *part = *partp;
-	bool anew = p->nr;
+	bool anew = p->nr;	/* which the lock takes over */
 
 	part->op.token = token;
 	if (!anew) {
