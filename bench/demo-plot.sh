@@ -39,5 +39,5 @@ set xrange [0:*]
 set offsets 0, graph 0.12, 0, 0
 set lmargin 34
 plot "$data" using (\$2*0.5):0:(\$2*0.5):(0.3):ytic(1) with boxxyerror linecolor rgb "#3b6ea5", \
-     "" using 2:0:(sprintf(" %.0f", \$2)) with labels left
+     "" using 2:0:(sprintf(" %.0f", \$2)) with labels left offset 0.5,0
 PLOT
