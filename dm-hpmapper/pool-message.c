@@ -373,6 +373,13 @@ static unsigned int emit_volume(struct hpm_pool *pool,
 	return sz;
 }
 
+/* The figures are those of what has been written by now. */
+static void apply_published(struct hpm_pool *pool)
+{
+	if (!hpm_pool_refuses_writes(pool))
+		hpm_md_apply(pool->md);
+}
+
 /* list [<first id>]: dm tells a caller whose buffer is too small for it. */
 static int list_volumes(struct message *m)
 {
@@ -387,6 +394,7 @@ static int list_volumes(struct message *m)
 			return r;
 	}
 
+	apply_published(m->pool);
 	*m->result = '\0';
 	while (sz + 1 < m->maxlen && id <= HPM_MAX_VOLUME_ID) {
 		r = hpm_vol_next(m->pool->md, id, &info);
@@ -410,8 +418,11 @@ static int volume_info(struct message *m)
 	int r;
 
 	r = read_id(m, m->argv[1], &id);
-	if (!r)
-		r = find_volume(m, id, &info);
+	if (r)
+		return r;
+
+	apply_published(m->pool);
+	r = find_volume(m, id, &info);
 	if (r)
 		return r;
 
