@@ -51,16 +51,14 @@ static size_t make(u8 *p, u8 pool, u16 block, unsigned int f, u64 v, u8 flags)
 
 static unsigned int of_block(const char *dir, unsigned int n, unsigned int b)
 {
-	unsigned int f, v;
+	unsigned int f;
 	size_t size;
 	u8 p[32];
 
 	for (f = 0; f < ARRAY_SIZE(field); f++) {
-		for (v = 0; v < ARRAY_SIZE(value); v++) {
-			size = make(p, n % 4, block_of[b], f, value[v],
-				    n % 32 ? 0 : 0x80);
-			put(dir, n++, p, size);
-		}
+		size = make(p, n % 4, block_of[b], f,
+			    value[n % ARRAY_SIZE(value)], n % 32 ? 0 : 0x80);
+		put(dir, n++, p, size);
 	}
 	return n;
 }
