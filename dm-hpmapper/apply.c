@@ -169,6 +169,25 @@ static int apply_collapse(struct hpm_md *md, const struct rec *rec)
 	return replace_large(md, rec, &one, 1, &sp);
 }
 
+/*
+ * A large block of which the last part has been discarded: without an entry it
+ * says what it says with a base and nothing but holes, and the base is free.
+ */
+static int drop_if_empty(struct hpm_md *md, const struct rec *rec)
+{
+	struct hpm_entry *e;
+	struct hpm_splice sp;
+	unsigned int i, nr;
+	int r = collect_large(md, rec, &e, &nr);
+
+	if (r || nr != md->large_size + 1)
+		return r;
+	for (i = 1; i < nr; i++)
+		if (hpm_value_pbn(e[i].value) != HPM_PBN_HOLE)
+			return 0;
+	return replace_large(md, rec, NULL, 0, &sp);
+}
+
 static int apply_unmap(struct hpm_md *md, const struct rec *rec)
 {
 	struct hpm_entry *e = md->scratch + HPM_SCRATCH_APPLY;
@@ -195,9 +214,10 @@ static int apply_unmap(struct hpm_md *md, const struct rec *rec)
 	r = hpm_map_splice(rec->vol, hpm_key_small(rec->vbn),
 			   hpm_key_small(rec->vbn + rec->nr - 1) + 1, e,
 			   base ? rec->nr : 0, &sp);
-	if (!r)
-		set_mapped(rec->vol, visible(&sp, base, rec->nr), 0);
-	return r;
+	if (r)
+		return r;
+	set_mapped(rec->vol, visible(&sp, base, rec->nr), 0);
+	return base ? drop_if_empty(md, rec) : 0;
 }
 
 /*
