@@ -111,14 +111,23 @@ static int parse_low_water(const char *arg, struct hpm_table *t,
 	return 0;
 }
 
+/* Newer kernels refuse this by themselves, but do not say what they refuse. */
+static int check_not_self(struct dm_target *ti, dev_t dev)
+{
+	if (dev != disk_devt(dm_disk(dm_table_get_md(ti->table))))
+		return 0;
+
+	ti->error = "A pool cannot stand upon itself";
+	return -EINVAL;
+}
+
 static int check_device(struct dm_dev *dev, struct dm_target *ti)
 {
-	struct gendisk *own = dm_disk(dm_table_get_md(ti->table));
+	int r;
 
-	if (dev->bdev->bd_dev == disk_devt(own)) {
-		ti->error = "A pool cannot stand upon itself";
-		return -EINVAL;
-	}
+	r = check_not_self(ti, dev->bdev->bd_dev);
+	if (r)
+		return r;
 
 	if (bdev_is_zoned(dev->bdev)) {
 		ti->error = "Zoned devices are not supported";
@@ -140,7 +149,14 @@ static int check_device(struct dm_dev *dev, struct dm_target *ti)
 static int open_device(struct dm_target *ti, const char *path,
 		       hpm_open_mode_t mode, struct dm_dev **dev, char *failure)
 {
+	dev_t devt;
 	int r;
+
+	if (!lookup_bdev(path, &devt)) {
+		r = check_not_self(ti, devt);
+		if (r)
+			return r;
+	}
 
 	r = dm_get_device(ti, path, mode, dev);
 	if (r) {
