@@ -21,7 +21,7 @@ void sim_fail(struct sim *s, const char *fmt, ...)
 {
 	va_list ap;
 
-	fprintf(stderr, "  after %llu writes, %llu crashes: ", s->seq,
+	fprintf(stderr, "  after %llu stamps, %llu crashes: ", s->stamp,
 		s->st.crashes);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
@@ -74,6 +74,9 @@ void sim_vol_forget(struct sim *s, struct sim_vol *v)
 	list_for_each_entry_safe(w, n, &s->log, list)
 		if (w->vi == vol_index(s, v))
 			sim_log_drop(w);
+	list_for_each_entry_safe(w, n, &s->past, list)
+		if (w->vi == vol_index(s, v))
+			sim_log_drop(w);
 	free(v->now);
 	free(v->durable);
 	memset(v, 0, sizeof(*v));
@@ -93,8 +96,7 @@ struct sim_write *sim_log_add(struct sim *s, struct sim_vol *v, u64 first,
 	w->first = first;
 	w->nr = nr;
 	w->stamp = stamp;
-	w->seq = s->seq;
-	s->seq += max_t(u64, nr, 1);
+	s->stamp += nr;
 	list_add_tail(&w->list, &s->log);
 	return w;
 }
@@ -121,6 +123,7 @@ void sim_log_done(struct sim *s, struct sim_write *w)
 {
 	write_into(s->vols[w->vi].now, w);
 	w->done = true;
+	w->when = ++s->clock;
 }
 
 void sim_log_failed(struct sim_write *w)
@@ -132,16 +135,6 @@ void sim_log_drop(struct sim_write *w)
 {
 	list_del(&w->list);
 	free(w);
-}
-
-u64 sim_log_oldest(struct sim *s, struct sim_vol *v)
-{
-	struct sim_write *w;
-
-	list_for_each_entry(w, &s->log, list)
-		if (w->vi == vol_index(s, v) && !w->done)
-			return w->seq;
-	return s->seq;
 }
 
 void sim_durable_begin(struct sim *s)
@@ -170,7 +163,18 @@ void sim_durable_write(struct sim *s, struct sim_write *w)
 {
 	drop_failed_under(s, w);
 	write_into(s->vols[w->vi].durable, w);
-	sim_log_drop(w);
+	if (s->nr_reads)
+		list_move_tail(&w->list, &s->past);
+	else
+		sim_log_drop(w);
+}
+
+void sim_past_clear(struct sim *s)
+{
+	struct sim_write *w, *n;
+
+	list_for_each_entry_safe(w, n, &s->past, list)
+		sim_log_drop(w);
 }
 
 void sim_durable_end(struct sim *s, int r)
@@ -190,19 +194,24 @@ void sim_durable_end(struct sim *s, int r)
 			sim_durable_write(s, w);
 }
 
-bool sim_may_read(struct sim *s, struct sim_vol *v, u64 sector, u64 value,
-		  u64 before, u64 seq)
+static bool shows(const struct list_head *list, unsigned int vi, u64 sector,
+		  u64 value, u64 since)
 {
 	struct sim_write *w;
 
-	if (value == before || value == v->now[sector])
-		return true;
-	list_for_each_entry(w, &s->log, list)
-		if ((w->seq >= seq || w->failed || !w->done) &&
-		    covers(w, vol_index(s, v), sector) &&
-		    value == stamp_at(w, sector))
+	list_for_each_entry(w, list, list)
+		if (covers(w, vi, sector) && value == stamp_at(w, sector) &&
+		    (!w->done || w->failed || w->when > since))
 			return true;
 	return false;
+}
+
+bool sim_may_read(struct sim *s, struct sim_vol *v, u64 sector, u64 value,
+		  u64 before, u64 since)
+{
+	return value == before || value == v->now[sector] ||
+	       shows(&s->log, vol_index(s, v), sector, value, since) ||
+	       shows(&s->past, vol_index(s, v), sector, value, since);
 }
 
 static bool may_survive(struct sim *s, struct sim_vol *v, u64 sector, u64 value)
@@ -267,7 +276,8 @@ static void compare_vol(struct sim *s, struct sim_vol *v, bool crashed)
 					  got + vbn * HPM_SECTORS);
 		for (i = vbn * HPM_SECTORS; sectors--; i++) {
 			bool ok = crashed ? may_survive(s, v, i, got[i]) :
-				  sim_may_read(s, v, i, got[i], v->now[i], s->seq);
+				  sim_may_read(s, v, i, got[i], v->now[i],
+				  s->clock);
 
 			if (!ok)
 				complain(s, v, i, got[i], &run);
@@ -521,6 +531,7 @@ void sim_crash(struct sim *s, enum hpm_mem_loss loss, u64 seed)
 	compare_after_crash(s);
 	list_for_each_entry_safe(w, n, &s->log, list)
 		sim_log_drop(w);
+	sim_past_clear(s);
 }
 
 /* Opens until a recovery is not interrupted any more. */
@@ -555,6 +566,8 @@ void sim_crash_look(struct sim *s, enum hpm_mem_loss loss, u64 seed,
 	c.io = hpm_mem_crash(s->io, loss, seed);
 	c.md = NULL;
 	INIT_LIST_HEAD(&c.log);
+	INIT_LIST_HEAD(&c.past);
+	c.nr_reads = 0;
 	INIT_LIST_HEAD(&c.ops);
 	INIT_LIST_HEAD(&c.drains);
 	for (i = 0; i < SIM_MAX_VOLS; i++) {

@@ -57,9 +57,11 @@ static struct sim_op *op_new(struct sim *s, struct sim_vol *v,
 	list_add_tail(&op->list, &s->ops);
 	s->nr_ops++;
 	s->st.ops[kind]++;
-	if (kind != SIM_READ) {
+	if (kind == SIM_READ) {
+		s->nr_reads++;
+	} else {
 		v->writes++;
-		op->stamp = kind == SIM_WRITE ? s->seq : 0;
+		op->stamp = kind == SIM_WRITE ? s->stamp : 0;
 		op->log = sim_log_add(s, v, first, nr, op->stamp);
 	}
 	return op;
@@ -107,6 +109,8 @@ static void op_done(struct sim_op *op)
 	large_back(op);
 	if (op->kind != SIM_READ)
 		op->v->writes--;
+	else if (!--op->s->nr_reads)
+		sim_past_clear(op->s);
 	list_del(&op->list);
 	op->s->nr_ops--;
 	free(op->before);
@@ -151,7 +155,7 @@ static void read_start(struct sim_op *op, const struct hpm_run *run)
 	      op->v->id, run->mapped, run->pbn);
 	op->mapped = run->mapped;
 	op->pbn = run->pbn;
-	op->seq = sim_log_oldest(op->s, op->v);
+	op->since = op->s->clock;
 	op->before = malloc(op->nr * sizeof(u64));
 	BUG_ON(!op->before);
 	memcpy(op->before, op->v->now + op->first, op->nr * sizeof(u64));
@@ -173,7 +177,7 @@ static void read_end(struct sim_op *op)
 	}
 	for (i = 0; i < op->nr; i++)
 		if (!sim_may_read(s, op->v, op->first + i, got[i],
-				  op->before[i], op->seq))
+				  op->before[i], op->since))
 			sim_fail(s, "volume %u sector %llu (pbn %lld): read %#llx, was %#llx, is %#llx",
 				 op->v->id, op->first + i,
 				 op->mapped ? (long long)op->pbn : -1ll, got[i],
@@ -496,7 +500,7 @@ static void write_end(struct sim_op *op)
 	}
 	if (op->change) {
 		trace(op->v, op->first, op->nr, "v%u publish kind %d as %llu",
-		      op->v->id, op->kind, op->s->seq);
+		      op->v->id, op->kind, op->s->clock);
 		change_publish(op);
 		op->has_large = false;
 	}
@@ -886,8 +890,9 @@ int sim_msg_delete(struct sim *s, u32 id)
 	const char *why = NULL;
 	int r;
 
-	if (hpm_vol_delete(s->md, id, &why) != -EBUSY)
-		sim_fail(s, "an active volume could be deleted");
+	r = hpm_vol_delete(s->md, id, &why);
+	if (!r || (r != -EBUSY && !s->may_fail && !hpm_mem_is_cut(s->io)))
+		sim_fail(s, "deletion of an active volume: %d", r);
 	vol_deactivate(s, v);
 	message_begin(s, SIM_MSG_DELETE, id);
 	r = message_end(s, hpm_vol_delete(s->md, id, &why), why);
@@ -1014,7 +1019,7 @@ static int stream_part(struct sim *s, struct sim_vol *v, u64 vbn, u32 nr,
 	int r;
 
 	BUG_ON(!stamps);
-	w = sim_log_add(s, v, vbn * HPM_SECTORS, n, s->seq);
+	w = sim_log_add(s, v, vbn * HPM_SECTORS, n, s->stamp);
 	for (i = 0; i < n; i++)
 		stamps[i] = w->stamp + i;
 	id = hpm_mem_data_start(s->io, pbn * HPM_SECTORS, n, stamps, false);
@@ -1063,32 +1068,21 @@ int sim_stream(struct sim *s, u32 id, u64 lvbn)
 	return r;
 }
 
-/* Gives back what overrides hide of the base at @lvbn. */
+/* Gives back what overrides hide of the base at @lvbn, if that can be. */
 int sim_punch(struct sim *s, u32 id, u64 lvbn)
 {
-	u32 size = 1u << s->p.large_shift, at = 0;
+	u32 size = 1u << s->p.large_shift;
 	struct sim_vol *v = sim_vol(s, id);
 	struct hpm_survey survey;
-	struct hpm_run run;
-	int r;
+	int r = hpm_map_survey(v->vol, lvbn, &survey);
 
-	for (at = 0; at < size; at += run.nr) {
-		r = hpm_map_lookup(v->vol, lvbn + at, size - at, &run);
-		if (r == -EAGAIN) {
-			r = hpm_map_load(v->vol, lvbn + at);
-			run.nr = 0;
-		}
-		if (r)
-			return r;
-		if (!run.nr || !run.base)
-			continue;
-		s->st.punches++;
-		r = hpm_map_survey(v->vol, lvbn, &survey);
-		if (r)
-			return r;
-		return record(s, v, HPM_REC_PUNCH, lvbn, size, run.pbn - at, 0);
-	}
-	return 0;
+	if (r || survey.base == HPM_PBN_HOLE || !survey.hidden)
+		return r;
+	/* A record that finds nothing to give back does no harm either. */
+	if (!survey.punchable && sim_rnd(s, 4))
+		return 0;
+	s->st.punches++;
+	return record(s, v, HPM_REC_PUNCH, lvbn, size, survey.base, 0);
 }
 
 static int move_locked(struct sim *s, struct hpm_change *c)
@@ -1624,8 +1618,9 @@ struct sim *sim_create(const struct sim_params *p)
 	BUG_ON(!s);
 	s->p = *p;
 	s->rng = p->seed;
-	s->seq = 1;
+	s->stamp = 1;
 	INIT_LIST_HEAD(&s->log);
+	INIT_LIST_HEAD(&s->past);
 	INIT_LIST_HEAD(&s->ops);
 	INIT_LIST_HEAD(&s->drains);
 	hpm_env_seed(p->seed);
@@ -1648,6 +1643,7 @@ void sim_destroy(struct sim *s)
 		sim_drop(s);
 	list_for_each_entry_safe(w, n, &s->log, list)
 		sim_log_drop(w);
+	sim_past_clear(s);
 	for (i = 0; i < SIM_MAX_VOLS; i++) {
 		free(s->vols[i].now);
 		free(s->vols[i].durable);

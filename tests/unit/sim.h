@@ -41,8 +41,8 @@ struct sim_write {
 	unsigned int vi;	/* in sim.vols */
 	u64 first, nr;
 	u64 stamp;		/* of the first sector; 0: a discard */
-	u64 seq;
 	bool done;
+	u64 when;		/* it was done, by sim.clock */
 	bool failed;		/* may be there, may be not */
 	bool covered;		/* by the commit that is under way */
 };
@@ -97,8 +97,8 @@ struct sim_op {
 	u64 data_id;
 	u64 pbn;			/* what it reads, or writes to */
 	bool mapped;
-	u64 seq;			/* reads: writes from here on may show */
-	u64 *before;			/* reads: what was there */
+	u64 since;			/* reads: when it began, by sim.clock */
+	u64 *before;			/* reads: what was there then */
 };
 
 struct sim_drain {
@@ -130,10 +130,13 @@ struct sim {
 	struct hpm_io *io;
 	struct hpm_md *md;
 	u64 rng;
-	u64 seq;			/* of writes, and the next stamp */
+	u64 stamp;			/* the next */
+	u64 clock;			/* counts completions */
 	u64 token_seq;
 	struct sim_vol vols[SIM_MAX_VOLS];
-	struct list_head log;		/* struct sim_write, by seq */
+	struct list_head log;		/* struct sim_write, as they began */
+	struct list_head past;		/* durable ones that a read may have seen */
+	unsigned int nr_reads;		/* under way */
 	struct list_head ops;
 	unsigned int nr_ops;
 	struct list_head drains;
@@ -221,11 +224,11 @@ void sim_log_drop(struct sim_write *w);
 void sim_durable_begin(struct sim *s);
 void sim_durable_end(struct sim *s, int r);
 void sim_durable_write(struct sim *s, struct sim_write *w);
-/* The oldest write of the volume that is under way. */
-u64 sim_log_oldest(struct sim *s, struct sim_vol *v);
-/* Does a read that began with @before, at @seq, rightly see @value? */
+/* Does a read that began with @before, @since then, rightly see @value? */
 bool sim_may_read(struct sim *s, struct sim_vol *v, u64 sector, u64 value,
-		  u64 before, u64 seq);
+		  u64 before, u64 since);
+/* The last read has ended. */
+void sim_past_clear(struct sim *s);
 struct sim_vol *sim_vol_new(struct sim *s, u32 id);
 void sim_vol_forget(struct sim *s, struct sim_vol *v);
 

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Scripted cases at the edges: what is asked of a volume, limits of the
+ * journal and of what is in flight, many deletions at once.
+ */
+#include "hpm_check.h"
+#include "rig.h"
+#include "sim.h"
+
+static struct sim *begin(u64 meta, u64 data, u64 blocks)
+{
+	struct sim_params p = {
+		.meta_blocks = meta,
+		.data_blocks = data,
+		.large_shift = 4,
+		.vol_blocks = blocks,
+		.max_vols = 16,
+		.max_ops = 16,
+		.seed = rig_seed(),
+	};
+
+	return sim_create(&p);
+}
+
+static void end(struct sim *s)
+{
+	sim_compare(s);
+	sim_check(s);
+	sim_check_space(s);
+	sim_crash(s, HPM_LOSE_SECTORS, 1);
+	sim_check(s);
+	sim_shutdown(s);
+	sim_destroy(s);
+}
+
+static u64 used(struct sim *s)
+{
+	struct hpm_md_stats st;
+
+	assert_int_equal(hpm_md_apply(s->md), 0);
+	hpm_md_get_stats(s->md, &st);
+	return st.data_used;
+}
+
+static u64 mapped(struct sim *s, u32 id)
+{
+	struct hpm_vol_info info;
+
+	assert_int_equal(hpm_md_apply(s->md), 0);
+	hpm_vol_get_info(sim_vol(s, id)->vol, &info);
+	return info.mapped;
+}
+
+/* Highest mapped block plus one; 0: none. */
+static u64 highest(struct sim *s, u32 id)
+{
+	u64 vbn;
+	int r;
+
+	assert_int_equal(hpm_md_apply(s->md), 0);
+	r = hpm_vol_highest(sim_vol(s, id)->vol, &vbn);
+	if (r == -ENOENT)
+		return 0;
+	assert_int_equal(r, 0);
+	return vbn + 1;
+}
+
+static void test_highest(void **state)
+{
+	struct sim *s = begin(1024, 1024, 256);
+	unsigned int i;
+
+	(void)state;
+	sim_msg_create(s, 1);
+	assert_int_equal(highest(s, 1), 0);
+	sim_write_blocks(s, 1, 0, 16);
+	assert_int_equal(highest(s, 1), 16);
+	sim_write_blocks(s, 1, 32, 16);
+	assert_int_equal(highest(s, 1), 48);
+	sim_discard_blocks(s, 1, 47, 1);
+	assert_int_equal(highest(s, 1), 47);
+	sim_discard_blocks(s, 1, 40, 7);
+	assert_int_equal(highest(s, 1), 40);
+	sim_discard_blocks(s, 1, 33, 7);
+	assert_int_equal(highest(s, 1), 33);
+	/* The last of it goes: what is below is the highest. */
+	sim_discard_blocks(s, 1, 32, 1);
+	assert_int_equal(highest(s, 1), 16);
+	for (i = 0; i < 16; i++)
+		sim_discard_blocks(s, 1, i, 1);
+	assert_int_equal(highest(s, 1), 0);
+	assert_int_equal(mapped(s, 1), 0);
+	end(s);
+}
+
+/* A large block that is discarded bit by bit is given back in the end. */
+static void test_discard_in_pieces(void **state)
+{
+	struct sim *s = begin(1024, 1024, 256);
+	unsigned int i;
+
+	(void)state;
+	sim_msg_create(s, 1);
+	sim_write_blocks(s, 1, 16, 32);
+	assert_int_equal(used(s), 32);
+	for (i = 0; i < 16; i++)
+		sim_discard_blocks(s, 1, 16 + (i * 5) % 16, 1);
+	assert_int_equal(used(s), 16);
+	sim_discard_blocks(s, 1, 32, 9);
+	sim_discard_blocks(s, 1, 41, 7);
+	assert_int_equal(used(s), 0);
+	assert_int_equal(mapped(s, 1), 0);
+	end(s);
+}
+
+/* What overrides hide of a base: given back bit by bit, or all at once. */
+static void test_punch(void **state)
+{
+	struct sim *s = begin(1024, 1024, 256);
+	unsigned int i;
+
+	(void)state;
+	sim_msg_create(s, 1);
+	sim_write_blocks(s, 1, 16, 16);
+	sim_msg_snap(s, 2, 1);
+	for (i = 0; i < 15; i++)
+		sim_write_blocks(s, 1, 16 + i, 1);
+	assert_int_equal(used(s), 31);
+	/* The snapshot shows all of it. */
+	sim_punch(s, 1, 16);
+	assert_int_equal(used(s), 31);
+	sim_msg_delete(s, 2);
+	while (sim_reclaim(s) > 0)
+		;
+	sim_punch(s, 1, 16);
+	assert_int_equal(used(s), 16);
+	sim_check(s);
+	sim_drain_all(s);
+	/* What was given back is used again, and the base shows one block. */
+	sim_write_blocks(s, 1, 64, 16);
+	sim_write_blocks(s, 1, 100, 15);
+	sim_msg_snap(s, 3, 1);
+	sim_write_blocks(s, 1, 31, 1);
+	sim_punch(s, 1, 16);
+	sim_check(s);
+	sim_msg_delete(s, 3);
+	while (sim_reclaim(s) > 0)
+		;
+	/* Nothing of the base shows any more. */
+	sim_punch(s, 1, 16);
+	assert_int_equal(mapped(s, 1), 16 + 16 + 15);
+	assert_int_equal(used(s), 16 + 16 + 15);
+	end(s);
+}
+
+/* The first write after a snapshot costs one small block of data. */
+static void test_cow_amount(void **state)
+{
+	struct sim *s = begin(4096, 8192, 4096);
+	unsigned int i;
+	u64 before;
+
+	(void)state;
+	sim_msg_create(s, 1);
+	sim_write_blocks(s, 1, 0, 4096);
+	assert_int_equal(used(s), 4096);
+	sim_msg_snap(s, 2, 1);
+	assert_int_equal(used(s), 4096);
+	before = used(s);
+	for (i = 0; i < 100; i++)
+		sim_write_sectors(s, 2, 8 * 40 * i + 3, 2);
+	assert_int_equal(used(s), before + 100);
+	/* Again: in place. */
+	for (i = 0; i < 100; i++)
+		sim_write_sectors(s, 2, 8 * 40 * i + 5, 2);
+	assert_int_equal(used(s), before + 100);
+	end(s);
+}
+
+/* More trees are given back at a time than the list had room for at first. */
+static void test_many_dying(void **state)
+{
+	struct sim *s = begin(4096, 4096, 64);
+	struct hpm_md_stats st;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 300; i++) {
+		sim_msg_create(s, 1);
+		sim_write_blocks(s, 1, i % 48, 3);
+		sim_msg_delete(s, 1);
+		if (i % 50 == 20)
+			sim_crash(s, HPM_LOSE_SECTORS, i);
+		if (i % 50 == 40)
+			sim_checkpoint(s);
+	}
+	hpm_md_get_stats(s->md, &st);
+	assert_int_equal(st.nr_dying, 300);
+	sim_check(s);
+	sim_crash(s, HPM_LOSE_ALL, 1);
+	for (i = 0; i < 100; i++)
+		assert_int_equal(sim_reclaim(s), 1);
+	sim_crash(s, HPM_LOSE_SECTORS, 1);
+	sim_check_space(s);
+	assert_int_equal(used(s), 0);
+	end(s);
+}
+
+/* Nobody applies: the backlog has a limit, and writers get over it. */
+static void test_backlog(void **state)
+{
+	struct sim *s = begin(65536, 8192, 4096);
+	struct hpm_md_stats st;
+	unsigned int i;
+
+	(void)state;
+	sim_msg_create(s, 1);
+	for (i = 0; i < 3000; i++) {
+		sim_write_blocks(s, 1, i, 1);
+		hpm_md_get_stats(s->md, &st);
+		assert_true(st.record - st.record_applied <= 2048);
+	}
+	end(s);
+}
+
+/* Nobody commits: the batch has a limit. */
+static void test_batch(void **state)
+{
+	struct sim *s = begin(2048, 8192, 4096);
+	struct hpm_md_stats st;
+	unsigned int i, most = 0;
+
+	(void)state;
+	sim_msg_create(s, 1);
+	for (i = 0; i < 4000; i++) {
+		sim_write_blocks(s, 1, i, 1);
+		assert_int_equal(hpm_md_apply(s->md), 0);
+		hpm_md_get_stats(s->md, &st);
+		most = max_t(unsigned int, most, st.record - st.record_durable);
+	}
+	fprintf(stderr, "    up to %u records in a batch\n", most);
+	assert_true(most > 500);
+	end(s);
+}
+
+/* Nobody checkpoints: the records to replay have a limit. */
+static void test_records(void **state)
+{
+	struct sim *s = begin(65536, 1024, 256);
+	struct hpm_md_stats st;
+	unsigned int i;
+	u64 checkpoints;
+
+	(void)state;
+	sim_msg_create(s, 1);
+	sim_write_blocks(s, 1, 0, 5);
+	hpm_md_get_stats(s->md, &st);
+	checkpoints = st.checkpoints;
+	for (i = 0; i < 21000; i++) {
+		if (i % 2)
+			sim_discard_blocks(s, 1, i % 200, 1);
+		else
+			sim_write_blocks(s, 1, (i + 1) % 200, 1);
+		if (i % 100 == 0)
+			hpm_md_apply(s->md);
+		if (i % 500 == 0) {
+			sim_drain_all(s);
+			sim_check_space(s);
+		}
+	}
+	hpm_md_get_stats(s->md, &st);
+	assert_true(st.checkpoints > checkpoints);
+	end(s);
+}
+
+/* Both ways of asking whether something is durable. */
+static void test_durable(void **state)
+{
+	struct sim *s = begin(1024, 1024, 256);
+
+	(void)state;
+	sim_msg_create(s, 1);
+	sim_msg_create(s, 2);
+	assert_true(hpm_md_all_durable(s->md));
+	sim_write_blocks(s, 1, 0, 1);
+	assert_false(hpm_md_all_durable(s->md));
+	assert_false(hpm_vol_durable(sim_vol(s, 1)->vol));
+	assert_true(hpm_vol_durable(sim_vol(s, 2)->vol));
+	sim_commit(s);
+	assert_true(hpm_md_all_durable(s->md));
+	assert_true(hpm_vol_durable(sim_vol(s, 1)->vol));
+	/* In place: no record. */
+	sim_write_blocks(s, 1, 0, 1);
+	assert_true(hpm_md_all_durable(s->md));
+	end(s);
+}
+
+/* Each read of a recovery fails once, or for good. */
+static void test_recovery_reads(void **state)
+{
+	struct hpm_md_params p = { .large_shift = 4 };
+	struct sim *s = begin(2048, 1024, 256);
+	unsigned int i, ever;
+	struct hpm_md *md;
+	struct hpm_io *io;
+	const char *why;
+	u64 n, failed = 0;
+	int r;
+
+	(void)state;
+	sim_msg_create(s, 1);
+	for (i = 0; i < 40; i++)
+		sim_write_blocks(s, 1, sim_rnd(s, 240), 3);
+	sim_msg_snap(s, 2, 1);
+	sim_checkpoint(s);
+	for (i = 0; i < 40; i++)
+		sim_write_blocks(s, 1, sim_rnd(s, 240), 3);
+	sim_msg_snap(s, 3, 1);
+	for (ever = 0; ever < 2; ever++) {
+		for (n = 1;; n++) {
+			io = hpm_mem_crash(s->io, HPM_LOSE_NONE, 1);
+			hpm_mem_fail(io, HPM_MEM_READ, n, ever);
+			why = NULL;
+			r = hpm_md_open(io, &p, NULL, NULL, &md, &why);
+			if (!r)
+				hpm_md_close(md);
+			else
+				assert_non_null(why);
+			failed += r != 0;
+			hpm_mem_fail(io, HPM_MEM_READ, 0, false);
+			/* Whatever it did, the pool is what it was. */
+			if (n % 7 == 0) {
+				assert_int_equal(hpm_md_open(io, &p, NULL, NULL,
+							     &md, &why), 0);
+				hpm_md_close(md);
+			}
+			i = hpm_mem_ops(io, HPM_MEM_READ);
+			hpm_io_close(io);
+			if (n > i)
+				break;
+		}
+	}
+	fprintf(stderr, "    %llu recoveries failed\n", failed);
+	assert_true(failed > 20);
+	end(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		rig_test(test_highest),
+		rig_test(test_discard_in_pieces),
+		rig_test(test_punch),
+		rig_test(test_cow_amount),
+		rig_test(test_many_dying),
+		rig_test(test_backlog),
+		rig_test(test_batch),
+		rig_test(test_records),
+		rig_test(test_durable),
+		rig_test(test_recovery_reads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
