@@ -1160,7 +1160,8 @@ int hpm_map_splice(struct hpm_vol *vol, u64 from, u64 to,
 		path_close(&p);
 		if (r)
 			return r;
-		e += k;
+		if (k)		/* @e may be NULL with nothing to put in */
+			e += k;
 		nr -= k;
 		from = end;
 	}
