@@ -6,12 +6,17 @@
 #ifndef HPM_COMPAT_H
 #define HPM_COMPAT_H
 
+#include <linux/bio.h>
 #include <linux/blkdev.h>
+#include <linux/mm_inline.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
 #include <linux/version.h>
 #include <linux/workqueue.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+#include <linux/bio-integrity.h>
+#endif
 
 /*
  * SRCU readers that end in another context than they began in.  Before 6.3
@@ -136,6 +141,35 @@ static inline void hpm_shrinker_unregister(struct hpm_shrinker *s)
 	s->registered = false;
 }
 #endif
+
+/* The page cache of a block device. */
+static inline struct address_space *hpm_bdev_mapping(struct block_device *bdev)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+	return bdev->bd_mapping;
+#else
+	return bdev->bd_inode->i_mapping;
+#endif
+}
+
+/*
+ * What the low bits of a folio's mapping are for: if one is set, then it is no
+ * address space.  (7.x has another name for them.)
+ */
+#define HPM_MAPPING_FLAGS	3ul
+
+/*
+ * How often a folio was used, as the multi-generational LRU counts it; not
+ * counting the first time, which is the flag "referenced".
+ */
+static inline unsigned int hpm_folio_lru_refs(struct folio *folio)
+{
+#ifdef CONFIG_LRU_GEN
+	return folio_lru_refs(folio);
+#else
+	return 0;
+#endif
+}
 
 /*
  * Queue limits in ->io_hints(): from 6.11 on what a user may lower is kept

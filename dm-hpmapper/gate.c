@@ -41,6 +41,7 @@
  *	to device-mapper core, which keeps it until the volume has a table
  *	again: a noflush suspend must not wait for what waits for others.
  */
+#include "index.h"
 #include "volume.h"
 
 void hpm_gate_init(struct hpm_volume *v)
@@ -236,6 +237,7 @@ void hpm_gate_return(struct hpm_volume *v)
 	hpm_bio_queue_all(&held);
 
 	synchronize_srcu_expedited(&v->pool->srcu);
+	hpm_intercept_kick(v->pool);
 	flush_workqueue(v->pool->io_wq);
 	hpm_pool_retry_now(v->pool);
 }

@@ -4,6 +4,7 @@
  */
 #include <linux/module.h>
 
+#include "index.h"
 #include "pool-priv.h"
 
 #define CREATE_TRACE_POINTS
@@ -13,13 +14,23 @@ static int __init hpm_init(void)
 {
 	int r;
 
-	r = hpm_volume_init();
+	r = hpm_share_init();
 	if (r)
 		return r;
 
+	r = hpm_volume_init();
+	if (r)
+		goto out_cache;
+
 	r = hpm_pool_target_init();
 	if (r)
-		hpm_volume_exit();
+		goto out_volume;
+	return 0;
+
+out_volume:
+	hpm_volume_exit();
+out_cache:
+	hpm_share_exit();
 	return r;
 }
 
@@ -30,6 +41,7 @@ static void __exit hpm_exit(void)
 	hpm_volume_exit();
 	/* What call_rcu() and kfree_rcu() were given may be code of ours. */
 	rcu_barrier();
+	hpm_share_exit();
 }
 
 module_init(hpm_init);

@@ -7,7 +7,9 @@
  */
 #include <linux/ctype.h>
 
+#include "index.h"
 #include "pool-priv.h"
+#include "volume.h"
 
 /* Says why a message is refused, and gives the error. */
 #define refuse(pool, err, fmt, ...) \
@@ -286,6 +288,19 @@ static int set_flag(struct message *m, u32 id, u32 flag, bool on)
 	return finish(m, r, why);
 }
 
+/* What is active heeds it from now on. */
+static void tell_sharing(struct hpm_pool *pool, u32 id, bool on)
+{
+	struct hpm_volume *v = get_active(pool, id);
+
+	if (!v)
+		return;
+	WRITE_ONCE(v->share, on);
+	if (!on)
+		hpm_index_forget(pool);
+	hpm_volume_put(v);
+}
+
 /* set_sharing <id> on|off */
 static int set_sharing(struct message *m)
 {
@@ -299,7 +314,10 @@ static int set_sharing(struct message *m)
 	if (r)
 		return r;
 
-	return set_flag(m, id, HPM_VOL_NOSHARE, !on);
+	r = set_flag(m, id, HPM_VOL_NOSHARE, !on);
+	if (!r)
+		tell_sharing(m->pool, id, on);
+	return r;
 }
 
 /*
@@ -500,6 +518,22 @@ static int map_cache(struct message *m)
 	return 0;
 }
 
+/*
+ * cache share on|off
+ * cache copies_limit <copies>
+ * cache entries <copies of all blocks>
+ * cache scan_ms <time between two scans>
+ * cache evict
+ */
+static int cache(struct message *m)
+{
+	const char *why = NO_REASON;
+	int r;
+
+	r = hpm_share_message(m->pool, m->argc, m->argv, &why);
+	return finish(m, r, why);
+}
+
 /* defrag start [<limit KiB/s>] | stop | status */
 static int defrag(struct message *m)
 {
@@ -542,6 +576,7 @@ static const struct {
 	{ "info",			2, 2, false, volume_info },
 	{ "checkpoint",			1, 1, true,  checkpoint },
 	{ "map_cache",			2, 2, false, map_cache },
+	{ "cache",			2, 3, false, cache },
 	{ "defrag",			2, 3, false, defrag },
 };
 

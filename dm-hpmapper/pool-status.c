@@ -2,6 +2,7 @@
 /*
  * Status and table lines
  */
+#include "index.h"
 #include "pool-priv.h"
 
 /* What the status must not be older than, unless the pool is past that. */
@@ -92,7 +93,7 @@ static unsigned int emit_pairs(struct hpm_pool *pool,
 	       atomic64_read(&pool->defrag_pinned));
 	DMEMIT(" metadata %s", pool->meta_full ? "full" : "ok");
 
-	return sz;
+	return hpm_share_status(pool, result, sz, maxlen);
 }
 
 static void emit_status(struct dm_target *ti, struct hpm_table *t,
@@ -119,7 +120,7 @@ static unsigned int emit_features(const struct hpm_features *f, char *result,
 				  unsigned int sz, unsigned int maxlen)
 {
 	DMEMIT("%u", !f->discard + !f->discard_passdown + f->read_only +
-		     !f->error_if_no_space);
+		     !f->error_if_no_space + !f->share);
 	if (!f->discard)
 		DMEMIT(" ignore_discard");
 	if (!f->discard_passdown)
@@ -128,6 +129,8 @@ static unsigned int emit_features(const struct hpm_features *f, char *result,
 		DMEMIT(" read_only");
 	if (!f->error_if_no_space)
 		DMEMIT(" queue_if_no_space");
+	if (!f->share)
+		DMEMIT(" no_sharing");
 
 	return sz;
 }

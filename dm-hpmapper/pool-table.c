@@ -6,6 +6,7 @@
  * its table will ever be used: all that a table says takes effect in preresume.
  */
 #include "io-kernel.h"
+#include "index.h"
 #include "pool-priv.h"
 
 #define HPM_TARGET_VERSION	{ 1, 0, 0 }
@@ -29,6 +30,8 @@ static int parse_feature(struct hpm_features *f, const char *word,
 		*error = true;
 	else if (!strcasecmp(word, "queue_if_no_space"))
 		*queue = true;
+	else if (!strcasecmp(word, "no_sharing"))
+		f->share = false;
 	else if (strcasecmp(word, "skip_block_zeroing"))
 		/* (That one would change nothing: no block is ever zeroed.) */
 		return -EINVAL;
@@ -36,7 +39,7 @@ static int parse_feature(struct hpm_features *f, const char *word,
 	return 0;
 }
 
-#define HPM_MAX_FEATURE_ARGS	6
+#define HPM_MAX_FEATURE_ARGS	7
 
 static int parse_features(struct dm_arg_set *as, struct hpm_features *f,
 			  struct dm_target *ti)
@@ -301,6 +304,7 @@ static int check_reload(struct hpm_table *t)
  *	read_only		nothing is written, neither data nor metadata
  *	error_if_no_space	a write that finds no space fails (the default)
  *	queue_if_no_space	it waits, for no_space_timeout seconds
+ *	no_sharing		no read is served from another one's copy
  *	skip_block_zeroing	accepted for dm-thin's sake
  */
 static int pool_ctr(struct dm_target *ti, unsigned int argc, char **argv)
@@ -407,6 +411,8 @@ static void bind_table(struct hpm_pool *pool, struct hpm_table *t)
 	pool->timed_out = false;
 	spin_unlock_irq(&pool->lock);
 
+	if (!features.share)
+		hpm_index_forget(pool);
 	hpm_pool_update_mode(pool);
 }
 

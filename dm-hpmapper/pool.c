@@ -12,6 +12,7 @@
  */
 #include <linux/module.h>
 
+#include "index.h"
 #include "io-kernel.h"
 #include "pool-priv.h"
 
@@ -102,8 +103,14 @@ static struct hpm_pool *pool_alloc(const struct hpm_table *t,
 		goto out_work;
 	}
 
+	r = hpm_share_create(pool);
+	if (r)
+		goto out_io;
+
 	return pool;
 
+out_io:
+	hpm_io_destroy(pool->io);
 out_work:
 	hpm_pool_work_exit(pool);
 out_srcu:
@@ -126,6 +133,7 @@ static void pool_free(struct hpm_pool *pool)
 		hpm_md_close(pool->md);
 	}
 
+	hpm_share_destroy(pool);
 	hpm_io_destroy(pool->io);
 	srcu_barrier(&pool->srcu);
 	cleanup_srcu_struct(&pool->srcu);

@@ -19,8 +19,9 @@
 
 #define DM_MSG_PREFIX "hpmapper"
 
-struct hpm_volume;
+struct hpm_share;
 struct hpm_defrag;
+struct hpm_volume;
 
 struct hpm_features {
 	bool discard;		/* volumes take discards */
@@ -124,6 +125,9 @@ struct hpm_pool {
 	atomic64_t copied_bytes;	/* read and merged for partial writes */
 	struct percpu_counter inplace_bios;	/* counted in the fastest path */
 	atomic64_t hop_bios;		/* bios that went through a worker */
+
+	/* NULL: nothing is ever shared; see cache.h */
+	struct hpm_share *cache;
 
 	/* defrag.c's; the words are for the status */
 	struct hpm_defrag *defrag;

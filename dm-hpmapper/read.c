@@ -3,7 +3,7 @@
  * Reads.  A run of blocks that are contiguous below is one bio; a hole is
  * zeroes; a part of the map that is not in memory is a worker's business.
  */
-#include "volume.h"
+#include "cache.h"
 
 static bool goes_on(const struct hpm_run *run, const struct hpm_run *next)
 {
@@ -28,6 +28,26 @@ void hpm_extend_run(struct hpm_volume *v, u64 vbn, u32 max,
 	}
 }
 
+/* Somebody may have it cached. */
+static int read_shared(struct hpm_volume *v, struct hpm_bio *hb,
+		       struct bio *bio, const struct hpm_run *run)
+{
+	struct hpm_piece p;
+	int r;
+
+	hpm_piece_init(&p, bio->bi_iter.bi_sector, bio_sectors(bio));
+	p.pbn = run->pbn;
+	hpm_piece_cut(&p, run->nr);
+	r = hpm_intercept_map(v, hb, bio, &p);
+	if (r != DM_MAPIO_REMAPPED)
+		return r;
+	if (p.sectors < bio_sectors(bio))
+		dm_accept_partial_bio(bio, p.sectors);
+	bio_set_dev(bio, v->pool->data_bdev);
+	bio->bi_iter.bi_sector = hpm_piece_target(&p);
+	return DM_MAPIO_REMAPPED;
+}
+
 int hpm_read_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
 {
 	sector_t sector = bio->bi_iter.bi_sector;
@@ -42,6 +62,8 @@ int hpm_read_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
 	if (unlikely(r))
 		return r == -EAGAIN ? hpm_map_defer(hb, bio) :
 				      hpm_map_end(bio, r);
+	if (run.shared && run.mapped && hpm_share_shares(v))
+		return read_shared(v, hb, bio, &run);
 	if (run.nr < span)
 		dm_accept_partial_bio(bio, run.nr * HPM_BLOCK_SECTORS - offset);
 	if (!run.mapped) {
@@ -79,6 +101,21 @@ static void zero_part(struct hpm_part *part, const struct hpm_piece *p)
 	hb->done += p->sectors;
 }
 
+/* As much from the cache as is there; false: nothing. */
+static bool serve_part(struct hpm_part *part, const struct hpm_piece *p)
+{
+	struct hpm_bio *hb = part->hb;
+	unsigned int sectors;
+
+	sectors = hpm_intercept_step(hb->v, hb, p);
+	if (!sectors)
+		return false;
+	hpm_op_end(hb->v, &part->op, BLK_STS_OK);
+	hpm_part_free(part);
+	hb->done += sectors;
+	return true;
+}
+
 int hpm_read_step(struct hpm_volume *v, struct hpm_bio *hb)
 {
 	struct hpm_part *part = hpm_part_alloc(hb);
@@ -93,10 +130,11 @@ int hpm_read_step(struct hpm_volume *v, struct hpm_bio *hb)
 		hpm_piece_init(&p, hpm_bio_sector(hb), hb->sectors - hb->done);
 		r = find(v, &p, &run);
 		if (!r) {
-			if (run.mapped)
-				hpm_part_submit(part, &p);
-			else
+			if (!run.mapped)
 				zero_part(part, &p);
+			else if (!(run.shared && hpm_share_shares(v) &&
+				   serve_part(part, &p)))
+				hpm_part_submit(part, &p);
 			return 0;
 		}
 		hpm_pool_token_put(v->pool, part->op.token);

@@ -12,6 +12,7 @@
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 
+#include "index.h"
 #include "volume.h"
 
 /* A table of a volume. */
@@ -186,6 +187,7 @@ static int open_volume(struct hpm_volume *v, struct dm_target *ti)
 		return r;
 	}
 	hpm_vol_get_info(v->vol, &info);
+	v->share = !(info.flags & HPM_VOL_NOSHARE);
 	if (info.flags & HPM_VOL_READONLY &&
 	    dm_table_get_mode(ti->table) & HPM_OPEN_WRITE) {
 		ti->error = "The volume is read-only: so must its table be";
@@ -504,6 +506,7 @@ static int volume_map(struct dm_target *ti, struct bio *bio)
 	hb->op.change = NULL;
 	hb->op.token = hpm_pool_token_get(v->pool);
 	hb->fua = false;
+	hb->lead = NULL;
 	bio->bi_iter.bi_sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
 
 	if (op_is_write(bio->bi_opf) && !flush)
@@ -526,13 +529,18 @@ static int volume_map(struct dm_target *ti, struct bio *bio)
 	}
 }
 
-/* Comes a second time for a bio that a commit stood before: see below. */
+/*
+ * Comes a second time for a bio that a commit stood before, see below, and for
+ * a read that was entered into the index.
+ */
 static int volume_end_io(struct dm_target *ti, struct bio *bio,
 			 blk_status_t *error)
 {
 	struct hpm_bio *hb = dm_per_bio_data(bio, sizeof(*hb));
 	struct hpm_volume *v = hb->v;
 
+	if (hb->lead && hpm_intercept_end(hb, bio, *error))
+		return DM_ENDIO_INCOMPLETE;
 	if (hb->op.token != HPM_NO_TOKEN)
 		hpm_op_end(v, &hb->op, *error);
 	if (likely(!hb->fua) || *error)

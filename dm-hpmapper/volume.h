@@ -53,11 +53,12 @@ struct hpm_op {
 	bool stream;			/* its blocks are from a reservation */
 };
 
-/* Device-mapper's per-bio data.  What follows @fua is set on deferral only. */
+/* Device-mapper's per-bio data.  What follows @lead is set on deferral only. */
 struct hpm_bio {
 	struct hpm_volume *v;
 	struct hpm_op op;	/* the bio itself is under way */
 	bool fua;		/* a commit stands between the I/O and its end */
+	struct hpm_lead *lead;	/* what was read is to be entered; or NULL */
 
 	struct bio *bio;
 	unsigned int sectors;	/* of the whole bio */
@@ -145,6 +146,12 @@ struct hpm_volume {
 	struct mutex refill_lock;	/* one refill at a time */
 	struct work_struct refill_work;
 	struct hpm_streams streams;
+
+	/* intercept.c */
+	bool share;		/* serves, and feeds, the pool's cache */
+	bool barred;		/* feeds it no more; pool->lock to set */
+	unsigned int mismatches;	/* pool->lock */
+	unsigned long mismatch_since;	/* jiffies; pool->lock */
 
 	struct bio_set parts;
 	mempool_t merges;		/* partial.c */

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Tracepoints of the cache: what became of each shared block that was read,
+ * and which copies went.  They show no fingerprint, and must not.
+ */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM hpmapper
+
+#if !defined(HPM_CACHE_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define HPM_CACHE_TRACE_H
+
+#include <linux/tracepoint.h>
+
+#include "cache.h"
+
+DECLARE_EVENT_CLASS(hpm_cached,
+	TP_PROTO(struct hpm_pool *pool, u64 pbn, const struct hpm_place *place),
+	TP_ARGS(pool, pbn, place),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, pbn)
+		__field(unsigned long, pfn)
+		__field(u32, index)
+		__field(bool, meta)
+	),
+	TP_fast_assign(
+		__entry->dev = disk_devt(dm_disk(pool->md_dev));
+		__entry->pbn = pbn;
+		__entry->pfn = place->pfn;
+		__entry->index = place->index;
+		__entry->meta = place->meta;
+	),
+	TP_printk("%d:%d block %llu %s page %u at frame %lu",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->pbn,
+		  __entry->meta ? "device" : "file", __entry->index,
+		  __entry->pfn)
+);
+
+/* A block was served from this copy. */
+DEFINE_EVENT(hpm_cached, hpm_hit,
+	TP_PROTO(struct hpm_pool *pool, u64 pbn, const struct hpm_place *place),
+	TP_ARGS(pool, pbn, place)
+);
+
+/* This copy is to go. */
+DEFINE_EVENT(hpm_cached, hpm_evict,
+	TP_PROTO(struct hpm_pool *pool, u64 pbn, const struct hpm_place *place),
+	TP_ARGS(pool, pbn, place)
+);
+
+#define HPM_MISS_NAMES \
+	{ HPM_MISS_NEW, "new" }, \
+	{ HPM_MISS_STALE, "stale" }, \
+	{ HPM_MISS_BUSY, "busy" }, \
+	{ HPM_MISS_CAUGHT, "caught" }
+
+/* A block was not served: no copy is known, or what the last one was. */
+TRACE_EVENT(hpm_miss,
+	TP_PROTO(struct hpm_pool *pool, u64 pbn, enum hpm_miss cause),
+	TP_ARGS(pool, pbn, cause),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u64, pbn)
+		__field(int, cause)
+	),
+	TP_fast_assign(
+		__entry->dev = disk_devt(dm_disk(pool->md_dev));
+		__entry->pbn = pbn;
+		__entry->cause = cause;
+	),
+	TP_printk("%d:%d block %llu: %s", MAJOR(__entry->dev),
+		  MINOR(__entry->dev), __entry->pbn,
+		  __print_symbolic(__entry->cause, HPM_MISS_NAMES))
+);
+
+#endif /* HPM_CACHE_TRACE_H */
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE cache-trace
+#include <trace/define_trace.h>

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The cache of a pool: its birth and end, its memory, its messages.
+ */
+#include <linux/memory_hotplug.h>
+#include <linux/random.h>
+
+#include "cache.h"
+
+/*----------------------------------------------------------------
+ * Memory
+ *--------------------------------------------------------------*/
+
+static unsigned long shrink_count(struct shrinker *shrinker,
+				  struct shrink_control *sc)
+{
+	return hpm_index_nr(hpm_shrinker_ctx(shrinker));
+}
+
+/* Whoever is asked for entries will be asked for pages: let copies go. */
+static unsigned long shrink_scan(struct shrinker *shrinker,
+				 struct shrink_control *sc)
+{
+	struct hpm_share *cache = hpm_shrinker_ctx(shrinker);
+	unsigned long freed = hpm_index_shrink(cache, sc->nr_to_scan);
+
+	if (!READ_ONCE(cache->shrunk)) {
+		WRITE_ONCE(cache->shrunk, true);
+		hpm_evict_kick(cache);
+	}
+	return freed ?: SHRINK_STOP;
+}
+
+/*
+ * Memory that goes offline takes its struct pages along.  From here on nobody
+ * enters a page of that range; whoever may be about to enter one, or to follow
+ * an entry, holds a token.
+ */
+static int memory_event(struct notifier_block *nb, unsigned long action,
+			void *arg)
+{
+	struct hpm_share *cache = container_of(nb, struct hpm_share, memory_nb);
+	struct memory_notify *m = arg;
+
+	switch (action) {
+	case MEM_GOING_OFFLINE:
+		WRITE_ONCE(cache->barred_pfn, m->start_pfn);
+		WRITE_ONCE(cache->barred_nr, m->nr_pages);
+		synchronize_srcu_expedited(&cache->pool->srcu);
+		hpm_index_sweep(cache, 0, 0, m->start_pfn, m->nr_pages);
+		synchronize_srcu_expedited(&cache->pool->srcu);
+		break;
+	case MEM_CANCEL_OFFLINE:
+	case MEM_OFFLINE:
+		WRITE_ONCE(cache->barred_nr, 0);
+		break;
+	}
+	return NOTIFY_OK;
+}
+
+static int watch_memory(struct hpm_share *cache)
+{
+	int r;
+
+	cache->memory_nb.notifier_call = memory_event;
+	r = register_memory_notifier(&cache->memory_nb);
+	if (r)
+		return r;
+	r = hpm_shrinker_register(&cache->shrinker, cache, shrink_count,
+				  shrink_scan, cache->pool->name);
+	if (r)
+		unregister_memory_notifier(&cache->memory_nb);
+	return r;
+}
+
+/*----------------------------------------------------------------
+ * Birth and end
+ *--------------------------------------------------------------*/
+
+static int alloc_percpus(struct hpm_share *cache)
+{
+	cache->stats = alloc_percpu(struct hpm_share_stats);
+	cache->bounce = __alloc_percpu(HPM_BLOCK_SIZE, HPM_BLOCK_SIZE);
+	return cache->stats && cache->bounce ? 0 : -ENOMEM;
+}
+
+static void free_percpus(struct hpm_share *cache)
+{
+	free_percpu(cache->bounce);
+	free_percpu(cache->stats);
+}
+
+static int fill_cache(struct hpm_share *cache)
+{
+	int r;
+
+	r = wait_for_random_bytes();
+	if (r)
+		return r;
+	get_random_bytes(&cache->key, sizeof(cache->key));
+
+	r = alloc_percpus(cache);
+	if (r)
+		goto out_percpus;
+	r = hpm_index_create(cache);
+	if (r)
+		goto out_percpus;
+	r = hpm_evict_init(cache);
+	if (r)
+		goto out_index;
+	r = watch_memory(cache);
+	if (r)
+		goto out_evict;
+	return 0;
+
+out_evict:
+	hpm_evict_exit(cache);
+out_index:
+	hpm_index_destroy(cache);
+out_percpus:
+	free_percpus(cache);
+	return r;
+}
+
+/* Pages of another size than blocks hold no copies that could be served. */
+int hpm_share_create(struct hpm_pool *pool)
+{
+	struct hpm_share *cache;
+	int r;
+
+	if (PAGE_SIZE != HPM_BLOCK_SIZE)
+		return 0;
+
+	cache = kvzalloc(sizeof(*cache), GFP_KERNEL);
+	if (!cache)
+		return -ENOMEM;
+	cache->pool = pool;
+	cache->share = true;
+	hpm_intercept_init(cache);
+	r = fill_cache(cache);
+	if (r) {
+		kvfree(cache);
+		return r;
+	}
+	pool->cache = cache;
+	return 0;
+}
+
+/* There is no volume left, so nobody reads. */
+void hpm_share_destroy(struct hpm_pool *pool)
+{
+	struct hpm_share *cache = pool->cache;
+
+	if (!cache)
+		return;
+	pool->cache = NULL;
+	hpm_shrinker_unregister(&cache->shrinker);
+	unregister_memory_notifier(&cache->memory_nb);
+	hpm_intercept_exit(cache);
+	hpm_evict_exit(cache);
+	hpm_index_sweep(cache, 0, U64_MAX, 0, 0);
+	hpm_index_destroy(cache);
+	free_percpus(cache);
+	memzero_explicit(&cache->key, sizeof(cache->key));
+	kvfree(cache);
+}
+
+int hpm_share_init(void)
+{
+	int r;
+
+	r = hpm_index_slab_init();
+	if (r)
+		return r;
+	r = hpm_lead_slab_init();
+	if (r)
+		hpm_index_slab_exit();
+	return r;
+}
+
+void hpm_share_exit(void)
+{
+	hpm_lead_slab_exit();
+	hpm_index_slab_exit();
+}
+
+/*----------------------------------------------------------------
+ * Messages
+ *--------------------------------------------------------------*/
+
+#define MAX_COPIES	1024u
+#define MIN_SCAN_MS	10u
+
+static int set_share(struct hpm_share *cache, const char *word,
+		     const char **why)
+{
+	bool on = !strcasecmp(word, "on");
+
+	if (!on && strcasecmp(word, "off")) {
+		*why = "share is on or off";
+		return -EINVAL;
+	}
+	WRITE_ONCE(cache->share, on);
+	if (!on)
+		hpm_index_forget(cache->pool);
+	return 0;
+}
+
+static int set_number(struct hpm_share *cache, const char *what, u64 nr,
+		      const char **why)
+{
+	if (!strcasecmp(what, "copies_limit") && nr && nr <= MAX_COPIES) {
+		WRITE_ONCE(cache->copies_limit, nr);
+		WRITE_ONCE(cache->limit_now, nr);
+	} else if (!strcasecmp(what, "entries") && nr &&
+		   nr <= ULONG_MAX - HPM_CACHE_SHARDS) {
+		hpm_index_limit(cache, nr);
+	} else if (!strcasecmp(what, "scan_ms") && nr >= MIN_SCAN_MS &&
+		   nr <= UINT_MAX) {
+		WRITE_ONCE(cache->scan_ms, nr);
+	} else {
+		*why = "the number, or what it is for, is not a possible one";
+		return -EINVAL;
+	}
+	hpm_evict_kick(cache);
+	return 0;
+}
+
+int hpm_share_message(struct hpm_pool *pool, unsigned int argc, char **argv,
+		      const char **why)
+{
+	struct hpm_share *cache = pool->cache;
+	u64 nr;
+
+	if (!cache) {
+		*why = "pages are larger than blocks, so nothing is shared";
+		return -EOPNOTSUPP;
+	}
+	if (argc == 2 && !strcasecmp(argv[1], "evict")) {
+		hpm_evict_kick(cache);
+		return 0;
+	}
+	if (argc != 3) {
+		*why = "wrong number of arguments";
+		return -EINVAL;
+	}
+	if (!strcasecmp(argv[1], "share"))
+		return set_share(cache, argv[2], why);
+	if (kstrtou64(argv[2], 10, &nr)) {
+		*why = "that is no number";
+		return -EINVAL;
+	}
+	return set_number(cache, argv[1], nr, why);
+}
+
+/*----------------------------------------------------------------
+ * Status
+ *--------------------------------------------------------------*/
+
+static void sum_stats(struct hpm_share *cache, struct hpm_share_stats *sum)
+{
+	const u64 *from;
+	unsigned int i;
+	int cpu;
+
+	memset(sum, 0, sizeof(*sum));
+	for_each_possible_cpu(cpu) {
+		from = (const u64 *)per_cpu_ptr(cache->stats, cpu);
+		for (i = 0; i < sizeof(*sum) / sizeof(u64); i++)
+			((u64 *)sum)[i] += READ_ONCE(from[i]);
+	}
+}
+
+/*
+ *	share on|off copies_limit <now>/<limit> copies <nr>/<most> blocks <nr>
+ *	hits <nr> not_read <bytes> waited <nr> miss_new <nr> miss_stale <nr>
+ *	miss_busy <nr> caught <nr> entered <nr> unentered <nr> changed <nr>
+ *	evicted <nr> scans <nr> barred <nr>
+ */
+unsigned int hpm_share_status(struct hpm_pool *pool, char *result,
+			      unsigned int sz, unsigned int maxlen)
+{
+	struct hpm_share *cache = pool->cache;
+	struct hpm_share_stats st;
+
+	if (!cache) {
+		DMEMIT(" share off");
+		return sz;
+	}
+	sum_stats(cache, &st);
+	DMEMIT(" share %s copies_limit %u/%u copies %lu/%lu blocks %lu",
+	       cache->share && pool->features.share ? "on" : "off",
+	       cache->limit_now, cache->copies_limit, hpm_index_nr(cache),
+	       cache->max_nr * HPM_CACHE_SHARDS, hpm_index_nr_blocks(cache));
+	DMEMIT(" hits %llu not_read %llu waited %llu", st.hits, st.bytes,
+	       st.waited);
+	DMEMIT(" miss_new %llu miss_stale %llu miss_busy %llu caught %llu",
+	       st.miss_new, st.miss_stale, st.miss_busy, st.caught);
+	DMEMIT(" entered %llu unentered %llu changed %llu", st.entered,
+	       st.no_memory, st.changed);
+	DMEMIT(" evicted %llu scans %llu barred %u", st.evicted, cache->scans,
+	       cache->nr_barred);
+	return sz;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the parts of the cache have to do with each other.
+ *
+ *	cache.c		the cache of a pool as a whole: birth, memory, messages
+ *	index.c		where blocks are cached: by block, and by heat
+ *	intercept.c	reads: served from a copy, waiting for another's read,
+ *			entered when they are done
+ *	evict.c		the cache manager: how hot the copies are, which go
+ *	fingerprint.c, evict-policy.c	their arithmetic
+ */
+#ifndef HPM_CACHE_H
+#define HPM_CACHE_H
+
+#include <linux/memory.h>
+#include <linux/percpu.h>
+#include <linux/rbtree.h>
+
+#include "evict-policy.h"
+#include "fingerprint.h"
+#include "index.h"
+#include "volume.h"
+
+#define HPM_CACHE_SHARDS	64
+
+/*
+ * Where a copy is: a page frame, and what it was when the copy was entered.
+ * Nothing is held by it: the mapping is a number to compare with, and whoever
+ * follows the frame's number finds whatever is there by now.
+ */
+struct hpm_place {
+	unsigned long pfn;
+	struct address_space *mapping;
+	u32 index;
+	bool meta;		/* of the block device's own page cache */
+};
+
+/*
+ * A copy of a block.  The copies of one block are neighbours in their bucket's
+ * chain, the latest first: it is the head, the others are its tail.
+ */
+struct hpm_copy {
+	u64 pbn:HPM_PBN_BITS;
+	u64 pfn_high:8;
+	u64 era:14;		/* of the cache, when it was entered */
+	u64 heat:2;
+	u64 meta:1;
+	u64 fp;
+	struct hpm_copy *next;
+	struct list_head lru;	/* of its heat */
+	struct address_space *mapping;
+	u32 pfn_low;
+	u32 index;
+};
+
+#define HPM_ERA_MASK	((1u << 14) - 1)
+
+struct hpm_shard {
+	spinlock_t lock;		/* all that follows */
+	struct hpm_copy **bucket;
+	struct list_head lru[HPM_NR_HEATS];	/* next to go first */
+	unsigned long nr;
+	unsigned long nr_blocks;	/* different ones */
+} ____cacheline_aligned_in_smp;
+
+/* Reads of blocks, for the status.  Per CPU; in blocks if not said. */
+struct hpm_share_stats {
+	u64 hits;
+	u64 bytes;		/* that were not read */
+	u64 waited;		/* bios that waited for another's read */
+	u64 miss_new;		/* no copy was known */
+	u64 miss_stale;		/* copies were known: the page is another by now */
+	u64 miss_busy;		/* or is dirty, or being written */
+	u64 caught;		/* or has other bytes */
+	u64 entered;
+	u64 no_memory;		/* to enter a copy */
+	u64 changed;		/* a block was read twice, and was not the same */
+	u64 evicted;
+};
+
+struct hpm_share {
+	struct hpm_pool *pool;
+	bool share;		/* by message; features.share is the table's */
+	unsigned int bits;	/* of buckets in a shard */
+	unsigned int copies_limit;
+	unsigned int limit_now;	/* with regard to memory */
+	unsigned int scan_ms;
+	unsigned long max_nr;	/* copies in a shard */
+	unsigned int era;
+	struct hpm_shard shard[HPM_CACHE_SHARDS];
+	struct hpm_share_stats __percpu *stats;
+	u8 __percpu *bounce;	/* a block each */
+
+	/* intercept.c: reads that others may wait for */
+	spinlock_t lead_lock;
+	struct rb_root leads;	/* lead_lock; by PBN, none overlap */
+	struct delayed_work late_work;
+
+	/* evict.c */
+	struct workqueue_struct *wq;
+	struct delayed_work scan_work;
+	struct work_struct crowd_work;
+	struct mutex evict_lock;	/* one of the two at a time */
+	struct hpm_evictor *evictor;	/* evict_lock */
+	spinlock_t crowd_lock;
+	u64 *crowd;		/* blocks with too many copies; crowd_lock */
+	unsigned int nr_crowd;	/* crowd_lock */
+	bool shrunk;		/* the kernel asked for memory */
+	u64 scans;		/* evict_lock */
+	unsigned int nr_barred;	/* volumes that are no source any more */
+
+	/* Memory that is going offline; read with a token held */
+	struct notifier_block memory_nb;
+	unsigned long barred_pfn;
+	unsigned long barred_nr;
+
+	struct hpm_shrinker shrinker;
+
+	/* Secret, and no fingerprint may be shown: see fingerprint.c */
+	struct hpm_fp_key key;
+};
+
+/* Why a copy, or the block, was not served. */
+enum hpm_miss {
+	HPM_HIT,
+	HPM_MISS_NEW,
+	HPM_MISS_STALE,
+	HPM_MISS_BUSY,
+	HPM_MISS_CAUGHT,
+};
+
+#define hpm_share_count(cache, what, n) \
+	this_cpu_add((cache)->stats->what, n)
+
+/* So many copies of a block are tried. */
+#define HPM_TRIES	4
+
+/*----------------------------------------------------------------
+ * index.c.  Any context.
+ *--------------------------------------------------------------*/
+
+/* The latest copies of a block, up to @max; returns how many. */
+unsigned int hpm_index_find(struct hpm_share *cache, u64 pbn,
+			    struct hpm_place *place, unsigned int max, u64 *fp);
+bool hpm_index_has(struct hpm_share *cache, u64 pbn);
+/* A copy of the block is there now.  The caller holds a token. */
+void hpm_index_enter(struct hpm_share *cache, u64 pbn, u64 fp,
+		     const struct hpm_place *place);
+void hpm_index_remove(struct hpm_share *cache, u64 pbn,
+		      const struct hpm_place *place);
+
+/*
+ * All copies from bucket @bucket of @shard on (struct hpm_seen: below), of
+ * whole buckets while they fit; returns how many, *bucket is the next one.
+ */
+struct hpm_seen {
+	u64 pbn;
+	struct hpm_place place;
+	u16 era;
+	u8 heat;
+};
+
+unsigned int hpm_index_read(struct hpm_share *cache, unsigned int shard,
+			    unsigned long *bucket, struct hpm_seen *seen,
+			    unsigned int max);
+/* The same for one block. */
+unsigned int hpm_index_read_block(struct hpm_share *cache, u64 pbn,
+				  struct hpm_seen *seen, unsigned int max);
+void hpm_index_set_heat(struct hpm_share *cache, const struct hpm_seen *seen);
+unsigned long hpm_index_nr(struct hpm_share *cache);
+unsigned long hpm_index_nr_blocks(struct hpm_share *cache);
+
+/* Drops all copies of a range of blocks, and all in a range of page frames. */
+void hpm_index_sweep(struct hpm_share *cache, u64 pbn, u64 nr,
+		     unsigned long pfn, unsigned long nr_pfns);
+/* Drops about @nr copies, the coldest; never waits.  Returns how many. */
+unsigned long hpm_index_shrink(struct hpm_share *cache, unsigned long nr);
+
+/* From now on at most @nr copies are known. */
+void hpm_index_limit(struct hpm_share *cache, unsigned long nr);
+
+/* Sleep. */
+int hpm_index_create(struct hpm_share *cache);
+void hpm_index_destroy(struct hpm_share *cache);
+int hpm_index_slab_init(void);
+void hpm_index_slab_exit(void);
+
+/*----------------------------------------------------------------
+ * intercept.c
+ *--------------------------------------------------------------*/
+
+/*
+ * The folio that is at @place still, with a reference, or NULL.  Any context,
+ * token held: it keeps memory from going offline.
+ */
+struct folio *hpm_place_get(struct hpm_share *cache,
+			    const struct hpm_place *place);
+void hpm_intercept_init(struct hpm_share *cache);
+void hpm_intercept_exit(struct hpm_share *cache);
+int hpm_lead_slab_init(void);
+void hpm_lead_slab_exit(void);
+/* The active volume on this disk, or NULL; pool->lock held. */
+struct hpm_volume *__hpm_volume_by_disk(struct hpm_pool *pool,
+					const struct gendisk *disk);
+
+/*----------------------------------------------------------------
+ * evict.c
+ *--------------------------------------------------------------*/
+
+int hpm_evict_init(struct hpm_share *cache);
+void hpm_evict_exit(struct hpm_share *cache);
+/* The block has more copies than it may.  Any context. */
+void hpm_evict_note(struct hpm_share *cache, u64 pbn);
+/* A scan now.  Any context. */
+void hpm_evict_kick(struct hpm_share *cache);
+
+static inline bool hpm_share_shares(const struct hpm_volume *v)
+{
+	const struct hpm_pool *pool = v->pool;
+
+	return READ_ONCE(v->share) && pool->cache &&
+	       READ_ONCE(pool->cache->share) &&
+	       READ_ONCE(pool->features.share);
+}
+
+#endif /* HPM_CACHE_H */

@@ -1,0 +1,609 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The index: where blocks are cached
+ *
+ * By the number of a block (PBN) it finds the pages that hold the block's
+ * bytes, in whatever files, of whatever volumes they are.  It knows only of
+ * blocks that are shared: those are never written in place, so as long as the
+ * block is not freed its bytes are what they were when it was entered, and so
+ * is its fingerprint.
+ *
+ * An entry holds nothing.  The page may be truncated, rewritten, evicted, its
+ * frame given to somebody else, and nobody tells us; it is for the reader to
+ * prove what he finds (intercept.c).  So an entry may be dropped at any time,
+ * and the table is bounded, gives memory back when it is asked to, and never
+ * waits for any.
+ *
+ * What keeps the number right.  Entries of a freed block are dropped before it
+ * can be allocated again, and after all in-flight tokens from before it was
+ * freed have been given back (pool-drain.c).  An entry is made only by a read
+ * that holds such a token and found the block shared under it.  So no entry
+ * is made behind the drop's back, and none outlives the block.  That a block
+ * is shared says that no write in place can be in flight: whoever makes it
+ * shared, a snapshot, has waited for those (gate.c).
+ *
+ * Shape: shards of a hash table, each with a lock, its buckets, and a list
+ * for each heat.  The copies of a block stand one behind the other in their
+ * bucket's chain, the latest first, so a head and its tail need no links of
+ * their own, and an entry has 56 bytes.
+ */
+#include <linux/hash.h>
+#include <linux/slab.h>
+
+#include "cache.h"
+
+static struct kmem_cache *copy_slab;
+
+/* Buckets for a fourth of the copies that fit. */
+#define COPIES_PER_BUCKET	4
+#define MIN_BUCKET_BITS		2
+#define MAX_BUCKET_BITS		20
+/* An extent of more blocks is looked for by going through the table. */
+#define MANY_BLOCKS		8192
+
+/*----------------------------------------------------------------
+ * Chains
+ *--------------------------------------------------------------*/
+
+static u32 hash_of(const struct hpm_share *cache, u64 pbn)
+{
+	return hash_64(pbn, ilog2(HPM_CACHE_SHARDS) + cache->bits);
+}
+
+static struct hpm_shard *shard_of(struct hpm_share *cache, u32 hash)
+{
+	return &cache->shard[hash >> cache->bits];
+}
+
+static struct hpm_copy **bucket_of(struct hpm_share *cache, u32 hash)
+{
+	return &shard_of(cache, hash)->bucket[hash & ((1u << cache->bits) - 1)];
+}
+
+/* Where the head of @pbn hangs, or the end of the chain. */
+static struct hpm_copy **__find(struct hpm_copy **link, u64 pbn)
+{
+	while (*link && (*link)->pbn != pbn)
+		link = &(*link)->next;
+	return link;
+}
+
+static unsigned long pfn_of(const struct hpm_copy *c)
+{
+	return (unsigned long)c->pfn_high << 32 | c->pfn_low;
+}
+
+static void place_of(const struct hpm_copy *c, struct hpm_place *place)
+{
+	place->pfn = pfn_of(c);
+	place->mapping = c->mapping;
+	place->index = c->index;
+	place->meta = c->meta;
+}
+
+static bool is_at(const struct hpm_copy *c, const struct hpm_place *place)
+{
+	return c->mapping == place->mapping && c->index == place->index;
+}
+
+/* Takes the copy out of its chain; *link points to it. */
+static void __unlink(struct hpm_shard *shard, struct hpm_copy *head,
+		     struct hpm_copy **link)
+{
+	struct hpm_copy *c = *link;
+
+	if (c == head && !(c->next && c->next->pbn == c->pbn))
+		shard->nr_blocks--;
+	*link = c->next;
+	list_del(&c->lru);
+	shard->nr--;
+}
+
+static void __drop_block(struct hpm_shard *shard, struct hpm_copy **link,
+			 u64 pbn)
+{
+	struct hpm_copy *c;
+
+	while ((c = *link) && c->pbn == pbn) {
+		__unlink(shard, c, link);
+		kmem_cache_free(copy_slab, c);
+	}
+}
+
+/*----------------------------------------------------------------
+ * Looking up
+ *--------------------------------------------------------------*/
+
+unsigned int hpm_index_find(struct hpm_share *cache, u64 pbn,
+			    struct hpm_place *place, unsigned int max, u64 *fp)
+{
+	u32 hash = hash_of(cache, pbn);
+	struct hpm_shard *shard = shard_of(cache, hash);
+	unsigned int nr = 0;
+	unsigned long flags;
+	struct hpm_copy *c;
+
+	spin_lock_irqsave(&shard->lock, flags);
+	for (c = *__find(bucket_of(cache, hash), pbn);
+	     c && c->pbn == pbn && nr < max; c = c->next) {
+		place_of(c, &place[nr++]);
+		*fp = c->fp;
+	}
+	spin_unlock_irqrestore(&shard->lock, flags);
+	return nr;
+}
+
+bool hpm_index_has(struct hpm_share *cache, u64 pbn)
+{
+	u32 hash = hash_of(cache, pbn);
+	struct hpm_shard *shard = shard_of(cache, hash);
+	unsigned long flags;
+	bool has;
+
+	spin_lock_irqsave(&shard->lock, flags);
+	has = *__find(bucket_of(cache, hash), pbn);
+	spin_unlock_irqrestore(&shard->lock, flags);
+	return has;
+}
+
+/*----------------------------------------------------------------
+ * Entering
+ *--------------------------------------------------------------*/
+
+static bool is_barred(const struct hpm_share *cache, unsigned long pfn)
+{
+	return pfn - READ_ONCE(cache->barred_pfn) < READ_ONCE(cache->barred_nr);
+}
+
+/* The next to go, out of the whole shard; NULL: it is empty. */
+static struct hpm_copy *__take_coldest(struct hpm_share *cache,
+				       struct hpm_shard *shard)
+{
+	struct hpm_copy *c = NULL, *head, **link;
+	unsigned int heat;
+
+	for (heat = 0; heat < HPM_NR_HEATS && !c; heat++)
+		c = list_first_entry_or_null(&shard->lru[heat],
+					     struct hpm_copy, lru);
+	if (!c)
+		return NULL;
+	link = __find(bucket_of(cache, hash_of(cache, c->pbn)), c->pbn);
+	head = *link;
+	while (*link != c)
+		link = &(*link)->next;
+	__unlink(shard, head, link);
+	return c;
+}
+
+static void fill_copy(struct hpm_share *cache, struct hpm_copy *c, u64 pbn,
+		      u64 fp, const struct hpm_place *place)
+{
+	c->pbn = pbn;
+	c->fp = fp;
+	c->era = READ_ONCE(cache->era);
+	c->heat = HPM_HEAT_WARM;
+	c->mapping = place->mapping;
+	c->index = place->index;
+	c->meta = place->meta;
+	c->pfn_low = (u32)place->pfn;
+	c->pfn_high = place->pfn >> 32;
+}
+
+/*
+ * A copy that is known already: the page was dropped from its file and read
+ * again.  NULL: it is a new one.
+ */
+static struct hpm_copy *__take_known(struct hpm_shard *shard,
+				     struct hpm_copy **link, u64 pbn,
+				     const struct hpm_place *place)
+{
+	struct hpm_copy *c, *head = *link;
+
+	for (; (c = *link) && c->pbn == pbn; link = &c->next) {
+		if (is_at(c, place)) {
+			__unlink(shard, head, link);
+			return c;
+		}
+	}
+	return NULL;
+}
+
+/* As the head.  Returns how many copies the block has now. */
+static unsigned int __add(struct hpm_shard *shard, struct hpm_copy **link,
+			  struct hpm_copy *c)
+{
+	unsigned int nr = 1;
+
+	c->next = *link;
+	*link = c;
+	list_add_tail(&c->lru, &shard->lru[c->heat]);
+	shard->nr++;
+	while ((c = c->next) && c->pbn == (*link)->pbn)
+		nr++;
+	if (nr == 1)
+		shard->nr_blocks++;
+	return nr;
+}
+
+/*
+ * A fingerprint belongs to the block.  If the device gives other bytes than it
+ * did, the block was damaged below, and nothing known of it can be believed.
+ */
+static void __check_unchanged(struct hpm_share *cache, struct hpm_shard *shard,
+			      struct hpm_copy **link, u64 pbn, u64 fp)
+{
+	if (likely(!*link || (*link)->pbn != pbn || (*link)->fp == fp))
+		return;
+	__drop_block(shard, link, pbn);
+	hpm_share_count(cache, changed, 1);
+	DMERR_LIMIT("%s: data block %llu was read twice and was not the same",
+		    cache->pool->name, pbn);
+}
+
+/* The chain's link to the head stays what it is: nothing goes before it. */
+static unsigned int __enter(struct hpm_share *cache, struct hpm_shard *shard,
+			    struct hpm_copy **spare, u64 pbn, u64 fp,
+			    const struct hpm_place *place)
+{
+	struct hpm_copy **link, *c;
+
+	link = __find(bucket_of(cache, hash_of(cache, pbn)), pbn);
+	__check_unchanged(cache, shard, link, pbn, fp);
+	link = __find(bucket_of(cache, hash_of(cache, pbn)), pbn);
+	c = __take_known(shard, link, pbn, place);
+	if (!c && shard->nr >= READ_ONCE(cache->max_nr)) {
+		c = __take_coldest(cache, shard);
+		link = __find(bucket_of(cache, hash_of(cache, pbn)), pbn);
+	}
+	if (!c) {
+		c = *spare;
+		*spare = NULL;
+	}
+	if (!c)
+		return 0;
+	fill_copy(cache, c, pbn, fp, place);
+	return __add(shard, link, c);
+}
+
+void hpm_index_enter(struct hpm_share *cache, u64 pbn, u64 fp,
+		     const struct hpm_place *place)
+{
+	u32 hash = hash_of(cache, pbn);
+	struct hpm_shard *shard = shard_of(cache, hash);
+	struct hpm_copy *spare;
+	unsigned long flags;
+	unsigned int nr;
+
+	if (is_barred(cache, place->pfn) || place->pfn >> 40)
+		return;
+
+	spare = kmem_cache_alloc(copy_slab, GFP_NOWAIT | __GFP_NOWARN);
+	spin_lock_irqsave(&shard->lock, flags);
+	nr = __enter(cache, shard, &spare, pbn, fp, place);
+	spin_unlock_irqrestore(&shard->lock, flags);
+	if (spare)
+		kmem_cache_free(copy_slab, spare);
+
+	if (nr)
+		hpm_share_count(cache, entered, 1);
+	else
+		hpm_share_count(cache, no_memory, 1);
+	if (nr > READ_ONCE(cache->limit_now))
+		hpm_evict_note(cache, pbn);
+}
+
+/*----------------------------------------------------------------
+ * Dropping
+ *--------------------------------------------------------------*/
+
+void hpm_index_remove(struct hpm_share *cache, u64 pbn,
+		      const struct hpm_place *place)
+{
+	u32 hash = hash_of(cache, pbn);
+	struct hpm_shard *shard = shard_of(cache, hash);
+	unsigned long flags;
+	struct hpm_copy *c;
+
+	spin_lock_irqsave(&shard->lock, flags);
+	c = __take_known(shard, __find(bucket_of(cache, hash), pbn), pbn,
+			 place);
+	spin_unlock_irqrestore(&shard->lock, flags);
+	if (c)
+		kmem_cache_free(copy_slab, c);
+}
+
+static bool is_in(u64 x, u64 first, u64 nr)
+{
+	return x >= first && x - first < nr;
+}
+
+/* Drops what is of those blocks, or in those page frames. */
+static void sweep_bucket(struct hpm_shard *shard, struct hpm_copy **link,
+			 u64 pbn, u64 nr, unsigned long pfn,
+			 unsigned long nr_pfns)
+{
+	struct hpm_copy *c, *head = NULL;
+
+	while ((c = *link)) {
+		if (!head || head->pbn != c->pbn)
+			head = c;
+		if (!is_in(c->pbn, pbn, nr) && !is_in(pfn_of(c), pfn, nr_pfns)) {
+			link = &c->next;
+			continue;
+		}
+		__unlink(shard, head, link);
+		if (head == c)
+			head = NULL;
+		kmem_cache_free(copy_slab, c);
+	}
+}
+
+void hpm_index_sweep(struct hpm_share *cache, u64 pbn, u64 nr,
+		     unsigned long pfn, unsigned long nr_pfns)
+{
+	struct hpm_shard *shard;
+	unsigned long flags, b;
+
+	for (shard = cache->shard; shard < cache->shard + HPM_CACHE_SHARDS;
+	     shard++) {
+		for (b = 0; b < 1ul << cache->bits; b++) {
+			if (!READ_ONCE(shard->bucket[b]))
+				continue;
+			spin_lock_irqsave(&shard->lock, flags);
+			sweep_bucket(shard, &shard->bucket[b], pbn, nr, pfn,
+				     nr_pfns);
+			spin_unlock_irqrestore(&shard->lock, flags);
+		}
+	}
+}
+
+void hpm_index_drop(struct hpm_pool *pool, u64 pbn, u32 nr)
+{
+	struct hpm_share *cache = pool->cache;
+	struct hpm_shard *shard;
+	unsigned long flags;
+	u32 hash;
+
+	if (!cache || !hpm_index_nr(cache))
+		return;
+	if (nr > MANY_BLOCKS) {
+		hpm_index_sweep(cache, pbn, nr, 0, 0);
+		return;
+	}
+	for (; nr; nr--, pbn++) {
+		hash = hash_of(cache, pbn);
+		shard = shard_of(cache, hash);
+		spin_lock_irqsave(&shard->lock, flags);
+		__drop_block(shard, __find(bucket_of(cache, hash), pbn), pbn);
+		spin_unlock_irqrestore(&shard->lock, flags);
+	}
+}
+
+/* A read that saw the switch as it was may still enter what it reads. */
+void hpm_index_forget(struct hpm_pool *pool)
+{
+	if (!pool->cache)
+		return;
+	synchronize_srcu_expedited(&pool->srcu);
+	hpm_index_sweep(pool->cache, 0, U64_MAX, 0, 0);
+}
+
+/*----------------------------------------------------------------
+ * For the cache manager
+ *--------------------------------------------------------------*/
+
+unsigned long hpm_index_nr(struct hpm_share *cache)
+{
+	unsigned long nr = 0;
+	unsigned int i;
+
+	for (i = 0; i < HPM_CACHE_SHARDS; i++)
+		nr += READ_ONCE(cache->shard[i].nr);
+	return nr;
+}
+
+unsigned long hpm_index_nr_blocks(struct hpm_share *cache)
+{
+	unsigned long nr = 0;
+	unsigned int i;
+
+	for (i = 0; i < HPM_CACHE_SHARDS; i++)
+		nr += READ_ONCE(cache->shard[i].nr_blocks);
+	return nr;
+}
+
+static unsigned int __read(struct hpm_copy *c, struct hpm_seen *seen,
+			   unsigned int max)
+{
+	u64 pbn = c->pbn;
+	unsigned int nr;
+
+	for (nr = 0; c && c->pbn == pbn && nr < max; c = c->next, nr++) {
+		seen[nr].pbn = pbn;
+		seen[nr].era = c->era;
+		seen[nr].heat = c->heat;
+		place_of(c, &seen[nr].place);
+	}
+	return nr;
+}
+
+unsigned int hpm_index_read_block(struct hpm_share *cache, u64 pbn,
+				  struct hpm_seen *seen, unsigned int max)
+{
+	u32 hash = hash_of(cache, pbn);
+	struct hpm_shard *shard = shard_of(cache, hash);
+	struct hpm_copy *c;
+	unsigned long flags;
+	unsigned int nr = 0;
+
+	spin_lock_irqsave(&shard->lock, flags);
+	c = *__find(bucket_of(cache, hash), pbn);
+	if (c)
+		nr = __read(c, seen, max);
+	spin_unlock_irqrestore(&shard->lock, flags);
+	return nr;
+}
+
+/* 0: it does not fit, unless it is the only one: then its first ones do. */
+static unsigned int __read_bucket(struct hpm_copy *c, struct hpm_seen *seen,
+				  unsigned int max, bool only)
+{
+	unsigned int nr = 0;
+	u64 pbn;
+
+	while (c) {
+		nr += __read(c, seen + nr, max - nr);
+		for (pbn = c->pbn; c && c->pbn == pbn; c = c->next)
+			;
+		if (c && nr == max)
+			return only ? nr : 0;
+	}
+	return nr;
+}
+
+unsigned int hpm_index_read(struct hpm_share *cache, unsigned int nr_shard,
+			    unsigned long *bucket, struct hpm_seen *seen,
+			    unsigned int max)
+{
+	struct hpm_shard *shard = &cache->shard[nr_shard];
+	unsigned int nr = 0, more;
+	unsigned long flags;
+
+	for (; *bucket < 1ul << cache->bits; ++*bucket) {
+		if (!READ_ONCE(shard->bucket[*bucket]))
+			continue;
+		spin_lock_irqsave(&shard->lock, flags);
+		more = __read_bucket(shard->bucket[*bucket], seen + nr,
+				     max - nr, !nr);
+		spin_unlock_irqrestore(&shard->lock, flags);
+		if (!more && nr)
+			break;
+		nr += more;
+		if (nr == max) {
+			++*bucket;
+			break;
+		}
+	}
+	return nr;
+}
+
+void hpm_index_set_heat(struct hpm_share *cache, const struct hpm_seen *seen)
+{
+	u32 hash = hash_of(cache, seen->pbn);
+	struct hpm_shard *shard = shard_of(cache, hash);
+	unsigned long flags;
+	struct hpm_copy *c;
+
+	spin_lock_irqsave(&shard->lock, flags);
+	for (c = *__find(bucket_of(cache, hash), seen->pbn);
+	     c && c->pbn == seen->pbn; c = c->next) {
+		if (is_at(c, &seen->place)) {
+			c->heat = seen->heat;
+			list_move_tail(&c->lru, &shard->lru[c->heat]);
+			break;
+		}
+	}
+	spin_unlock_irqrestore(&shard->lock, flags);
+}
+
+/*----------------------------------------------------------------
+ * Memory
+ *--------------------------------------------------------------*/
+
+/* A few of each shard; one whose lock is taken is in use. */
+static unsigned long shrink_shard(struct hpm_share *cache,
+				  struct hpm_shard *shard, unsigned long nr)
+{
+	unsigned long flags, freed = 0;
+	struct hpm_copy *c;
+
+	if (!spin_trylock_irqsave(&shard->lock, flags))
+		return 0;
+	while (freed < nr && (c = __take_coldest(cache, shard))) {
+		kmem_cache_free(copy_slab, c);
+		freed++;
+	}
+	spin_unlock_irqrestore(&shard->lock, flags);
+	return freed;
+}
+
+unsigned long hpm_index_shrink(struct hpm_share *cache, unsigned long nr)
+{
+	unsigned long each = DIV_ROUND_UP(nr, HPM_CACHE_SHARDS), freed = 0;
+	unsigned int i;
+
+	for (i = 0; i < HPM_CACHE_SHARDS && freed < nr; i++)
+		freed += shrink_shard(cache, &cache->shard[i], each);
+	return freed;
+}
+
+/* Drops what is over the limit, a shard at a time. */
+void hpm_index_limit(struct hpm_share *cache, unsigned long nr)
+{
+	unsigned long flags, each = DIV_ROUND_UP(nr, HPM_CACHE_SHARDS);
+	struct hpm_shard *shard;
+	struct hpm_copy *c;
+
+	WRITE_ONCE(cache->max_nr, each);
+	for (shard = cache->shard; shard < cache->shard + HPM_CACHE_SHARDS;
+	     shard++) {
+		spin_lock_irqsave(&shard->lock, flags);
+		while (shard->nr > each && (c = __take_coldest(cache, shard)))
+			kmem_cache_free(copy_slab, c);
+		spin_unlock_irqrestore(&shard->lock, flags);
+	}
+}
+
+/*
+ * For one page in four: with 56 bytes each, and buckets, less than half a per
+ * cent of the memory.
+ */
+static unsigned long default_max(void)
+{
+	return totalram_pages() / 4 / HPM_CACHE_SHARDS + 1;
+}
+
+int hpm_index_create(struct hpm_share *cache)
+{
+	struct hpm_shard *shard;
+	unsigned int heat;
+
+	cache->max_nr = default_max();
+	cache->bits = clamp_t(unsigned int,
+			      ilog2(cache->max_nr / COPIES_PER_BUCKET + 1),
+			      MIN_BUCKET_BITS, MAX_BUCKET_BITS);
+	for (shard = cache->shard; shard < cache->shard + HPM_CACHE_SHARDS;
+	     shard++) {
+		spin_lock_init(&shard->lock);
+		for (heat = 0; heat < HPM_NR_HEATS; heat++)
+			INIT_LIST_HEAD(&shard->lru[heat]);
+		shard->bucket = kvcalloc(1ul << cache->bits,
+					 sizeof(*shard->bucket), GFP_KERNEL);
+		if (!shard->bucket) {
+			hpm_index_destroy(cache);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+void hpm_index_destroy(struct hpm_share *cache)
+{
+	unsigned int i;
+
+	for (i = 0; i < HPM_CACHE_SHARDS; i++)
+		kvfree(cache->shard[i].bucket);
+}
+
+int hpm_index_slab_init(void)
+{
+	static_assert(sizeof(struct hpm_copy) == 56);
+	copy_slab = kmem_cache_create("hpm_copy", sizeof(struct hpm_copy), 0,
+				      SLAB_RECLAIM_ACCOUNT, NULL);
+	return copy_slab ? 0 : -ENOMEM;
+}
+
+void hpm_index_slab_exit(void)
+{
+	kmem_cache_destroy(copy_slab);
+}

@@ -1,0 +1,886 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The interceptor: reads that need not go to the device
+ *
+ * A read of a shared block first asks the index where the block is cached.  If
+ * a copy is there and proves right, it is copied and the bio ends.  If the
+ * block is being read by somebody else, the bio waits for that read.  Else it
+ * is read, and what has been read is entered.
+ *
+ * The proof
+ * ---------
+ * What the index names is a page that may have become anything: truncated,
+ * rewritten, a part of a journal's transaction, another file's page, a
+ * neighbour's heap.  No set of locks and flags that a driver can have tells
+ * for sure, and none is relied on.  The bytes are copied first, and the keyed
+ * fingerprint (fingerprint.c) of what was copied is compared with that of the
+ * block.  They are the block's bytes, or there is no hit; that the page
+ * changed while it was copied makes no difference.  What is tested before is
+ * to save the work: that the frame is what it was when it was entered, and
+ * that nobody says the page has changed.  The source is therefore not locked,
+ * and 64 readers can copy from one page at once.
+ *
+ * Nobody may see bytes before they are proved.  They go straight only into a
+ * page that its reader has locked and that is not up to date, nor mapped: it
+ * shows nothing to anybody until the read has ended well.  All others (direct
+ * I/O, whose buffer its owner can look at all the time; less than a page;
+ * buffers of file system metadata) get them by way of a private block.
+ *
+ * What may be entered
+ * -------------------
+ * Only what no user can have changed between the device and the fingerprint:
+ * a page of a file of this very volume, locked and not up to date; or of this
+ * volume's own block device, likewise or with the buffer of its file system
+ * that is locked and being read, if nobody but that file system has the device
+ * open.  Not direct I/O, whose owner writes into the buffer when he likes, and
+ * so would plant what others then take for the block; not encrypted files,
+ * whose pages are decrypted in place.
+ *
+ * Waiting for another's read
+ * --------------------------
+ * 64 containers that start at once ask for a block within microseconds.  A
+ * read that will be entered is known as a leader for as long as it takes, and
+ * reads of the same blocks queue up behind it.  map() does not sleep for this:
+ * the leader may be on the submitter's own list of bios.  A follower holds no
+ * token, else who waits for tokens would wait for a leader of another volume.
+ * When the leader ends, however it does, each follower goes to a worker and
+ * starts over: it finds the leader's page in the index, or it reads the device
+ * itself.  So it inherits neither errors nor bytes that have not been proved,
+ * and the leader's completion does no work for others but to queue them.  A
+ * leader may be throttled, in another cgroup: after a while its followers stop
+ * waiting.
+ *
+ * Page-cache reads are nearly all of them marked as readahead, including those
+ * that a reader waits for, so readahead leads and follows like any other; that
+ * the device may drop it costs its followers nothing but time.  A bio that
+ * must not wait does not, and one of the idle class makes nobody wait.
+ */
+#include <linux/blk-crypto.h>
+#include <linux/buffer_head.h>
+#include <linux/fs.h>
+#include <linux/fscrypt.h>
+#include <linux/highmem.h>
+#include <linux/ioprio.h>
+#include <linux/jbd2.h>
+#include <linux/memory_hotplug.h>
+#include <linux/pagemap.h>
+
+#define CREATE_TRACE_POINTS
+#include "cache-trace.h"
+
+/* A read that is to be entered when it is done. */
+struct hpm_lead {
+	struct rb_node node;		/* cache->lead_lock, as what follows */
+	struct list_head followers;	/* struct hpm_bio, by ->wait */
+	unsigned int nr_followers;
+	bool listed;
+
+	u64 pbn;
+	u32 nr;
+	unsigned long since;		/* jiffies */
+	struct hpm_bio *hb;
+	struct bio *bio;
+	struct bvec_iter iter;		/* as it was before the read */
+	struct work_struct work;
+};
+
+static struct kmem_cache *lead_slab;
+
+#define MAX_FOLLOWERS	256
+#define LATE		(HZ / 10)
+/* More blocks than this are not hashed in an interrupt. */
+#define HASH_IN_IRQ	8
+/* So many unexplained mismatches within an hour, and a volume is no source. */
+#define MAX_MISMATCHES	65536
+
+/*----------------------------------------------------------------
+ * Pages
+ *--------------------------------------------------------------*/
+
+/* Of the kind that has an inode; not anonymous, not a driver's. */
+static struct address_space *file_mapping(struct folio *folio)
+{
+	struct address_space *mapping = READ_ONCE(folio->mapping);
+
+	if (folio_test_slab(folio) ||
+	    (unsigned long)mapping & HPM_MAPPING_FLAGS)
+		return NULL;
+	return mapping;
+}
+
+static bool is_of_volume(struct hpm_volume *v, struct inode *host)
+{
+	struct block_device *bdev = host->i_sb->s_bdev;
+
+	return bdev && bdev->bd_disk == dm_disk(v->md);
+}
+
+static bool is_of_device(struct hpm_volume *v, struct address_space *mapping)
+{
+	return mapping == hpm_bdev_mapping(dm_disk(v->md)->part0);
+}
+
+/*
+ * Its reader, who has locked it, is the only one who gets at it.  Such a page
+ * is not leaving its mapping, so the inode is there.
+ */
+static bool is_private(struct hpm_volume *v, struct page *page)
+{
+	struct folio *folio = page_folio(page);
+	struct address_space *mapping;
+
+	if (!folio_test_locked(folio) || folio_test_uptodate(folio))
+		return false;
+	mapping = file_mapping(folio);
+	if (!mapping || folio_mapped(folio))
+		return false;
+	return is_of_device(v, mapping) || is_of_volume(v, mapping->host);
+}
+
+/* The buffer of a page, if the page is divided into buffers of a block each. */
+static struct buffer_head *block_buffer(struct folio *folio, unsigned long nr)
+{
+	struct buffer_head *bh = folio_buffers(folio);
+
+	if (!bh || bh->b_size != HPM_BLOCK_SIZE)
+		return NULL;
+	while (nr--)
+		bh = bh->b_this_page;
+	return bh;
+}
+
+/* The volume's file system reads this page of its device.  See at the top. */
+static bool is_private_buffer(struct hpm_volume *v, struct page *page)
+{
+	struct folio *folio = page_folio(page);
+	struct buffer_head *bh;
+
+	if (folio_test_uptodate(folio) || !is_of_device(v, file_mapping(folio)) ||
+	    folio_mapped(folio))
+		return false;
+	/* It cannot go while it is being read. */
+	bh = block_buffer(folio, folio_page_idx(folio, page));
+	return bh && buffer_locked(bh) && !buffer_uptodate(bh);
+}
+
+static bool is_source_file(struct hpm_volume *v, struct page *page)
+{
+	struct inode *host;
+
+	if (!is_private(v, page))
+		return false;
+	host = page_folio(page)->mapping->host;
+	return S_ISREG(host->i_mode) && !IS_ENCRYPTED(host);
+}
+
+static bool is_source_device(struct hpm_volume *v, struct page *page)
+{
+	struct folio *folio = page_folio(page);
+
+	if (!is_of_device(v, file_mapping(folio)) ||
+	    disk_openers(dm_disk(v->md)) > 1)
+		return false;
+	return is_private(v, page) || is_private_buffer(v, page);
+}
+
+/* The page, being read, may be entered; says where it is. */
+static bool get_place(struct hpm_volume *v, struct page *page,
+		      struct hpm_place *place)
+{
+	struct folio *folio = page_folio(page);
+	pgoff_t index;
+
+	if (READ_ONCE(v->barred))
+		return false;
+	place->meta = is_source_device(v, page);
+	if (!place->meta && !is_source_file(v, page))
+		return false;
+	index = folio->index + folio_page_idx(folio, page);
+	if (index > U32_MAX)
+		return false;
+	place->pfn = page_to_pfn(page);
+	place->mapping = folio->mapping;
+	place->index = index;
+	return true;
+}
+
+/* Is the frame still what it was?  Without a reference, so a guess. */
+static bool looks_like(struct page *page, struct folio *folio,
+		       const struct hpm_place *place)
+{
+	return READ_ONCE(folio->mapping) == place->mapping &&
+	       READ_ONCE(folio->index) + folio_page_idx(folio, page) ==
+			place->index;
+}
+
+/*
+ * Before the folio is touched it must look like what was entered: a frame may
+ * have become a slab or a page table, whose words mean other things.
+ */
+struct folio *hpm_place_get(struct hpm_share *cache,
+			    const struct hpm_place *place)
+{
+	struct page *page = pfn_to_online_page(place->pfn);
+	struct folio *folio;
+
+	if (!page || PageHWPoison(page))
+		return NULL;
+	folio = page_folio(page);
+	if (!looks_like(page, folio, place) || !folio_try_get(folio))
+		return NULL;
+	if (page_folio(page) == folio && !folio_test_slab(folio) &&
+	    looks_like(page, folio, place))
+		return folio;
+	folio_put(folio);
+	return NULL;
+}
+
+/* A journal changes buffers long before it says that they are dirty. */
+static bool is_buffer_clean(struct folio *folio, struct page *page)
+{
+	struct buffer_head *bh;
+	bool clean;
+
+	if (!folio_trylock(folio))
+		return false;
+	bh = folio_test_private(folio) ?
+		block_buffer(folio, folio_page_idx(folio, page)) : NULL;
+	clean = !bh || (!buffer_dirty(bh) && !buffer_jbddirty(bh));
+	folio_unlock(folio);
+	return clean;
+}
+
+static bool is_clean(struct folio *folio, struct page *page, bool meta)
+{
+	if (folio_test_dirty(folio) || folio_test_writeback(folio))
+		return false;
+	return !meta || is_buffer_clean(folio, page);
+}
+
+/*----------------------------------------------------------------
+ * The proof
+ *--------------------------------------------------------------*/
+
+#ifdef CONFIG_HPM_FAULTS
+/* Builds for tests only: do the tests notice if nothing is proved? */
+static bool prove_nothing;
+module_param(prove_nothing, bool, 0644);
+#else
+#define prove_nothing	false
+#endif
+
+static struct hpm_volume *volume_of(struct hpm_pool *pool, struct inode *host)
+{
+	struct block_device *bdev = host->i_sb->s_bdev;
+
+	return bdev ? __hpm_volume_by_disk(pool, bdev->bd_disk) : NULL;
+}
+
+/* A volume whose pages keep being something else is left out. */
+static void __blame(struct hpm_share *cache, struct hpm_volume *v)
+{
+	if (time_after(jiffies, v->mismatch_since + 3600 * HZ)) {
+		v->mismatch_since = jiffies;
+		v->mismatches = 0;
+	}
+	if (++v->mismatches < MAX_MISMATCHES || v->barred)
+		return;
+	WRITE_ONCE(v->barred, true);
+	cache->nr_barred++;
+	DMWARN("%s: volume %u changes what it caches too often: it feeds nobody any more",
+	       cache->pool->name, v->id);
+}
+
+static void blame(struct hpm_share *cache, const struct hpm_place *place)
+{
+	struct hpm_pool *pool = cache->pool;
+	struct hpm_volume *v;
+	unsigned long flags;
+	struct folio *folio;
+
+	folio = hpm_place_get(cache, place);
+	if (!folio)
+		return;
+	/* While it is locked its inode and its file system are there. */
+	if (folio_trylock(folio)) {
+		if (folio->mapping == place->mapping) {
+			spin_lock_irqsave(&pool->lock, flags);
+			v = volume_of(pool, place->mapping->host);
+			if (v)
+				__blame(cache, v);
+			spin_unlock_irqrestore(&pool->lock, flags);
+		}
+		folio_unlock(folio);
+	}
+	folio_put(folio);
+}
+
+/* Copies what is at @place to @to, which nobody else can see. */
+static enum hpm_miss take_copy(struct hpm_share *cache,
+			       const struct hpm_place *place, void *to, u64 fp)
+{
+	struct page *page = pfn_to_page(place->pfn);
+	struct folio *folio;
+	void *from;
+
+	folio = hpm_place_get(cache, place);
+	if (!folio)
+		return HPM_MISS_STALE;
+	if (!is_clean(folio, page, place->meta)) {
+		folio_put(folio);
+		return HPM_MISS_BUSY;
+	}
+	from = kmap_local_page(page);
+	copy_page(to, from);
+	kunmap_local(from);
+	folio_put(folio);
+
+	if (likely(hpm_fingerprint(&cache->key, to) == fp || prove_nothing))
+		return HPM_HIT;
+	blame(cache, place);
+	return HPM_MISS_CAUGHT;
+}
+
+static void count_miss(struct hpm_share *cache, u64 pbn, enum hpm_miss cause)
+{
+	switch (cause) {
+	case HPM_MISS_STALE:
+		hpm_share_count(cache, miss_stale, 1);
+		break;
+	case HPM_MISS_BUSY:
+		hpm_share_count(cache, miss_busy, 1);
+		break;
+	case HPM_MISS_CAUGHT:
+		hpm_share_count(cache, caught, 1);
+		break;
+	default:
+		hpm_share_count(cache, miss_new, 1);
+	}
+	trace_hpm_miss(cache->pool, pbn, cause);
+}
+
+/*
+ * Copies the block to @to, from wherever it is cached.  Copies that are none
+ * any more are forgotten; a page that is merely in use may be one again.
+ */
+static bool take_block(struct hpm_share *cache, u64 pbn, void *to, u64 *fp)
+{
+	struct hpm_place place[HPM_TRIES];
+	enum hpm_miss r = HPM_MISS_NEW;
+	unsigned int nr, i;
+
+	nr = hpm_index_find(cache, pbn, place, HPM_TRIES, fp);
+	for (i = 0; i < nr; i++) {
+		r = take_copy(cache, &place[i], to, *fp);
+		if (r == HPM_HIT) {
+			trace_hpm_hit(cache->pool, pbn, &place[i]);
+			hpm_share_count(cache, hits, 1);
+			return true;
+		}
+		if (r != HPM_MISS_BUSY)
+			hpm_index_remove(cache, pbn, &place[i]);
+	}
+	count_miss(cache, pbn, r);
+	return false;
+}
+
+/*----------------------------------------------------------------
+ * Serving
+ *--------------------------------------------------------------*/
+
+static void copy_out(struct bio *bio, struct bvec_iter iter, const u8 *from,
+		     unsigned int bytes)
+{
+	struct bio_vec bv;
+
+	while (bytes) {
+		bv = bio_iter_iovec(bio, iter);
+		bv.bv_len = min(bv.bv_len, bytes);
+		memcpy_to_page(bv.bv_page, bv.bv_offset, from, bv.bv_len);
+		bio_advance_iter(bio, &iter, bv.bv_len);
+		from += bv.bv_len;
+		bytes -= bv.bv_len;
+	}
+}
+
+static bool serve_straight(struct hpm_share *cache, struct page *page, u64 pbn,
+			   u64 *fp)
+{
+	void *to = kmap_local_page(page);
+	bool hit;
+
+	hit = take_block(cache, pbn, to, fp);
+	kunmap_local(to);
+	if (hit)
+		flush_dcache_page(page);
+	return hit;
+}
+
+/* By way of this CPU's private block, which interrupts do not use. */
+static bool serve_bounced(struct hpm_share *cache, struct bio *bio,
+			  struct bvec_iter iter, u64 pbn, unsigned int offset,
+			  unsigned int bytes, u64 *fp)
+{
+	u8 *bounce;
+	bool hit;
+
+	local_bh_disable();
+	bounce = this_cpu_ptr(cache->bounce);
+	hit = take_block(cache, pbn, bounce, fp);
+	if (hit)
+		copy_out(bio, iter, bounce + offset, bytes);
+	local_bh_enable();
+	return hit;
+}
+
+static bool serve_block(struct hpm_volume *v, struct bio *bio,
+			struct bvec_iter iter, u64 pbn, unsigned int offset,
+			unsigned int bytes)
+{
+	struct hpm_share *cache = v->pool->cache;
+	struct bio_vec bv = bio_iter_iovec(bio, iter);
+	bool whole = bv.bv_len >= HPM_BLOCK_SIZE && bytes == HPM_BLOCK_SIZE;
+	struct hpm_place place;
+	bool hit;
+	u64 fp;
+
+	if (whole && is_private(v, bv.bv_page))
+		hit = serve_straight(cache, bv.bv_page, pbn, &fp);
+	else
+		hit = serve_bounced(cache, bio, iter, pbn, offset, bytes, &fp);
+	if (!hit)
+		return false;
+	hpm_share_count(cache, bytes, bytes);
+	/* A copy more. */
+	if (whole && get_place(v, bv.bv_page, &place))
+		hpm_index_enter(cache, pbn, fp, &place);
+	return true;
+}
+
+/*
+ * Serves blocks from the front of the piece, while they are cached; @iter is at
+ * the piece's beginning.  Returns how many sectors.
+ */
+static unsigned int serve(struct hpm_volume *v, struct bio *bio,
+			  struct bvec_iter iter, const struct hpm_piece *p)
+{
+	unsigned int offset = p->offset, done = 0, sectors;
+	u64 pbn = p->pbn;
+
+	while (done < p->sectors) {
+		sectors = min(HPM_BLOCK_SECTORS - offset, p->sectors - done);
+		if (!serve_block(v, bio, iter, pbn, offset << SECTOR_SHIFT,
+				 sectors << SECTOR_SHIFT))
+			break;
+		bio_advance_iter(bio, &iter, sectors << SECTOR_SHIFT);
+		done += sectors;
+		offset = 0;
+		pbn++;
+	}
+	return done;
+}
+
+/*----------------------------------------------------------------
+ * Leaders
+ *--------------------------------------------------------------*/
+
+/* The first leader that ends behind @pbn. */
+static struct hpm_lead *__next_lead(struct hpm_share *cache, u64 pbn)
+{
+	struct rb_node *node = cache->leads.rb_node;
+	struct hpm_lead *lead, *found = NULL;
+
+	while (node) {
+		lead = rb_entry(node, struct hpm_lead, node);
+		if (pbn < lead->pbn + lead->nr) {
+			found = lead;
+			node = node->rb_left;
+		} else {
+			node = node->rb_right;
+		}
+	}
+	return found;
+}
+
+static struct hpm_lead *__covering(struct hpm_share *cache, u64 pbn)
+{
+	struct hpm_lead *lead = __next_lead(cache, pbn);
+
+	return lead && lead->pbn <= pbn ? lead : NULL;
+}
+
+static void __list_lead(struct hpm_share *cache, struct hpm_lead *new)
+{
+	struct rb_node **link = &cache->leads.rb_node, *parent = NULL;
+	struct hpm_lead *lead;
+
+	while (*link) {
+		parent = *link;
+		lead = rb_entry(parent, struct hpm_lead, node);
+		link = new->pbn < lead->pbn ? &parent->rb_left :
+					      &parent->rb_right;
+	}
+	rb_link_node(&new->node, parent, link);
+	rb_insert_color(&new->node, &cache->leads);
+	new->listed = true;
+}
+
+/* From now on, nobody waits for this one. */
+static void __unlist_lead(struct hpm_share *cache, struct hpm_lead *lead,
+			  struct list_head *followers)
+{
+	if (lead->listed)
+		rb_erase(&lead->node, &cache->leads);
+	lead->listed = false;
+	list_splice_tail_init(&lead->followers, followers);
+}
+
+static struct hpm_lead *make_lead(struct hpm_bio *hb, struct bio *bio,
+				  const struct hpm_piece *p)
+{
+	struct hpm_place place;
+	struct hpm_lead *lead;
+
+	if (!get_place(hb->v, bio_page(bio), &place))
+		return NULL;
+	lead = kmem_cache_alloc(lead_slab, GFP_NOWAIT | __GFP_NOWARN);
+	if (!lead)
+		return NULL;
+	INIT_LIST_HEAD(&lead->followers);
+	lead->nr_followers = 0;
+	lead->listed = false;
+	lead->pbn = p->pbn;
+	lead->nr = p->sectors / HPM_BLOCK_SECTORS;
+	lead->since = jiffies;
+	lead->hb = hb;
+	lead->bio = bio;
+	lead->iter = bio->bi_iter;
+	lead->iter.bi_size = p->sectors << SECTOR_SHIFT;
+	return lead;
+}
+
+static void enter_page(struct hpm_volume *v, struct page *page, u64 pbn)
+{
+	struct hpm_share *cache = v->pool->cache;
+	struct hpm_place place, again;
+	void *bytes;
+	u64 fp;
+
+	if (!get_place(v, page, &place))
+		return;
+	bytes = kmap_local_page(page);
+	fp = hpm_fingerprint(&cache->key, bytes);
+	kunmap_local(bytes);
+	/* Nobody has opened the device meanwhile. */
+	if (!place.meta || get_place(v, page, &again))
+		hpm_index_enter(cache, pbn, fp, &place);
+}
+
+static void enter_read(struct hpm_lead *lead)
+{
+	struct hpm_volume *v = lead->hb->v;
+	unsigned int done = 0;
+	struct bvec_iter iter;
+	struct bio_vec bv;
+
+	if (!hpm_share_shares(v))
+		return;
+	__bio_for_each_segment(bv, lead->bio, iter, lead->iter) {
+		if (bv.bv_len == HPM_BLOCK_SIZE && done % HPM_BLOCK_SIZE == 0)
+			enter_page(v, bv.bv_page,
+				   lead->pbn + done / HPM_BLOCK_SIZE);
+		done += bv.bv_len;
+	}
+}
+
+static void end_lead(struct hpm_lead *lead)
+{
+	struct hpm_share *cache = lead->hb->v->pool->cache;
+	unsigned long flags;
+	LIST_HEAD(followers);
+
+	spin_lock_irqsave(&cache->lead_lock, flags);
+	__unlist_lead(cache, lead, &followers);
+	spin_unlock_irqrestore(&cache->lead_lock, flags);
+	lead->hb->lead = NULL;
+	kmem_cache_free(lead_slab, lead);
+	hpm_bio_queue_all(&followers);
+}
+
+static void lead_work(struct work_struct *work)
+{
+	struct hpm_lead *lead = container_of(work, struct hpm_lead, work);
+	struct bio *bio = lead->bio;
+
+	enter_read(lead);
+	end_lead(lead);
+	bio_endio(bio);
+}
+
+bool hpm_intercept_end(struct hpm_bio *hb, struct bio *bio,
+		       blk_status_t status)
+{
+	struct hpm_lead *lead = hb->lead;
+
+	if (!status) {
+		if (lead->nr > HASH_IN_IRQ &&
+		    (in_interrupt() || irqs_disabled())) {
+			INIT_WORK(&lead->work, lead_work);
+			queue_work(hb->v->pool->io_wq, &lead->work);
+			return true;
+		}
+		enter_read(lead);
+	}
+	end_lead(lead);
+	return false;
+}
+
+/*----------------------------------------------------------------
+ * Followers
+ *--------------------------------------------------------------*/
+
+/* Lets the followers of leaders older than @age go on. */
+static void release_followers(struct hpm_share *cache, unsigned long age)
+{
+	struct hpm_lead *lead;
+	struct rb_node *node, *next;
+	unsigned long flags;
+	bool more = false;
+	LIST_HEAD(followers);
+
+	spin_lock_irqsave(&cache->lead_lock, flags);
+	for (node = rb_first(&cache->leads); node; node = next) {
+		next = rb_next(node);
+		lead = rb_entry(node, struct hpm_lead, node);
+		if (list_empty(&lead->followers))
+			continue;
+		if (time_after_eq(jiffies, lead->since + age))
+			__unlist_lead(cache, lead, &followers);
+		else
+			more = true;
+	}
+	spin_unlock_irqrestore(&cache->lead_lock, flags);
+	if (more)
+		queue_delayed_work(cache->pool->io_wq, &cache->late_work, LATE);
+	hpm_bio_queue_all(&followers);
+}
+
+static void do_late(struct work_struct *work)
+{
+	release_followers(container_of(to_delayed_work(work), struct hpm_share,
+				       late_work), LATE);
+}
+
+void hpm_intercept_kick(struct hpm_pool *pool)
+{
+	if (pool->cache)
+		release_followers(pool->cache, 0);
+}
+
+static bool queue_behind(struct hpm_share *cache, struct hpm_bio *hb,
+			 const struct hpm_piece *p)
+{
+	struct hpm_lead *lead;
+	unsigned long flags;
+
+	spin_lock_irqsave(&cache->lead_lock, flags);
+	lead = __covering(cache, p->pbn);
+	if (lead) {
+		list_add_tail(&hb->wait, &lead->followers);
+		lead->nr_followers++;
+	}
+	spin_unlock_irqrestore(&cache->lead_lock, flags);
+	return lead;
+}
+
+/*
+ * @nr blocks of the piece are being read by another bio; at least they were a
+ * moment ago, and if that is over a worker finds them cached.
+ */
+static int follow(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
+		  struct hpm_piece *p, u32 nr)
+{
+	struct hpm_share *cache = v->pool->cache;
+	struct hpm_pool *pool = v->pool;
+	int token = hb->op.token;
+
+	hpm_piece_cut(p, nr);
+	if (p->sectors < bio_sectors(bio))
+		dm_accept_partial_bio(bio, p->sectors);
+	hpm_share_count(cache, waited, 1);
+	hpm_bio_defer(hb, bio);
+	if (queue_behind(cache, hb, p))
+		queue_delayed_work(cache->pool->io_wq, &cache->late_work,
+				   LATE);
+	else
+		hpm_bio_queue(hb);
+	hpm_pool_token_put(pool, token);
+	return DM_MAPIO_SUBMITTED;
+}
+
+/*----------------------------------------------------------------
+ * Misses
+ *--------------------------------------------------------------*/
+
+/* Blocks from the front that are not known either. */
+static u32 unknown(struct hpm_share *cache, u64 pbn, u32 nr)
+{
+	u32 i;
+
+	for (i = 1; i < nr; i++)
+		if (hpm_index_has(cache, pbn + i))
+			break;
+	return i;
+}
+
+static bool leads_others(const struct bio *bio)
+{
+	return !(bio->bi_opf & REQ_NOWAIT) &&
+	       IOPRIO_PRIO_CLASS(bio->bi_ioprio) != IOPRIO_CLASS_IDLE;
+}
+
+enum {
+	READ_IT,
+	FOLLOW,
+	LOOK_AGAIN,
+};
+
+/*
+ * What to do with a piece whose first block is not cached; @lead, if it is not
+ * NULL, is listed if the piece is to be read.  *nr becomes the length.
+ */
+static int decide(struct hpm_share *cache, const struct hpm_piece *p,
+		  struct hpm_lead *lead, bool wait, bool again, u32 *nr)
+{
+	struct hpm_lead *other;
+	unsigned long flags;
+	int what = READ_IT;
+
+	spin_lock_irqsave(&cache->lead_lock, flags);
+	other = __next_lead(cache, p->pbn);
+	if (other && other->pbn <= p->pbn) {
+		if (wait && other->nr_followers < MAX_FOLLOWERS) {
+			*nr = min_t(u64, *nr, other->pbn + other->nr - p->pbn);
+			what = FOLLOW;
+		}
+	} else {
+		if (other)
+			*nr = min_t(u64, *nr, other->pbn - p->pbn);
+		/* It may have been entered since: then its leader is gone. */
+		if (again && hpm_index_has(cache, p->pbn)) {
+			what = LOOK_AGAIN;
+		} else if (lead) {
+			lead->nr = *nr;
+			__list_lead(cache, lead);
+		}
+	}
+	spin_unlock_irqrestore(&cache->lead_lock, flags);
+	return what;
+}
+
+/* In whole blocks.  As hpm_intercept_map(), or -EAGAIN: look again. */
+static int miss(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
+		struct hpm_piece *p, bool again)
+{
+	bool wait = !(bio->bi_opf & REQ_NOWAIT), alone = !leads_others(bio);
+	struct hpm_share *cache = v->pool->cache;
+	u32 nr = p->sectors / HPM_BLOCK_SECTORS;
+	struct hpm_lead *lead;
+	int what;
+
+	nr = unknown(cache, p->pbn, nr);
+	lead = make_lead(hb, bio, p);
+	what = decide(cache, p, alone ? NULL : lead, wait, again, &nr);
+	if (lead && (what != READ_IT || !(lead->listed || alone))) {
+		kmem_cache_free(lead_slab, lead);
+		lead = NULL;
+	}
+	if (what == FOLLOW)
+		return follow(v, hb, bio, p, nr);
+	if (what == LOOK_AGAIN)
+		return -EAGAIN;
+
+	hpm_piece_cut(p, nr);
+	if (lead) {
+		lead->nr = nr;
+		lead->iter.bi_size = p->sectors << SECTOR_SHIFT;
+		hb->lead = lead;
+	}
+	return DM_MAPIO_REMAPPED;
+}
+
+int hpm_intercept_map(struct hpm_volume *v, struct hpm_bio *hb,
+		      struct bio *bio, struct hpm_piece *p)
+{
+	bool again = true;
+	unsigned int done;
+	int r;
+
+	/* What the device would have had to do with the bytes, nobody does. */
+	if (bio_integrity(bio) || bio_has_crypt_ctx(bio))
+		return DM_MAPIO_REMAPPED;
+	do {
+		done = serve(v, bio, bio->bi_iter, p);
+		if (done) {
+			if (done < bio_sectors(bio))
+				dm_accept_partial_bio(bio, done);
+			return hpm_map_end(bio, 0);
+		}
+		if (p->offset || p->sectors % HPM_BLOCK_SECTORS)
+			return DM_MAPIO_REMAPPED;
+		r = miss(v, hb, bio, p, again);
+		again = false;
+	} while (r == -EAGAIN);
+	return r;
+}
+
+unsigned int hpm_intercept_step(struct hpm_volume *v, struct hpm_bio *hb,
+				const struct hpm_piece *p)
+{
+	struct bvec_iter iter = hb->bio->bi_iter;
+
+	if (bio_integrity(hb->bio) || bio_has_crypt_ctx(hb->bio))
+		return 0;
+	bio_advance_iter(hb->bio, &iter, hb->done << SECTOR_SHIFT);
+	return serve(v, hb->bio, iter, p);
+}
+
+/*----------------------------------------------------------------
+ * Birth and end
+ *--------------------------------------------------------------*/
+
+struct hpm_volume *__hpm_volume_by_disk(struct hpm_pool *pool,
+					const struct gendisk *disk)
+{
+	struct hpm_volume *v;
+
+	lockdep_assert_held(&pool->lock);
+
+	list_for_each_entry(v, &pool->volumes, list)
+		if (dm_disk(v->md) == disk)
+			return v;
+	return NULL;
+}
+
+void hpm_intercept_init(struct hpm_share *cache)
+{
+	spin_lock_init(&cache->lead_lock);
+	cache->leads = RB_ROOT;
+	INIT_DELAYED_WORK(&cache->late_work, do_late);
+}
+
+void hpm_intercept_exit(struct hpm_share *cache)
+{
+	cancel_delayed_work_sync(&cache->late_work);
+}
+
+int hpm_lead_slab_init(void)
+{
+	lead_slab = KMEM_CACHE(hpm_lead, 0);
+	return lead_slab ? 0 : -ENOMEM;
+}
+
+void hpm_lead_slab_exit(void)
+{
+	kmem_cache_destroy(lead_slab);
+}
