@@ -1,0 +1,164 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# One read, few copies: clones of one image read each other's cached copies,
+# and never a wrong byte.  Runs in the guest (make test-share); CHURN is how
+# many seconds some clones work on their files while others read theirs.
+set -uo pipefail
+
+: "${CLONES:=6}" "${FILES:=300}" "${CHURN:=20}"
+passed=0 failed=0
+data=/sys/block/data/stat
+[ -e /sys/kernel/config/nullb ] || modprobe null_blk nr_devices=0
+mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
+
+disk() {
+	local dir=/sys/kernel/config/nullb/$1
+
+	mkdir "$dir"
+	echo "$2" >"$dir/size"
+	echo 1 >"$dir/memory_backed"
+	echo 2 >"$dir/queue_mode"
+	echo 1 >"$dir/irqmode"
+	echo 1 >"$dir/power"
+	[ -b "/dev/$1" ] || ln -s "nullb$(cat "$dir/index")" "/dev/$1"
+	[ "$1" != data ] || data=/sys/block/$(basename "$(readlink -f /dev/data)")/stat
+}
+
+# check WHAT COMMAND...
+check() {
+	local what=$1
+
+	shift
+	if "$@"; then
+		passed=$((passed + 1))
+		echo "ok - $what"
+	else
+		failed=$((failed + 1))
+		echo "not ok - $what: $*"
+	fi
+}
+
+# What the device has read, in KiB; the value of a key in the pool's status.
+device_read() { awk '{ print $3 / 2 }' "$data"; }
+value() {
+	dmsetup status --noflush pool | tr ' ' '\n' | grep -A 1 -x "$1" | tail -n 1
+}
+
+up() {
+	dmsetup create "v$1" --table "0 2097152 hpmapper /dev/mapper/pool $1"
+	mkdir -p "/mnt/$1"
+	mount -t ext4 -o noatime "/dev/mapper/v$1" "/mnt/$1"
+}
+
+down() {
+	umount "/mnt/$1" && dmsetup remove --retry "v$1"
+}
+
+right() {
+	"$files" check "${@:2}" "/mnt/$1" "$FILES" 1 >/dev/null
+}
+
+cp "$(command -v sharefiles)" /dev/shm/
+files=/dev/shm/sharefiles
+modprobe dm-hpmapper
+disk meta 128
+disk data 1536
+dmsetup create pool --table "0 3145728 hpmapper-pool /dev/meta /dev/data 4096 0"
+dmsetup message pool 0 "create_thin 0"
+dmsetup create v0 --table "0 2097152 hpmapper /dev/mapper/pool 0"
+mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 -b 4096 /dev/mapper/v0 64M
+mkdir -p /mnt/0
+mount -t ext4 /dev/mapper/v0 /mnt/0
+$files fill /mnt/0 "$FILES" 1
+down 0
+for ((i = 1; i <= 2 * CLONES; i++)); do
+	dmsetup message pool 0 "create_snap $i 0"
+done
+echo 3 >/proc/sys/vm/drop_caches
+
+# One after another: only the first one reads.
+for ((i = 1; i <= CLONES; i++)); do
+	before=$(device_read)
+	up "$i"
+	check "clone $i has the image's bytes" right "$i"
+	read_now=$(($(device_read) - before))
+	[ "$i" != 1 ] || first=$read_now
+	echo "# clone $i: $read_now KiB read"
+done
+check "the last one reads next to nothing" [ "$read_now" -le $((first / 50)) ]
+
+# Direct I/O is served, and by mapping.
+before=$(device_read)
+check "direct reads are right" right 2 -d
+check "mapped reads are right" right 3 -m
+check "and do not go to the device" [ $(($(device_read) - before)) -le $((first / 50)) ]
+
+# The surplus goes.
+dmsetup message pool 0 "cache scan_ms 500"
+for ((i = 0; i < 20; i++)); do
+	sleep 1
+	[ "$(value copies | cut -d/ -f1)" -gt $((2 * $(value blocks) + 200)) ] || break
+done
+echo "# $(dmsetup status --noflush pool | sed 's/.* share /share /')"
+check "two copies of a block stay" [ "$(value copies | cut -d/ -f1)" -le $((2 * $(value blocks) + 200)) ]
+check "the others were evicted" [ "$(value evicted)" -gt 0 ]
+
+# All at once, with nothing cached: still one read of each block.
+for ((i = 1; i <= CLONES; i++)); do down "$i"; done
+echo 3 >/proc/sys/vm/drop_caches
+before=$(device_read)
+for ((i = CLONES + 1; i <= 2 * CLONES; i++)); do
+	(up "$i" && right "$i") &
+	pids[i]=$!
+done
+for ((i = CLONES + 1; i <= 2 * CLONES; i++)); do
+	check "clone $i, one of many at once, is right" wait "${pids[i]}"
+done
+read_now=$(($(device_read) - before))
+echo "# $read_now KiB read by all, $first by the first alone; $(value waited) bios waited"
+check "many at once read what one reads" [ "$read_now" -le $((first * 13 / 10)) ]
+
+# Some work on their files, others check theirs.
+for ((i = 1; i <= 3; i++)); do
+	up "$i"
+	$files churn -t "$CHURN" "/mnt/$i" "$FILES" "$i" >/dev/null &
+	churn[i]=$!
+done
+end=$((SECONDS + CHURN))
+bad=0
+while [ $SECONDS -lt $end ]; do
+	for ((i = CLONES + 1; i <= 2 * CLONES; i++)); do
+		case $((RANDOM % 4)) in
+		0) right "$i" -d || bad=1 ;;
+		1) right "$i" -m || bad=1 ;;
+		2) down "$i" && up "$i" && right "$i" || bad=1 ;;
+		3) echo 1 >/proc/sys/vm/drop_caches; right "$i" || bad=1 ;;
+		esac
+		dmsetup message pool 0 "cache evict"
+	done
+done
+for ((i = 1; i <= 3; i++)); do wait "${churn[i]}" || bad=1; done
+check "no wrong byte while others change their files" [ $bad = 0 ]
+echo "# $(dmsetup status --noflush pool | sed 's/.* share /share /')"
+check "no block has changed" [ "$(value changed)" = 0 ]
+
+# Off means off.
+dmsetup message pool 0 "cache share off"
+check "switched off, nothing is known" [ "$(value copies | cut -d/ -f1)" = 0 ]
+hits=$(value hits)
+echo 3 >/proc/sys/vm/drop_caches
+check "and reads are right" right $((CLONES + 1))
+check "from the device" [ "$(value hits)" = "$hits" ]
+dmsetup message pool 0 "cache share on"
+dmsetup message pool 0 "set_sharing $((CLONES + 2)) off"
+check "a volume that does not share is right" right $((CLONES + 2)) -d
+check "and is not served" [ "$(value hits)" = "$hits" ]
+
+for i in 1 2 3 $(seq $((CLONES + 1)) $((2 * CLONES))); do
+	check "volume $i can be removed" down "$i"
+done
+check "so can the pool" dmsetup remove --retry pool
+check "and the module" rmmod dm-hpmapper
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
