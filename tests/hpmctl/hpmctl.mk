@@ -15,7 +15,7 @@ HPMCTL_SAN       := -O1 -g -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -fno-omit-frame-pointer
 
 PKGS_hpmctl-test := libcmocka-dev tar gzip bzip2 xz-utils zstd attr acl jq e2fsprogs \
-	xfsprogs openssl dmsetup bsdutils
+	xfsprogs dmsetup bsdutils udev
 
 $(HPMCTL_TEST_OUT)/%.o: $(HPMCTL_DIR)/%.c $$(DEPS)/tools
 	@mkdir -p $(@D)
