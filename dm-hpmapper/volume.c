@@ -28,15 +28,21 @@ struct hpm_target {
  *--------------------------------------------------------------
  */
 
+/* Small large blocks make small refills: as many as the stock has room for. */
 int hpm_volume_refill(struct hpm_volume *v)
 {
+	struct hpm_stock *st = &v->stock;
+	unsigned int i;
 	int r = 0;
 
 	mutex_lock(&v->refill_lock);
-	if (READ_ONCE(v->stock.blocks) < HPM_STOCK_LOW)
-		r = hpm_space_refill(v->pool->md, &v->stock);
+	for (i = 0; i < HPM_STOCK_EXTENTS && !r; i++) {
+		if (READ_ONCE(st->blocks) >= 2 * HPM_STOCK_LOW)
+			break;
+		r = hpm_space_refill(v->pool->md, st);
+	}
 	mutex_unlock(&v->refill_lock);
-	return r;
+	return READ_ONCE(st->blocks) ? 0 : r;
 }
 
 static void do_refill(struct work_struct *work)
