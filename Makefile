@@ -14,7 +14,7 @@ JOBS  ?= $(shell nproc)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-FRAGMENTS := $(wildcard $(TOP)/*/*.mk $(TOP)/tests/*/*.mk $(TOP)/tools/*/*.mk)
+FRAGMENTS := $(wildcard $(TOP)/tools/*/*.mk $(TOP)/*/*.mk $(TOP)/tests/*/*.mk)
 include $(FRAGMENTS)
 
 .PHONY: help

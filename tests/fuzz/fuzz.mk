@@ -11,7 +11,6 @@ FUZZ_DIR    := $(TOP)/tests/fuzz
 FUZZ_OUT    := $(BUILD)/fuzz
 FUZZ_TIME   ?= 60
 FUZZ_CFLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
-	-fno-sanitize=pointer-overflow \
 	-fno-sanitize-recover=all -fno-omit-frame-pointer
 FUZZ_SRC     = $(META_SRC) $(META_TESTS)/pool_maker.c
 FUZZ_OBJ     = $(patsubst $(TOP)/%.c,$(FUZZ_OUT)/obj/%.o,$(LIBHPM_SRC) $(FUZZ_SRC))
