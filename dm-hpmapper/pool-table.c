@@ -30,8 +30,8 @@ static int parse_feature(struct hpm_features *f, const char *word,
 		*error = true;
 	else if (!strcasecmp(word, "queue_if_no_space"))
 		*queue = true;
-	else if (!strcasecmp(word, "no_sharing"))
-		f->share = false;
+	else if (!strcasecmp(word, "sharing"))
+		f->share = true;
 	else if (strcasecmp(word, "skip_block_zeroing"))
 		/* (That one would change nothing: no block is ever zeroed.) */
 		return -EINVAL;
@@ -55,7 +55,6 @@ static int parse_features(struct dm_arg_set *as, struct hpm_features *f,
 		.discard = true,
 		.discard_passdown = true,
 		.error_if_no_space = true,
-		.share = true,
 	};
 
 	if (!as->argc)
@@ -304,7 +303,7 @@ static int check_reload(struct hpm_table *t)
  *	read_only		nothing is written, neither data nor metadata
  *	error_if_no_space	a write that finds no space fails (the default)
  *	queue_if_no_space	it waits, for no_space_timeout seconds
- *	no_sharing		no read is served from another one's copy
+ *	sharing			reads are served from each other's copies
  *	skip_block_zeroing	accepted for dm-thin's sake
  */
 static int pool_ctr(struct dm_target *ti, unsigned int argc, char **argv)
