@@ -137,14 +137,6 @@ void sim_log_drop(struct sim_write *w)
 	free(w);
 }
 
-void sim_durable_begin(struct sim *s)
-{
-	struct sim_write *w;
-
-	list_for_each_entry(w, &s->log, list)
-		w->covered = w->done;
-}
-
 /* What failed before it and lies under it does not come back. */
 static void drop_failed_under(struct sim *s, struct sim_write *over)
 {
@@ -177,7 +169,7 @@ void sim_past_clear(struct sim *s)
 		sim_log_drop(w);
 }
 
-void sim_durable_end(struct sim *s, int r)
+void sim_durable(struct sim *s, u64 since)
 {
 	struct sim_write *w, *n;
 
@@ -185,12 +177,12 @@ void sim_durable_end(struct sim *s, int r)
 		struct hpm_md_stats st;
 
 		hpm_md_get_stats(s->md, &st);
-		fprintf(stderr, "  durable: %d, record %llu applied %llu durable %llu checkpoints %llu\n",
-			r, st.record, st.record_applied, st.record_durable,
+		fprintf(stderr, "  durable until %llu: record %llu applied %llu durable %llu checkpoints %llu\n",
+			since, st.record, st.record_applied, st.record_durable,
 			st.checkpoints);
 	}
 	list_for_each_entry_safe(w, n, &s->log, list)
-		if (w->covered && !r)
+		if (w->done && w->when <= since)
 			sim_durable_write(s, w);
 }
 
@@ -515,10 +507,12 @@ static void compare_after_crash(struct sim *s)
 
 void sim_crash(struct sim *s, enum hpm_mem_loss loss, u64 seed)
 {
-	struct hpm_io *io = hpm_mem_crash(s->io, loss, seed);
 	struct sim_write *w, *n;
+	struct hpm_io *io;
 	int r;
 
+	hpm_env_task_wait();
+	io = hpm_mem_crash(s->io, loss, seed);
 	s->st.crashes++;
 	if (getenv("TRACE"))
 		fprintf(stderr, "  crash\n");
@@ -556,20 +550,45 @@ static void open_with_cut(struct sim *s, enum hpm_mem_loss loss, u64 seed,
 		sim_fail(s, "the pool cannot be opened after a crash: %d", r);
 }
 
-void sim_crash_look(struct sim *s, enum hpm_mem_loss loss, u64 seed,
-		    u64 recovery_cut)
+static bool super_whole(struct hpm_io *io, enum hpm_check_super which,
+			u64 *generation)
+{
+	struct hpm_check_params p = { .super = which };
+	struct hpm_check_result res;
+	int r = hpm_check(io, &p, &res);
+
+	*generation = res.generation;
+	return !r;
+}
+
+static void rot_newer(struct hpm_io *io, u64 seed)
+{
+	u8 block[HPM_BLOCK_SIZE];
+	u64 a, b, at;
+
+	if (!super_whole(io, HPM_CHECK_BLOCK_A, &a) ||
+	    !super_whole(io, HPM_CHECK_BLOCK_B, &b))
+		return;
+	at = a > b ? HPM_SUPER_A : HPM_SUPER_B;
+	memcpy(block, hpm_mem_peek(io, at), sizeof(block));
+	block[seed % HPM_BLOCK_SIZE] ^= 1u << seed / 7 % 8;
+	hpm_mem_poke(io, at, block);
+}
+
+static void look(struct sim *s, struct hpm_io *io, enum hpm_mem_loss loss,
+		 u64 seed, u64 recovery_cut)
 {
 	struct sim c = *s;
 	unsigned int i;
 
 	c.look = s;
-	c.io = hpm_mem_crash(s->io, loss, seed);
+	c.io = io;
 	c.md = NULL;
 	INIT_LIST_HEAD(&c.log);
 	INIT_LIST_HEAD(&c.past);
-	c.nr_reads = 0;
 	INIT_LIST_HEAD(&c.ops);
 	INIT_LIST_HEAD(&c.drains);
+	c.nr_reads = 0;
 	for (i = 0; i < SIM_MAX_VOLS; i++) {
 		c.vols[i].vol = NULL;
 		memset(&c.vols[i].stock, 0, sizeof(c.vols[i].stock));
@@ -584,4 +603,18 @@ void sim_crash_look(struct sim *s, enum hpm_mem_loss loss, u64 seed,
 		free(c.vols[i].now);
 		free(c.vols[i].durable);
 	}
+}
+
+void sim_crash_look(struct sim *s, enum hpm_mem_loss loss, u64 seed,
+		    u64 recovery_cut)
+{
+	look(s, hpm_mem_crash(s->io, loss, seed), loss, seed, recovery_cut);
+}
+
+void sim_crash_rot(struct sim *s, enum hpm_mem_loss loss, u64 seed)
+{
+	struct hpm_io *io = hpm_mem_crash(s->io, loss, seed);
+
+	rot_newer(io, seed);
+	look(s, io, loss, seed, 0);
 }

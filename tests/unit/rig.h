@@ -5,6 +5,7 @@
  *	SEED=n	the seed that random tests start from, 1 if it is not given;
  *		a test that fails tells the seed with which it fails again
  *	SCALE=n	how much longer than usual random tests run
+ *	ONLY=pattern	the tests to run, as in test_*
  */
 #ifndef RIG_H
 #define RIG_H
@@ -31,6 +32,12 @@ void rig_dump(void);
 /* Memory that a test allocated and did not free makes it fail. */
 int rig_setup(void **state);
 int rig_teardown(void **state);
+
+/* In place of cmocka's: minds ONLY. */
+#define rig_run(tests) ({						\
+	if (getenv("ONLY"))						\
+		cmocka_set_test_filter(getenv("ONLY"));			\
+	cmocka_run_group_tests(tests, NULL, NULL); })
 
 #define rig_test(fn) cmocka_unit_test_setup_teardown(fn, rig_setup, rig_teardown)
 

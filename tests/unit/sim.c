@@ -531,11 +531,11 @@ static void op_end(void *ctx)
 
 int sim_commit(struct sim *s)
 {
-	int r;
+	u64 since = s->clock;
+	int r = hpm_md_commit(s->md);
 
-	sim_durable_begin(s);
-	r = hpm_md_commit(s->md);
-	sim_durable_end(s, r);
+	if (!r)
+		sim_durable(s, since);
 	s->st.commits++;
 	if (r && !s->may_fail && !hpm_mem_is_cut(s->io))
 		sim_fail(s, "commit: %d", r);
@@ -544,11 +544,11 @@ int sim_commit(struct sim *s)
 
 int sim_checkpoint(struct sim *s)
 {
-	int r;
+	u64 since = s->clock;
+	int r = hpm_md_checkpoint(s->md);
 
-	sim_durable_begin(s);
-	r = hpm_md_checkpoint(s->md);
-	sim_durable_end(s, r);
+	if (!r)
+		sim_durable(s, since);
 	s->st.checkpoints++;
 	if (r && !s->may_fail && !hpm_mem_is_cut(s->io))
 		sim_fail(s, "checkpoint: %d", r);
@@ -748,6 +748,7 @@ void sim_finish(struct sim *s)
 {
 	struct sim_op *op;
 
+	hpm_env_task_wait();
 	while ((op = op_pick(s)))
 		op_step(op);
 }
@@ -789,12 +790,13 @@ static void message_begin(struct sim *s, int what, u32 id)
 	memset(&s->msg, 0, sizeof(s->msg));
 	s->msg.what = what;
 	s->msg.id = id;
-	sim_durable_begin(s);
+	s->msg.since = s->clock;
 }
 
 static int message_end(struct sim *s, int r, const char *why)
 {
-	sim_durable_end(s, r);
+	if (!r)
+		sim_durable(s, s->msg.since);
 	if (!hpm_mem_is_cut(s->io) && !s->may_fail)
 		s->msg.what = SIM_MSG_NONE;
 	if (r && !s->may_fail && !hpm_mem_is_cut(s->io) && r != -ENOSPC)
@@ -880,6 +882,8 @@ static void vol_deactivate(struct sim *s, struct sim_vol *v)
 	}
 	vol = v->vol;
 	v->vol = NULL;		/* nothing new begins from here on */
+	while (v->users)
+		hpm_env_yield();
 	hpm_space_return(s->md, &v->stock);
 	hpm_vol_put(vol);
 }
@@ -1401,6 +1405,60 @@ static void serve_kicks(struct sim *s)
 		sim_reclaim(s);
 }
 
+/*----------------------------------------------------------------
+ * Tasks: who flushes, applies, checkpoints, reclaims and loads at a time
+ *--------------------------------------------------------------*/
+
+struct sim_task {
+	struct sim *s;
+	struct sim_vol *v;
+	struct hpm_vol *vol;
+};
+
+static void task_run(void *ctx)
+{
+	struct sim_task *t = ctx;
+	struct sim *s = t->s;
+
+	switch (sim_rnd(s, 8)) {
+	case 0:
+	case 1:
+	case 2:
+		sim_commit(s);
+		break;
+	case 3:
+		hpm_md_apply(s->md);
+		break;
+	case 4:
+		sim_checkpoint(s);
+		break;
+	case 5:
+		sim_reclaim(s);
+		break;
+	default:
+		if (t->vol)
+			hpm_map_load(t->vol, sim_rnd(s, s->p.vol_blocks));
+	}
+	if (t->vol)
+		t->v->users--;
+	free(t);
+}
+
+static void start_task(struct sim *s)
+{
+	struct sim_task *t = calloc(1, sizeof(*t));
+
+	BUG_ON(!t);
+	t->s = s;
+	t->v = vol_pick(s);
+	if (t->v) {
+		t->vol = t->v->vol;
+		t->v->users++;
+	}
+	s->st.tasks++;
+	hpm_env_task_start(task_run, t);
+}
+
 void sim_step(struct sim *s)
 {
 	u64 what = sim_rnd(s, 100);
@@ -1410,6 +1468,8 @@ void sim_step(struct sim *s)
 	s->hooks_on = s->p.interleave;
 	if (s->kicks && !sim_rnd(s, 4))
 		serve_kicks(s);
+	if (hpm_env_tasks() < s->p.max_tasks && !sim_rnd(s, 8))
+		start_task(s);
 	if (what < 40) {
 		start_op(s);
 	} else if (what < 88) {
@@ -1596,6 +1656,7 @@ void sim_drop(struct sim *s)
 	struct sim_drain *d, *dn;
 	struct sim_op *op, *n;
 
+	hpm_env_task_wait();
 	list_for_each_entry(op, &s->ops, list)
 		if (op->change)
 			change_cancel(op);
@@ -1624,6 +1685,7 @@ struct sim *sim_create(const struct sim_params *p)
 	INIT_LIST_HEAD(&s->ops);
 	INIT_LIST_HEAD(&s->drains);
 	hpm_env_seed(p->seed);
+	hpm_env_task_seed(p->seed);
 	s->io = hpm_mem_create(p->meta_blocks, p->data_blocks, p->seed);
 	hpm_env_set_hooks(p->interleave ? reader : NULL,
 			  p->interleave ? sleeper : NULL, NULL);

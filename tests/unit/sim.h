@@ -31,6 +31,7 @@ struct sim_params {
 	unsigned int max_ops;
 	unsigned long cache_nodes;
 	bool interleave;	/* let things happen inside engine calls */
+	unsigned int max_tasks;	/* flushes, loads and the like at a time */
 	unsigned int rare;	/* commits and messages: one of so many; 0: all */
 	u64 seed;
 };
@@ -44,7 +45,6 @@ struct sim_write {
 	bool done;
 	u64 when;		/* it was done, by sim.clock */
 	bool failed;		/* may be there, may be not */
-	bool covered;		/* by the commit that is under way */
 };
 
 struct sim_vol {
@@ -59,6 +59,7 @@ struct sim_vol {
 	struct hpm_vol *vol;	/* while it is open */
 	struct hpm_stock stock;
 	unsigned int writes;	/* ops that are not reads and are under way */
+	unsigned int users;	/* tasks */
 	bool parked;
 };
 
@@ -111,7 +112,7 @@ struct sim_stats {
 	u64 ops[SIM_KINDS];
 	u64 in_place, cow, merged, whole, streams, moves, punches;
 	u64 snapshots, creates, deletes, commits, checkpoints, drains;
-	u64 crashes, no_space, hooks;
+	u64 crashes, no_space, hooks, tasks;
 	u64 blocked;
 	u64 punched, nodes;		/* the most that the walker saw */
 };
@@ -123,6 +124,7 @@ struct sim_message {
 	u32 id, origin;
 	u64 value;
 	char name[HPM_NAME_SIZE];
+	u64 since;			/* when it began, by sim.clock */
 };
 
 struct sim {
@@ -179,6 +181,8 @@ void sim_crash(struct sim *s, enum hpm_mem_loss loss, u64 seed);
  */
 void sim_crash_look(struct sim *s, enum hpm_mem_loss loss, u64 seed,
 		    u64 recovery_cut);
+/* The same, and if both superblocks are whole, the newer one rots. */
+void sim_crash_rot(struct sim *s, enum hpm_mem_loss loss, u64 seed);
 
 /* Every block of every volume against the arrays; nothing may be under way. */
 void sim_compare(struct sim *s);
@@ -220,9 +224,8 @@ void sim_log_done(struct sim *s, struct sim_write *w);
 /* It may be there or not, from now on. */
 void sim_log_failed(struct sim_write *w);
 void sim_log_drop(struct sim_write *w);
-/* What is done now will be durable if what follows succeeds. */
-void sim_durable_begin(struct sim *s);
-void sim_durable_end(struct sim *s, int r);
+/* What was done until @since, by sim.clock, is durable. */
+void sim_durable(struct sim *s, u64 since);
 void sim_durable_write(struct sim *s, struct sim_write *w);
 /* Does a read that began with @before, @since then, rightly see @value? */
 bool sim_may_read(struct sim *s, struct sim_vol *v, u64 sector, u64 value,

@@ -179,5 +179,5 @@ int main(void)
 		rig_test(test_limit),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return rig_run(tests);
 }

@@ -149,6 +149,7 @@ static void look(struct sim *s, u64 event, u64 seed)
 	u64 i;
 
 	for (loss = 0; loss < HPM_NR_LOSSES; loss++) {
+		sim_crash_rot(s, loss, seed + event);
 		for (i = 0; i < (loss < HPM_LOSE_TAIL ? 1 : 2); i++) {
 			sim_crash_look(s, loss, seed + event * 16 + i, 0);
 			/* Somewhere in the recovery, another time. */
@@ -254,5 +255,5 @@ int main(void)
 		rig_test(test_messages),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return rig_run(tests);
 }

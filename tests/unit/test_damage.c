@@ -491,5 +491,5 @@ int main(void)
 		rig_test(test_lost_write),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return rig_run(tests);
 }

@@ -360,5 +360,5 @@ int main(void)
 		rig_test(test_recovery_reads),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return rig_run(tests);
 }

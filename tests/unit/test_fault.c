@@ -248,5 +248,5 @@ int main(void)
 		rig_test(test_random),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return rig_run(tests);
 }

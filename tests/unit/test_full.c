@@ -214,5 +214,5 @@ int main(void)
 		rig_test(test_hold_when_tight),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return rig_run(tests);
 }

@@ -123,6 +123,50 @@ static void test_finds(void **state)
 	assert_true(aborts(deletes_twice));
 }
 
+static char turns[512];
+static unsigned int nr_turns;
+
+static void take_turns(void *ctx)
+{
+	unsigned int i;
+
+	for (i = 0; i < 20; i++) {
+		mutex_lock(&mutex_a);
+		turns[nr_turns++] = *(char *)ctx;
+		might_sleep();
+		turns[nr_turns++] = *(char *)ctx;
+		mutex_unlock(&mutex_a);
+	}
+}
+
+/* Tasks get in each other's way, but not where a mutex keeps them out. */
+static void test_tasks(void **state)
+{
+	char first[512], a = 'a', b = 'b', c = 'c';
+	unsigned int round, i, changes = 0;
+
+	(void)state;
+	for (round = 0; round < 2; round++) {
+		nr_turns = 0;
+		memset(turns, 0, sizeof(turns));
+		hpm_env_task_seed(7);
+		hpm_env_task_start(take_turns, &a);
+		hpm_env_task_start(take_turns, &b);
+		take_turns(&c);
+		hpm_env_task_wait();
+		assert_int_equal(hpm_env_tasks(), 0);
+		assert_int_equal(nr_turns, 120);
+		for (i = 0; i < 120; i += 2)
+			assert_int_equal(turns[i], turns[i + 1]);
+		if (!round)
+			memcpy(first, turns, sizeof(turns));
+	}
+	assert_memory_equal(first, turns, sizeof(turns));
+	for (i = 2; i < 120; i += 2)
+		changes += turns[i] != turns[i - 1];
+	assert_true(changes > 10);
+}
+
 static unsigned int called;
 
 static void rcu_cb(struct rcu_head *h)
@@ -439,6 +483,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rig_test(test_finds),
+		rig_test(test_tasks),
 		rig_test(test_rcu),
 		rig_test(test_alloc),
 		rig_test(test_helpers),
@@ -449,5 +494,5 @@ int main(void)
 		rig_test(test_file),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return rig_run(tests);
 }

@@ -542,5 +542,5 @@ int main(void)
 		rig_test(test_end_of_time),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return rig_run(tests);
 }

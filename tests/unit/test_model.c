@@ -24,9 +24,9 @@ static void print_stats(const struct sim *s)
 		t->ops[SIM_READ], t->ops[SIM_DISCARD], t->streams, t->moves,
 		t->punches, t->blocked);
 	fprintf(stderr,
-		"    %llu snapshots %llu creates %llu deletes %llu commits %llu checkpoints %llu drains %llu crashes %llu out of space %llu hooks, up to %llu punched, %llu nodes\n",
+		"    %llu snapshots %llu creates %llu deletes %llu commits %llu checkpoints %llu drains %llu crashes %llu out of space %llu hooks %llu tasks, up to %llu punched, %llu nodes\n",
 		t->snapshots, t->creates, t->deletes, t->commits,
-		t->checkpoints, t->drains, t->crashes, t->no_space, t->hooks,
+		t->checkpoints, t->drains, t->crashes, t->no_space, t->hooks, t->tasks,
 		t->punched, t->nodes);
 }
 
@@ -125,6 +125,30 @@ static void test_interleaved(void **state)
 	run_all(&shape);
 }
 
+/* Several that flush, apply, checkpoint and load at a time. */
+static void test_tasks(void **state)
+{
+	static const struct shape shape = {
+		.name = "tasks",
+		.p = {
+			.meta_blocks = 2048,
+			.data_blocks = 8192,
+			.large_shift = 4,
+			.vol_blocks = 1024,
+			.max_vols = 8,
+			.max_ops = 32,
+			.max_tasks = 4,
+			.interleave = true,
+		},
+		.steps = 600,
+		.crashes = 16,
+		.runs = 6,
+	};
+
+	(void)state;
+	run_all(&shape);
+}
+
 /* Next to no node stays in memory. */
 static void test_small_cache(void **state)
 {
@@ -138,6 +162,7 @@ static void test_small_cache(void **state)
 			.max_vols = 8,
 			.max_ops = 32,
 			.cache_nodes = 8,
+			.max_tasks = 3,
 			.interleave = true,
 		},
 		.steps = 1500,
@@ -224,11 +249,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		rig_test(test_plain),
 		rig_test(test_interleaved),
+		rig_test(test_tasks),
 		rig_test(test_small_cache),
 		rig_test(test_wide),
 		rig_test(test_full_data),
 		rig_test(test_alone),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return rig_run(tests);
 }

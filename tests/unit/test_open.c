@@ -490,5 +490,5 @@ int main(void)
 		rig_test(test_hold),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return rig_run(tests);
 }

@@ -345,5 +345,5 @@ int main(void)
 		rig_test(test_freed_waits),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return rig_run(tests);
 }

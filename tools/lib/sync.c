@@ -3,6 +3,7 @@
  * CPUs, locks and RCU; hpm_sync.h says what is checked.
  */
 #include "hpm_lib.h"
+#include "task.h"
 
 static struct hpm_cpu main_cpu;
 struct hpm_cpu *hpm_cpu = &main_cpu;
@@ -189,6 +190,7 @@ void hpm_env_might_sleep(const char *file, int line)
 		hpm_env_bug(file, line, "sleeps where it must not");
 	if (sleeper_hook)
 		run_hook(sleeper_hook);
+	hpm_task_chance();
 }
 
 /*----------------------------------------------------------------
@@ -288,6 +290,16 @@ void hpm_env_lock(struct hpm_lock *l, unsigned int subclass)
 	check_order(l, l->class + subclass);
 	check_irq(l, l->class + subclass);
 	lock_take(l, l->class + subclass);
+}
+
+void hpm_env_mutex_lock(struct hpm_lock *l, unsigned int subclass)
+{
+	while (l->owner && l->owner != hpm_cpu) {
+		if (!hpm_task_others())
+			lock_bug(l, "waits, and nobody is left who could give it back");
+		hpm_env_yield();
+	}
+	hpm_env_lock(l, subclass);
 }
 
 bool hpm_env_trylock(struct hpm_lock *l)

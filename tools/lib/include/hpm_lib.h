@@ -48,6 +48,21 @@ void hpm_env_set_hooks(void (*reader)(void *ctx, unsigned int held),
 		       void (*sleeper)(void *ctx, unsigned int held),
 		       void *ctx);
 
+/*
+ * Tasks: functions that run beside the caller, each with a stack of its own,
+ * one at a time.  Who might sleep may find that another one has run meanwhile,
+ * as chance wants it; who wants a mutex that another task holds, waits.  So a
+ * history of several threads is still the same for the same seed.
+ */
+void hpm_env_task_seed(u64 seed);
+void hpm_env_task_start(void (*fn)(void *ctx), void *ctx);
+/* Tasks that have not ended. */
+unsigned int hpm_env_tasks(void);
+/* Lets others run, if there are any. */
+void hpm_env_yield(void);
+/* Until all have ended. */
+void hpm_env_task_wait(void);
+
 /*----------------------------------------------------------------
  * Devices
  *--------------------------------------------------------------*/

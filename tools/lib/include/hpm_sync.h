@@ -14,6 +14,9 @@
  *    on: abort;
  *  - sleeping where the depth is not 0: abort.
  *
+ * Several tasks (hpm_env_task_start()) share the one thread by turns; each is a
+ * CPU, and a mutex that another one holds is waited for.
+ *
  * A test interrupts a reader by setting a hook, which rcu_dereference() and
  * the read side of a seqcount call when the CPU holds no lock: what may happen
  * between two of a reader's steps on a real machine does happen there.
@@ -245,6 +248,7 @@ struct lock_class_key {
 void hpm_env_lock_init(struct hpm_lock *l, const char *name,
 		       struct lock_class_key *key);
 void hpm_env_lock(struct hpm_lock *l, unsigned int subclass);
+void hpm_env_mutex_lock(struct hpm_lock *l, unsigned int subclass);
 bool hpm_env_trylock(struct hpm_lock *l);
 void hpm_env_unlock(struct hpm_lock *l);
 void hpm_env_irq_off(void);
@@ -259,7 +263,7 @@ void hpm_env_irq_on(void);
 #define lockdep_set_class(m, k)	do { } while (0)
 
 #define mutex_lock_nested(m, s) \
-	do { might_sleep(); hpm_env_lock(&(m)->l, s); } while (0)
+	do { might_sleep(); hpm_env_mutex_lock(&(m)->l, s); } while (0)
 #define mutex_lock(m)		mutex_lock_nested(m, 0)
 #define mutex_unlock(m)		hpm_env_unlock(&(m)->l)
 #define mutex_is_locked(m)	((m)->l.owner != NULL)
