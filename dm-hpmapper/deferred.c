@@ -68,15 +68,23 @@ void hpm_op_end(struct hpm_volume *v, struct hpm_op *op, blk_status_t status)
  *--------------------------------------------------------------
  */
 
+/*
+ * The token goes last: if this ends a FUA write, that is on the list of those
+ * that wait for a commit before anybody who waits for tokens goes on.
+ */
 static void part_endio(struct bio *bio)
 {
 	struct hpm_part *part = container_of(bio, struct hpm_part, bio);
 	blk_status_t status = bio->bi_status;
 	struct hpm_bio *hb = part->hb;
+	struct hpm_pool *pool = hb->v->pool;
+	int token = part->op.token;
 
-	hpm_op_end(hb->v, &part->op, status);
+	if (part->op.change)
+		hpm_write_end(hb->v, &part->op, status);
 	bio_put(bio);
 	hpm_bio_put(hb, status);
+	hpm_pool_token_put(pool, token);
 }
 
 struct hpm_part *hpm_part_alloc(struct hpm_bio *hb)

@@ -119,12 +119,15 @@ static void merge_endio(struct bio *bio)
 {
 	struct hpm_merge *m = container_of(bio, struct hpm_merge, bio);
 	blk_status_t status = bio->bi_status;
+	struct hpm_pool *pool = m->v->pool;
 	struct hpm_bio *hb = m->hb;
+	int token = m->op.token;
 
-	hpm_op_end(m->v, &m->op, status);
+	hpm_write_end(m->v, &m->op, status);
 	bio_uninit(bio);
 	hpm_merge_put(m->v, m);
 	hpm_bio_put(hb, status);
+	hpm_pool_token_put(pool, token);
 }
 
 #define KEPT_FLAGS	(REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE | \

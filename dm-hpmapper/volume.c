@@ -239,7 +239,10 @@ out:
 	return ERR_PTR(r);
 }
 
-/* No table is left, so there are no bios; workers may be about to return. */
+/*
+ * No table is left, so there are no bios.  But workers may be about to return,
+ * and ends of bios to give their tokens back.
+ */
 static void destroy_volume(struct hpm_volume *v)
 {
 	struct hpm_pool *pool = v->pool;
@@ -254,6 +257,7 @@ static void destroy_volume(struct hpm_volume *v)
 	cancel_work_sync(&v->refill_work);
 	hpm_streams_exit(v);
 	flush_workqueue(pool->io_wq);
+	synchronize_srcu_expedited(&pool->srcu);
 	hpm_volume_return_stock(v);
 
 	spin_lock_irq(&pool->lock);
@@ -536,8 +540,28 @@ static int volume_map(struct dm_target *ti, struct bio *bio)
 }
 
 /*
- * Comes a second time for a bio that a commit stood before, see below, and for
- * a read that was entered into the index.
+ * What was written, and published, is made durable before the bio ends.  The
+ * token is kept until the bio is on the commit's list: the pool is suspended
+ * after a commit of what is there when all tokens are back.
+ */
+static int end_fua(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
+{
+	struct hpm_pool *pool = v->pool;
+	int token = hb->op.token;
+
+	if (hb->op.change)
+		hpm_write_end(v, &hb->op, BLK_STS_OK);
+	hb->op.token = HPM_NO_TOKEN;
+	hb->fua = false;
+	hpm_pool_commit_bio(pool, bio);
+	if (token != HPM_NO_TOKEN)
+		hpm_pool_token_put(pool, token);
+	return DM_ENDIO_INCOMPLETE;
+}
+
+/*
+ * Comes a second time for a bio that a commit stood before, and for a read that
+ * was entered into the index.
  */
 static int volume_end_io(struct dm_target *ti, struct bio *bio,
 			 blk_status_t *error)
@@ -547,13 +571,11 @@ static int volume_end_io(struct dm_target *ti, struct bio *bio,
 
 	if (hb->lead && hpm_intercept_end(hb, bio, *error))
 		return DM_ENDIO_INCOMPLETE;
+	if (unlikely(hb->fua) && !*error)
+		return end_fua(v, hb, bio);
 	if (hb->op.token != HPM_NO_TOKEN)
 		hpm_op_end(v, &hb->op, *error);
-	if (likely(!hb->fua) || *error)
-		return DM_ENDIO_DONE;
-	hb->fua = false;
-	hpm_pool_commit_bio(v->pool, bio);
-	return DM_ENDIO_INCOMPLETE;
+	return DM_ENDIO_DONE;
 }
 
 void hpm_volume_commit_done(struct bio *bio, int err)

@@ -464,6 +464,8 @@ static int wait_for_space(struct hpm_volume *v, struct hpm_bio *hb)
 		return HPM_REQUEUE;
 
 	hpm_bio_wait_parts(hb);
+	if (hb->bio->bi_status)
+		return -EIO;
 	hpm_pool_no_space(v->pool, hb->bio);
 	return HPM_WAITS;
 }
