@@ -222,6 +222,13 @@ static void test_format(void **state)
 	assert_int_equal(hpm_md_open(io, &p, NULL, NULL, &md, &why), 0);
 	hpm_md_close(md);
 	last = hpm_mem_events(io);
+	/* Made is made: nothing of it waits for a flush. */
+	crashed = hpm_mem_crash(io, HPM_LOSE_ALL, 1);
+	p.may_format = false;
+	assert_int_equal(hpm_md_open(crashed, &p, NULL, NULL, &md, &why), 0);
+	hpm_md_close(md);
+	p.may_format = true;
+	hpm_io_close(crashed);
 	hpm_io_close(io);
 	for (event = 1; event <= last; event++) {
 		io = hpm_mem_create(1024, 1024, rig_seed());
