@@ -2,6 +2,8 @@
 #
 # Benchmarks, in the guest, under the virtual clock: their figures are counts
 # of instructions and repeat to a fraction of a per cent on any machine.
+#
+#	make bench-io [SIZE=1024] [IOS=20000]	MiB of a volume, I/Os of a figure
 
 BENCH_VM  = CLOCK=virtual TIMEOUT=5000 MEM=8G $(VM)
 BENCH_OUT = $(BUILD)/bench
@@ -18,7 +20,7 @@ bench-io: bench-latency bench-numbers ## what a bio costs beside its peers, and 
 
 .PHONY: bench-latency
 bench-latency: | vm-$(or $(KERNEL),6.1)
-	@$(BENCH_VM) '$(TOP)/bench/io.sh | tee $$VM_OUT/bench-latency.txt'
+	@$(BENCH_VM) 'SIZE=$(or $(SIZE),1024) IOS=$(or $(IOS),20000) $(TOP)/bench/io.sh | tee $$VM_OUT/bench-latency.txt'
 
 .PHONY: bench-numbers
 bench-numbers: $(BENCH_OUT)/msgtime | vm-$(or $(KERNEL),6.1)
