@@ -122,9 +122,11 @@ static void walk(struct forest *f)
 	assert_int_equal(res.errors, 0);
 }
 
-/*----------------------------------------------------------------
+/*
+ *----------------------------------------------------------------
  * Splices
- *--------------------------------------------------------------*/
+ *--------------------------------------------------------------
+ */
 
 /* Entries for [from, to): bases on large blocks, smalls and holes elsewhere. */
 static unsigned int make_entries(struct forest *f, u64 from, u64 to,
@@ -185,9 +187,11 @@ static void random_splice(struct forest *f, struct tree *t)
 		t->value[e[i].key] = e[i].value;
 }
 
-/*----------------------------------------------------------------
+/*
+ *----------------------------------------------------------------
  * Comparing
- *--------------------------------------------------------------*/
+ *--------------------------------------------------------------
+ */
 
 /* All entries, in pieces of random size. */
 static void compare_entries(struct forest *f, const struct tree *t)

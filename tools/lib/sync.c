@@ -16,9 +16,11 @@ typedef void (*hook_fn)(void *ctx, unsigned int held);
 static hook_fn reader_hook, sleeper_hook;
 static void *hook_ctx;
 
-/*----------------------------------------------------------------
+/*
+ *----------------------------------------------------------------
  * RCU callbacks
- *--------------------------------------------------------------*/
+ *--------------------------------------------------------------
+ */
 
 static struct rcu_head *rcu_first, **rcu_last = &rcu_first;
 static unsigned int rcu_nr;
@@ -85,9 +87,11 @@ unsigned int hpm_env_rcu_pending(void)
 	return rcu_nr;
 }
 
-/*----------------------------------------------------------------
+/*
+ *----------------------------------------------------------------
  * Sections that must not sleep
- *--------------------------------------------------------------*/
+ *--------------------------------------------------------------
+ */
 
 void hpm_env_enter_atomic(void)
 {
@@ -129,9 +133,11 @@ void hpm_env_irq_on(void)
 	hpm_env_exit_atomic();
 }
 
-/*----------------------------------------------------------------
+/*
+ *----------------------------------------------------------------
  * Getting in between
- *--------------------------------------------------------------*/
+ *--------------------------------------------------------------
+ */
 
 void hpm_env_set_hooks(hook_fn reader, hook_fn sleeper, void *ctx)
 {
@@ -193,14 +199,16 @@ void hpm_env_might_sleep(const char *file, int line)
 	hpm_task_chance();
 }
 
-/*----------------------------------------------------------------
+/*
+ *----------------------------------------------------------------
  * Locks
  *
  * A class stands for all locks that one line initialises, times the subclass.
  * before[a] has bit b if a lock of class a was held when one of class b was
  * taken.  What is found is direct inversions; with the few locks that there
  * are, longer circles contain one sooner or later.
- *--------------------------------------------------------------*/
+ *--------------------------------------------------------------
+ */
 
 #define SUBCLASSES	4u
 #define MAX_CLASSES	64u

@@ -35,9 +35,11 @@ void *hpm_mem_peek(struct hpm_io *io, u64 block);
 /* Writes behind the cache: both what is read and what is durable. */
 void hpm_mem_poke(struct hpm_io *io, u64 block, const void *data);
 
-/*----------------------------------------------------------------
+/*
+ *----------------------------------------------------------------
  * The data device, as the target would use it
- *--------------------------------------------------------------*/
+ *--------------------------------------------------------------
+ */
 
 /*
  * Starts a write of @nr sectors; returns its id.  It is in flight until
@@ -51,9 +53,11 @@ int hpm_mem_data_discard(struct hpm_io *io, u64 pbn, u64 nr, u64 stamp);
 int hpm_mem_data_read(struct hpm_io *io, u64 sector, unsigned int nr,
 		      u64 *stamps);
 
-/*----------------------------------------------------------------
+/*
+ *----------------------------------------------------------------
  * Failures
- *--------------------------------------------------------------*/
+ *--------------------------------------------------------------
+ */
 
 enum hpm_mem_op {
 	HPM_MEM_READ,
