@@ -6,7 +6,7 @@
 #		$(CC) $(LIBHPM_CFLAGS) ... $(LIBHPM)
 #
 # The engine is whatever in dm-hpmapper/ includes md.h; those files and the
-# ones here are compiled as they are.  The unit tests compile them again, with
+# ones here are compiled as they are, with the warnings that kbuild's W=1 has.  The unit tests compile them again, with
 # sanitizers (tests/unit/unit.mk).
 
 LIBHPM_DIR    := $(TOP)/tools/lib
