@@ -53,9 +53,8 @@ $(FUZZ_OUT)/corpus/stamp: $(FUZZ_DIR)/corpus.c $(LIBHPM_HDR)
 fuzz: $$(patsubst %,$(FUZZ_OUT)/%.bin,$$(FUZZ)) $(FUZZ_OUT)/corpus/stamp ## fuzz the tools and the format (FUZZ_TIME=seconds, FUZZ=target)
 	@$(FUZZ_DIR)/run.sh $(FUZZ_OUT) $(FUZZ_TIME) $(FUZZ)
 
-# A short run is part of "make test".
+# A short run.
 .PHONY: test-fuzz
 test-fuzz: FUZZ_TIME := 60
 test-fuzz: fuzz
 
-TEST_SUITES += test-fuzz
