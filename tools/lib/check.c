@@ -612,12 +612,12 @@ static void walk_map(struct volume_walk *w, const struct hpm_disk_ptr *ptr,
 	    node->head.level != level)
 		return;
 	if (level) {
-		for (i = 0; i < min_t(u16, le16_to_cpu(node->head.nr),
+		for (i = 0; i < min_t(u32, le16_to_cpu(node->head.nr),
 				      HPM_NODE_MAX); i++)
 			walk_map(w, &node->child[i], level - 1);
 		return;
 	}
-	for (i = 0; i < min_t(u16, le16_to_cpu(leaf->head.nr), HPM_LEAF_MAX);
+	for (i = 0; i < min_t(u32, le16_to_cpu(leaf->head.nr), HPM_LEAF_MAX);
 	     i++)
 		walk_entry(w, leaf_key(leaf, i), le64_to_cpu(leaf->value[i]));
 }
