@@ -502,23 +502,26 @@ static void test_lost_write(void **state)
 	unsigned int opened = 0;
 	u8 kept[HPM_BLOCK_SIZE];
 	struct sim *s = begin();
-	struct hpm_io *before;
+	struct hpm_io *before = NULL;
 	unsigned int i;
 
 	(void)state;
 	sim_msg_create(s, 1);
-	for (i = 0; i < 30; i++)
-		sim_write_blocks(s, 1, sim_rnd(s, 250), 3);
-	sim_checkpoint(s);
-	sim_checkpoint(s);
-	sim_checkpoint(s);
-	before = copy(s);
-	for (i = 0; i < 6; i++) {
-		sim_write_blocks(s, 1, sim_rnd(s, 250), 3);
-		sim_msg_snap(s, 2 + i, 1);
+	for (i = 0; i < 200; i++)
+		sim_write_blocks(s, 1, i, 1);
+	/* Round and round, until blocks are used again for the same. */
+	for (i = 0; i < 150; i++) {
+		sim_write_blocks(s, 1, sim_rnd(s, 200), 3);
+		if (sim_vol(s, 2))
+			sim_msg_delete(s, 2);
+		while (sim_reclaim(s) > 0)
+			;
+		sim_msg_snap(s, 2, 1);
 		sim_checkpoint(s);
+		if (i == 110)
+			before = copy(s);
 	}
-	for (b = HPM_RESERVED_BLOCKS + 128; b < s->p.meta_blocks; b++) {
+	for (b = HPM_RESERVED_BLOCKS + 64; b < s->p.meta_blocks; b++) {
 		if (!memcmp(hpm_mem_peek(before, b), hpm_mem_peek(s->io, b),
 			    HPM_BLOCK_SIZE))
 			continue;

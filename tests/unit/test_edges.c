@@ -345,6 +345,61 @@ static void test_recovery_reads(void **state)
 	end(s);
 }
 
+static struct sim *slow;
+
+/* Once: while a block is being read, its number goes round to a new node. */
+static void meanwhile(void *ctx, unsigned int held)
+{
+	struct sim *s = slow;
+	unsigned int i;
+
+	(void)ctx;
+	if (!s || held)
+		return;
+	slow = NULL;
+	for (i = 0; i < 160; i++) {
+		sim_write_blocks(s, 1, sim_rnd(s, 250), 1);
+		sim_write_blocks(s, 2, sim_rnd(s, 250), 1);
+		if (i % 4 == 0) {
+			if (sim_vol(s, 3))
+				sim_msg_delete(s, 3);
+			while (sim_reclaim(s) > 0)
+				;
+			sim_msg_snap(s, 3, 1 + i / 4 % 2);
+		}
+		sim_checkpoint(s);
+	}
+}
+
+/*
+ * A node is read so slowly that it is given back and its block used again:
+ * the one that is in memory by then must stay.
+ */
+static void test_slow_read(void **state)
+{
+	struct sim *s = begin(1024, 4096, 256);
+	unsigned int i;
+
+	(void)state;
+	sim_msg_create(s, 1);
+	for (i = 0; i < 250; i++)
+		sim_write_blocks(s, 1, i, 1);
+	sim_msg_snap(s, 2, 1);
+	for (i = 0; i < 20; i++) {
+		sim_write_blocks(s, 2, 12 * i, 1);
+		sim_write_blocks(s, 1, 11 * i, 1);
+		sim_checkpoint(s);
+		hpm_md_cache_scan(s->md, 10000);
+		slow = s;
+		hpm_env_set_hooks(NULL, meanwhile, NULL);
+		hpm_map_load(sim_vol(s, 1 + i % 2)->vol, 5 * i);
+		hpm_env_set_hooks(NULL, NULL, NULL);
+		sim_compare(s);
+		sim_check(s);
+	}
+	end(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -358,6 +413,7 @@ int main(void)
 		rig_test(test_records),
 		rig_test(test_durable),
 		rig_test(test_recovery_reads),
+		rig_test(test_slow_read),
 	};
 
 	return rig_run(tests);
