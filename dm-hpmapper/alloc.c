@@ -388,7 +388,7 @@ void hpm_free_done(struct hpm_md *md, struct hpm_free_batch *b)
 {
 	unsigned int i;
 
-	for (i = 0; i < b->nr; i++)
+	for (i = 0; i < b->nr && !hpm_fault(HPM_FAULT_REUSE_EARLY); i++)
 		busy_clear(md, b->ext[i].pbn, b->ext[i].nr);
 	kfree(b);
 }
@@ -406,10 +406,13 @@ static void __give_up(struct hpm_md *md, u64 large, const unsigned long *gone)
 	while (next_run(gone, md->large_size, &start, &nr)) {
 		if (!b)
 			b = __busy_get(sp, large);
-		__busy_mark(sp, b, start, nr);
+		if (!hpm_fault(HPM_FAULT_REUSE_EARLY))
+			__busy_mark(sp, b, start, nr);
 		__batch_add(sp, (large << md->large_shift) + start, nr);
 		sp->used -= nr;
 	}
+	if (b && hpm_fault(HPM_FAULT_REUSE_EARLY))
+		__busy_put(sp, b);
 }
 
 void hpm_space_account(struct hpm_md *md, u64 large, enum hpm_large_state state,

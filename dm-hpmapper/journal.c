@@ -223,17 +223,18 @@ static int batch_write(struct hpm_md *md, struct hpm_batch *b)
 				b->blocks - first, flags);
 }
 
-int hpm_journal_write(struct hpm_md *md)
+int hpm_journal_write(struct hpm_md *md, bool cut)
 {
 	struct hpm_journal *j = &md->journal;
 	struct hpm_batch *b = j->sealed;
 	unsigned long flags;
-	int r;
+	int r = 0;
 
 	lockdep_assert_held(&md->commit_lock);
 	if (j->dead)
 		return -EIO;
-	r = hpm_io_flush_data(md->io);
+	if (!hpm_fault(cut ? HPM_FAULT_FLUSH_SUPER : HPM_FAULT_FLUSH_BATCH))
+		r = hpm_io_flush_data(md->io);
 	if (r) {
 		j->dead = true;
 		hpm_md_fail(md, HPM_MODE_READ_ONLY, "data flush failed", r);
@@ -453,6 +454,8 @@ void hpm_journal_restart(struct hpm_md *md)
 {
 	struct hpm_journal *j = &md->journal;
 
+	if (hpm_fault(HPM_FAULT_STALE_BATCH) && j->nonce)
+		return;
 	do {
 		get_random_bytes(&j->nonce, sizeof(j->nonce));
 	} while (!j->nonce);

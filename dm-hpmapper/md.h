@@ -603,10 +603,10 @@ u64 hpm_journal_add(struct hpm_md *md, const union hpm_record_buf *buf);
 /* commit_lock held: seals the open batch; returns the last record so far. */
 u64 hpm_journal_seal(struct hpm_md *md);
 /*
- * commit_lock held: data flush, write of the sealed batch.  On success its
- * records are durable.
+ * commit_lock held: data flush, write of the sealed batch, which is a commit's
+ * or that before a checkpoint's cut.  On success its records are durable.
  */
-int hpm_journal_write(struct hpm_md *md);
+int hpm_journal_write(struct hpm_md *md, bool cut);
 /* commit_lock held: the place behind the sealed and written batches. */
 void hpm_journal_describe(struct hpm_md *md, struct hpm_super *sb);
 /* commit_lock held: @sb is durable. */

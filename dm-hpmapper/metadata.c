@@ -134,9 +134,12 @@ static void super_fill(struct hpm_md *md, struct hpm_super *sb, u64 record)
 
 void hpm_hand_out_freed(struct hpm_md *md)
 {
+	u64 durable = READ_ONCE(md->journal.durable);
 	LIST_HEAD(batches);
 
-	hpm_space_take_freed(md, READ_ONCE(md->journal.durable), &batches);
+	if (hpm_fault(HPM_FAULT_DISCARD_EARLY))
+		durable = U64_MAX;
+	hpm_space_take_freed(md, durable, &batches);
 	if (!list_empty(&batches) && md->ops && md->ops->drain)
 		md->ops->drain(md->ctx, &batches);
 }
@@ -159,9 +162,11 @@ int hpm_commit_locked(struct hpm_md *md)
 			return r;
 	}
 	hpm_journal_seal(md);
-	r = hpm_journal_write(md);
+	r = hpm_journal_write(md, false);
 	if (r)
 		return r;
+	if (hpm_fault(HPM_FAULT_LATE_JOIN))
+		served = atomic64_read(&j->tickets);
 	j->commits++;
 	j->served = served;
 	hpm_hand_out_freed(md);
@@ -229,17 +234,20 @@ static int cut_make(struct hpm_md *md, struct cut *cut)
 	hpm_cache_seal(md, &cut->nodes);
 	for (i = 0; i < HPM_NR_ARRAYS; i++)
 		WRITE_ONCE(md->array[i].owned, 0);
-	WRITE_ONCE(md->epoch, md->epoch + 1);
+	if (!hpm_fault(HPM_FAULT_EPOCH_OPEN))
+		WRITE_ONCE(md->epoch, md->epoch + 1);
 	return 0;
 }
 
 static int cut_write(struct hpm_md *md, struct cut *cut)
 {
-	int r = hpm_journal_write(md);
+	int r = hpm_journal_write(md, true);
 
 	if (r)
 		return r;
 	hpm_journal_describe(md, cut->sb);
+	if (hpm_fault(HPM_FAULT_SUPER_EARLY))
+		super_write(md, cut->sb);
 	r = hpm_cache_write(md, &cut->nodes);
 	if (r)		/* the nodes are held: they can be written again */
 		r = hpm_cache_write(md, &cut->nodes);
@@ -247,7 +255,7 @@ static int cut_write(struct hpm_md *md, struct cut *cut)
 		r = hpm_io_write(md->io, cut->refs.vec, cut->refs.nr);
 	if (!r)
 		r = hpm_io_flush_meta(md->io);
-	if (!r)
+	if (!r && !hpm_fault(HPM_FAULT_SUPER_EARLY))
 		r = super_write(md, cut->sb);
 	return r;
 }
@@ -446,6 +454,8 @@ static int format_state(struct hpm_md *md)
 	int r;
 
 	get_random_bytes(uuid, sizeof(uuid));
+	if (hpm_fault(HPM_FAULT_OLD_SUPER))
+		memset(uuid, 'x', sizeof(uuid));
 	set_uuid(md, uuid);
 	md->meta_blocks = meta;
 	md->journal_start = HPM_RESERVED_BLOCKS;
@@ -491,7 +501,7 @@ static int format(struct hpm_md *md, void *buf, const char **why)
 	mutex_lock(&md->lock);
 	r = format_state(md);
 	mutex_unlock(&md->lock);
-	if (!r)
+	if (!r && !hpm_fault(HPM_FAULT_OLD_SUPER))
 		r = wipe_head(md, buf);
 	if (!r)
 		r = write_label(md, HPM_LABEL_COPY, buf);
@@ -499,7 +509,7 @@ static int format(struct hpm_md *md, void *buf, const char **why)
 		return r;
 	hpm_journal_restart(md);
 	r = hpm_md_checkpoint(md);
-	if (!r)
+	if (!r && !hpm_fault(HPM_FAULT_OLD_SUPER))
 		r = hpm_md_checkpoint(md);
 	if (!r)
 		r = write_label(md, HPM_LABEL_BLOCK, buf);

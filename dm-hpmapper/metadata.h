@@ -26,6 +26,7 @@
 #define HPM_METADATA_H
 
 #include "env.h"
+#include "fault.h"
 #include "format.h"
 #include "io.h"
 

@@ -70,6 +70,12 @@ static void do_commit(struct work_struct *ws)
 	spin_unlock_irq(&pool->lock);
 
 	r = commit(pool);
+	if (hpm_fault(HPM_FAULT_LATE_JOIN)) {
+		spin_lock_irq(&pool->lock);
+		bio_list_merge(&bios, &pool->flush_bios);
+		bio_list_init(&pool->flush_bios);
+		spin_unlock_irq(&pool->lock);
+	}
 	trace_hpm_commit(pool, start, bio_list_size(&bios), r);
 	while ((bio = bio_list_pop(&bios)))
 		hpm_volume_commit_done(bio, r);

@@ -358,6 +358,8 @@ static int map_new(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 	if (!map_lock(v, hb, bio, &p))
 		return DM_MAPIO_SUBMITTED;
 	take_fua(v, hb, bio, true);
+	if (hpm_fault(HPM_FAULT_RECORD_EARLY))
+		hpm_write_end(v, &hb->op, BLK_STS_OK);
 	bio_set_dev(bio, v->pool->data_bdev);
 	bio->bi_iter.bi_sector = hpm_piece_target(&p);
 	return DM_MAPIO_REMAPPED;
@@ -484,6 +486,8 @@ static int write_part(struct hpm_volume *v, struct hpm_bio *hb,
 		hpm_pool_token_put(v->pool, token);
 		return HPM_WAITS;
 	}
+	if (anew && hpm_fault(HPM_FAULT_RECORD_EARLY))
+		hpm_write_end(v, &part->op, BLK_STS_OK);
 	take_fua(v, hb, &part->bio, anew);
 	hpm_part_submit(part, p);
 	*partp = NULL;

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Faults that are planted on purpose, to see that the tests catch them.
+ *
+ * Each is a mistake that somebody could make, at the place where it would be
+ * made.  They are there only in a build for that (-DCONFIG_HPM_FAULTS, module
+ * parameter "fault"); in every other one hpm_fault() is false at compile time
+ * and nothing of them is left.
+ */
+#ifndef HPM_FAULT_H
+#define HPM_FAULT_H
+
+#include "env.h"
+
+/* The name as the parameter wants it, in capitals in the enumeration. */
+#define HPM_FAULTS(_)							\
+	/* the data device is not flushed before a batch ... */		\
+	_(FLUSH_BATCH, "flush_batch")					\
+	/* ... or before the batch of a checkpoint */			\
+	_(FLUSH_SUPER, "flush_super")					\
+	/* a FLUSH joins a commit that has flushed the data already */	\
+	_(LATE_JOIN, "late_join")					\
+	/* a write's record is published before its data is written */	\
+	_(RECORD_EARLY, "record_early")					\
+	/* freed blocks are discarded before their record is durable */	\
+	_(DISCARD_EARLY, "discard_early")				\
+	/* freed blocks are allocated again before that */		\
+	_(REUSE_EARLY, "reuse_early")					\
+	/* the superblock is written before what it refers to */	\
+	_(SUPER_EARLY, "super_early")					\
+	/* nodes go on being changed after the cut */			\
+	_(EPOCH_OPEN, "epoch_open")					\
+	/* recovery goes on in the chain of the time before the crash */ \
+	_(STALE_BATCH, "stale_batch")					\
+	/* a new pool has the uuid and the superblocks of the old one */ \
+	_(OLD_SUPER, "old_super")
+
+#define HPM_FAULT_NUMBER(id, name)	HPM_FAULT_##id,
+enum hpm_fault {
+	HPM_FAULT_NONE,
+	HPM_FAULTS(HPM_FAULT_NUMBER)
+	HPM_NR_FAULTS
+};
+
+#ifdef CONFIG_HPM_FAULTS
+extern enum hpm_fault hpm_fault_planted;
+
+/* 0, or -EINVAL: there is no fault of that name. */
+int hpm_fault_plant(const char *name);
+
+static inline bool hpm_fault(enum hpm_fault fault)
+{
+	return READ_ONCE(hpm_fault_planted) == fault;
+}
+#else
+static inline bool hpm_fault(enum hpm_fault fault)
+{
+	return false;
+}
+#endif
+
+#endif /* HPM_FAULT_H */
