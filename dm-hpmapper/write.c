@@ -81,9 +81,10 @@ static u32 whole_blocks(const struct hpm_piece *p)
 	return p->sectors / HPM_BLOCK_SECTORS;
 }
 
+/* From its first sector on: a large entry says that all of it was written. */
 static bool covers_large(const struct hpm_volume *v, const struct hpm_piece *p)
 {
-	return hpm_large_left(v, p->vbn) == hpm_large_size(v) &&
+	return !p->offset && hpm_large_left(v, p->vbn) == hpm_large_size(v) &&
 	       whole_blocks(p) >= hpm_large_size(v);
 }
 

@@ -46,6 +46,22 @@ equal "over several, parts at both ends" "$(letters t 2048 32)" \
 used=$(data_used)
 mark t 2051 j
 equal "in place no block is taken" "$(data_used)" "$used"
+
+# A write as long as a large block that begins inside a block of it.
+long_write() {	# long_write NAME SECTOR LETTER
+	xfs_io -d -c "pwrite -q -S $(printf '%d' "'$3") -b 1M $(($2 * 512)) 1M" \
+		"/dev/mapper/$1"
+}
+
+long_write v $((3 * 2048 + 5)) k
+equal "a long one into nothing, from inside a block" \
+	"$(letters v $((3 * 2048)) 16)" "-----kkkkkkkkkkk"
+mark v $((5 * 2048)) l 3
+snap_new u 3 0 32
+long_write u $((5 * 2048 + 3)) m
+equal "and over a shared block" "$(letters u $((5 * 2048)) 16)" "lllmmmmmmmmmmmmm"
+equal "of which the origin's stays" "$(letters v $((5 * 2048)) 16)" "lll-------------"
+vol_down u
 is "copied bytes are counted" "$(key copied_bytes)" -gt 0
 vol_down s t
 
