@@ -48,12 +48,6 @@ DEFINE_EVENT(hpm_cached, hpm_evict,
 	TP_ARGS(pool, pbn, place)
 );
 
-#define HPM_MISS_NAMES \
-	{ HPM_MISS_NEW, "new" }, \
-	{ HPM_MISS_STALE, "stale" }, \
-	{ HPM_MISS_BUSY, "busy" }, \
-	{ HPM_MISS_CAUGHT, "caught" }
-
 /* A block was not served: no copy is known, or what the last one was. */
 TRACE_EVENT(hpm_miss,
 	TP_PROTO(struct hpm_pool *pool, u64 pbn, enum hpm_miss cause),
@@ -70,7 +64,10 @@ TRACE_EVENT(hpm_miss,
 	),
 	TP_printk("%d:%d block %llu: %s", MAJOR(__entry->dev),
 		  MINOR(__entry->dev), __entry->pbn,
-		  __print_symbolic(__entry->cause, HPM_MISS_NAMES))
+		  __print_symbolic(__entry->cause, { HPM_MISS_NEW, "new" },
+				   { HPM_MISS_STALE, "stale" },
+				   { HPM_MISS_BUSY, "busy" },
+				   { HPM_MISS_CAUGHT, "caught" }))
 );
 
 #endif /* HPM_CACHE_TRACE_H */

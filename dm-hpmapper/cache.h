@@ -129,9 +129,6 @@ enum hpm_miss {
 	HPM_MISS_CAUGHT,
 };
 
-#define hpm_share_count(cache, what, n) \
-	this_cpu_add((cache)->stats->what, n)
-
 /* So many copies of a block are tried. */
 #define HPM_TRIES	4
 

@@ -73,6 +73,7 @@ static void view_chain(struct hlist_head *chain, u64 vbn, struct chain_view *v)
 	struct hpm_change *c;
 
 	hlist_for_each_entry_rcu(c, chain, hash) {
+		/* The record number after the state: hpm_change_publish(). */
 		if (smp_load_acquire(&c->state) != HPM_CHANGE_PUBLISHED ||
 		    !maps(c->type))
 			continue;
@@ -108,7 +109,8 @@ bool hpm_changes_lookup(struct hpm_vol *vol, u64 vbn, u32 *max,
 	struct chain_view v = { .next = U64_MAX };
 
 	if (!atomic_read(&vol->nr_changes)) {
-		smp_rmb();	/* pairs with change_retire() */
+		/* Pairs with change_retire(). */
+		smp_rmb();
 		return false;
 	}
 	*max = min(*max, LOOK_AHEAD);
@@ -116,7 +118,8 @@ bool hpm_changes_lookup(struct hpm_vol *vol, u64 vbn, u32 *max,
 	if (v.next - vbn < *max)
 		*max = v.next - vbn;
 	if (!v.at) {
-		smp_rmb();	/* pairs with change_retire() */
+		/* Pairs with change_retire(). */
+		smp_rmb();
 		return false;
 	}
 	*run = (struct hpm_run){
@@ -291,10 +294,12 @@ static void change_retire(struct hpm_change *c)
 	struct hpm_vol *vol = c->vol;
 	unsigned long flags;
 
-	smp_wmb();	/* the tree before the chains: hpm_changes_lookup() */
+	/* The tree before the chains: pairs with hpm_changes_lookup(). */
+	smp_wmb();
 	spin_lock_irqsave(&vol->lock, flags);
 	hlist_del_rcu(&c->hash);
 	spin_unlock_irqrestore(&vol->lock, flags);
+	/* And the chains before the count. */
 	smp_mb__before_atomic();
 	atomic_dec(&vol->nr_changes);
 }
@@ -429,6 +434,8 @@ int hpm_record_now(struct hpm_md *md, union hpm_record_buf *buf)
 
 void hpm_credit_progress(struct hpm_md *md)
 {
+	/* What came back before who wants it: pairs with hpm_credit_get(). */
+	smp_mb();
 	if (READ_ONCE(md->journal.credit_wanted)) {
 		WRITE_ONCE(md->journal.credit_wanted, false);
 		hpm_kick(md, HPM_KICK_CREDIT);
@@ -522,6 +529,7 @@ int hpm_credit_get(struct hpm_md *md, unsigned int n)
 	}
 	/* Announce first, try again after: progress in between is not lost. */
 	WRITE_ONCE(md->journal.credit_wanted, true);
+	/* Pairs with hpm_credit_progress(). */
 	smp_mb();
 	wall = credit_try(md, n, HPM_FOR_WRITE);
 	if (wall == CREDIT_FREE)

@@ -21,28 +21,26 @@
 /*
  * SRCU readers that end in another context than they began in.  Before 6.3
  * there was no name for it, and srcu_read_lock() would have lockdep complain.
+ * To sparse each half is balanced: what it counts ends with the function.
  */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#define srcu_down_read(srcu)		__srcu_read_lock(srcu)
+#define srcu_up_read(srcu, idx)		__srcu_read_unlock(srcu, idx)
+#endif
+
 static inline int hpm_srcu_down_read(struct srcu_struct *srcu)
 {
-	return srcu_down_read(srcu);
+	int idx = srcu_down_read(srcu);
+
+	__release(srcu);
+	return idx;
 }
 
 static inline void hpm_srcu_up_read(struct srcu_struct *srcu, int idx)
 {
+	__acquire(srcu);
 	srcu_up_read(srcu, idx);
 }
-#else
-static inline int hpm_srcu_down_read(struct srcu_struct *srcu)
-{
-	return __srcu_read_lock(srcu);
-}
-
-static inline void hpm_srcu_up_read(struct srcu_struct *srcu, int idx)
-{
-	__srcu_read_unlock(srcu, idx);
-}
-#endif
 
 /* How dm_get_device() is told what a device is opened for. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)

@@ -185,7 +185,7 @@ static void settle_victim(struct hpm_share *cache, const struct hpm_victim *v)
 		folio_put(folio);
 	} else {
 		hpm_index_remove(cache, v->pbn, &v->place);
-		hpm_share_count(cache, evicted, 1);
+		this_cpu_inc(cache->stats->evicted);
 	}
 	hpm_pool_token_put(cache->pool, token);
 }

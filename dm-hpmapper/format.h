@@ -24,7 +24,7 @@
 #define HPM_FORMAT_H
 
 #define HPM_BLOCK_SHIFT		12
-#define HPM_BLOCK_SIZE		(1u << HPM_BLOCK_SHIFT)
+#define HPM_BLOCK_SIZE		4096u
 #define HPM_BLOCK_SECTORS	(HPM_BLOCK_SIZE >> 9)
 
 #define HPM_FORMAT_VERSION	1
@@ -182,8 +182,10 @@ struct hpm_refs_page {
 #define HPM_MAX_REFS_PAGES	4168u	/* for HPM_MAX_META_BLOCKS */
 #define HPM_MAX_SEGMENTS	32
 
-/* Where the homes of some refcount pages are: page p of the segment has its
- * homes at start + 3 * (p - first) + {0, 1, 2}. */
+/*
+ * Where the homes of some refcount pages are: page p of the segment has its
+ * homes at start + 3 * (p - first) + {0, 1, 2}.
+ */
 struct hpm_disk_segment {
 	__le32 first;		/* first refcount page */
 	__le32 nr;		/* refcount pages */
@@ -203,6 +205,7 @@ struct hpm_disk_segment {
 
 struct hpm_label {
 	struct hpm_block_head head;
+
 	HPM_LABEL_FIELDS;
 	__u8 pad[HPM_PAYLOAD - 72];
 } __packed;
@@ -211,7 +214,7 @@ struct hpm_label {
 #define HPM_COMPAT_SUPPORTED	0ULL
 #define HPM_COMPAT_RO_SUPPORTED	0ULL
 #define HPM_INCOMPAT_SUPPORTED	0ULL
-#define HPM_INCOMPAT_DATA_CSUM	(1ULL << 0)	/* reserved, not supported */
+#define HPM_INCOMPAT_DATA_CSUM	0x1ULL	/* reserved, not supported */
 
 #define HPM_SB_NEEDS_CHECK	0x1u
 #define HPM_SB_CLEAN		0x2u	/* the journal was empty at deactivation */

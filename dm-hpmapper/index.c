@@ -235,7 +235,7 @@ static void __check_unchanged(struct hpm_share *cache, struct hpm_shard *shard,
 	if (likely(!*link || (*link)->pbn != pbn || (*link)->fp == fp))
 		return;
 	__drop_block(shard, link, pbn);
-	hpm_share_count(cache, changed, 1);
+	this_cpu_inc(cache->stats->changed);
 	DMERR_LIMIT("%s: data block %llu was read twice and was not the same",
 		    cache->pool->name, pbn);
 }
@@ -285,9 +285,9 @@ void hpm_index_enter(struct hpm_share *cache, u64 pbn, u64 fp,
 		kmem_cache_free(copy_slab, spare);
 
 	if (nr)
-		hpm_share_count(cache, entered, 1);
+		this_cpu_inc(cache->stats->entered);
 	else
-		hpm_share_count(cache, no_memory, 1);
+		this_cpu_inc(cache->stats->no_memory);
 	if (nr > READ_ONCE(cache->limit_now))
 		hpm_evict_note(cache, pbn);
 }

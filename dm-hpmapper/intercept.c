@@ -345,16 +345,16 @@ static void count_miss(struct hpm_share *cache, u64 pbn, enum hpm_miss cause)
 {
 	switch (cause) {
 	case HPM_MISS_STALE:
-		hpm_share_count(cache, miss_stale, 1);
+		this_cpu_inc(cache->stats->miss_stale);
 		break;
 	case HPM_MISS_BUSY:
-		hpm_share_count(cache, miss_busy, 1);
+		this_cpu_inc(cache->stats->miss_busy);
 		break;
 	case HPM_MISS_CAUGHT:
-		hpm_share_count(cache, caught, 1);
+		this_cpu_inc(cache->stats->caught);
 		break;
 	default:
-		hpm_share_count(cache, miss_new, 1);
+		this_cpu_inc(cache->stats->miss_new);
 	}
 	trace_hpm_miss(cache->pool, pbn, cause);
 }
@@ -374,7 +374,7 @@ static bool take_block(struct hpm_share *cache, u64 pbn, void *to, u64 *fp)
 		r = take_copy(cache, &place[i], to, *fp);
 		if (r == HPM_HIT) {
 			trace_hpm_hit(cache->pool, pbn, &place[i]);
-			hpm_share_count(cache, hits, 1);
+			this_cpu_inc(cache->stats->hits);
 			return true;
 		}
 		if (r != HPM_MISS_BUSY)
@@ -450,7 +450,7 @@ static bool serve_block(struct hpm_volume *v, struct bio *bio,
 		hit = serve_bounced(cache, bio, iter, pbn, offset, bytes, &fp);
 	if (!hit)
 		return false;
-	hpm_share_count(cache, bytes, bytes);
+	this_cpu_add(cache->stats->bytes, bytes);
 	/* A copy more. */
 	if (whole && get_place(v, bv.bv_page, &place))
 		hpm_index_enter(cache, pbn, fp, &place);
@@ -707,7 +707,7 @@ static int follow(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 	hpm_piece_cut(p, nr);
 	if (p->sectors < bio_sectors(bio))
 		dm_accept_partial_bio(bio, p->sectors);
-	hpm_share_count(cache, waited, 1);
+	this_cpu_inc(cache->stats->waited);
 	hpm_bio_defer(hb, bio);
 	if (queue_behind(cache, hb, p))
 		queue_delayed_work(cache->pool->io_wq, &cache->late_work,

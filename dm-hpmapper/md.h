@@ -59,7 +59,7 @@ struct hpm_node {
 #define HPM_CACHE_HASH_BITS	14
 
 struct hpm_cache {
-	spinlock_t lock;
+	spinlock_t lock;		/* who is in the hash and the lists */
 	struct hlist_head *hash;
 	struct list_head clean;		/* clock order */
 	struct list_head dirty;		/* of the open epoch */
@@ -223,6 +223,7 @@ struct hpm_refs_write {
 	u8 *home;
 	unsigned int nr;
 };
+
 int hpm_refs_cut(struct hpm_md *md, u64 epoch, struct hpm_refs_write *w,
 		 struct hpm_super *sb);
 /* The superblock is durable: homes move on, old frees become usable. */
@@ -379,7 +380,7 @@ enum hpm_large_state {
  * space.lock; making a block no longer busy needs no more than space.lock.
  */
 struct hpm_space {
-	spinlock_t lock;
+	spinlock_t lock;	/* as each field says */
 	u64 record;		/* being applied; whoever applies sets it */
 	bool loaded;		/* the states are right; md->lock */
 
@@ -510,6 +511,7 @@ struct hpm_dying {
 	u32 slot;
 	struct hpm_root root;
 };
+
 int hpm_dying_add(struct hpm_md *md, u64 serial, struct hpm_root root);
 
 /* One record's effect on volumes, dying trees and the rest: the apply_*. */
@@ -560,7 +562,7 @@ struct hpm_batch {
  * start + pos % blocks.
  */
 struct hpm_journal {
-	spinlock_t lock;
+	spinlock_t lock;		/* the open batch and the fifo */
 	u64 start, blocks;		/* the ring */
 	unsigned int max_blocks;	/* in one batch */
 	u64 nonce;
@@ -635,8 +637,8 @@ struct hpm_md {
 	void *ctx;
 	struct hpm_md_params params;
 
-	struct mutex commit_lock;
-	struct mutex lock;
+	struct mutex commit_lock;	/* one commit or checkpoint at a time */
+	struct mutex lock;		/* trees, arrays, counts, volumes */
 
 	u8 uuid[HPM_UUID_SIZE];
 	u32 seed;			/* of checksums */

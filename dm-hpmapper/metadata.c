@@ -354,6 +354,9 @@ static bool format_began(struct hpm_md *md, void *buf)
 				HPM_LABEL_COPY);
 }
 
+static const char not_blank[] =
+	"the metadata device begins with zeroes but holds something else: clear its first 128 KiB";
+
 /*
  * May the device be formatted?  All of its head is zero, or an old pool's.  A
  * superblock that a crash in a format has torn may have lost its first sector
@@ -374,7 +377,7 @@ static int check_blank(struct hpm_md *md, void *buf, const char **why)
 			return r;
 		}
 		if (!is_zero(buf) && !is_ours(buf)) {
-			*why = "the metadata device begins with zeroes but holds something else: clear its first 128 KiB";
+			*why = not_blank;
 			return -EINVAL;
 		}
 	}

@@ -134,6 +134,7 @@ struct hpm_md_stats {
 	unsigned int large_shift;
 	u8 uuid[HPM_UUID_SIZE];
 };
+
 void hpm_md_get_stats(struct hpm_md *md, struct hpm_md_stats *st);
 
 /*
@@ -248,10 +249,10 @@ int hpm_map_hole(struct hpm_vol *vol, u64 vbn, u64 max, u64 *nr);
  */
 struct hpm_survey {
 	u64 base;		/* its base's PBN, HPM_PBN_HOLE: it has none */
-	u32 hidden;		/* blocks of the base that overrides hide and that
-				 * have not been given back */
+	u32 hidden;		/* blocks of it hidden, and not given back */
 	bool punchable;		/* HPM_REC_PUNCH would give them back */
 };
+
 int hpm_map_survey(struct hpm_vol *vol, u64 vbn, struct hpm_survey *s);
 
 /*----------------------------------------------------------------
@@ -338,12 +339,13 @@ void hpm_change_cancel(struct hpm_change *c, struct list_head *waiters);
  */
 #define HPM_STOCK_EXTENTS	8
 struct hpm_stock {
-	spinlock_t lock;
+	spinlock_t lock;		/* all but md */
 	struct hpm_md *md;		/* set by the first refill */
 	unsigned int nr;
 	u32 blocks;
 	struct hpm_extent ext[HPM_STOCK_EXTENTS];
 };
+
 void hpm_stock_init(struct hpm_stock *st);
 
 /*

@@ -197,7 +197,7 @@ int hpm_vols_flush(struct hpm_md *md)
  * Dying trees
  *--------------------------------------------------------------*/
 
-#define MAX_DYING_SLOTS	(1u << 20)
+#define MAX_DYING_SLOTS	0x100000u
 
 /* The lowest free slot, the bitmap grown to hold it. */
 static int dying_slot(struct hpm_md *md, u32 *slot)
@@ -965,9 +965,9 @@ int hpm_vol_open(struct hpm_md *md, u32 id, struct hpm_vol **volp)
 
 	mutex_lock(&md->lock);
 	vol = hpm_vol_by_id(md, id);
-	if (!vol)
+	if (!vol) {
 		r = -ENOENT;
-	else if (!vol->changes) {
+	} else if (!vol->changes) {
 		vol->changes = kzalloc(sizeof(*vol->changes), GFP_KERNEL);
 		if (!vol->changes)
 			r = -ENOMEM;

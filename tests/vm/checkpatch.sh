@@ -10,7 +10,7 @@
 #
 #  - compat.h is where versions are compared and where an older kernel gets
 #    the types it lacks;
-#  - the macros of trace.h are laid out as in every header of tracepoints;
+#  - the macros of trace headers are laid out as in every header of tracepoints;
 #  - the ruled titles of sections, as everywhere in drivers/md, end in
 #    " *---*/" and are taken for a block comment with a wrong end.
 set -uo pipefail
@@ -31,7 +31,7 @@ for path in "$@"; do
 	file=$(basename "$path")
 	options=(--terse --no-summary --show-types --color=never)
 	[ "$file" != compat.h ] || options+=(--ignore "$compat")
-	[ "$file" != trace.h ] || options+=(--ignore "$trace")
+	[[ "$file" != *trace.h ]] || options+=(--ignore "$trace")
 	while IFS= read -r said; do
 		line=${said#*:}
 		line=${line%%:*}
