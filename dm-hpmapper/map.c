@@ -79,21 +79,46 @@ static u64 leaf_value(const struct hpm_node *n, unsigned int i)
 	return le64_to_cpu(n->leaf->value[i]);
 }
 
-/* The first position whose key is >= @key. */
+/*
+ * Where @low would stand if the leaf's keys were evenly spaced, as they are
+ * where all is large blocks, or all is small ones.  @low is between the first
+ * key and the last.
+ */
+static unsigned int leaf_guess(const struct hpm_node *n, unsigned int nr,
+			       u32 low)
+{
+	u32 first = le32_to_cpu(n->leaf->key[0]);
+	u32 last = le32_to_cpu(n->leaf->key[nr - 1]);
+
+	if (low <= first)
+		return 0;
+	if (low >= last)
+		return nr - 1;
+	return div_u64((u64)(low - first) * (nr - 1), last - first);
+}
+
+/*
+ * The first position whose key is >= @key: a guess, a look at what is beside
+ * it, and if that was not it, bisection.
+ */
 static unsigned int leaf_lower(const struct hpm_node *n, u64 key)
 {
-	unsigned int lo = 0, hi = leaf_nr(n), mid;
+	unsigned int lo = 0, hi = leaf_nr(n), mid, looks = 0;
 	u64 region = leaf_region(n);
 	u32 low = key;
 
 	if (key >> 32 != region)
 		return key >> 32 < region ? 0 : hi;
+	mid = hi ? leaf_guess(n, hi, low) : 0;
 	while (lo < hi) {
-		mid = (lo + hi) / 2;
-		if (le32_to_cpu(n->leaf->key[mid]) < low)
+		if (le32_to_cpu(n->leaf->key[mid]) < low) {
 			lo = mid + 1;
-		else
+			mid = looks ? (lo + hi) / 2 : lo;
+		} else {
 			hi = mid;
+			mid = looks ? (lo + hi) / 2 : hi - 1;
+		}
+		looks++;
 	}
 	return lo;
 }
@@ -198,24 +223,26 @@ static int map_find_base(struct hpm_md *md, struct hpm_root root, u64 lvbn,
 			 const struct map_spot *s, unsigned int pos,
 			 u64 *value, bool *found)
 {
+	const struct hpm_node *leaf = s->leaf;
 	u64 key = hpm_key_base(lvbn);
-	struct map_spot other = *s;
+	struct map_spot other;
 	unsigned int i;
 	int r;
 
 	/* Nearly always the base is right here, or nowhere. */
-	if (pos && leaf_key(s->leaf, pos - 1) <= key) {
+	if (pos && leaf_key(leaf, pos - 1) <= key) {
 		i = pos - 1;
 	} else {
 		if (key < s->lower) {
 			r = map_find(md, root, key, &other);
 			if (r)
 				return r;
+			leaf = other.leaf;
 		}
-		i = leaf_lower(other.leaf, key);
+		i = leaf_lower(leaf, key);
 	}
-	*found = i < leaf_nr(other.leaf) && leaf_key(other.leaf, i) == key;
-	*value = *found ? leaf_value(other.leaf, i) : 0;
+	*found = i < leaf_nr(leaf) && leaf_key(leaf, i) == key;
+	*value = *found ? leaf_value(leaf, i) : 0;
 	return 0;
 }
 
@@ -277,6 +304,9 @@ static void run_of_base(struct hpm_md *md, const struct map_spot *s,
 	run->mapped = true;
 	run->shared = value_shared(value, snap_time);
 	run->base = true;
+	run->nr = 1;
+	if (max == 1)
+		return;
 	nr = min_t(u64, gap_at(s, pos, vbn), lvbn + md->large_size - vbn);
 	nr = max_t(u64, nr, 1);		/* 0: lost the race, to be thrown away */
 	while (nr < max && vbn + nr == lvbn + md->large_size && pos < n) {
