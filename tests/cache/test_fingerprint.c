@@ -12,7 +12,7 @@
 
 #include "fingerprint.h"
 
-#define WORDS	HPM_FP_WORDS
+#define WORDS HPM_FP_WORDS
 
 static u64 rng_state = 0x9e3779b97f4a7c15ULL;
 
@@ -133,10 +133,10 @@ static void test_sees_changes(void **state)
  * Why not something simpler: pairs of blocks that fool other functions
  *--------------------------------------------------------------*/
 
-#define P1	0x9e3779b185ebca87ULL
-#define P2	0xc2b2ae3d27d4eb4fULL
-#define P3	0x165667b19e3779f9ULL
-#define P4	0x85ebca77c2b2ae63ULL
+#define P1 0x9e3779b185ebca87ULL
+#define P2 0xc2b2ae3d27d4eb4fULL
+#define P3 0x165667b19e3779f9ULL
+#define P4 0x85ebca77c2b2ae63ULL
 
 static u64 rotl(u64 x, int n)
 {
@@ -190,7 +190,7 @@ static void make_xxh64_pair(u64 *a, u64 *b)
 	b[4] -= (1ULL << 30) * P1 * inverse(P2);
 }
 
-#define SEEDS	20000
+#define SEEDS 20000
 
 static void test_xxh64_pair(void **state)
 {
@@ -277,7 +277,7 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-#define PLAIN	8000
+#define PLAIN 8000
 
 static void test_plain_blocks(void **state)
 {

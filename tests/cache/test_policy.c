@@ -12,10 +12,10 @@
 
 #include "evict-policy.h"
 
-#define C	HPM_HEAT_COLD
-#define W	HPM_HEAT_WARM
-#define H	HPM_HEAT_HOT
-#define P	HPM_HEAT_PINNED
+#define C HPM_HEAT_COLD
+#define W HPM_HEAT_WARM
+#define H HPM_HEAT_HOT
+#define P HPM_HEAT_PINNED
 
 /* Names the pages as they are numbered; returns the victims as a string. */
 static const char *select_pages(const u8 *heat, unsigned int nr, char first,

@@ -179,7 +179,8 @@ void sim_durable(struct sim *s, u64 since)
 		struct hpm_md_stats st;
 
 		hpm_md_get_stats(s->md, &st);
-		fprintf(stderr, "  durable until %llu: record %llu applied %llu durable %llu checkpoints %llu\n",
+		fprintf(stderr,
+			"  durable until %llu: record %llu applied %llu durable %llu checkpoints %llu\n",
 			since, st.record, st.record_applied, st.record_durable,
 			st.checkpoints);
 	}
@@ -236,23 +237,27 @@ static void lookup(struct sim *s, struct sim_vol *v, u64 vbn, u32 max,
 	while ((r = hpm_map_lookup(v->vol, vbn, max, run)) == -EAGAIN) {
 		r = hpm_map_load(v->vol, vbn);
 		if (r)
-			sim_fail(s, "volume %u: map of %llu cannot be loaded: %d",
+			sim_fail(s,
+				 "volume %u: map of %llu cannot be loaded: %d",
 				 v->id, vbn, r);
 	}
 	if (r)
 		sim_fail(s, "volume %u: look-up of %llu: %d", v->id, vbn, r);
 	if (!run->nr || run->nr > max)
-		sim_fail(s, "volume %u: a run of %u blocks at %llu, %u asked for",
+		sim_fail(s,
+			 "volume %u: a run of %u blocks at %llu, %u asked for",
 			 v->id, run->nr, vbn, max);
 }
 
 static void complain(struct sim *s, struct sim_vol *v, u64 sector, u64 value,
 		     const struct hpm_run *run)
 {
-	sim_fail(s, "volume %u block %llu sector %llu (pbn %lld): read %#llx, now %#llx, durable %#llx",
-		 v->id, sector / HPM_SECTORS, sector % HPM_SECTORS,
-		 run->mapped ? (long long)run->pbn : -1ll, value,
-		 v->now[sector], v->durable[sector]);
+	sim_fail(
+		s,
+		"volume %u block %llu sector %llu (pbn %lld): read %#llx, now %#llx, durable %#llx",
+		v->id, sector / HPM_SECTORS, sector % HPM_SECTORS,
+		run->mapped ? (long long)run->pbn : -1ll, value, v->now[sector],
+		v->durable[sector]);
 }
 
 static void compare_vol(struct sim *s, struct sim_vol *v, bool crashed)
@@ -272,8 +277,8 @@ static void compare_vol(struct sim *s, struct sim_vol *v, bool crashed)
 					  got + vbn * HPM_SECTORS);
 		for (i = vbn * HPM_SECTORS; sectors--; i++) {
 			bool ok = crashed ? may_survive(s, v, i, got[i]) :
-				  sim_may_read(s, v, i, got[i], v->now[i],
-				  s->clock);
+					    sim_may_read(s, v, i, got[i],
+							 v->now[i], s->clock);
 
 			if (!ok)
 				complain(s, v, i, got[i], &run);
@@ -294,10 +299,12 @@ static void compare_info(struct sim *s, struct sim_vol *v)
 	if (info.id != v->id || (v->serial && info.serial != v->serial) ||
 	    info.parent != v->parent || info.size != v->size ||
 	    info.flags != v->flags || strcmp(info.name, v->name))
-		sim_fail(s, "volume %u: id %u serial %llu parent %llu size %llu flags %u name '%s', awaited %llu %llu %llu %u '%s'",
-			 v->id, info.id, info.serial, info.parent, info.size,
-			 info.flags, info.name, v->serial, v->parent, v->size,
-			 v->flags, v->name);
+		sim_fail(
+			s,
+			"volume %u: id %u serial %llu parent %llu size %llu flags %u name '%s', awaited %llu %llu %llu %u '%s'",
+			v->id, info.id, info.serial, info.parent, info.size,
+			info.flags, info.name, v->serial, v->parent, v->size,
+			v->flags, v->name);
 	v->serial = info.serial;
 }
 
@@ -428,8 +435,10 @@ void sim_check_space(struct sim *s)
 			hpm_space_return(s->md, &s->vols[i].stock);
 	hpm_md_get_stats(s->md, &st);
 	if (st.data_free_now != st.data_total - st.data_used)
-		sim_fail(s, "%llu of %llu blocks are used and %llu are free: some are lost",
-			 st.data_used, st.data_total, st.data_free_now);
+		sim_fail(
+			s,
+			"%llu of %llu blocks are used and %llu are free: some are lost",
+			st.data_used, st.data_total, st.data_free_now);
 }
 
 /*
@@ -487,7 +496,8 @@ static void resolve_message(struct sim *s)
 		break;
 	case SIM_MSG_NAME:
 		if (there && !strcmp(info.name, m->name))
-			strscpy(sim_vol(s, m->id)->name, m->name, HPM_NAME_SIZE);
+			strscpy(sim_vol(s, m->id)->name, m->name,
+				HPM_NAME_SIZE);
 		break;
 	case SIM_MSG_TID:
 		hpm_md_get_stats(s->md, &st);

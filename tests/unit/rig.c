@@ -23,7 +23,7 @@ void rig_say(const char *what, u64 seed)
 	fprintf(stderr, "  %s: SEED=%llu\n", what, seed);
 }
 
-#define KEPT	8
+#define KEPT 8
 
 static unsigned int nr_logged;
 static char kept[KEPT][512];

@@ -34,11 +34,14 @@ int rig_setup(void **state);
 int rig_teardown(void **state);
 
 /* In place of cmocka's: minds ONLY. */
-#define rig_run(tests) ({						\
-	if (getenv("ONLY"))						\
-		cmocka_set_test_filter(getenv("ONLY"));			\
-	cmocka_run_group_tests(tests, NULL, NULL); })
+#define rig_run(tests)                                          \
+	({                                                      \
+		if (getenv("ONLY"))                             \
+			cmocka_set_test_filter(getenv("ONLY")); \
+		cmocka_run_group_tests(tests, NULL, NULL);      \
+	})
 
-#define rig_test(fn) cmocka_unit_test_setup_teardown(fn, rig_setup, rig_teardown)
+#define rig_test(fn) \
+	cmocka_unit_test_setup_teardown(fn, rig_setup, rig_teardown)
 
 #endif /* RIG_H */

@@ -26,17 +26,18 @@ static bool traced(const struct sim_vol *v, u64 first, u64 nr)
 	}
 	if (!*what)
 		return false;
-	return id < 0 || !v || (v->id == (u32)id &&
-				(u64)block * HPM_SECTORS < first + nr &&
-				first < (u64)(block + 1) * HPM_SECTORS);
+	return id < 0 || !v ||
+	       (v->id == (u32)id && (u64)block * HPM_SECTORS < first + nr &&
+		first < (u64)(block + 1) * HPM_SECTORS);
 }
 
-#define trace(v, first, nr, fmt, ...) do {				\
-	if (traced(v, first, nr))					\
-		fprintf(stderr, "  %lld+%llu: " fmt "\n",		\
-			(long long)(first) / HPM_SECTORS,		\
-			(u64)(nr) / HPM_SECTORS, ##__VA_ARGS__);	\
-} while (0)
+#define trace(v, first, nr, fmt, ...)                                    \
+	do {                                                             \
+		if (traced(v, first, nr))                                \
+			fprintf(stderr, "  %lld+%llu: " fmt "\n",        \
+				(long long)(first) / HPM_SECTORS,        \
+				(u64)(nr) / HPM_SECTORS, ##__VA_ARGS__); \
+	} while (0)
 
 /*
  *----------------------------------------------------------------
@@ -173,8 +174,9 @@ static void read_end(struct sim_op *op)
 
 	BUG_ON(!got);
 	if (op->mapped &&
-	    hpm_mem_data_read(s->io, op->pbn * HPM_SECTORS +
-			      op->first % HPM_SECTORS, op->nr, got)) {
+	    hpm_mem_data_read(s->io,
+			      op->pbn * HPM_SECTORS + op->first % HPM_SECTORS,
+			      op->nr, got)) {
 		free(got);
 		op_error(op, -EIO);
 		return;
@@ -182,10 +184,12 @@ static void read_end(struct sim_op *op)
 	for (i = 0; i < op->nr; i++)
 		if (!sim_may_read(s, op->v, op->first + i, got[i],
 				  op->before[i], op->since))
-			sim_fail(s, "volume %u sector %llu (pbn %lld): read %#llx, was %#llx, is %#llx",
-				 op->v->id, op->first + i,
-				 op->mapped ? (long long)op->pbn : -1ll, got[i],
-				 op->before[i], op->v->now[op->first + i]);
+			sim_fail(
+				s,
+				"volume %u sector %llu (pbn %lld): read %#llx, was %#llx, is %#llx",
+				op->v->id, op->first + i,
+				op->mapped ? (long long)op->pbn : -1ll, got[i],
+				op->before[i], op->v->now[op->first + i]);
 	free(got);
 	op_done(op);
 }
@@ -308,9 +312,9 @@ static void write_in_place(struct sim_op *op, const struct hpm_run *run)
 	BUG_ON(!stamps);
 	for (i = 0; i < op->nr; i++)
 		stamps[i] = op->stamp + i;
-	op->data_id = hpm_mem_data_start(op->s->io, run->pbn * HPM_SECTORS +
-					 op->first % HPM_SECTORS, op->nr,
-					 stamps, op->fua_passed);
+	op->data_id = hpm_mem_data_start(
+		op->s->io, run->pbn * HPM_SECTORS + op->first % HPM_SECTORS,
+		op->nr, stamps, op->fua_passed);
 	free(stamps);
 	op->state = SIM_IO;
 	op->s->st.in_place++;
@@ -501,8 +505,7 @@ static void write_failed(struct sim_op *op)
 
 static void write_end(struct sim_op *op)
 {
-	if (op->kind == SIM_WRITE &&
-	    hpm_mem_data_end(op->s->io, op->data_id)) {
+	if (op->kind == SIM_WRITE && hpm_mem_data_end(op->s->io, op->data_id)) {
 		write_failed(op);
 		return;
 	}
@@ -690,8 +693,9 @@ static void need_space(struct sim_op *op)
 
 static void need_credit(struct sim_op *op)
 {
-	int r = hpm_credit_wait(op->s->md, 1, op->kind == SIM_DISCARD ?
-				HPM_FOR_DISCARD : HPM_FOR_WRITE);
+	int r = hpm_credit_wait(op->s->md, 1,
+				op->kind == SIM_DISCARD ? HPM_FOR_DISCARD :
+							  HPM_FOR_WRITE);
 
 	if (r) {
 		op_error(op, r);
@@ -893,7 +897,7 @@ static void vol_deactivate(struct sim *s, struct sim_vol *v)
 			op_step(op);
 	}
 	vol = v->vol;
-	v->vol = NULL;		/* nothing new begins from here on */
+	v->vol = NULL; /* nothing new begins from here on */
 	while (v->users)
 		hpm_env_yield();
 	hpm_space_return(s->md, &v->stock);
@@ -926,8 +930,10 @@ int sim_msg_tid(struct sim *s, u64 value)
 
 	message_begin(s, SIM_MSG_TID, 0);
 	s->msg.value = value;
-	r = message_end(s, hpm_md_set_transaction_id(s->md, s->transaction_id,
-						     value, &why), why);
+	r = message_end(s,
+			hpm_md_set_transaction_id(s->md, s->transaction_id,
+						  value, &why),
+			why);
 	if (!r)
 		s->transaction_id = value;
 	return r;
@@ -1147,7 +1153,8 @@ static void move_undo(struct sim *s, struct sim_vol *v, struct hpm_change *c,
 
 static int move_parked(struct sim *s, struct sim_vol *v, u64 at)
 {
-	u32 size = 1u << s->p.large_shift, nr = min(size - (u32)(at % size), 8u);
+	u32 size = 1u << s->p.large_shift,
+	    nr = min(size - (u32)(at % size), 8u);
 	struct hpm_change *c;
 	struct hpm_run run;
 	int r = hpm_credit_wait(s->md, 1, HPM_FOR_WRITE);
@@ -1250,8 +1257,7 @@ static bool range_free(struct sim *s, struct sim_vol *v, u64 first, u64 nr)
 		    op->first < first + nr && first < op->first + op->nr)
 			return false;
 	return s->stream_vol != v || s->stream_at >= first + nr ||
-	       first >= s->stream_at +
-			((u64)HPM_SECTORS << s->p.large_shift);
+	       first >= s->stream_at + ((u64)HPM_SECTORS << s->p.large_shift);
 }
 
 static void random_range(struct sim *s, u64 *first, u64 *nr)
@@ -1259,27 +1265,27 @@ static void random_range(struct sim *s, u64 *first, u64 *nr)
 	u64 large = 1u << s->p.large_shift, max = s->p.vol_blocks;
 
 	switch (sim_rnd(s, 10)) {
-	case 8:				/* few blocks, by sectors, again and again */
+	case 8: /* few blocks, by sectors, again and again */
 	case 9:
 		*first = sim_rnd(s, 3) * large * HPM_SECTORS +
 			 sim_rnd(s, 2 * HPM_SECTORS);
 		*nr = 1 + sim_rnd(s, 3);
 		break;
-	case 0:				/* whole large blocks */
+	case 0: /* whole large blocks */
 		*first = sim_rnd(s, max / large) * large * HPM_SECTORS;
 		*nr = (1 + sim_rnd(s, 3)) * large * HPM_SECTORS;
 		break;
-	case 1:				/* long, not aligned */
+	case 1: /* long, not aligned */
 		*first = sim_rnd(s, max) * HPM_SECTORS;
 		*nr = (1 + sim_rnd(s, 2 * large)) * HPM_SECTORS;
 		break;
-	case 2:				/* sectors */
+	case 2: /* sectors */
 		*first = sim_rnd(s, max * HPM_SECTORS);
 		*nr = 1 + sim_rnd(s, 12);
 		break;
-	default:			/* a few blocks, and often the same */
-		*first = sim_rnd(s, sim_rnd(s, 2) ? max : max / 8) *
-			 HPM_SECTORS;
+	default: /* a few blocks, and often the same */
+		*first =
+			sim_rnd(s, sim_rnd(s, 2) ? max : max / 8) * HPM_SECTORS;
 		*nr = (1 + sim_rnd(s, 5)) * HPM_SECTORS;
 	}
 	*nr = min(*nr, max * HPM_SECTORS - *first);

@@ -19,32 +19,32 @@
 #include "hpm_mem_io.h"
 #include "metadata.h"
 
-#define SIM_MAX_VOLS	24
-#define SIM_STAMP_POISON	(1ull << 62)	/* what a pass-down leaves behind */
+#define SIM_MAX_VOLS	 24
+#define SIM_STAMP_POISON (1ull << 62) /* what a pass-down leaves behind */
 
 struct sim_params {
 	u64 meta_blocks;
 	u64 data_blocks;
 	unsigned int large_shift;
-	u64 vol_blocks;		/* of each volume */
+	u64 vol_blocks; /* of each volume */
 	unsigned int max_vols;
 	unsigned int max_ops;
 	unsigned long cache_nodes;
 	bool interleave;	/* let things happen inside engine calls */
-	unsigned int max_tasks;	/* flushes, loads and the like at a time */
-	unsigned int rare;	/* commits and messages: one of so many; 0: all */
+	unsigned int max_tasks; /* flushes, loads and the like at a time */
+	unsigned int rare; /* commits and messages: one of so many; 0: all */
 	u64 seed;
 };
 
 /* One write or discard that a crash may undo, by sectors. */
 struct sim_write {
 	struct list_head list;
-	unsigned int vi;	/* in sim.vols */
+	unsigned int vi; /* in sim.vols */
 	u64 first, nr;
-	u64 stamp;		/* of the first sector; 0: a discard */
+	u64 stamp; /* of the first sector; 0: a discard */
 	bool done;
-	u64 when;		/* it was done, by sim.clock */
-	bool failed;		/* may be there, may be not */
+	u64 when;    /* it was done, by sim.clock */
+	bool failed; /* may be there, may be not */
 };
 
 struct sim_vol {
@@ -54,58 +54,63 @@ struct sim_vol {
 	u64 size;
 	u32 flags;
 	char name[HPM_NAME_SIZE];
-	u64 *now, *durable;	/* stamps by sector */
+	u64 *now, *durable; /* stamps by sector */
 
-	struct hpm_vol *vol;	/* while it is open */
+	struct hpm_vol *vol; /* while it is open */
 	struct hpm_stock stock;
-	unsigned int writes;	/* ops that are not reads and are under way */
-	unsigned int users;	/* tasks */
+	unsigned int writes; /* ops that are not reads and are under way */
+	unsigned int users;  /* tasks */
 	bool parked;
 };
 
-enum sim_kind { SIM_WRITE, SIM_READ, SIM_DISCARD, SIM_KINDS };
+enum sim_kind {
+	SIM_WRITE,
+	SIM_READ,
+	SIM_DISCARD,
+	SIM_KINDS
+};
 
 enum sim_state {
-	SIM_NEW,		/* to be mapped */
-	SIM_IO,			/* its data is in flight, or it is to publish */
-	SIM_BLOCKED,		/* behind another change */
+	SIM_NEW,     /* to be mapped */
+	SIM_IO,	     /* its data is in flight, or it is to publish */
+	SIM_BLOCKED, /* behind another change */
 	SIM_NEED_LOAD,
 	SIM_NEED_CREDIT,
 	SIM_NEED_SPACE,
-	SIM_NEED_COMMIT,	/* FUA on a mapping that is not durable yet */
+	SIM_NEED_COMMIT, /* FUA on a mapping that is not durable yet */
 	SIM_DONE,
 };
 
 struct sim_op {
 	struct list_head list;
-	struct list_head waiter;	/* in the change it is blocked by */
+	struct list_head waiter; /* in the change it is blocked by */
 	struct sim *s;
 	struct sim_vol *v;
 	enum sim_kind kind;
 	enum sim_state state;
-	u64 first, nr;			/* sectors */
+	u64 first, nr; /* sectors */
 	u64 stamp;
 	struct sim_write *log;
-	u64 token;			/* 0: none */
+	u64 token; /* 0: none */
 	bool credit;
 	bool fua;
-	bool fua_passed;		/* ... down to the device */
+	bool fua_passed; /* ... down to the device */
 	struct hpm_change *change;
-	u64 large;			/* a whole large block taken for it */
+	u64 large; /* a whole large block taken for it */
 	bool has_large;
-	bool no_large;			/* there was none */
+	bool no_large; /* there was none */
 	unsigned int tries;
 	u64 data_id;
-	u64 pbn;			/* what it reads, or writes to */
+	u64 pbn; /* what it reads, or writes to */
 	bool mapped;
-	u64 since;			/* reads: when it began, by sim.clock */
-	u64 *before;			/* reads: what was there then */
+	u64 since;   /* reads: when it began, by sim.clock */
+	u64 *before; /* reads: what was there then */
 };
 
 struct sim_drain {
 	struct list_head list;
 	struct hpm_free_batch *batch;
-	u64 barrier;			/* tokens up to here must be back */
+	u64 barrier; /* tokens up to here must be back */
 };
 
 struct sim_stats {
@@ -114,17 +119,25 @@ struct sim_stats {
 	u64 snapshots, creates, deletes, commits, checkpoints, drains;
 	u64 crashes, no_space, hooks, tasks;
 	u64 blocked;
-	u64 punched, nodes;		/* the most that the walker saw */
+	u64 punched, nodes; /* the most that the walker saw */
 };
 
 /* What a message that was under way when the power failed wanted. */
 struct sim_message {
-	enum { SIM_MSG_NONE, SIM_MSG_CREATE, SIM_MSG_SNAP, SIM_MSG_DELETE,
-	       SIM_MSG_SIZE, SIM_MSG_NAME, SIM_MSG_FLAGS, SIM_MSG_TID } what;
+	enum {
+		SIM_MSG_NONE,
+		SIM_MSG_CREATE,
+		SIM_MSG_SNAP,
+		SIM_MSG_DELETE,
+		SIM_MSG_SIZE,
+		SIM_MSG_NAME,
+		SIM_MSG_FLAGS,
+		SIM_MSG_TID
+	} what;
 	u32 id, origin;
 	u64 value;
 	char name[HPM_NAME_SIZE];
-	u64 since;			/* when it began, by sim.clock */
+	u64 since; /* when it began, by sim.clock */
 };
 
 struct sim {
@@ -132,26 +145,26 @@ struct sim {
 	struct hpm_io *io;
 	struct hpm_md *md;
 	u64 rng;
-	u64 stamp;			/* the next */
-	u64 clock;			/* counts completions */
+	u64 stamp; /* the next */
+	u64 clock; /* counts completions */
 	u64 token_seq;
 	struct sim_vol vols[SIM_MAX_VOLS];
-	struct list_head log;		/* struct sim_write, as they began */
-	struct list_head past;		/* durable ones that a read may have seen */
-	unsigned int nr_reads;		/* under way */
+	struct list_head log;  /* struct sim_write, as they began */
+	struct list_head past; /* durable ones that a read may have seen */
+	unsigned int nr_reads; /* under way */
 	struct list_head ops;
 	unsigned int nr_ops;
 	struct list_head drains;
 	u64 transaction_id;
 	struct sim_message msg;
 	unsigned long kicks;
-	bool may_fail;			/* faults are injected, or it has failed */
+	bool may_fail; /* faults are injected, or it has failed */
 	bool hooks_on;
-	struct sim_vol *stream_vol;	/* where a stream writes, alone */
-	u64 stream_at;			/* sector */
+	struct sim_vol *stream_vol; /* where a stream writes, alone */
+	u64 stream_at;		    /* sector */
 	enum hpm_mode mode;
 	struct sim_stats st;
-	const struct sim *look;		/* whose log this one looks at */
+	const struct sim *look; /* whose log this one looks at */
 };
 
 /* Formats and opens a pool on fresh devices. */
@@ -236,7 +249,7 @@ struct sim_vol *sim_vol_new(struct sim *s, u32 id);
 void sim_vol_forget(struct sim *s, struct sim_vol *v);
 
 /* Fails the running test with a message; the seed was printed before. */
-void sim_fail(struct sim *s, const char *fmt, ...)
-	__printf(2, 3) __attribute__((noreturn));
+void sim_fail(struct sim *s, const char *fmt, ...) __printf(2, 3)
+	__attribute__((noreturn));
 
 #endif /* SIM_H */

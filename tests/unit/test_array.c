@@ -27,7 +27,9 @@ static void end(void)
 /* Indices all over the range, some of them close together. */
 static u64 some_index(unsigned int i)
 {
-	static const u64 base[] = { 0, 1000, 504, 126503, 127008, 1ull << 20,
+	static const u64 base[] = { 0,		1000,
+				    504,	126503,
+				    127008,	1ull << 20,
 				    1ull << 27, (1ull << 32) - 300 };
 
 	return base[i % 8] + i / 8;
@@ -63,7 +65,9 @@ static int stop(void *ctx, u64 first, const void *elts, unsigned int nr)
 /* HPM_ARR_LARGE, as an array of its own: checkpoints do not save it. */
 static void test_random(void **state)
 {
-	enum { N = 8 * 300 };
+	enum {
+		N = 8 * 300
+	};
 	static u32 value[N];
 	struct hpm_array a;
 	struct hpm_node *leaf;
@@ -87,18 +91,21 @@ static void test_random(void **state)
 		k = get_random_u32_below(N);
 		if (get_random_u32_below(2)) {
 			assert_int_equal(hpm_array_write(md, &a, some_index(k),
-							 &leaf, &p), 0);
+							 &leaf, &p),
+					 0);
 			value[k] = 1 + get_random_u32_below(1000);
 			((struct hpm_disk_large *)p)->refs =
 				cpu_to_le32(value[k]);
 			hpm_node_put(leaf);
 			continue;
 		}
-		assert_int_equal(hpm_array_read(md, &a, some_index(k), &leaf,
-						&elt), 0);
+		assert_int_equal(
+			hpm_array_read(md, &a, some_index(k), &leaf, &elt), 0);
 		if (elt)
-			assert_int_equal(le32_to_cpu(((struct hpm_disk_large *)
-						      elt)->refs), value[k]);
+			assert_int_equal(
+				le32_to_cpu(
+					((struct hpm_disk_large *)elt)->refs),
+				value[k]);
 		else
 			assert_int_equal(value[k], 0);
 		if (leaf)
@@ -157,8 +164,8 @@ static void test_limit(void **state)
 	mutex_lock(&md->lock);
 	for (i = 0; i < 15 * 1000; i += 15) {
 		assert_int_equal(hpm_array_read(md, &a, i, &leaf, &elt), 0);
-		assert_int_equal(le64_to_cpu(((struct hpm_disk_volume *)
-					      elt)->size), i);
+		assert_int_equal(
+			le64_to_cpu(((struct hpm_disk_volume *)elt)->size), i);
 		hpm_node_put(leaf);
 	}
 	hpm_array_release(&a);

@@ -13,7 +13,12 @@
 typedef int (*history_fn)(struct sim *s);
 
 /* The step failed because the power did: nothing more happens. */
-#define STEP(x) do { int __r = (x); if (__r) return __r; } while (0)
+#define STEP(x)                     \
+	do {                        \
+		int __r = (x);      \
+		if (__r)            \
+			return __r; \
+	} while (0)
 
 static const struct sim_params tiny = {
 	.meta_blocks = 1024,
@@ -107,7 +112,9 @@ static int history_messages(struct sim *s)
 	STEP(sim_msg_create(s, 6));
 	STEP(sim_msg_name(s, 6, "second"));
 	STEP(sim_checkpoint(s));
-	STEP(sim_msg_name(s, 5, "a-name-that-is-as-long-as-a-name-can-be-in-this-pool.012345678"));
+	STEP(sim_msg_name(
+		s, 5,
+		"a-name-that-is-as-long-as-a-name-can-be-in-this-pool.012345678"));
 	STEP(sim_msg_delete(s, 6));
 	STEP(sim_msg_tid(s, 7));
 	STEP(sim_msg_create(s, 6));
@@ -239,7 +246,8 @@ static void test_format(void **state)
 			crashed = hpm_mem_crash(io, loss, rig_seed() + event);
 			r = hpm_md_open(crashed, &p, NULL, NULL, &md, &why);
 			if (r) {
-				fprintf(stderr, "  event %llu of %llu, loss %u: %s (%d)\n",
+				fprintf(stderr,
+					"  event %llu of %llu, loss %u: %s (%d)\n",
 					event, last, loss, why, r);
 				n++;
 			} else {
@@ -255,10 +263,8 @@ static void test_format(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(test_format),
-		rig_test(test_writes),
-		rig_test(test_snapshots),
-		rig_test(test_jobs),
+		rig_test(test_format),	  rig_test(test_writes),
+		rig_test(test_snapshots), rig_test(test_jobs),
 		rig_test(test_messages),
 	};
 

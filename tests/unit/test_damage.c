@@ -234,8 +234,9 @@ static void test_journal_middle(void **state)
 	for (i = 0; i < nr; i++) {
 		for (bit = 0; bit < 40; bit++) {
 			io = copy(s);
-			flip_bit(io, block[i], bit < 20 ? bit * 37 :
-				 sim_rnd(s, HPM_BLOCK_SIZE * 8));
+			flip_bit(io, block[i],
+				 bit < 20 ? bit * 37 :
+					    sim_rnd(s, HPM_BLOCK_SIZE * 8));
 			rig_logged();
 			r = open_io(io, &md, &why);
 			if (i == nr - 1) {
@@ -298,8 +299,8 @@ static bool batch_wraps(struct sim *s)
 	const struct hpm_journal_block *first =
 		hpm_mem_peek(s->io, HPM_RESERVED_BLOCKS);
 	const struct hpm_journal_block *next;
-	unsigned int left = le16_to_cpu(first->blocks) -
-			    le16_to_cpu(first->index);
+	unsigned int left =
+		le16_to_cpu(first->blocks) - le16_to_cpu(first->index);
 
 	next = hpm_mem_peek(s->io, HPM_RESERVED_BLOCKS + left);
 	return le32_to_cpu(first->head.magic) == HPM_MAGIC && first->index &&
@@ -489,7 +490,8 @@ static void test_any_block(void **state)
 			hpm_io_close(io);
 		}
 	}
-	fprintf(stderr, "    %u damaged blocks kept the pool from opening, %u did not\n",
+	fprintf(stderr,
+		"    %u damaged blocks kept the pool from opening, %u did not\n",
 		failed, opened);
 	assert_true(failed > 0);
 	sim_destroy(s);
@@ -535,7 +537,8 @@ static void test_lost_write(void **state)
 		}
 		hpm_mem_poke(s->io, b, kept);
 	}
-	fprintf(stderr, "    %llu lost writes found, %u opened, %llu of blocks not in use\n",
+	fprintf(stderr,
+		"    %llu lost writes found, %u opened, %llu of blocks not in use\n",
 		found, opened, missed);
 	assert_true(found >= 3);
 	hpm_io_close(before);

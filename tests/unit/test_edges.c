@@ -331,7 +331,8 @@ static void test_recovery_reads(void **state)
 			/* Whatever it did, the pool is what it was. */
 			if (n % 7 == 0) {
 				assert_int_equal(hpm_md_open(io, &p, NULL, NULL,
-							     &md, &why), 0);
+							     &md, &why),
+						 0);
 				hpm_md_close(md);
 			}
 			i = hpm_mem_ops(io, HPM_MEM_READ);
@@ -403,16 +404,11 @@ static void test_slow_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(test_highest),
-		rig_test(test_discard_in_pieces),
-		rig_test(test_punch),
-		rig_test(test_cow_amount),
-		rig_test(test_many_dying),
-		rig_test(test_backlog),
-		rig_test(test_batch),
-		rig_test(test_records),
-		rig_test(test_durable),
-		rig_test(test_recovery_reads),
+		rig_test(test_highest),	   rig_test(test_discard_in_pieces),
+		rig_test(test_punch),	   rig_test(test_cow_amount),
+		rig_test(test_many_dying), rig_test(test_backlog),
+		rig_test(test_batch),	   rig_test(test_records),
+		rig_test(test_durable),	   rig_test(test_recovery_reads),
 		rig_test(test_slow_read),
 	};
 

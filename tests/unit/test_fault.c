@@ -24,13 +24,14 @@ static struct sim *begin(u64 seed)
 }
 
 /* With nothing in the node cache, so that there are reads that can fail. */
-#define STEP(x) do {							\
-	int __r = (x);							\
-									\
-	if (__r)							\
-		return __r;						\
-	hpm_md_cache_scan(s->md, 1000);					\
-} while (0)
+#define STEP(x)                                 \
+	do {                                    \
+		int __r = (x);                  \
+                                                \
+		if (__r)                        \
+			return __r;             \
+		hpm_md_cache_scan(s->md, 1000); \
+	} while (0)
 
 /* A little of everything. */
 static int history(struct sim *s)
@@ -103,7 +104,8 @@ static void fail_each(enum hpm_mem_op op, bool ever)
 		hpm_mem_fail(s->io, op, 0, false);
 		/* A data flush that failed must not be forgiven. */
 		if (op == HPM_MEM_FLUSH_DATA && r != -EIO && r != -EROFS)
-			sim_fail(s, "data flush %llu failed, and all is well: %d",
+			sim_fail(s,
+				 "data flush %llu failed, and all is well: %d",
 				 i, r);
 		/* One failed journal or superblock write is tried again. */
 		if (op == HPM_MEM_RUN && !ever && r)
@@ -243,12 +245,9 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(test_io_once),
-		rig_test(test_io_ever),
-		rig_test(test_alloc_once),
-		rig_test(test_alloc_ever),
-		rig_test(test_alloc_open),
-		rig_test(test_random),
+		rig_test(test_io_once),	   rig_test(test_io_ever),
+		rig_test(test_alloc_once), rig_test(test_alloc_ever),
+		rig_test(test_alloc_open), rig_test(test_random),
 	};
 
 	return rig_run(tests);

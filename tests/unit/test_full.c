@@ -46,7 +46,8 @@ static void status(struct sim *s, const char *when)
 	struct hpm_md_stats st;
 
 	hpm_md_get_stats(s->md, &st);
-	fprintf(stderr, "    %s: %llu of %llu metadata blocks used, %llu free now\n",
+	fprintf(stderr,
+		"    %s: %llu of %llu metadata blocks used, %llu free now\n",
 		when, st.meta_used, st.meta_total, st.meta_free_now);
 }
 
@@ -197,8 +198,8 @@ static void test_hold_when_tight(void **state)
 		assert_int_equal(hpm_md_release(s->md, &why), 0);
 	for (i = 0; i < 200; i++)
 		if (!sim_vol(s, 1000 * (i + 1)))
-			assert_int_equal(hpm_vol_delete(s->md, 1000 * (i + 1), &why),
-					 0);
+			assert_int_equal(
+				hpm_vol_delete(s->md, 1000 * (i + 1), &why), 0);
 	sim_check_space(s);
 	sim_compare(s);
 	sim_check(s);

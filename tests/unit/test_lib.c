@@ -245,8 +245,7 @@ static void test_helpers(void **state)
 	__set_bit(64, map);
 	__set_bit(199, map);
 	i = 0;
-	for_each_set_bit(bit, map, 200)
-		i += bit;
+	for_each_set_bit(bit, map, 200) i += bit;
 	assert_int_equal(i, 3 + 64 + 199);
 	assert_int_equal(find_next_zero_bit(map, 200, 199), 200);
 	assert_int_equal(find_next_zero_bit(map, 200, 64), 65);
@@ -443,8 +442,9 @@ static void test_file(void **state)
 	assert_int_equal(hpm_io_file_open(path, other, 0, 0, &io, &why), 0);
 	assert_int_equal(hpm_io_meta_blocks(io), 64);
 	assert_int_equal(hpm_io_data_blocks(io), 10);
-	assert_int_equal(hpm_io_write_run(io, 3, run, 4, HPM_IO_PREFLUSH |
-					  HPM_IO_FUA), 0);
+	assert_int_equal(hpm_io_write_run(io, 3, run, 4,
+					  HPM_IO_PREFLUSH | HPM_IO_FUA),
+			 0);
 	assert_int_equal(hpm_io_write(io, &vec, 1), 0);
 	assert_int_equal(hpm_io_flush_meta(io), 0);
 	assert_int_equal(hpm_io_flush_data(io), 0);
@@ -452,7 +452,8 @@ static void test_file(void **state)
 	hpm_io_close(io);
 
 	assert_int_equal(hpm_io_file_open(path, NULL, 99, HPM_FILE_READ_ONLY,
-					  &io, &why), 0);
+					  &io, &why),
+			 0);
 	assert_int_equal(hpm_io_data_blocks(io), 99);
 	for (i = 0; i < 4; i++) {
 		assert_int_equal(hpm_io_read(io, 3 + i, got), 0);
@@ -475,7 +476,8 @@ static void test_file(void **state)
 	hpm_io_close(io);
 
 	assert_int_equal(hpm_io_file_open("/nonexistent", NULL, 0, 0, &io,
-					  &why), -ENOENT);
+					  &why),
+			 -ENOENT);
 	assert_non_null(strstr(why, "/nonexistent"));
 	assert_int_equal(hpm_io_file_open("/dev/null", NULL, 0, 0, &io, &why),
 			 -ENOTBLK);
@@ -488,16 +490,11 @@ static void test_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(test_finds),
-		rig_test(test_tasks),
-		rig_test(test_rcu),
-		rig_test(test_alloc),
-		rig_test(test_helpers),
-		rig_test(test_data_cache),
-		rig_test(test_meta_cache),
-		rig_test(test_cut),
-		rig_test(test_failures),
-		rig_test(test_file),
+		rig_test(test_finds),	   rig_test(test_tasks),
+		rig_test(test_rcu),	   rig_test(test_alloc),
+		rig_test(test_helpers),	   rig_test(test_data_cache),
+		rig_test(test_meta_cache), rig_test(test_cut),
+		rig_test(test_failures),   rig_test(test_file),
 	};
 
 	return rig_run(tests);

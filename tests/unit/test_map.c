@@ -9,14 +9,14 @@
 
 #include "md.h"
 
-#define PBNS	32768u
-#define TREES	4u
+#define PBNS  32768u
+#define TREES 4u
 
-static u64 vbns;		/* of each tree */
+static u64 vbns; /* of each tree */
 
 struct tree {
 	struct hpm_vol *vol;
-	u64 *value;		/* by key; 0: none */
+	u64 *value; /* by key; 0: none */
 };
 
 struct forest {
@@ -91,7 +91,7 @@ static u64 count_mapped(const struct tree *t)
 		u64 small = t->value[2 * vbn + 1];
 
 		if (small ? hpm_value_pbn(small) != HPM_PBN_HOLE :
-		    t->value[2 * (vbn & ~15ull)] != 0)
+			    t->value[2 * (vbn & ~15ull)] != 0)
 			n++;
 	}
 	return n;
@@ -139,12 +139,12 @@ static unsigned int make_entries(struct forest *f, u64 from, u64 to,
 		u64 pbn;
 
 		if (!(key & 1) && (key >> 1 & 15))
-			continue;	/* no large block begins there */
+			continue; /* no large block begins there */
 		if (rnd(f, 100) >= density)
 			continue;
 		if (!(key & 1))
 			pbn = (1 + rnd(f, PBNS / 16 - 1)) * 16;
-		else	/* never 0, which at time 0 is "none" in the array */
+		else /* never 0, which at time 0 is "none" in the array */
 			pbn = rnd(f, 8) ? 1 + rnd(f, PBNS - 1) : HPM_PBN_HOLE;
 		e[n].key = key;
 		e[n++].value = hpm_value(f->md->time, pbn);
@@ -204,7 +204,8 @@ static void compare_entries(struct forest *f, const struct tree *t)
 	while (key < 2 * vbns) {
 		max = 1 + rnd(f, 600);
 		assert_int_equal(hpm_map_collect(f->md, t->vol->root, key,
-						 2 * vbns, e, max, &nr), 0);
+						 2 * vbns, e, max, &nr),
+				 0);
 		next = nr == max ? e[nr - 1].key + 1 : 2 * vbns;
 		for (at = key, i = 0; at < next; at++) {
 			bool here = i < nr && e[i].key == at;
@@ -370,7 +371,8 @@ static void test_sequential(void **state)
 		e.value = hpm_value(f->md->time, i + 1);
 		mutex_lock(&f->md->lock);
 		assert_int_equal(hpm_map_splice(t->vol, e.key, e.key + 1, &e, 1,
-						&sp), 0);
+						&sp),
+				 0);
 		mutex_unlock(&f->md->lock);
 		t->value[e.key] = e.value;
 		if (i % 2000 == 0)
@@ -386,8 +388,8 @@ static void test_sequential(void **state)
 		u64 key = hpm_key_small(i);
 
 		mutex_lock(&f->md->lock);
-		assert_int_equal(hpm_map_splice(t->vol, key, key + 1, NULL, 0,
-						&sp), 0);
+		assert_int_equal(
+			hpm_map_splice(t->vol, key, key + 1, NULL, 0, &sp), 0);
 		mutex_unlock(&f->md->lock);
 		t->value[key] = 0;
 		if (i % 2000 == 0)
@@ -446,7 +448,8 @@ static void test_three_levels(void **state)
 			to = min(from + 1 + rnd(f, 4000), 2 * vbns);
 			mutex_lock(&f->md->lock);
 			assert_int_equal(hpm_map_splice(t->vol, from, to, NULL,
-							0, &sp), 0);
+							0, &sp),
+					 0);
 			mutex_unlock(&f->md->lock);
 		}
 		memset(t->value, 0, 2 * vbns * sizeof(u64));
@@ -502,7 +505,8 @@ static void test_regions(void **state)
 		e.value = hpm_value(f->md->time, 100 + 2 * n);
 		mutex_lock(&f->md->lock);
 		assert_int_equal(hpm_map_splice(t->vol, e.key, e.key + 1, &e, 1,
-						&sp), 0);
+						&sp),
+				 0);
 		mutex_unlock(&f->md->lock);
 	}
 	for (i = 0; i < n; i++) {
@@ -511,8 +515,8 @@ static void test_regions(void **state)
 		assert_int_equal(run.pbn, 100 + 2 * i);
 		assert_int_equal(run.nr, 1);
 		if (vbn[i] + 1 < 1ull << HPM_VBN_BITS) {
-			assert_int_equal(hpm_map_lookup(t->vol, vbn[i] + 1, 8,
-							&run), 0);
+			assert_int_equal(
+				hpm_map_lookup(t->vol, vbn[i] + 1, 8, &run), 0);
 			assert_true(!run.mapped || run.pbn == 102 + 2 * i);
 		}
 	}
@@ -522,7 +526,8 @@ static void test_regions(void **state)
 	assert_int_equal(hpm_md_checkpoint(f->md), 0);
 	mutex_lock(&f->md->lock);
 	assert_int_equal(hpm_map_collect(f->md, t->vol->root, 0, U64_MAX, got,
-					 64, &nr), 0);
+					 64, &nr),
+			 0);
 	assert_int_equal(nr, 64);
 	/* All but the ends goes at once. */
 	assert_int_equal(hpm_map_splice(t->vol, hpm_key_small(vbn[0]) + 1,
@@ -539,10 +544,8 @@ static void test_regions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(test_splice),
-		rig_test(test_sequential),
-		rig_test(test_regions),
-		rig_test(test_three_levels),
+		rig_test(test_splice),	    rig_test(test_sequential),
+		rig_test(test_regions),	    rig_test(test_three_levels),
 		rig_test(test_end_of_time),
 	};
 

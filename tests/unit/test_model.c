@@ -9,7 +9,7 @@
 struct shape {
 	const char *name;
 	struct sim_params p;
-	unsigned int steps;	/* between crashes, on average */
+	unsigned int steps; /* between crashes, on average */
 	unsigned int crashes;
 	unsigned int runs;
 };
@@ -26,8 +26,8 @@ static void print_stats(const struct sim *s)
 	fprintf(stderr,
 		"    %llu snapshots %llu creates %llu deletes %llu commits %llu checkpoints %llu drains %llu crashes %llu out of space %llu hooks %llu tasks, up to %llu punched, %llu nodes\n",
 		t->snapshots, t->creates, t->deletes, t->commits,
-		t->checkpoints, t->drains, t->crashes, t->no_space, t->hooks, t->tasks,
-		t->punched, t->nodes);
+		t->checkpoints, t->drains, t->crashes, t->no_space, t->hooks,
+		t->tasks, t->punched, t->nodes);
 }
 
 static void settle(struct sim *s)
@@ -247,12 +247,9 @@ static void test_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(test_plain),
-		rig_test(test_interleaved),
-		rig_test(test_tasks),
-		rig_test(test_small_cache),
-		rig_test(test_wide),
-		rig_test(test_full_data),
+		rig_test(test_plain), rig_test(test_interleaved),
+		rig_test(test_tasks), rig_test(test_small_cache),
+		rig_test(test_wide),  rig_test(test_full_data),
 		rig_test(test_alone),
 	};
 

@@ -76,8 +76,8 @@ static void test_foreign(void **state)
 		block[1080] = 0x53;
 		block[1081] = 0xef;
 		hpm_mem_poke(io, b, block);
-		refused(io, 4, true, -EINVAL, b ? "something else" :
-			"not a pool");
+		refused(io, 4, true, -EINVAL,
+			b ? "something else" : "not a pool");
 		hpm_io_close(io);
 	}
 	/* Behind the head nothing matters. */
@@ -112,8 +112,8 @@ static void test_versions(void **state)
 			l->compat_ro = cpu_to_le64(1);
 		else
 			l->compat = cpu_to_le64(1);
-		l->head.csum = cpu_to_le32(crc32c(seed, block + 4,
-						  HPM_BLOCK_SIZE - 4));
+		l->head.csum = cpu_to_le32(
+			crc32c(seed, block + 4, HPM_BLOCK_SIZE - 4));
 		hpm_mem_poke(io, 0, block);
 		if (i == 3) {
 			assert_int_equal(open_as(io, 4, true, false), 0);
@@ -345,19 +345,20 @@ static void test_grow_often(void **state)
  *--------------------------------------------------------------
  */
 
-#define REFUSED(err, call) do {						\
-	u64 __record, __after;						\
-	struct hpm_md_stats __st;					\
-									\
-	hpm_md_get_stats(m, &__st);					\
-	__record = __st.record;						\
-	why = NULL;							\
-	assert_int_equal(call, err);					\
-	assert_non_null(why);						\
-	hpm_md_get_stats(m, &__st);					\
-	__after = __st.record;						\
-	assert_int_equal(__record, __after);				\
-} while (0)
+#define REFUSED(err, call)                           \
+	do {                                         \
+		u64 __record, __after;               \
+		struct hpm_md_stats __st;            \
+                                                     \
+		hpm_md_get_stats(m, &__st);          \
+		__record = __st.record;              \
+		why = NULL;                          \
+		assert_int_equal(call, err);         \
+		assert_non_null(why);                \
+		hpm_md_get_stats(m, &__st);          \
+		__after = __st.record;               \
+		assert_int_equal(__record, __after); \
+	} while (0)
 
 static void test_messages(void **state)
 {
@@ -372,10 +373,10 @@ static void test_messages(void **state)
 	assert_int_equal(open_as(io, 4, true, false), 0);
 	m = md;
 	assert_int_equal(hpm_vol_create(m, 0, 0, NULL, &why), 0);
-	assert_int_equal(hpm_vol_create(m, HPM_MAX_VOLUME_ID, 1000, "last",
-					&why), 0);
-	REFUSED(-EINVAL, hpm_vol_create(m, HPM_MAX_VOLUME_ID + 1, 0, NULL,
-					&why));
+	assert_int_equal(
+		hpm_vol_create(m, HPM_MAX_VOLUME_ID, 1000, "last", &why), 0);
+	REFUSED(-EINVAL,
+		hpm_vol_create(m, HPM_MAX_VOLUME_ID + 1, 0, NULL, &why));
 	REFUSED(-EEXIST, hpm_vol_create(m, 0, 0, NULL, &why));
 	REFUSED(-EEXIST, hpm_vol_create(m, 1, 0, "last", &why));
 	REFUSED(-EFBIG, hpm_vol_create(m, 1, (1ull << 36) + 1, NULL, &why));
@@ -483,14 +484,10 @@ static void test_hold(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(test_sizes),
-		rig_test(test_foreign),
-		rig_test(test_versions),
-		rig_test(test_format_over),
-		rig_test(test_read_only),
-		rig_test(test_grow),
-		rig_test(test_grow_often),
-		rig_test(test_messages),
+		rig_test(test_sizes),	   rig_test(test_foreign),
+		rig_test(test_versions),   rig_test(test_format_over),
+		rig_test(test_read_only),  rig_test(test_grow),
+		rig_test(test_grow_often), rig_test(test_messages),
 		rig_test(test_hold),
 	};
 

@@ -108,7 +108,10 @@ static void test_high_counts(void **state)
 /* Random counting against plain arrays, large and small tier together. */
 static void test_counts(void **state)
 {
-	enum { LARGE = 64, SIZE = 32 };
+	enum {
+		LARGE = 64,
+		SIZE = 32
+	};
 	static u32 large[LARGE], small[LARGE * SIZE];
 	static bool punched[LARGE * SIZE];
 	struct hpm_md_stats st;
@@ -199,7 +202,15 @@ static void test_counts(void **state)
 /* Blocks taken, put into use, freed, unreserved: none has two owners. */
 static void test_allocation(void **state)
 {
-	enum { SIZE = 16, BLOCKS = 2048, STOCKS = 4, NONE, STOCK, TAKEN, USED };
+	enum {
+		SIZE = 16,
+		BLOCKS = 2048,
+		STOCKS = 4,
+		NONE,
+		STOCK,
+		TAKEN,
+		USED
+	};
 	static u8 owner[BLOCKS];
 	struct hpm_stock stock[STOCKS];
 	struct hpm_md_stats st;
@@ -272,8 +283,9 @@ static void test_allocation(void **state)
 			break;
 		default:
 			pbn = get_random_u32_below(BLOCKS);
-			for (k = pbn; k < BLOCKS && owner[k] == USED &&
-			     k < pbn + 30; k++)
+			for (k = pbn;
+			     k < BLOCKS && owner[k] == USED && k < pbn + 30;
+			     k++)
 				;
 			if (k == pbn)
 				break;

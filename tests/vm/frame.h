@@ -11,13 +11,13 @@
 
 #include <stdint.h>
 
-#define FRAME_MAGIC	0x48504d31
-#define FRAME_MAX	16384
+#define FRAME_MAGIC 0x48504d31
+#define FRAME_MAX   16384
 
 enum frame_type {
 	FRAME_OUT,
 	FRAME_ERR,
-	FRAME_STATUS,		/* an int, as exit() takes it */
+	FRAME_STATUS, /* an int, as exit() takes it */
 };
 
 struct frame {

@@ -285,8 +285,7 @@ static int relay(pid_t child, struct pollfd *p)
 		}
 	}
 	status = ended - 1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) :
-				   128 + WTERMSIG(status);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 /* SIGCHLD need only wake ppoll(), outside of which it is blocked. */

@@ -35,7 +35,7 @@
 
 #include "frame.h"
 
-#define GUEST_FD	5
+#define GUEST_FD 5
 
 static long now_ms(void)
 {

@@ -23,18 +23,18 @@
 #include "hpm_check.h"
 #include "format.h"
 
-#define MAX_HEIGHT	16
-#define MAX_SLOTS	8192u
+#define MAX_HEIGHT 16
+#define MAX_SLOTS  8192u
 
 /* What was counted and what the arrays say of one large block. */
 struct large {
 	u32 refs, disk_refs;
 	u16 disk_used, disk_punched;
-	u32 *small;		/* counted; NULL: none */
-	u32 *disk_small;	/* with the punched bit at the top */
+	u32 *small;	 /* counted; NULL: none */
+	u32 *disk_small; /* with the punched bit at the top */
 };
 
-#define DISK_PUNCHED	0x80000000u
+#define DISK_PUNCHED 0x80000000u
 
 struct check {
 	struct hpm_io *io;
@@ -49,13 +49,13 @@ struct check {
 	u32 time;
 	struct hpm_super *sb;
 
-	u32 *refs;		/* counted, by metadata block */
+	u32 *refs; /* counted, by metadata block */
 	u32 *disk_refs;
-	u8 *seen;		/* by metadata block: entered */
+	u8 *seen; /* by metadata block: entered */
 	u64 nr_large;
 	struct large *large;
-	unsigned int nr_slots;	/* of the cache */
-	u64 *slot_block;	/* which block is in which */
+	unsigned int nr_slots; /* of the cache */
+	u64 *slot_block;       /* which block is in which */
 	u8 *slots;
 };
 
@@ -151,7 +151,8 @@ static bool read_node(struct check *c, u64 block, u64 epoch, u8 type, u8 level,
 		return false;
 	}
 	if (epoch > c->epoch) {
-		fault(c, "block %llu is of epoch %llu, later than its checkpoint",
+		fault(c,
+		      "block %llu is of epoch %llu, later than its checkpoint",
 		      block, epoch);
 		return false;
 	}
@@ -185,7 +186,8 @@ static void count_small(struct check *c, u64 block, u64 pbn)
 	struct large *l;
 
 	if (pbn >= c->data_blocks) {
-		fault(c, "leaf %llu maps to small block %llu, out of the device",
+		fault(c,
+		      "leaf %llu maps to small block %llu, out of the device",
 		      block, pbn);
 		return;
 	}
@@ -202,7 +204,8 @@ static void count_large(struct check *c, u64 block, u64 vbn, u64 pbn)
 	u64 mask = (1u << c->large_shift) - 1;
 
 	if (pbn >= c->data_blocks) {
-		fault(c, "leaf %llu maps to large block at %llu, out of the device",
+		fault(c,
+		      "leaf %llu maps to large block at %llu, out of the device",
 		      block, pbn);
 		return;
 	}
@@ -223,7 +226,8 @@ static void count_leaf(struct check *c, u64 block,
 	unsigned int i, nr = le16_to_cpu(leaf->head.nr);
 
 	for (i = 0; i < nr; i++) {
-		u64 value = le64_to_cpu(leaf->value[i]), key = leaf_key(leaf, i);
+		u64 value = le64_to_cpu(leaf->value[i]),
+		    key = leaf_key(leaf, i);
 		u64 pbn = value & HPM_PBN_MASK;
 
 		if (value >> HPM_PBN_BITS > c->time)
@@ -243,7 +247,7 @@ static void count_leaf(struct check *c, u64 block,
  */
 
 struct span {
-	u64 lower, upper;	/* of the keys that may be below a node */
+	u64 lower, upper; /* of the keys that may be below a node */
 };
 
 static bool leaf_is_sane(struct check *c, u64 block,
@@ -259,7 +263,8 @@ static bool leaf_is_sane(struct check *c, u64 block,
 		u64 key = leaf_key(leaf, i);
 
 		if (i && key <= leaf_key(leaf, i - 1))
-			fault(c, "leaf %llu: keys out of order at %u", block, i);
+			fault(c, "leaf %llu: keys out of order at %u", block,
+			      i);
 		if (key < span.lower || key >= span.upper)
 			fault(c, "leaf %llu: key %#llx is not in its span",
 			      block, key);
@@ -425,9 +430,9 @@ static void take_large(struct check *c, u64 first, const void *elts,
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
-		struct large *l = large_of(c, first + i, "large block",
-					   d[i].refs || d[i].used ||
-					   d[i].punched);
+		struct large *l =
+			large_of(c, first + i, "large block",
+				 d[i].refs || d[i].used || d[i].punched);
 
 		if (!l)
 			continue;
@@ -517,7 +522,7 @@ static void take_dying(struct check *c, u64 first, const void *elts,
 struct volume_walk {
 	struct check *c;
 	u32 id;
-	u64 last_key;		/* plus one; 0: none yet */
+	u64 last_key; /* plus one; 0: none yet */
 	u64 mapped;
 	/* the large block at hand */
 	u64 lvbn;
@@ -540,7 +545,8 @@ static void check_under_base(struct volume_walk *w)
 
 		if (!hidden) {
 			if (l->disk_small && l->disk_small[i] & DISK_PUNCHED)
-				fault(c, "volume %u: %llu shows block %llu, which was given back",
+				fault(c,
+				      "volume %u: %llu shows block %llu, which was given back",
 				      w->id, w->lvbn + i, w->base + i);
 			continue;
 		}
@@ -612,8 +618,9 @@ static void walk_map(struct volume_walk *w, const struct hpm_disk_ptr *ptr,
 	    node->head.level != level)
 		return;
 	if (level) {
-		for (i = 0; i < min_t(u32, le16_to_cpu(node->head.nr),
-				      HPM_NODE_MAX); i++)
+		for (i = 0;
+		     i < min_t(u32, le16_to_cpu(node->head.nr), HPM_NODE_MAX);
+		     i++)
 			walk_map(w, &node->child[i], level - 1);
 		return;
 	}
@@ -634,7 +641,8 @@ static void walk_volume(struct check *c, u32 id,
 		walk_map(&w, &v->root.ptr, v->root.height - 1);
 	end_large(&w);
 	if (w.mapped != le64_to_cpu(v->mapped))
-		fault(c, "volume %u has %llu mapped blocks, its element says %llu",
+		fault(c,
+		      "volume %u has %llu mapped blocks, its element says %llu",
 		      id, w.mapped, le64_to_cpu(v->mapped));
 	if (le64_to_cpu(v->serial) >= le64_to_cpu(c->sb->next_serial))
 		fault(c, "volume %u has serial %llu, which is to come", id,
@@ -686,7 +694,8 @@ static void compare_refs(struct check *c)
 		if (c->refs[b])
 			c->res->meta_used++;
 		if (c->refs[b] != c->disk_refs[b])
-			fault(c, "block %llu is referred to %u times, its count says %u",
+			fault(c,
+			      "block %llu is referred to %u times, its count says %u",
 			      b, c->refs[b], c->disk_refs[b]);
 	}
 }
@@ -703,7 +712,8 @@ static void compare_small(struct check *c, u64 index, struct large *l)
 
 		disk &= ~DISK_PUNCHED;
 		if (counted != disk)
-			fault(c, "small block %llu is mapped by %u leaves, its count says %u",
+			fault(c,
+			      "small block %llu is mapped by %u leaves, its count says %u",
 			      pbn + i, counted, disk);
 		used += counted != 0;
 		punched += hole;
@@ -713,7 +723,8 @@ static void compare_small(struct check *c, u64 index, struct large *l)
 		fault(c, "large block %llu has given-back parts and is no base",
 		      index);
 	if (used != l->disk_used || punched != l->disk_punched)
-		fault(c, "large block %llu: %u used and %u given back, its element says %u and %u",
+		fault(c,
+		      "large block %llu: %u used and %u given back, its element says %u and %u",
 		      index, used, punched, l->disk_used, l->disk_punched);
 	c->res->data_used += taken;
 	c->res->punched += punched;
@@ -727,12 +738,14 @@ static void compare_data(struct check *c)
 		struct large *l = &c->large[i];
 
 		if (l->refs != l->disk_refs)
-			fault(c, "large block %llu is the base in %u leaves, its count says %u",
+			fault(c,
+			      "large block %llu is the base in %u leaves, its count says %u",
 			      i, l->refs, l->disk_refs);
 		compare_small(c, i, l);
 	}
 	if (c->res->data_used != le64_to_cpu(c->sb->data_used))
-		fault(c, "%llu small blocks are in use, the superblock says %llu",
+		fault(c,
+		      "%llu small blocks are in use, the superblock says %llu",
 		      c->res->data_used, le64_to_cpu(c->sb->data_used));
 }
 
@@ -796,7 +809,7 @@ static bool choose_super(struct check *c)
 		break;
 	default:
 		want_b = ok_b && (!ok_a || le64_to_cpu(b->generation) >
-				  le64_to_cpu(a->generation));
+						   le64_to_cpu(a->generation));
 		if (c->p->super == HPM_CHECK_OLDER)
 			want_b = !want_b;
 	}
@@ -823,7 +836,7 @@ static void take_refs_page(struct check *c, u32 page, u64 start)
 	const char *what;
 
 	if (home >= HPM_REFS_HOMES)
-		return;		/* never written: all of it is free */
+		return; /* never written: all of it is free */
 	if (block >= c->meta_blocks || read_block(c, block, buf)) {
 		fault(c, "counts page %u cannot be read", page);
 		return;
@@ -865,8 +878,9 @@ static void take_refs(struct check *c)
 		}
 		fix(c, le64_to_cpu(d->start), (u64)nr * HPM_REFS_HOMES);
 		for (p = 0; p < nr; p++)
-			take_refs_page(c, next + p, le64_to_cpu(d->start) +
-				       (u64)p * HPM_REFS_HOMES);
+			take_refs_page(c, next + p,
+				       le64_to_cpu(d->start) +
+					       (u64)p * HPM_REFS_HOMES);
 		next += nr;
 	}
 	if ((u64)next * HPM_REFS_PER_PAGE < c->meta_blocks)
@@ -890,8 +904,7 @@ static void follow_journal(struct check *c)
 
 		if (read_block(c, block, buf) ||
 		    head_fault(c->seed, &jb->head, HPM_BT_JOURNAL, block) ||
-		    jb->nonce != c->sb->nonce ||
-		    le64_to_cpu(jb->seq) != seq ||
+		    jb->nonce != c->sb->nonce || le64_to_cpu(jb->seq) != seq ||
 		    le32_to_cpu(jb->prev) != prev ||
 		    le16_to_cpu(jb->index) != i)
 			return;

@@ -18,8 +18,8 @@ int hpm_io_write(struct hpm_io *io, const struct hpm_io_vec *vec,
 	return io->ops->write(io, vec, nr);
 }
 
-int hpm_io_write_run(struct hpm_io *io, u64 block, void **data,
-		     unsigned int nr, unsigned int flags)
+int hpm_io_write_run(struct hpm_io *io, u64 block, void **data, unsigned int nr,
+		     unsigned int flags)
 {
 	might_sleep();
 	return io->ops->write_run(io, block, data, nr, flags);

@@ -12,7 +12,7 @@
 
 struct file_io {
 	struct hpm_io io;
-	int meta_fd, data_fd;		/* data: -1 if there is none */
+	int meta_fd, data_fd; /* data: -1 if there is none */
 	u64 meta_blocks, data_blocks;
 	bool read_only;
 };
@@ -198,8 +198,7 @@ static int open_device(const char *path, unsigned int flags, int *fdp,
 }
 
 int hpm_io_file_open(const char *meta, const char *data, u64 data_blocks,
-		     unsigned int flags, struct hpm_io **iop,
-		     const char **why)
+		     unsigned int flags, struct hpm_io **iop, const char **why)
 {
 	static char sentence[512];
 	struct file_io *f = calloc(1, sizeof(*f));
@@ -222,8 +221,8 @@ int hpm_io_file_open(const char *meta, const char *data, u64 data_blocks,
 		r = open_device(data, flags, &f->data_fd, &f->data_blocks);
 	}
 	if (r) {
-		snprintf(sentence, sizeof(sentence), "cannot open %s: %s",
-			 path, strerror(-r));
+		snprintf(sentence, sizeof(sentence), "cannot open %s: %s", path,
+			 strerror(-r));
 		*why = sentence;
 		file_close(&f->io);
 		return r;

@@ -12,20 +12,20 @@
 #include "format.h"
 
 struct mem_write {
-	struct list_head list;	/* of the device, in the order of their start */
+	struct list_head list; /* of the device, in the order of their start */
 	u64 id;
-	u64 first;		/* sector */
+	u64 first; /* sector */
 	u64 nr;
-	bool done;		/* a flush that comes now covers it */
+	bool done; /* a flush that comes now covers it */
 	bool fua;
-	bool fails;		/* when it ends; its end is what is left */
+	bool fails; /* when it ends; its end is what is left */
 	u8 data[];
 };
 
 struct mem_dev {
-	size_t sector;		/* bytes */
-	u64 sectors;		/* size */
-	u64 alloc;		/* sectors that the arrays have */
+	size_t sector; /* bytes */
+	u64 sectors;   /* size */
+	u64 alloc;     /* sectors that the arrays have */
 	u8 *seen;
 	u8 *medium;
 	struct list_head writes;
@@ -65,7 +65,7 @@ static u64 rnd(u64 *state)
  *--------------------------------------------------------------
  */
 
-#define KEPT_IMAGES	8
+#define KEPT_IMAGES 8
 
 static struct {
 	u8 *data;
@@ -268,7 +268,12 @@ static void dev_fail(struct mem_dev *d, struct mem_write *w, u64 *rng)
  *--------------------------------------------------------------
  */
 
-enum verdict { GOES_ON, CUT_NOW, IS_DEAD, FAILS };
+enum verdict {
+	GOES_ON,
+	CUT_NOW,
+	IS_DEAD,
+	FAILS
+};
 
 static enum verdict event(struct mem_io *m, enum hpm_mem_op op)
 {
@@ -456,7 +461,8 @@ int hpm_mem_data_end(struct hpm_io *io, u64 id)
 	struct mem_io *m = to_mem(io);
 	struct mem_write *w;
 
-	list_for_each_entry_reverse(w, &m->data.writes, list) {
+	list_for_each_entry_reverse(w, &m->data.writes, list)
+	{
 		if (w->id != id)
 			continue;
 		if (m->cut)
@@ -592,7 +598,8 @@ static void dev_crash(struct mem_dev *to, const struct mem_dev *from,
 			     (loss == HPM_LOSE_TAIL && n++ < tail);
 
 		unit = loss == HPM_LOSE_SECTORS ? 1 :
-		       loss == HPM_LOSE_BLOCKS ? HPM_SECTORS : w->nr;
+		       loss == HPM_LOSE_BLOCKS	? HPM_SECTORS :
+						  w->nr;
 		for (i = 0; i < w->nr; i++) {
 			if (loss >= HPM_LOSE_WRITES && i % unit == 0)
 				stays = rnd(rng) & 1;

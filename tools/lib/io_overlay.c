@@ -6,7 +6,7 @@
 #include "hpm_lib.h"
 #include "format.h"
 
-#define OVERLAY_BITS	12
+#define OVERLAY_BITS 12
 
 struct overlay_block {
 	struct hlist_node hash;
@@ -29,9 +29,8 @@ static struct overlay_block *overlay_find(struct overlay_io *o, u64 block)
 {
 	struct overlay_block *b;
 
-	hlist_for_each_entry(b, &o->hash[hash_64(block, OVERLAY_BITS)], hash)
-		if (b->block == block)
-			return b;
+	hlist_for_each_entry(b, &o->hash[hash_64(block, OVERLAY_BITS)],
+			     hash) if (b->block == block) return b;
 	return NULL;
 }
 
@@ -57,7 +56,8 @@ static int overlay_put(struct overlay_io *o, u64 block, const void *data)
 		if (!b)
 			return -ENOMEM;
 		b->block = block;
-		hlist_add_head(&b->hash, &o->hash[hash_64(block, OVERLAY_BITS)]);
+		hlist_add_head(&b->hash,
+			       &o->hash[hash_64(block, OVERLAY_BITS)]);
 	}
 	memcpy(b->data, data, HPM_BLOCK_SIZE);
 	return 0;
@@ -111,8 +111,7 @@ static void overlay_close(struct hpm_io *io)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(o->hash); i++)
-		hlist_for_each_entry_safe(b, n, &o->hash[i], hash)
-			free(b);
+		hlist_for_each_entry_safe(b, n, &o->hash[i], hash) free(b);
 	free(o);
 }
 

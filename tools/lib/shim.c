@@ -269,8 +269,8 @@ static u32 crc32c_soft(u32 crc, const u8 *p, size_t n)
 }
 
 #ifdef __x86_64__
-__attribute__((target("sse4.2")))
-static u32 crc32c_sse(u32 crc, const u8 *p, size_t n)
+__attribute__((target("sse4.2"))) static u32 crc32c_sse(u32 crc, const u8 *p,
+							size_t n)
 {
 	u64 wide = crc;
 
@@ -315,8 +315,8 @@ static void sift(char *base, size_t i, size_t nr, size_t size, cmp_func_t cmp)
 
 		if (child >= nr)
 			return;
-		if (child + 1 < nr && cmp(base + child * size,
-					  base + (child + 1) * size) < 0)
+		if (child + 1 < nr &&
+		    cmp(base + child * size, base + (child + 1) * size) < 0)
 			child++;
 		if (cmp(base + i * size, base + child * size) >= 0)
 			return;
@@ -329,7 +329,7 @@ void sort(void *base, size_t nr, size_t size, cmp_func_t cmp, swap_func_t swp)
 {
 	size_t i;
 
-	BUG_ON(swp);		/* nobody needs one of his own */
+	BUG_ON(swp); /* nobody needs one of his own */
 	for (i = nr / 2; i-- > 0;)
 		sift(base, i, nr, size, cmp);
 	for (i = nr; i-- > 1;) {

@@ -210,13 +210,13 @@ void hpm_env_might_sleep(const char *file, int line)
  *--------------------------------------------------------------
  */
 
-#define SUBCLASSES	4u
-#define MAX_CLASSES	64u
+#define SUBCLASSES  4u
+#define MAX_CLASSES 64u
 
 static const char *class_name[MAX_CLASSES];
 static u64 before[MAX_CLASSES];
 static u64 used_in_irq, used_with_irqs_on;
-static unsigned int nr_classes = SUBCLASSES;	/* 0 is "not known" */
+static unsigned int nr_classes = SUBCLASSES; /* 0 is "not known" */
 
 static void lock_bug(const struct hpm_lock *l, const char *what)
 {
@@ -304,7 +304,9 @@ void hpm_env_mutex_lock(struct hpm_lock *l, unsigned int subclass)
 {
 	while (l->owner && l->owner != hpm_cpu) {
 		if (!hpm_task_others())
-			lock_bug(l, "waits, and nobody is left who could give it back");
+			lock_bug(
+				l,
+				"waits, and nobody is left who could give it back");
 		hpm_env_yield();
 	}
 	hpm_env_lock(l, subclass);

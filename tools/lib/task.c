@@ -10,26 +10,26 @@
 #include "hpm_lib.h"
 #include "task.h"
 
-#define STACK_SIZE	(512u << 10)
-#define SWITCH_ONE_IN	4	/* chances that are taken */
+#define STACK_SIZE    (512u << 10)
+#define SWITCH_ONE_IN 4 /* chances that are taken */
 
 struct task {
-	struct list_head list;	/* of all, the running one too */
+	struct list_head list; /* of all, the running one too */
 	ucontext_t context;
 	struct hpm_cpu cpu;
-	struct hpm_cpu *running_on;	/* while another task runs */
+	struct hpm_cpu *running_on; /* while another task runs */
 	void (*fn)(void *ctx);
 	void *ctx;
 	void *stack;
-	void *fake_stack;	/* the sanitizer's */
-	const void *bottom;	/* of the stack, for the sanitizer */
+	void *fake_stack;   /* the sanitizer's */
+	const void *bottom; /* of the stack, for the sanitizer */
 	size_t size;
 	bool ended;
 };
 
 static struct task main_task;
 static struct task *current_task = &main_task;
-static LIST_HEAD(tasks);	/* all but the main one */
+static LIST_HEAD(tasks); /* all but the main one */
 static unsigned int nr_tasks;
 static u64 task_rng = 1;
 
@@ -89,8 +89,8 @@ static void bury(void)
 static void arrive(struct task *from)
 {
 	/* Where the one that was left has its stack is known only now. */
-	__sanitizer_finish_switch_fiber(current_task->fake_stack,
-					&from->bottom, &from->size);
+	__sanitizer_finish_switch_fiber(current_task->fake_stack, &from->bottom,
+					&from->size);
 	hpm_cpu = current_task->running_on;
 }
 

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHUNK	2048	/* sectors */
+#define CHUNK 2048 /* sectors */
 
 static const char mark[16] = "SOMEBODY ELSE'S";
 static const char zero[512];

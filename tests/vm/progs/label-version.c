@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define BLOCK	4096
-#define VERSION	64	/* behind the head */
+#define VERSION 64 /* behind the head */
 
 static uint32_t crc32c(uint32_t crc, const uint8_t *p, size_t n)
 {
@@ -50,6 +50,6 @@ int main(int argc, char **argv)
 	memcpy(new, old, BLOCK);
 	put32(new + VERSION, atoi(argv[2]));
 	put32(new, get32(old) ^ crc32c(0, old + 4, BLOCK - 4) ^
-		   crc32c(0, new + 4, BLOCK - 4));
+			   crc32c(0, new + 4, BLOCK - 4));
 	return fwrite(new, BLOCK, 1, stdout) != 1;
 }

@@ -20,8 +20,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define BLOCK	4096
-#define SIZE	8192
+#define BLOCK 4096
+#define SIZE  8192
 
 static union {
 	struct dm_ioctl io;

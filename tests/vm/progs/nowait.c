@@ -19,7 +19,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define BLOCK	4096
+#define BLOCK 4096
 
 static uint64_t buf[BLOCK / 8] __attribute__((aligned(BLOCK)));
 static unsigned long at_once, would_wait, wrong;
@@ -60,7 +60,8 @@ int main(int argc, char **argv)
 	int fd, writing;
 
 	if (argc != 5) {
-		fprintf(stderr, "usage: nowait <device> <bytes> read|write <rounds>\n");
+		fprintf(stderr,
+			"usage: nowait <device> <bytes> read|write <rounds>\n");
 		return 2;
 	}
 	fd = open(argv[1], O_RDWR | O_DIRECT);

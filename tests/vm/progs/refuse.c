@@ -26,7 +26,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define SIZE	65536
+#define SIZE 65536
 
 static union arg {
 	struct dm_ioctl io;
@@ -130,7 +130,8 @@ static void state(char *buf, size_t size)
 			      data + sizeof(struct dm_target_spec));
 	}
 	if (!message("list") && arg.io.flags & DM_DATA_OUT_FLAG)
-		snprintf(buf + n, size - n, "%s", arg.bytes + arg.io.data_start);
+		snprintf(buf + n, size - n, "%s",
+			 arg.bytes + arg.io.data_start);
 }
 
 /* What the kernel has said since the last call. */
@@ -156,13 +157,24 @@ static void said(char *buf, size_t size)
 
 static int number(const char *name)
 {
-	static const struct { const char *name; int err; } known[] = {
-		{ "EINVAL", EINVAL }, { "EEXIST", EEXIST },
-		{ "ENOENT", ENOENT }, { "EBUSY", EBUSY },
-		{ "ENOSPC", ENOSPC }, { "EROFS", EROFS },
-		{ "EOPNOTSUPP", EOPNOTSUPP }, { "ENODEV", ENODEV },
-		{ "ENAMETOOLONG", ENAMETOOLONG }, { "EUCLEAN", EUCLEAN },
-		{ "EFBIG", EFBIG }, { "ENODATA", ENODATA }, { "ENXIO", ENXIO }, { "EIO", EIO },
+	static const struct {
+		const char *name;
+		int err;
+	} known[] = {
+		{ "EINVAL", EINVAL },
+		{ "EEXIST", EEXIST },
+		{ "ENOENT", ENOENT },
+		{ "EBUSY", EBUSY },
+		{ "ENOSPC", ENOSPC },
+		{ "EROFS", EROFS },
+		{ "EOPNOTSUPP", EOPNOTSUPP },
+		{ "ENODEV", ENODEV },
+		{ "ENAMETOOLONG", ENAMETOOLONG },
+		{ "EUCLEAN", EUCLEAN },
+		{ "EFBIG", EFBIG },
+		{ "ENODATA", ENODATA },
+		{ "ENXIO", ENXIO },
+		{ "EIO", EIO },
 	};
 
 	for (unsigned int i = 0; i < sizeof(known) / sizeof(*known); i++)

@@ -43,18 +43,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SECTOR		512
-#define WORDS		(SECTOR / 8)
-#define BLOCK		8	/* sectors */
-#define MAX_EVENTS	(1u << 20)
-#define MAX_THREADS	32
-#define READ_SECTORS	2048
+#define SECTOR	     512
+#define WORDS	     (SECTOR / 8)
+#define BLOCK	     8 /* sectors */
+#define MAX_EVENTS   (1u << 20)
+#define MAX_THREADS  32
+#define READ_SECTORS 2048
 
 static const char *device, *pool;
-static uint64_t sectors, skip;		/* of the device, from sector skip on */
+static uint64_t sectors, skip; /* of the device, from sector skip on */
 static unsigned int nr_threads = 4, seconds = 5, unit = 64, max_write = 64;
 static unsigned int nr_snaps, origin, first_id = 1000, seed = 1, pause_ms = 100;
-static unsigned int discards, zeroes, reads = 10, syncs = 1;	/* per cent */
+static unsigned int discards, zeroes, reads = 10, syncs = 1; /* per cent */
 static unsigned int whole_only;
 static bool keep;
 
@@ -65,7 +65,7 @@ static uint64_t run_id;
 
 struct event {
 	uint64_t start;
-	_Atomic uint64_t end;	/* 0: not acknowledged yet */
+	_Atomic uint64_t end; /* 0: not acknowledged yet */
 	uint32_t sector, nr;
 	bool erase;
 };
@@ -177,9 +177,10 @@ static void read_all(const char *path, uint64_t *seen)
 			die("%s: reading sector %lu", path, skip + s);
 		for (i = 0; i < nr; i++)
 			if (!get_sector(buf + i * WORDS, s + i, &seen[s + i]))
-				complain("%s: sector %lu holds something foreign or torn: %016lx %016lx",
-					 path, s + i, buf[i * WORDS],
-					 buf[i * WORDS + 1]);
+				complain(
+					"%s: sector %lu holds something foreign or torn: %016lx %016lx",
+					path, s + i, buf[i * WORDS],
+					buf[i * WORDS + 1]);
 	}
 	close(fd);
 	free(buf);
@@ -338,7 +339,8 @@ static void clear(void)
 
 	if (fd < 0)
 		die("%s", device);
-	if ((seed & 1 && sectors % BLOCK == 0 && !ioctl(fd, BLKDISCARD, range)) ||
+	if ((seed & 1 && sectors % BLOCK == 0 &&
+	     !ioctl(fd, BLKDISCARD, range)) ||
 	    !ioctl(fd, BLKZEROOUT, range))
 		close(fd);
 	else
@@ -390,15 +392,18 @@ static void verify(const char *what, const uint64_t *seen, uint64_t before,
 	demand(until, after, wanted, erased);
 	for (s = 0; s < sectors; s++) {
 		if (seen[s] > after)
-			complain("%s: sector %lu has write %lu, submitted after it was taken (%lu to %lu)",
-				 what, s, seen[s], before, after);
+			complain(
+				"%s: sector %lu has write %lu, submitted after it was taken (%lu to %lu)",
+				what, s, seen[s], before, after);
 		else if (seen[s] && seen[s] < wanted[s])
-			complain("%s: sector %lu has write %lu, %lu was over (taken %lu to %lu, latest in it %lu)",
-				 what, s, seen[s], wanted[s], before, after,
-				 until);
+			complain(
+				"%s: sector %lu has write %lu, %lu was over (taken %lu to %lu, latest in it %lu)",
+				what, s, seen[s], wanted[s], before, after,
+				until);
 		else if (!seen[s] && erased[s] < wanted[s])
-			complain("%s: sector %lu has nothing, write %lu was over (taken %lu to %lu, latest in it %lu)",
-				 what, s, wanted[s], before, after, until);
+			complain(
+				"%s: sector %lu has nothing, write %lu was over (taken %lu to %lu, latest in it %lu)",
+				what, s, wanted[s], before, after, until);
 	}
 	free(wanted);
 	free(erased);
@@ -415,7 +420,7 @@ static void message(const char *text)
 		struct dm_ioctl io;
 		struct dm_target_msg msg;
 		char text[256];
-	} m = { };
+	} m = {};
 
 	if (fd < 0)
 		fd = open("/dev/mapper/control", O_RDWR);
@@ -424,8 +429,8 @@ static void message(const char *text)
 	m.io.data_start = offsetof(typeof(m), msg);
 	snprintf(m.io.name, sizeof(m.io.name), "%s", pool);
 	snprintf((char *)&m + offsetof(typeof(m), msg) +
-		 offsetof(struct dm_target_msg, message), sizeof(m.text), "%s",
-		 text);
+			 offsetof(struct dm_target_msg, message),
+		 sizeof(m.text), "%s", text);
 	if (ioctl(fd, DM_TARGET_MSG, &m))
 		die("message %s", text);
 }
@@ -506,9 +511,12 @@ static uint64_t bytes(const char *arg)
 	uint64_t n = strtoull(arg, &unit_char, 10);
 
 	switch (*unit_char) {
-	case 'G': n <<= 10; /* fall through */
-	case 'M': n <<= 10; /* fall through */
-	case 'K': n <<= 10;
+	case 'G':
+		n <<= 10; /* fall through */
+	case 'M':
+		n <<= 10; /* fall through */
+	case 'K':
+		n <<= 10;
 	}
 	return n;
 }
@@ -516,24 +524,23 @@ static uint64_t bytes(const char *arg)
 static void options(int argc, char **argv)
 {
 	static const struct option opts[] = {
-		{ "device", 1, NULL, 'd' }, { "pool", 1, NULL, 'p' },
-		{ "size", 1, NULL, 's' }, { "skip", 1, NULL, 'k' },
-		{ "threads", 1, NULL, 't' }, { "seconds", 1, NULL, 'S' },
-		{ "unit", 1, NULL, 'u' }, { "max", 1, NULL, 'm' },
+		{ "device", 1, NULL, 'd' },    { "pool", 1, NULL, 'p' },
+		{ "size", 1, NULL, 's' },      { "skip", 1, NULL, 'k' },
+		{ "threads", 1, NULL, 't' },   { "seconds", 1, NULL, 'S' },
+		{ "unit", 1, NULL, 'u' },      { "max", 1, NULL, 'm' },
 		{ "snapshots", 1, NULL, 'n' }, { "origin", 1, NULL, 'o' },
-		{ "first", 1, NULL, 'f' }, { "seed", 1, NULL, 'r' },
-		{ "pause", 1, NULL, 'P' }, { "discards", 1, NULL, 'D' },
-		{ "zeroes", 1, NULL, 'Z' }, { "reads", 1, NULL, 'R' },
-		{ "syncs", 1, NULL, 'Y' }, { "whole", 1, NULL, 'W' },
-		{ "keep", 0, NULL, 'K' },
-		{ }
+		{ "first", 1, NULL, 'f' },     { "seed", 1, NULL, 'r' },
+		{ "pause", 1, NULL, 'P' },     { "discards", 1, NULL, 'D' },
+		{ "zeroes", 1, NULL, 'Z' },    { "reads", 1, NULL, 'R' },
+		{ "syncs", 1, NULL, 'Y' },     { "whole", 1, NULL, 'W' },
+		{ "keep", 0, NULL, 'K' },      {}
 	};
 	unsigned int *numbers[128] = {
-		['t'] = &nr_threads, ['S'] = &seconds, ['u'] = &unit,
-		['m'] = &max_write, ['n'] = &nr_snaps, ['o'] = &origin,
-		['f'] = &first_id, ['r'] = &seed, ['P'] = &pause_ms,
-		['D'] = &discards, ['Z'] = &zeroes, ['R'] = &reads,
-		['Y'] = &syncs, ['W'] = &whole_only,
+		['t'] = &nr_threads, ['S'] = &seconds,	  ['u'] = &unit,
+		['m'] = &max_write,  ['n'] = &nr_snaps,	  ['o'] = &origin,
+		['f'] = &first_id,   ['r'] = &seed,	  ['P'] = &pause_ms,
+		['D'] = &discards,   ['Z'] = &zeroes,	  ['R'] = &reads,
+		['Y'] = &syncs,	     ['W'] = &whole_only,
 	};
 	int c;
 
@@ -562,7 +569,7 @@ static void options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	uint64_t *seen[1024] = { }, *last, until, now;
+	uint64_t *seen[1024] = {}, *last, until, now;
 	unsigned long ops = 0;
 	unsigned int i, n;
 
