@@ -243,6 +243,13 @@ static void change_record(const struct hpm_change *c, union hpm_record_buf *buf)
 	};
 }
 
+/* Wakes who waits for a credit.  Without a barrier: who misses it looks again a little later. */
+static void wake_waiters(struct hpm_journal *j)
+{
+	if (unlikely(waitqueue_active(&j->credit_wq)))
+		wake_up_all(&j->credit_wq);
+}
+
 /* How many published changes make it worth waking the applier. */
 #define APPLY_KICK	64
 
@@ -268,6 +275,7 @@ void hpm_change_publish(struct hpm_change *c, struct list_head *waiters)
 	list_splice_tail_init(&c->waiters, waiters);
 	spin_unlock_irqrestore(&vol->lock, flags);
 
+	wake_waiters(j);
 	if (kick)
 		hpm_kick(md, HPM_KICK_APPLY);
 	if (atomic_read(&j->room) < (int)HPM_SLOTS_PER_BLOCK)
@@ -434,6 +442,7 @@ int hpm_record_now(struct hpm_md *md, union hpm_record_buf *buf)
 
 void hpm_credit_progress(struct hpm_md *md)
 {
+	wake_waiters(&md->journal);
 	/* What came back before who wants it: pairs with hpm_credit_get(). */
 	smp_mb();
 	if (READ_ONCE(md->journal.credit_wanted)) {
@@ -545,21 +554,65 @@ void hpm_credit_put(struct hpm_md *md, unsigned int n)
 	hpm_credit_progress(md);
 }
 
+/* How long one who waits may sleep through what he was not woken for. */
+#define CREDIT_NAP	(HZ / 50)
+
 /*
- * Does itself what hpm_credit_get() only asks for.  Blocks freed in one epoch
- * are usable two checkpoints later, so a third one that gained nothing means
- * that the metadata device is full.
+ * Until a credit that is out comes back, or a record of it can be applied.
+ * False: there are none, or, in user space, nobody who could return them.
  */
+static bool wait_for_others(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+	u64 next = READ_ONCE(j->next_record);
+	int out = atomic_read(&j->in_flight);
+
+	if (!out)
+		return false;
+	return wait_event_timeout(j->credit_wq,
+				  atomic_read(&j->in_flight) < out ||
+				  READ_ONCE(j->next_record) != next,
+				  CREDIT_NAP) || HPM_OTHERS_RUN;
+}
+
+/* Blocks freed in one epoch are usable two checkpoints later. */
+#define FULL_AFTER	3
+
+/*
+ * Room for metadata lacks.  A credit keeps the worst that its record may take,
+ * so on a small device those that are out can make it seem full: what they
+ * have not used is known only when they are back.  It is full if checkpoints
+ * gain nothing while none is out.
+ */
+static int make_meta_room(struct hpm_md *md, unsigned int *tried)
+{
+	int r = hpm_md_apply(md);
+
+	if (r)
+		return r;
+	if ((*tried)++ < FULL_AFTER)
+		return hpm_md_checkpoint(md);
+	if (!wait_for_others(md))
+		return -ENOSPC;
+	*tried = 0;
+	return 0;
+}
+
+/* Does itself what hpm_credit_get() only asks for. */
 int hpm_credit_wait(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
 {
-	unsigned int full = 0;
-	enum credit_wall wall;
+	enum credit_wall wall, last = CREDIT_FREE;
+	unsigned int tried = 0;
 	int r = 0;
 
 	for (;;) {
 		if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
 			return -EROFS;
 		wall = credit_try(md, n, use);
+		/* What was done about it has not sufficed. */
+		if (wall == last && wall != CREDIT_META)
+			wait_for_others(md);
+		last = wall;
 		switch (wall) {
 		case CREDIT_FREE:
 			return 0;
@@ -570,11 +623,8 @@ int hpm_credit_wait(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
 			r = hpm_md_commit(md);
 			break;
 		case CREDIT_META:
-			if (full++ >= 3 && !atomic_read(&md->journal.in_flight))
-				return -ENOSPC;
-			if (full > 64)
-				return -ENOSPC;
-			fallthrough;
+			r = make_meta_room(md, &tried);
+			break;
 		case CREDIT_RING:
 			r = hpm_md_apply(md);
 			if (!r)

@@ -38,7 +38,11 @@
 #include <linux/string.h>
 #include <linux/types.h>
 #include <linux/vmalloc.h>
+#include <linux/wait.h>
 #include "compat.h"
+
+/* Whoever waits, others go on and may end the wait. */
+#define HPM_OTHERS_RUN	true
 #else
 #include "hpm_env.h"
 #endif

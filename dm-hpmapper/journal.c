@@ -101,6 +101,7 @@ int hpm_journal_init(struct hpm_md *md)
 	atomic64_set(&j->tickets, 0);
 	atomic_set(&j->room, batch_room(j));
 	atomic_set(&j->in_flight, 0);
+	init_waitqueue_head(&j->credit_wq);
 	return 0;
 }
 

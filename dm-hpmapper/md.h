@@ -588,6 +588,7 @@ struct hpm_journal {
 	atomic_t room;			/* records the open batch still takes */
 	atomic_t in_flight;		/* credits out, and records not applied */
 	bool credit_wanted;
+	wait_queue_head_t credit_wq;	/* for a record, or a credit back */
 };
 
 int hpm_journal_init(struct hpm_md *md);

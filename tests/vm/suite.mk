@@ -20,7 +20,7 @@ $(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c | deps-suite
 
 # What has passed.  The other scripts of suite/ are run by
 # name (GUESTS=6.1:space,discard) until they have.
-SUITE      := message table partial foreign snapshot limits
+SUITE      := credit message table partial foreign snapshot limits
 # What is likely to differ between kernels.
 SUITE_FAST := limits message
 comma      := ,

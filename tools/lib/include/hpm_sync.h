@@ -460,4 +460,32 @@ static inline bool read_seqcount_retry(const seqcount_t *s, unsigned int seq)
 #define __read_seqcount_retry(s, q)	read_seqcount_retry(s, q)
 #define raw_seqcount_try_begin(s, q)	(!(((q) = raw_read_seqcount(s)) & 1))
 
+/*
+ *----------------------------------------------------------------
+ * Waiting
+ *--------------------------------------------------------------
+ */
+
+/*
+ * There is nobody to be woken by: the others have their turn while this one
+ * asks, a number of times.
+ */
+typedef struct { int unused; } wait_queue_head_t;
+
+#define HPM_OTHERS_RUN		false
+#define HZ			100
+#define HPM_WAIT_TURNS		64
+
+#define init_waitqueue_head(wq)	((void)(wq))
+#define waitqueue_active(wq)	((void)(wq), false)
+#define wake_up_all(wq)		((void)(wq))
+#define wait_event_timeout(wq, cond, timeout) ({			\
+	int __turns = HPM_WAIT_TURNS;					\
+									\
+	(void)(wq);							\
+	(void)(timeout);						\
+	while (!(cond) && __turns--)					\
+		might_sleep();						\
+	(long)(cond); })
+
 #endif /* HPM_SYNC_H */

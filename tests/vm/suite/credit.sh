@@ -1,0 +1,22 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A small metadata device under slow data: every write under way keeps room for
+# the worst that its record may take, which must not be taken for a full device.
+# shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
+. "$(dirname "$0")/lib.sh"
+
+devices 4 256
+# Two seconds a write, and none for the flush of a commit.
+dmsetup create slow --table "0 $(mib 256) delay $data 0 0 $data 0 2000 $data 0 0"
+data=/dev/mapper/slow
+pool_up || exit
+vol_new v 0 64 || exit
+check "200 writes at once" fio --name=x --filename=/dev/mapper/v --rw=randwrite \
+	--bs=4k --size=800k --offset=8m --direct=1 --ioengine=libaio --iodepth=200 \
+	--thread --minimal --verify=crc32c --do_verify=1
+equal "all of them have arrived" "$(data_used)" 200
+matches "the pool has not been full" "$(dmesg | grep -c 'room in the metadata')" '^0$'
+vol_down v
+pool_down
+dmsetup remove slow
