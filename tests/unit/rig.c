@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "fault.h"
 #include "rig.h"
 
 static u64 number(const char *name, u64 otherwise)
@@ -68,10 +69,24 @@ void rig_dump(void)
 
 static long live_before;
 
+/* FAULT=name, in the build that has faults (planted.sh). */
+static void plant_fault(void)
+{
+#ifdef CONFIG_HPM_FAULTS
+	const char *name = getenv("FAULT");
+
+	if (name && hpm_fault_plant(name)) {
+		fprintf(stderr, "  there is no fault %s\n", name);
+		exit(2);
+	}
+#endif
+}
+
 int rig_setup(void **state)
 {
 	(void)state;
 	rig_quiet();
+	plant_fault();
 	nr_logged = 0;
 	memset(kept, 0, sizeof(kept));
 	live_before = hpm_env_live_allocs();

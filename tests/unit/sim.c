@@ -417,6 +417,10 @@ static void write_cow(struct sim_op *op)
 	op->state = SIM_IO;
 	op->s->st.cow++;
 	op->s->st.whole += op->has_large;
+	if (hpm_fault(HPM_FAULT_RECORD_EARLY)) {
+		change_publish(op);
+		op->has_large = false;
+	}
 }
 
 static void write_start(struct sim_op *op, const struct hpm_run *run)
@@ -621,6 +625,14 @@ static void end_ios(struct sim *s)
 	list_for_each_entry_safe(op, n, &s->ops, list)
 		if (op->state == SIM_IO)
 			op_end(op);
+}
+
+int sim_drain_now(struct sim *s)
+{
+	int r = hpm_md_apply(s->md);
+
+	drain_some(s);
+	return r;
 }
 
 int sim_drain_all(struct sim *s)

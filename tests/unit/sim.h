@@ -224,6 +224,8 @@ int sim_move(struct sim *s, u32 id, u64 at);
 int sim_commit(struct sim *s);
 int sim_checkpoint(struct sim *s);
 int sim_reclaim(struct sim *s);
+/* Applies, and drains what the engine has handed out by itself. */
+int sim_drain_now(struct sim *s);
 int sim_drain_all(struct sim *s);
 struct sim_vol *sim_vol(struct sim *s, u32 id);
 

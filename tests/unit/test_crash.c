@@ -40,6 +40,7 @@ static int history_writes(struct sim *s)
 	STEP(sim_write_blocks(s, 0, 32, 16));
 	STEP(sim_commit(s));
 	STEP(sim_discard_blocks(s, 0, 4, 2));
+	STEP(sim_write_blocks(s, 0, 64, 3));
 	STEP(sim_checkpoint(s));
 	STEP(sim_write_blocks(s, 0, 4, 1));
 	STEP(sim_discard_blocks(s, 0, 34, 3));
@@ -103,6 +104,38 @@ static int history_jobs(struct sim *s)
 	return sim_drain_all(s);
 }
 
+/*
+ * Blocks that are freed and wanted again, with and without a commit between,
+ * in a pool that has few others.
+ */
+#define REUSE_BLOCKS 304
+
+static int history_reuse(struct sim *s)
+{
+	u64 at;
+
+	STEP(sim_msg_create(s, 1));
+	STEP(sim_write_blocks(s, 1, 0, 8));
+	STEP(sim_checkpoint(s));
+	STEP(sim_msg_snap(s, 2, 1));
+	STEP(sim_write_blocks(s, 1, 2, 2));
+	STEP(sim_commit(s));
+	STEP(sim_discard_blocks(s, 1, 0, 8));
+	STEP(sim_drain_now(s));
+	STEP(sim_msg_delete(s, 2));
+	STEP(sim_write_blocks(s, 1, 64, 16));
+	STEP(sim_commit(s));
+	/* All the device has, freed and written again. */
+	for (at = 0; at < 256; at += 16)
+		STEP(sim_write_blocks(s, 1, at, 16));
+	STEP(sim_commit(s));
+	STEP(sim_discard_blocks(s, 1, 0, 256));
+	STEP(sim_drain_now(s));
+	for (at = 128; at < 256; at += 16)
+		STEP(sim_write_blocks(s, 1, at, 16));
+	return sim_commit(s);
+}
+
 /* Everything that messages can change; names take three slots. */
 static int history_messages(struct sim *s)
 {
@@ -124,17 +157,19 @@ static int history_messages(struct sim *s)
 	return sim_msg_tid(s, 8);
 }
 
-static struct sim *begin(u64 seed)
+static struct sim *begin(history_fn history, u64 seed)
 {
 	struct sim_params p = tiny;
 
 	p.seed = seed;
+	if (history == history_reuse)
+		p.data_blocks = REUSE_BLOCKS;
 	return sim_create(&p);
 }
 
 static u64 count_events(history_fn history, u64 seed, u64 *first)
 {
-	struct sim *s = begin(seed);
+	struct sim *s = begin(history, seed);
 	u64 n;
 	int r;
 
@@ -172,7 +207,7 @@ static void cut_everywhere(const char *name, history_fn history, u64 seed)
 
 	rig_say(name, seed);
 	for (event = first; event <= last; event++) {
-		struct sim *s = begin(seed);
+		struct sim *s = begin(history, seed);
 
 		hpm_mem_cut_at(s->io, event);
 		history(s);
@@ -208,10 +243,67 @@ static void test_jobs(void **state)
 	each_seed("jobs", history_jobs);
 }
 
+static void test_reuse(void **state)
+{
+	(void)state;
+	each_seed("reuse", history_reuse);
+}
+
 static void test_messages(void **state)
 {
 	(void)state;
 	each_seed("messages", history_messages);
+}
+
+#define TORN_RECORDS 300u
+
+/* A batch of several blocks, of a part of the volume that is still empty. */
+static int big_batch(struct sim *s, u64 first)
+{
+	u64 i;
+
+	for (i = 0; i < TORN_RECORDS; i++)
+		STEP(sim_write_blocks(s, 0, first + 2 * i, 1));
+	return 0;
+}
+
+/*
+ * The power fails while a batch is written, the pool is recovered, and it fails
+ * while another one is written over what is left of the first.  Blocks of the
+ * two must never be taken for one batch.
+ */
+static void torn_twice(u64 seed)
+{
+	struct sim_params p = tiny;
+	unsigned int round;
+	struct sim *s;
+
+	p.meta_blocks = 8192;
+	p.data_blocks = 4096;
+	p.vol_blocks = 4 * 2 * TORN_RECORDS;
+	p.seed = seed;
+	s = sim_create(&p);
+	if (sim_msg_create(s, 0))
+		sim_fail(s, "a volume cannot be made");
+	for (round = 0; round < 4; round++) {
+		if (big_batch(s, round * 2 * TORN_RECORDS))
+			sim_fail(s, "the pool cannot be written to");
+		/* the data's flush, then the batch */
+		hpm_mem_cut_at(s->io, hpm_mem_events(s->io) + 2);
+		sim_commit(s);
+		sim_crash(s, HPM_LOSE_BLOCKS, seed * 8 + round);
+	}
+	sim_destroy(s);
+}
+
+static void test_torn_twice(void **state)
+{
+	u64 i;
+
+	(void)state;
+	rig_say("torn twice", rig_seed());
+	for (i = 0; i < 24 * rig_scale(); i++)
+		torn_twice(rig_seed() + i);
 }
 
 /* The power fails while the pool is made: it is a pool then, or still blank. */
@@ -263,9 +355,10 @@ static void test_format(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(test_format),	  rig_test(test_writes),
-		rig_test(test_snapshots), rig_test(test_jobs),
-		rig_test(test_messages),
+		rig_test(test_format),	   rig_test(test_writes),
+		rig_test(test_snapshots),  rig_test(test_jobs),
+		rig_test(test_reuse),	   rig_test(test_messages),
+		rig_test(test_torn_twice),
 	};
 
 	return rig_run(tests);

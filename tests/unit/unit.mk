@@ -9,6 +9,8 @@
 #	make test-unit SCALE=20			twenty times as long
 #	make test-unit SANITIZE=thread CC=clang
 #
+#	make test-planted		do they catch what is planted?
+#
 # Every program is test_*.c here, linked with the engine, the library of
 # tools/lib and the other files of this directory.
 
@@ -16,6 +18,8 @@ UNIT_DIR    := $(TOP)/tests/unit
 comma       := ,
 SANITIZE    ?= address,undefined
 UNIT_OUT     = $(BUILD)/tests/unit-$(subst $(comma),-,$(SANITIZE))
+# The same with the faults that can be planted in it (dm-hpmapper/fault.h).
+UNIT_FAULTY  = $(BUILD)/tests/unit-faults
 UNIT_CFLAGS  = $(LIBHPM_CFLAGS) -O1 -g -fno-omit-frame-pointer \
 	-fsanitize=$(SANITIZE) -fno-sanitize-recover=all
 UNIT_TESTS   = $(patsubst $(UNIT_DIR)/%.c,%,$(wildcard $(UNIT_DIR)/test_*.c))
@@ -37,8 +41,27 @@ $(UNIT_OUT)/test_%: $(UNIT_OUT)/tests/unit/test_%.o $$(UNIT_OBJ)
 	@echo "LINK      $(@F)"
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka
 
-.PRECIOUS: $(UNIT_OUT)/%.o
+UNIT_FAULTY_OBJ = $(patsubst $(UNIT_OUT)/%,$(UNIT_FAULTY)/%,$(UNIT_OBJ))
+# Those that look for what a crash may lose.
+UNIT_PLANTED = test_crash test_model test_open
+
+$(UNIT_FAULTY)/%.o: $(TOP)/%.c $$(UNIT_HDR) | $$(DEPS)/unit
+	@mkdir -p $(@D)
+	@echo "CC        $*.o (faults)"
+	@$(CC) $(LIBHPM_CFLAGS) -O2 -g -DCONFIG_HPM_FAULTS -c -o $@ $<
+
+$(UNIT_FAULTY)/test_%: $(UNIT_FAULTY)/tests/unit/test_%.o $$(UNIT_FAULTY_OBJ)
+	@echo "LINK      $(@F) (faults)"
+	@$(CC) -o $@ $^ -lcmocka
+
+.PRECIOUS: $(UNIT_OUT)/%.o $(UNIT_FAULTY)/%.o
 
 .PHONY: test-unit
 test-unit: $$(addprefix $$(UNIT_OUT)/,$$(UNIT_TESTS)) ## unit and model tests in user space (UNIT=, SEED=, SCALE=)
 	@$(UNIT_DIR)/run.sh $(or $(UNIT:%=$(UNIT_OUT)/%),$^)
+
+TEST_SUITES += test-planted
+
+.PHONY: test-planted
+test-planted: $$(addprefix $$(UNIT_FAULTY)/,$$(UNIT_PLANTED)) ## do the crash tests in user space catch planted faults?
+	@$(UNIT_DIR)/planted.sh $(UNIT_FAULTY)
