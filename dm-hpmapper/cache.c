@@ -188,69 +188,47 @@ void hpm_share_exit(void)
  * Messages
  *--------------------------------------------------------------*/
 
-#define MAX_COPIES	1024u
-#define MIN_SCAN_MS	10u
-
-static int set_share(struct hpm_share *cache, const char *word,
-		     const char **why)
+static void set_share(struct hpm_share *cache, bool on)
 {
-	bool on = !strcasecmp(word, "on");
-
-	if (!on && strcasecmp(word, "off")) {
-		*why = "share is on or off";
-		return -EINVAL;
-	}
 	WRITE_ONCE(cache->share, on);
 	if (!on)
 		hpm_index_forget(cache->pool);
-	return 0;
 }
 
-static int set_number(struct hpm_share *cache, const char *what, u64 nr,
-		      const char **why)
+static void set_copies_limit(struct hpm_share *cache, unsigned int nr)
 {
-	if (!strcasecmp(what, "copies_limit") && nr && nr <= MAX_COPIES) {
-		WRITE_ONCE(cache->copies_limit, nr);
-		WRITE_ONCE(cache->limit_now, nr);
-	} else if (!strcasecmp(what, "entries") && nr &&
-		   nr <= ULONG_MAX - HPM_CACHE_SHARDS) {
-		hpm_index_limit(cache, nr);
-	} else if (!strcasecmp(what, "scan_ms") && nr >= MIN_SCAN_MS &&
-		   nr <= UINT_MAX) {
-		WRITE_ONCE(cache->scan_ms, nr);
-	} else {
-		*why = "the number, or what it is for, is not a possible one";
-		return -EINVAL;
-	}
-	hpm_evict_kick(cache);
-	return 0;
+	WRITE_ONCE(cache->copies_limit, nr);
+	WRITE_ONCE(cache->limit_now, nr);
 }
 
-int hpm_share_message(struct hpm_pool *pool, unsigned int argc, char **argv,
+int hpm_share_message(struct hpm_pool *pool, const struct hpm_message *say,
 		      const char **why)
 {
 	struct hpm_share *cache = pool->cache;
-	u64 nr;
 
 	if (!cache) {
 		*why = "pages are larger than blocks, so nothing is shared";
 		return -EOPNOTSUPP;
 	}
-	if (argc == 2 && !strcasecmp(argv[1], "evict")) {
-		hpm_evict_kick(cache);
+
+	switch (say->key) {
+	case HPM_CACHE_SHARE:
+		set_share(cache, say->on);
 		return 0;
+	case HPM_CACHE_COPIES_LIMIT:
+		set_copies_limit(cache, say->number);
+		break;
+	case HPM_CACHE_ENTRIES:
+		hpm_index_limit(cache, say->number);
+		break;
+	case HPM_CACHE_SCAN_MS:
+		WRITE_ONCE(cache->scan_ms, say->number);
+		break;
+	case HPM_CACHE_EVICT:
+		break;
 	}
-	if (argc != 3) {
-		*why = "wrong number of arguments";
-		return -EINVAL;
-	}
-	if (!strcasecmp(argv[1], "share"))
-		return set_share(cache, argv[2], why);
-	if (kstrtou64(argv[2], 10, &nr)) {
-		*why = "that is no number";
-		return -EINVAL;
-	}
-	return set_number(cache, argv[1], nr, why);
+	hpm_evict_kick(cache);
+	return 0;
 }
 
 /*----------------------------------------------------------------

@@ -644,26 +644,18 @@ static int status(struct hpm_pool *pool, char *result, unsigned int maxlen)
 }
 
 /* defrag start [<limit KiB/s>] | stop | status */
-int hpm_defrag_message(struct hpm_pool *pool, unsigned int argc, char **argv,
+int hpm_defrag_message(struct hpm_pool *pool, const struct hpm_message *say,
 		       char *result, unsigned int maxlen)
 {
-	unsigned int limit = DEFAULT_LIMIT;
-
-	if (!strcasecmp(argv[1], "start")) {
-		if (argc == 3 && (kstrtouint(argv[2], 10, &limit) || !limit)) {
-			DMERR("%s: defrag: \"%s\" is no limit in KiB/s",
-			      pool->name, argv[2]);
-			return -EINVAL;
-		}
-		return start(pool, limit);
-	}
-	if (argc == 2 && !strcasecmp(argv[1], "stop")) {
+	switch (say->action) {
+	case HPM_DEFRAG_START:
+		return start(pool, say->number ?: DEFAULT_LIMIT);
+	case HPM_DEFRAG_STOP:
 		hpm_defrag_stop(pool);
 		return 0;
+	case HPM_DEFRAG_STATUS:
+		break;
 	}
-	if (argc == 2 && !strcasecmp(argv[1], "status"))
-		return status(pool, result, maxlen);
-	DMERR("%s: defrag: expected start [<limit KiB/s>], stop or status",
-	      pool->name);
-	return -EINVAL;
+
+	return status(pool, result, maxlen);
 }

@@ -39,7 +39,7 @@ void hpm_index_forget(struct hpm_pool *pool);
  * cache share on|off, copies_limit N, entries N, scan_ms N, evict; on failure
  * *why is a sentence.
  */
-int hpm_share_message(struct hpm_pool *pool, unsigned int argc, char **argv,
+int hpm_share_message(struct hpm_pool *pool, const struct hpm_message *say,
 		      const char **why);
 /* Appends pairs of a key and a value; returns the new length. */
 unsigned int hpm_share_status(struct hpm_pool *pool, char *result,

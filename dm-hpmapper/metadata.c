@@ -132,6 +132,17 @@ static void super_fill(struct hpm_md *md, struct hpm_super *sb, u64 record)
  * Commit
  *--------------------------------------------------------------*/
 
+/* Without an owner nobody has I/O in flight on what is freed. */
+static void free_at_once(struct hpm_md *md, struct list_head *batches)
+{
+	struct hpm_free_batch *b, *next;
+
+	list_for_each_entry_safe(b, next, batches, list) {
+		list_del(&b->list);
+		hpm_free_done(md, b);
+	}
+}
+
 void hpm_hand_out_freed(struct hpm_md *md)
 {
 	u64 durable = READ_ONCE(md->journal.durable);
@@ -140,8 +151,13 @@ void hpm_hand_out_freed(struct hpm_md *md)
 	if (hpm_fault(HPM_FAULT_DISCARD_EARLY))
 		durable = U64_MAX;
 	hpm_space_take_freed(md, durable, &batches);
-	if (!list_empty(&batches) && md->ops && md->ops->drain)
+	if (list_empty(&batches))
+		return;
+
+	if (md->ops && md->ops->drain)
 		md->ops->drain(md->ctx, &batches);
+	else
+		free_at_once(md, &batches);
 }
 
 int hpm_commit_locked(struct hpm_md *md)

@@ -184,6 +184,16 @@ struct hpm_vol_info {
 	char name[HPM_NAME_SIZE];
 };
 
+/*
+ * A name is one word of a list's line, of a message and of a path: so it has
+ * letters, digits and these; and it is not "-", which stands for none.
+ */
+static inline bool hpm_name_char_ok(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9') || (c && strchr("._-+:@=,", c));
+}
+
 int hpm_vol_create(struct hpm_md *md, u32 id, u64 size, const char *name,
 		   const char **why);
 /*

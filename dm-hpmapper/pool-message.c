@@ -5,8 +5,6 @@
  * A message that changes something returns when the change is durable, or has
  * changed nothing and said why in the log.
  */
-#include <linux/ctype.h>
-
 #include "index.h"
 #include "pool-priv.h"
 #include "volume.h"
@@ -18,98 +16,23 @@
 	(err); \
 })
 
+/* A message on its way through the function that is for it. */
 struct message {
 	struct hpm_pool *pool;
-	unsigned int argc;
-	char **argv;
+	const struct hpm_message *say;
 	char *result;
 	unsigned int maxlen;
 };
 
-/*
- *----------------------------------------------------------------
- * Arguments
- *--------------------------------------------------------------
- */
-
-static int read_id(struct message *m, const char *arg, u32 *id)
-{
-	if (kstrtou32(arg, 10, id) || *id > HPM_MAX_VOLUME_ID)
-		return refuse(m->pool, -EINVAL,
-			      "%s: \"%s\" is no volume id (0 to %u)",
-			      m->argv[0], arg, HPM_MAX_VOLUME_ID);
-	return 0;
-}
-
-/* In sectors; *blocks is 0 if it is not set. */
-static int read_size(struct message *m, const char *arg, u64 *blocks)
-{
-	u64 sectors;
-
-	*blocks = 0;
-	if (!strcmp(arg, "-"))
-		return 0;
-
-	if (kstrtou64(arg, 10, &sectors))
-		return refuse(m->pool, -EINVAL, "%s: \"%s\" is no size",
-			      m->argv[0], arg);
-	if (sectors % HPM_BLOCK_SECTORS)
-		return refuse(m->pool, -EINVAL,
-			      "%s: %llu sectors are not whole blocks of %u",
-			      m->argv[0], sectors, HPM_BLOCK_SECTORS);
-	if (sectors / HPM_BLOCK_SECTORS > 1ULL << HPM_VBN_BITS)
-		return refuse(m->pool, -EINVAL,
-			      "%s: %llu sectors are more than a volume can have",
-			      m->argv[0], sectors);
-
-	*blocks = sectors / HPM_BLOCK_SECTORS;
-	return 0;
-}
-
-/*
- * A name is one word of a list's line and of a message: it has no blanks, no
- * backslash (which a message would take for itself), and is not "-".
- */
-static int read_name(struct message *m, const char *arg, const char **name)
-{
-	const char *p;
-
-	for (p = arg; *p; p++)
-		if (!isascii(*p) || !isgraph(*p) || *p == '\\')
-			return refuse(m->pool, -EINVAL,
-				      "%s: a name has visible ASCII characters other than \\",
-				      m->argv[0]);
-
-	if (!strcmp(arg, "-"))
-		return refuse(m->pool, -EINVAL, "%s: \"-\" is no name",
-			      m->argv[0]);
-	if (p - arg >= HPM_NAME_SIZE)
-		return refuse(m->pool, -ENAMETOOLONG,
-			      "%s: a name has at most %u characters",
-			      m->argv[0], HPM_NAME_SIZE - 1);
-
-	*name = arg;
-	return 0;
-}
-
-static int read_switch(struct message *m, const char *arg, bool *on)
-{
-	*on = !strcasecmp(arg, "on");
-	if (!*on && strcasecmp(arg, "off"))
-		return refuse(m->pool, -EINVAL, "%s: on or off, not \"%s\"",
-			      m->argv[0], arg);
-	return 0;
-}
-
 /* The engine's result, with what it says about it. */
 static int finish(struct message *m, int r, const char *why)
 {
-	if (r && m->argc > 1)
+	if (r && m->say->about)
 		return refuse(m->pool, r, "%s %s failed: %s (error %d)",
-			      m->argv[0], m->argv[1], why, r);
+			      m->say->word, m->say->about, why, r);
 	if (r)
 		return refuse(m->pool, r, "%s failed: %s (error %d)",
-			      m->argv[0], why, r);
+			      m->say->word, why, r);
 	return 0;
 }
 
@@ -149,20 +72,11 @@ static bool is_active(struct hpm_pool *pool, u32 id)
 /* create_thin <id> [<size in sectors>|-] [<name>] */
 static int create_thin(struct message *m)
 {
-	const char *why = NO_REASON, *name = NULL;
-	u64 size = 0;
-	u32 id;
+	const char *why = NO_REASON;
 	int r;
 
-	r = read_id(m, m->argv[1], &id);
-	if (!r && m->argc > 2)
-		r = read_size(m, m->argv[2], &size);
-	if (!r && m->argc > 3)
-		r = read_name(m, m->argv[3], &name);
-	if (r)
-		return r;
-
-	r = hpm_vol_create(m->pool->md, id, size, name, &why);
+	r = hpm_vol_create(m->pool->md, m->say->id, m->say->blocks,
+			   m->say->name, &why);
 	return finish(m, r, why);
 }
 
@@ -174,23 +88,15 @@ static int create_thin(struct message *m)
  */
 static int create_snap(struct message *m)
 {
-	const char *why = NO_REASON, *name = NULL;
+	const char *why = NO_REASON;
 	struct hpm_volume *v;
-	u32 id, origin;
 	int r;
 
-	r = read_id(m, m->argv[1], &id);
-	if (!r)
-		r = read_id(m, m->argv[2], &origin);
-	if (!r && m->argc > 3)
-		r = read_name(m, m->argv[3], &name);
-	if (r)
-		return r;
-
-	v = get_active(m->pool, origin);
+	v = get_active(m->pool, m->say->origin);
 	if (v)
 		hpm_volume_park(v);
-	r = hpm_vol_snapshot(m->pool->md, id, origin, name, &why);
+	r = hpm_vol_snapshot(m->pool->md, m->say->id, m->say->origin,
+			     m->say->name, &why);
 	if (v) {
 		hpm_volume_unpark(v);
 		hpm_volume_put(v);
@@ -203,16 +109,12 @@ static int create_snap(struct message *m)
 static int delete_volume(struct message *m)
 {
 	const char *why = NO_REASON;
-	u32 id;
+	u32 id = m->say->id;
 	int r;
-
-	r = read_id(m, m->argv[1], &id);
-	if (r)
-		return r;
 
 	if (is_active(m->pool, id))
 		return refuse(m->pool, -EBUSY, "%s %u: the volume is active",
-			      m->argv[0], id);
+			      m->say->word, id);
 
 	r = hpm_vol_delete(m->pool->md, id, &why);
 	return finish(m, r, why);
@@ -222,59 +124,45 @@ static int delete_volume(struct message *m)
 static int set_size(struct message *m)
 {
 	const char *why = NO_REASON;
-	u64 size;
-	u32 id;
 	int r;
 
-	r = read_id(m, m->argv[1], &id);
-	if (!r)
-		r = read_size(m, m->argv[2], &size);
-	if (r)
-		return r;
-
-	r = hpm_vol_set_size(m->pool->md, id, size, &why);
+	r = hpm_vol_set_size(m->pool->md, m->say->id, m->say->blocks, &why);
 	return finish(m, r, why);
 }
 
 /* set_name <id> <name>|- */
 static int set_name(struct message *m)
 {
-	const char *why = NO_REASON, *name = NULL;
-	u32 id;
+	const char *why = NO_REASON;
 	int r;
 
-	r = read_id(m, m->argv[1], &id);
-	if (!r && strcmp(m->argv[2], "-"))
-		r = read_name(m, m->argv[2], &name);
-	if (r)
-		return r;
-
-	r = hpm_vol_set_name(m->pool->md, id, name, &why);
+	r = hpm_vol_set_name(m->pool->md, m->say->id, m->say->name, &why);
 	return finish(m, r, why);
 }
 
-static int find_volume(struct message *m, u32 id, struct hpm_vol_info *info)
+static int find_volume(struct message *m, struct hpm_vol_info *info)
 {
+	u32 id = m->say->id;
 	int r;
 
 	r = hpm_vol_next(m->pool->md, id, info);
 	if (r == -ENOENT || (!r && info->id != id))
 		return refuse(m->pool, -ENOENT, "%s: there is no volume %u",
-			      m->argv[0], id);
+			      m->say->word, id);
 	if (r)
 		return refuse(m->pool, r, "%s: cannot read volume %u: error %d",
-			      m->argv[0], id, r);
+			      m->say->word, id, r);
 	return 0;
 }
 
-static int set_flag(struct message *m, u32 id, u32 flag, bool on)
+static int set_flag(struct message *m, u32 flag, bool on)
 {
 	const char *why = NO_REASON;
 	struct hpm_vol_info info;
 	u32 flags;
 	int r;
 
-	r = find_volume(m, id, &info);
+	r = find_volume(m, &info);
 	if (r)
 		return r;
 
@@ -284,7 +172,7 @@ static int set_flag(struct message *m, u32 id, u32 flag, bool on)
 	else
 		flags &= ~flag;
 
-	r = hpm_vol_set_flags(m->pool->md, id, flags, &why);
+	r = hpm_vol_set_flags(m->pool->md, info.id, flags, &why);
 	return finish(m, r, why);
 }
 
@@ -304,19 +192,11 @@ static void tell_sharing(struct hpm_pool *pool, u32 id, bool on)
 /* set_sharing <id> on|off */
 static int set_sharing(struct message *m)
 {
-	bool on;
-	u32 id;
 	int r;
 
-	r = read_id(m, m->argv[1], &id);
+	r = set_flag(m, HPM_VOL_NOSHARE, !m->say->on);
 	if (!r)
-		r = read_switch(m, m->argv[2], &on);
-	if (r)
-		return r;
-
-	r = set_flag(m, id, HPM_VOL_NOSHARE, !on);
-	if (!r)
-		tell_sharing(m->pool, id, on);
+		tell_sharing(m->pool, m->say->id, m->say->on);
 	return r;
 }
 
@@ -327,21 +207,11 @@ static int set_sharing(struct message *m)
  */
 static int set_readonly(struct message *m)
 {
-	bool on;
-	u32 id;
-	int r;
+	if (is_active(m->pool, m->say->id))
+		return refuse(m->pool, -EBUSY, "%s %u: the volume is active",
+			      m->say->word, m->say->id);
 
-	r = read_id(m, m->argv[1], &id);
-	if (!r)
-		r = read_switch(m, m->argv[2], &on);
-	if (r)
-		return r;
-
-	if (is_active(m->pool, id))
-		return refuse(m->pool, -EBUSY,
-			      "%s %u: the volume is active", m->argv[0], id);
-
-	return set_flag(m, id, HPM_VOL_READONLY, on);
+	return set_flag(m, HPM_VOL_READONLY, m->say->on);
 }
 
 /*
@@ -403,14 +273,8 @@ static int list_volumes(struct message *m)
 {
 	struct hpm_vol_info info;
 	unsigned int sz = 0;
-	u32 id = 0;
+	u32 id = m->say->id;
 	int r;
-
-	if (m->argc > 1) {
-		r = read_id(m, m->argv[1], &id);
-		if (r)
-			return r;
-	}
 
 	apply_published(m->pool);
 	*m->result = '\0';
@@ -419,7 +283,8 @@ static int list_volumes(struct message *m)
 		if (r == -ENOENT)
 			break;
 		if (r)
-			return refuse(m->pool, r, "%s: error %d", m->argv[0], r);
+			return refuse(m->pool, r, "%s: error %d",
+				      m->say->word, r);
 
 		sz = emit_volume(m->pool, &info, m->result, sz, m->maxlen);
 		id = info.id + 1;
@@ -432,15 +297,10 @@ static int list_volumes(struct message *m)
 static int volume_info(struct message *m)
 {
 	struct hpm_vol_info info;
-	u32 id;
 	int r;
 
-	r = read_id(m, m->argv[1], &id);
-	if (r)
-		return r;
-
 	apply_published(m->pool);
-	r = find_volume(m, id, &info);
+	r = find_volume(m, &info);
 	if (r)
 		return r;
 
@@ -458,15 +318,10 @@ static int volume_info(struct message *m)
 static int set_transaction_id(struct message *m)
 {
 	const char *why = NO_REASON;
-	u64 old, new;
 	int r;
 
-	if (kstrtou64(m->argv[1], 10, &old) || kstrtou64(m->argv[2], 10, &new))
-		return refuse(m->pool, -EINVAL,
-			      "%s: \"%s\" or \"%s\" is no transaction id",
-			      m->argv[0], m->argv[1], m->argv[2]);
-
-	r = hpm_md_set_transaction_id(m->pool->md, old, new, &why);
+	r = hpm_md_set_transaction_id(m->pool->md, m->say->old_tid,
+				      m->say->new_tid, &why);
 	return finish(m, r, why);
 }
 
@@ -507,14 +362,7 @@ static int checkpoint(struct message *m)
 /* map_cache <nodes> */
 static int map_cache(struct message *m)
 {
-	unsigned long nodes;
-
-	if (kstrtoul(m->argv[1], 10, &nodes) || !nodes)
-		return refuse(m->pool, -EINVAL,
-			      "%s: \"%s\" is no number of nodes", m->argv[0],
-			      m->argv[1]);
-
-	hpm_md_cache_limit(m->pool->md, nodes);
+	hpm_md_cache_limit(m->pool->md, m->say->number);
 	return 0;
 }
 
@@ -530,24 +378,25 @@ static int cache(struct message *m)
 	const char *why = NO_REASON;
 	int r;
 
-	r = hpm_share_message(m->pool, m->argc, m->argv, &why);
+	r = hpm_share_message(m->pool, m->say, &why);
 	return finish(m, r, why);
 }
 
 /* defrag start [<limit KiB/s>] | stop | status */
 static int defrag(struct message *m)
 {
-	if (!strcasecmp(m->argv[1], "start")) {
+	if (m->say->action == HPM_DEFRAG_START) {
 		if (hpm_pool_refuses_writes(m->pool))
 			return refuse(m->pool, -EOPNOTSUPP,
-				      "%s: the pool is read-only", m->argv[0]);
+				      "%s: the pool is read-only",
+				      m->say->word);
 		if (READ_ONCE(m->pool->suspended))
 			return refuse(m->pool, -EBUSY,
-				      "%s: the pool is suspended", m->argv[0]);
+				      "%s: the pool is suspended",
+				      m->say->word);
 	}
 
-	return hpm_defrag_message(m->pool, m->argc, m->argv, m->result,
-				  m->maxlen);
+	return hpm_defrag_message(m->pool, m->say, m->result, m->maxlen);
 }
 
 /*
@@ -556,28 +405,23 @@ static int defrag(struct message *m)
  *--------------------------------------------------------------
  */
 
-static const struct {
-	const char *name;
-	unsigned int min_argc, max_argc;
-	bool writes;			/* not for a pool that is read-only */
-	int (*fn)(struct message *m);
-} messages[] = {
-	{ "create_thin",		2, 4, true,  create_thin },
-	{ "create_snap",		3, 4, true,  create_snap },
-	{ "delete",			2, 2, true,  delete_volume },
-	{ "set_transaction_id",		3, 3, true,  set_transaction_id },
-	{ "reserve_metadata_snap",	1, 1, true,  reserve_metadata_snap },
-	{ "release_metadata_snap",	1, 1, true,  release_metadata_snap },
-	{ "set_size",			3, 3, true,  set_size },
-	{ "set_name",			3, 3, true,  set_name },
-	{ "set_sharing",		3, 3, true,  set_sharing },
-	{ "set_readonly",		3, 3, true,  set_readonly },
-	{ "list",			1, 2, false, list_volumes },
-	{ "info",			2, 2, false, volume_info },
-	{ "checkpoint",			1, 1, true,  checkpoint },
-	{ "map_cache",			2, 2, false, map_cache },
-	{ "cache",			2, 3, false, cache },
-	{ "defrag",			2, 3, false, defrag },
+static int (*const messages[HPM_NR_MESSAGES])(struct message *m) = {
+	[HPM_MSG_CREATE_THIN]		= create_thin,
+	[HPM_MSG_CREATE_SNAP]		= create_snap,
+	[HPM_MSG_DELETE]		= delete_volume,
+	[HPM_MSG_SET_TRANSACTION_ID]	= set_transaction_id,
+	[HPM_MSG_HOLD]			= reserve_metadata_snap,
+	[HPM_MSG_RELEASE]		= release_metadata_snap,
+	[HPM_MSG_SET_SIZE]		= set_size,
+	[HPM_MSG_SET_NAME]		= set_name,
+	[HPM_MSG_SET_SHARING]		= set_sharing,
+	[HPM_MSG_SET_READONLY]		= set_readonly,
+	[HPM_MSG_LIST]			= list_volumes,
+	[HPM_MSG_INFO]			= volume_info,
+	[HPM_MSG_CHECKPOINT]		= checkpoint,
+	[HPM_MSG_MAP_CACHE]		= map_cache,
+	[HPM_MSG_CACHE]			= cache,
+	[HPM_MSG_DEFRAG]		= defrag,
 };
 
 int hpm_pool_message(struct dm_target *ti, unsigned int argc, char **argv,
@@ -585,32 +429,27 @@ int hpm_pool_message(struct dm_target *ti, unsigned int argc, char **argv,
 {
 	struct hpm_table *t = ti->private;
 	struct hpm_pool *pool = t->pool;
+	struct hpm_message say;
 	struct message m = {
-		.pool = pool, .argc = argc, .argv = argv,
-		.result = result, .maxlen = maxlen,
+		.pool = pool, .say = &say, .result = result, .maxlen = maxlen,
 	};
-	unsigned int i, noio;
+	char why[HPM_WHY_SIZE];
+	unsigned int noio;
 	int r;
 
-	for (i = 0; i < ARRAY_SIZE(messages); i++)
-		if (!strcasecmp(argv[0], messages[i].name))
-			break;
-	if (i == ARRAY_SIZE(messages))
-		return refuse(pool, -EINVAL, "unknown message \"%s\"", argv[0]);
-
-	if (argc < messages[i].min_argc || argc > messages[i].max_argc)
-		return refuse(pool, -EINVAL, "%s: wrong number of arguments",
-			      argv[0]);
+	r = hpm_parse_message(argc, argv, &say, why);
+	if (r)
+		return refuse(pool, r, "%s", why);
 	if (hpm_pool_failed(pool))
 		return refuse(pool, -EOPNOTSUPP, "%s: the pool has failed",
-			      argv[0]);
-	if (messages[i].writes && hpm_pool_refuses_writes(pool))
+			      say.word);
+	if (say.writes && hpm_pool_refuses_writes(pool))
 		return refuse(pool, -EOPNOTSUPP, "%s: the pool is read-only",
-			      argv[0]);
+			      say.word);
 
 	noio = hpm_noio_begin();
 	mutex_lock(&pool->message_lock);
-	r = messages[i].fn(&m);
+	r = messages[say.type](&m);
 	mutex_unlock(&pool->message_lock);
 	hpm_noio_end(noio);
 

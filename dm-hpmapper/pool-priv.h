@@ -8,7 +8,7 @@
  *	pool-space.c	who waits for space, and how it comes back
  *	pool-drain.c	the way of freed blocks
  *	pool-mode.c	the failure ladder
- *	pool-message.c	messages
+ *	pool-message.c	messages (parse.c has their words)
  *	pool-status.c	status and table lines
  */
 #ifndef HPM_POOL_PRIV_H

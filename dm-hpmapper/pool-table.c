@@ -17,102 +17,6 @@
  *--------------------------------------------------------------
  */
 
-static int parse_feature(struct hpm_features *f, const char *word,
-			 bool *error, bool *queue)
-{
-	if (!strcasecmp(word, "ignore_discard"))
-		f->discard = false;
-	else if (!strcasecmp(word, "no_discard_passdown"))
-		f->discard_passdown = false;
-	else if (!strcasecmp(word, "read_only"))
-		f->read_only = true;
-	else if (!strcasecmp(word, "error_if_no_space"))
-		*error = true;
-	else if (!strcasecmp(word, "queue_if_no_space"))
-		*queue = true;
-	else if (!strcasecmp(word, "sharing"))
-		f->share = true;
-	else if (strcasecmp(word, "skip_block_zeroing"))
-		/* (That one would change nothing: no block is ever zeroed.) */
-		return -EINVAL;
-
-	return 0;
-}
-
-#define HPM_MAX_FEATURE_ARGS	7
-
-static int parse_features(struct dm_arg_set *as, struct hpm_features *f,
-			  struct dm_target *ti)
-{
-	static const struct dm_arg args[] = {
-		{0, HPM_MAX_FEATURE_ARGS, "Invalid number of pool feature arguments"},
-	};
-	bool error = false, queue = false;
-	unsigned int argc;
-	int r;
-
-	*f = (struct hpm_features) {
-		.discard = true,
-		.discard_passdown = true,
-		.error_if_no_space = true,
-	};
-
-	if (!as->argc)
-		return 0;
-
-	r = dm_read_arg_group(args, as, &argc, &ti->error);
-	if (r)
-		return r;
-
-	for (; argc; argc--) {
-		r = parse_feature(f, dm_shift_arg(as), &error, &queue);
-		if (r) {
-			ti->error = "Unrecognised pool feature requested";
-			return r;
-		}
-	}
-
-	if (as->argc) {
-		ti->error = "Arguments left over behind the pool features";
-		return -EINVAL;
-	}
-
-	if (error && queue) {
-		ti->error = "error_if_no_space and queue_if_no_space exclude each other";
-		return -EINVAL;
-	}
-	f->error_if_no_space = !queue;
-
-	return 0;
-}
-
-static int parse_large_block(const char *arg, struct hpm_table *t,
-			     struct dm_target *ti)
-{
-	unsigned int sectors;
-
-	if (kstrtouint(arg, 10, &sectors) || !is_power_of_2(sectors) ||
-	    sectors < HPM_BLOCK_SECTORS << HPM_MIN_LARGE_SHIFT ||
-	    sectors > HPM_BLOCK_SECTORS << HPM_MAX_LARGE_SHIFT) {
-		ti->error = "The large block size must be a power of two from 128 to 4096 sectors";
-		return -EINVAL;
-	}
-
-	t->large_shift = ilog2(sectors / HPM_BLOCK_SECTORS);
-	return 0;
-}
-
-static int parse_low_water(const char *arg, struct hpm_table *t,
-			   struct dm_target *ti)
-{
-	if (kstrtou64(arg, 10, &t->low_water)) {
-		ti->error = "Invalid low water mark";
-		return -EINVAL;
-	}
-
-	return 0;
-}
-
 /* Newer kernels refuse this by themselves, but do not say what they refuse. */
 static int check_not_self(struct dm_target *ti, dev_t dev)
 {
@@ -308,15 +212,14 @@ static int check_reload(struct hpm_table *t)
  */
 static int pool_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 {
-	struct dm_arg_set as = { .argc = argc, .argv = argv };
 	const char *why = "Cannot open the pool";
+	struct hpm_pool_line line;
 	struct hpm_table *t;
 	int r;
 
-	if (argc < 4) {
-		ti->error = "Invalid argument count";
-		return -EINVAL;
-	}
+	r = hpm_parse_pool_line(argc, argv, &line, &ti->error);
+	if (r)
+		return r;
 
 	t = kzalloc(sizeof(*t), GFP_KERNEL);
 	if (!t) {
@@ -325,18 +228,9 @@ static int pool_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	}
 	t->ti = ti;
 
-	dm_consume_args(&as, 4);
-	r = parse_features(&as, &t->features, ti);
-	if (r)
-		goto out_free;
-
-	r = parse_large_block(argv[2], t, ti);
-	if (r)
-		goto out_free;
-
-	r = parse_low_water(argv[3], t, ti);
-	if (r)
-		goto out_free;
+	t->large_shift = line.large_shift;
+	t->low_water = line.low_water;
+	t->features = line.features;
 
 	r = open_devices(t, argv);
 	if (r)

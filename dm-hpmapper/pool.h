@@ -16,20 +16,13 @@
 
 #include "compat.h"
 #include "metadata.h"
+#include "parse.h"
 
 #define DM_MSG_PREFIX "hpmapper"
 
 struct hpm_share;
 struct hpm_defrag;
 struct hpm_volume;
-
-struct hpm_features {
-	bool discard;		/* volumes take discards */
-	bool discard_passdown;
-	bool error_if_no_space;
-	bool read_only;
-	bool share;		/* the interceptor may serve shared blocks */
-};
 
 struct hpm_pool {
 	struct list_head list;		/* of live pools; hpm_pools_lock */
@@ -230,7 +223,7 @@ void hpm_volumes_stop(struct hpm_pool *pool);
 void hpm_volumes_start(struct hpm_pool *pool);
 
 /* defrag.c: the bounded background job, driven by pool messages. */
-int hpm_defrag_message(struct hpm_pool *pool, unsigned int argc, char **argv,
+int hpm_defrag_message(struct hpm_pool *pool, const struct hpm_message *say,
 		       char *result, unsigned int maxlen);
 void hpm_defrag_stop(struct hpm_pool *pool);
 

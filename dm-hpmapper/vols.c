@@ -652,12 +652,6 @@ static void buf_name(union hpm_record_buf *buf, const char *name)
 	strscpy((char *)buf->slots[1], name, HPM_NAME_SIZE);
 }
 
-static bool name_char_ok(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	       (c >= '0' && c <= '9') || strchr("._-+:@=,", c);
-}
-
 static int check_name(struct hpm_md *md, const char *name, const char **why)
 {
 	const char *c;
@@ -669,7 +663,7 @@ static int check_name(struct hpm_md *md, const char *name, const char **why)
 		return -ENAMETOOLONG;
 	}
 	for (c = name; *c; c++) {
-		if (!name_char_ok(*c)) {
+		if (!hpm_name_char_ok(*c)) {
 			*why = "a name has letters, digits and ._-+:@=, only";
 			return -EINVAL;
 		}

@@ -334,24 +334,6 @@ static void detach(struct hpm_target *t, struct dm_target *ti)
  *--------------------------------------------------------------
  */
 
-static int parse_table(struct dm_target *ti, unsigned int argc, char **argv,
-		       u32 *id)
-{
-	if (argc != 2) {
-		ti->error = "Expected <pool dev> <volume id>";
-		return -EINVAL;
-	}
-	if (kstrtouint(argv[1], 10, id) || *id > HPM_MAX_VOLUME_ID) {
-		ti->error = "Invalid volume id: it goes from 0 to 16777215";
-		return -EINVAL;
-	}
-	if (ti->len > (sector_t)HPM_BLOCK_SECTORS << HPM_VBN_BITS) {
-		ti->error = "The table is longer than a volume can be";
-		return -EINVAL;
-	}
-	return 0;
-}
-
 static struct hpm_pool *find_pool(struct dm_dev *dev)
 {
 	struct mapped_device *md = dm_get_md(dev->bdev->bd_dev);
@@ -385,7 +367,7 @@ static int volume_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	u32 id;
 	int r;
 
-	r = parse_table(ti, argc, argv, &id);
+	r = hpm_parse_volume_line(argc, argv, ti->len, &id, &ti->error);
 	if (r)
 		return r;
 	t = kzalloc(sizeof(*t), GFP_KERNEL);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * corpus DIRECTORY: inputs for fuzz_meta that change, one by one, the fields
- * in which the format can lie, of blocks all over the device; and texts for the
- * fuzzer of hpm_restore in DIRECTORY/text.
+ * in which the format can lie, of blocks all over the device; and in directories
+ * of their own the beginnings of the other fuzzers: texts for hpm_restore, lines
+ * of tables and of messages, journals.
  */
 #include <sys/stat.h>
 
@@ -86,6 +87,67 @@ static const char text[] =
 	"  </volume>\n"
 	"</hpmapper>\n";
 
+static const char *const table[] = {
+	"/dev/a /dev/b 512 0",
+	"/dev/a /dev/b 128 8192 0",
+	"/dev/a /dev/b 4096 1 2 ignore_discard queue_if_no_space",
+	"/dev/a /dev/b 1024 1 4 no_discard_passdown read_only sharing error_if_no_space",
+	"/dev/a /dev/b 1024 18446744073709551615 1 skip_block_zeroing",
+	"/dev/a /dev/b 512 0 9 x\n/dev/pool 16777215\n254:0 0",
+};
+
+static const char *const message[] = {
+	"create_thin 0 131072 base\ncreate_snap 1 0\ncreate_snap 2 1 two\nlist",
+	"create_thin 5\nset_size 5 2048\nset_name 5 five\nset_name 5 -\ninfo 5",
+	"create_thin 1\ndelete 1\ncreate_thin 1 - x\ncheckpoint\nlist 1",
+	"set_transaction_id 0 7\nreserve_metadata_snap\ncreate_thin 3\nrelease_metadata_snap",
+	"create_thin 2\nset_sharing 2 off\nset_readonly 2 on\nmap_cache 100",
+	"cache share on\ncache copies_limit 3\ncache entries 9\ncache scan_ms 10\ncache evict",
+	"defrag start 1024\ndefrag stop\ndefrag status",
+};
+
+/* Records as the engine writes them, each kind in one of its uses. */
+static const u8 journal[] = {
+	0,					   /* the pool */
+	5,  0,					   /* records; no lie */
+	7,  0, 40, 0,  0, 0, 0,	  4, 9,	  0,	   /* CREATE */
+	1,  2, 1,  0,  3, 0, 200, 3, 0,	  0,	   /* MAP */
+	4,  4, 1,  0,  8, 0, 0,	  0, 0,	  0,	   /* UNMAP */
+	14, 0, 0,  0,  0, 0, 9,	  0, 0,	  0,	   /* TID */
+	8,  0, 41, 0,  0, 0, 1,	  0, 8,	  0,	   /* SNAP */
+	6,  0, 2,  16, 1, 0, 16,  0, 64,  3, 0, 0, /* LARGE */
+	5,  2, 1,  0,  3, 0, 40,  3, 200, 3,	   /* MOVE */
+	9,  0, 1,  0,  0, 0, 0,	  0, 0,	  0,	   /* DELETE */
+	15, 0, 0,  0,  0, 0, 0,	  0, 0,	  0,	   /* HOLD */
+	16, 0, 0,  0,  0, 0, 0,	  0, 0,	  0,	   /* RELEASE */
+	11, 0, 2,  0,  0, 0, 64,  0, 0,	  0,	   /* SIZE */
+	2,  1, 14, 0,  0, 0, 0,	  0, 0,	  0, 0, 0, /* a wrong sequence number */
+};
+
+static void put_lines(const char *dir, const char *const *line, unsigned int nr)
+{
+	unsigned int i;
+
+	mkdir(dir, 0777);
+	for (i = 0; i < nr; i++)
+		put(dir, i, (const u8 *)line[i], strlen(line[i]));
+}
+
+/* The same records in each pool, and with each lie. */
+static void put_journals(const char *dir)
+{
+	u8 p[sizeof(journal)];
+	unsigned int i;
+
+	mkdir(dir, 0777);
+	memcpy(p, journal, sizeof(p));
+	for (i = 0; i < 16; i++) {
+		p[0] = i;
+		p[2] = i < 4 ? 0 : i;
+		put(dir, i, p, sizeof(p));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	unsigned int b, n = 0;
@@ -103,5 +165,11 @@ int main(int argc, char **argv)
 	snprintf(sub, sizeof(sub), "%s/text", argv[1]);
 	mkdir(sub, 0777);
 	put(sub, 0, (const u8 *)text, sizeof(text) - 1);
+	snprintf(sub, sizeof(sub), "%s/table", argv[1]);
+	put_lines(sub, table, ARRAY_SIZE(table));
+	snprintf(sub, sizeof(sub), "%s/message", argv[1]);
+	put_lines(sub, message, ARRAY_SIZE(message));
+	snprintf(sub, sizeof(sub), "%s/journal", argv[1]);
+	put_journals(sub);
 	return 0;
 }

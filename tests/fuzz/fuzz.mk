@@ -2,21 +2,24 @@
 #
 # Fuzzing with libFuzzer, under ASan and UBSan.
 #
-#	make fuzz FUZZ_TIME=3600	an hour, shared out among the targets
+#	make fuzz TIME=3600		an hour, shared out among the targets
 #	make fuzz FUZZ=fuzz_hpm_check	one of them
 #
 # What is found is kept in build/fuzz/<target>/ and is tried first next time.
 
 FUZZ_DIR    := $(TOP)/tests/fuzz
 FUZZ_OUT    := $(BUILD)/fuzz
-FUZZ_TIME   ?= 60
+# TIME has a default elsewhere; one that was given is meant.
+FUZZ_TIME   ?= $(if $(filter file,$(origin TIME)),60,$(TIME))
 FUZZ_CFLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-sanitize-recover=all -fno-omit-frame-pointer
 FUZZ_SRC     = $(META_SRC) $(META_TESTS)/pool_maker.c
 FUZZ_OBJ     = $(patsubst $(TOP)/%.c,$(FUZZ_OUT)/obj/%.o,$(LIBHPM_SRC) $(FUZZ_SRC))
-FUZZ_ALL    := $(META_TOOLS:%=fuzz_%)
-FUZZ_ALL    := $(filter-out fuzz_hpm_metadata_size,$(FUZZ_ALL))
-FUZZ        ?= $(FUZZ_ALL)
+# Each of the tools by fuzz_meta.c; the others are a file of their own.
+FUZZ_TOOLS  := $(filter-out fuzz_hpm_metadata_size,$(META_TOOLS:%=fuzz_%))
+FUZZ_OWN    := fuzz_table fuzz_message fuzz_journal
+FUZZ        ?= $(FUZZ_TOOLS) $(FUZZ_OWN)
+FUZZ_WORDS   = $(patsubst %,$(FUZZ_OUT)/obj/%.o,dm-hpmapper/parse tests/fuzz/words)
 
 ARGS_fuzz_hpm_check   := "--auto-repair", "IN"
 ARGS_fuzz_hpm_dump    := "IN"
@@ -36,12 +39,16 @@ $(FUZZ_OUT)/obj/%.o: $(TOP)/%.c $$(LIBHPM_HDR) $$(META_HDR) $$(wildcard $(META_T
 		-Wno-sign-compare \
 		$(FUZZ_CFLAGS) -I$(META_TESTS) -c -o $@ $<
 
-$(FUZZ_ALL:%=$(FUZZ_OUT)/%.bin): $(FUZZ_OUT)/%.bin: $(FUZZ_DIR)/fuzz_meta.c $$(FUZZ_OBJ)
+$(FUZZ_TOOLS:%=$(FUZZ_OUT)/%.bin): $(FUZZ_OUT)/%.bin: $(FUZZ_DIR)/fuzz_meta.c $$(FUZZ_OBJ)
 	@echo "LD        $*"
 	@clang $(META_CFLAGS) -Wno-shadow -Wno-sign-compare $(FUZZ_CFLAGS) -fsanitize=fuzzer \
 		-I$(META_TESTS) -DTOOL_MAIN=$(*:fuzz_%=%)_main \
 		-DTOOL_ARGS='$(ARGS_$*)' $(if $(findstring restore,$*),-DFUZZ_TEXT) \
 		-o $@ $^ -lm
+
+$(FUZZ_OWN:%=$(FUZZ_OUT)/%.bin): $(FUZZ_OUT)/%.bin: $(FUZZ_OUT)/obj/tests/fuzz/%.o $$(FUZZ_WORDS) $$(FUZZ_OBJ)
+	@echo "LD        $*"
+	@clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -pthread -o $@ $^ -lm
 
 $(FUZZ_OUT)/corpus/stamp: $(FUZZ_DIR)/corpus.c $(LIBHPM_HDR)
 	@mkdir -p $(@D)
@@ -50,11 +57,13 @@ $(FUZZ_OUT)/corpus/stamp: $(FUZZ_DIR)/corpus.c $(LIBHPM_HDR)
 	@touch $@
 
 .PHONY: fuzz
-fuzz: $$(patsubst %,$(FUZZ_OUT)/%.bin,$$(FUZZ)) $(FUZZ_OUT)/corpus/stamp ## fuzz the tools and the format (FUZZ_TIME=seconds, FUZZ=target)
+fuzz: $$(patsubst %,$(FUZZ_OUT)/%.bin,$$(FUZZ)) $(FUZZ_OUT)/corpus/stamp ## fuzz format, recovery, tools, tables, messages (TIME=seconds, FUZZ=target)
 	@$(FUZZ_DIR)/run.sh $(FUZZ_OUT) $(FUZZ_TIME) $(FUZZ)
 
 # A short run.
+TEST_SUITES += test-fuzz
+
 .PHONY: test-fuzz
-test-fuzz: FUZZ_TIME := 60
+test-fuzz: FUZZ_TIME := 54
 test-fuzz: fuzz
 

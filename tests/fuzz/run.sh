@@ -7,6 +7,7 @@
 # what each has tried.  What was found before is tried first.
 set -u -o pipefail
 
+here=$(cd "$(dirname "$0")" && pwd)
 out=$1 seconds=$2
 shift 2
 each=$((seconds / $# > 0 ? seconds / $# : 1))
@@ -14,8 +15,15 @@ passed=0 failed=0
 
 for target in "$@"; do
 	dir=$out/$target
-	seeds=$out/corpus/edits
-	[ "$target" = fuzz_hpm_restore ] && seeds=$out/corpus/text
+	case $target in
+	fuzz_hpm_restore) seeds=$out/corpus/text ;;
+	fuzz_hpm_*) seeds=$out/corpus/edits ;;
+	*) seeds=$out/corpus/${target#fuzz_} ;;
+	esac
+	words=()
+	case $target in
+	fuzz_table|fuzz_message) words=(-dict="$here/words.dict") ;;
+	esac
 	mkdir -p "$dir/corpus" "$dir/found"
 	status=0
 	for f in "$dir"/found/*; do
@@ -23,7 +31,7 @@ for target in "$@"; do
 		"$out/$target.bin" "$f" >"$dir/log" 2>&1 || status=1
 	done
 	if [ $status = 0 ]; then
-		"$out/$target.bin" -max_total_time="$each" -timeout=20 \
+		"$out/$target.bin" -max_total_time="$each" -timeout=20 "${words[@]}" \
 			-rss_limit_mb=2048 -max_len=2048 -print_final_stats=1 \
 			-artifact_prefix="$dir/found/" \
 			"$dir/corpus" "$seeds" >"$dir/log" 2>&1 || status=1

@@ -238,6 +238,49 @@ void get_random_bytes(void *buf, size_t n)
 	}
 }
 
+static int digit_of(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return 16;
+}
+
+int kstrtou64(const char *s, unsigned int base, u64 *res)
+{
+	const char *first;
+	u64 v = 0;
+	int d;
+
+	if (*s == '+')
+		s++;
+	for (first = s; (d = digit_of(*s)) < (int)base; s++) {
+		if (v > (U64_MAX - d) / base)
+			return -ERANGE;
+		v = v * base + d;
+	}
+	if (s == first || (*s && strcmp(s, "\n")))
+		return -EINVAL;
+	*res = v;
+	return 0;
+}
+
+int kstrtou32(const char *s, unsigned int base, u32 *res)
+{
+	u64 v;
+	int r = kstrtou64(s, base, &v);
+
+	if (r)
+		return r;
+	if (v > U32_MAX)
+		return -ERANGE;
+	*res = v;
+	return 0;
+}
+
 /*
  *----------------------------------------------------------------
  * crc32c, without the inversions, as the kernel's

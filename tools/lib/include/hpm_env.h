@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/types.h>
 
 /*
@@ -314,6 +315,10 @@ ssize_t strscpy(char *dst, const char *src, size_t size);
 ssize_t strscpy_pad(char *dst, const char *src, size_t size);
 int scnprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
 void *memchr_inv(const void *p, int c, size_t n);
+/* A number and nothing else, but for one newline behind it; 0 or an error. */
+int kstrtou64(const char *s, unsigned int base, u64 *res);
+int kstrtou32(const char *s, unsigned int base, u32 *res);
+#define kstrtouint		kstrtou32
 
 typedef int (*cmp_func_t)(const void *a, const void *b);
 typedef void (*swap_func_t)(void *a, void *b, int size);
