@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * mkpool FILE [seed=N] [steps=N] [large=SHIFT] [data=BLOCKS] [vol=BLOCKS]
- *	[vols=N] [hold=1] [dying=1] [journal=1]
+ *	[vols=N] [hold=1] [dying=1] [journal=1] [check=1]
  *
  * Makes a pool on an existing file; with leak=1 or flag=1, spoils the counts of
  * one that is there, or lets it ask for a check.
@@ -33,6 +33,7 @@ int main(int argc, char **argv)
 		.hold = argument(argc, argv, "hold", 0),
 		.dying = argument(argc, argv, "dying", 0),
 		.journal = argument(argc, argv, "journal", 0),
+		.check = argument(argc, argv, "check", 0),
 	};
 	struct dev dev;
 	int r;

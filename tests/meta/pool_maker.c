@@ -221,7 +221,11 @@ static int make(struct maker *m)
 		r = hpm_md_checkpoint(m->md);
 	if (!r && m->p->journal)
 		r = history(m, 64);
-	return r ? r : hpm_md_commit(m->md);
+	if (!r)
+		r = hpm_md_commit(m->md);
+	if (!r && m->p->check)
+		r = hpm_md_set_needs_check(m->md);
+	return r;
 }
 
 int make_pool(struct dev *dev, const struct make_params *p)

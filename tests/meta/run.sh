@@ -179,6 +179,18 @@ ok "the flag is cleared" 0 "$bin/hpm_check" --clear-needs-check-flag p
 ok "and is gone" 0 "$bin/hpm_check" p
 ok "quietly" 0 test ! -s err
 
+# A pool that failed has both: the flag, and records that no checkpoint has.
+pool p seed="$seed" journal=1
+maps p >map1
+pool p seed="$seed" journal=1 check=1
+ok "a check is asked for, with a journal" 0 "$bin/hpm_check" p
+says "which is said, too" "clear-needs-check-flag"
+ok "the flag is cleared, with a journal" 0 "$bin/hpm_check" --clear-needs-check-flag p
+ok "and the pool is whole" 0 "$bin/hpm_check" p
+ok "the flag is gone" 0 test ! -s err
+maps p >map2
+ok "and its journal is still there" 0 cmp map1 map2
+
 echo "# held snapshots"
 pool p seed="$seed" hold=1
 ok "check of a held snapshot" 0 "$bin/hpm_check" --metadata-snap p

@@ -91,18 +91,26 @@ static int check_pool(struct pool *p, struct report *rep)
 	return r;
 }
 
-static int mend(struct pool *p, struct report *rep)
+/*
+ * A replay made nodes and superblocks in memory, over what is on the device.
+ * Whoever writes to the device goes on from what is there.
+ */
+static void forget_replay(struct pool *p)
 {
 	struct dev *d = &p->dev;
+
+	if (d->over)
+		overlay_free(d->over);
+	d->over = NULL;
+}
+
+static int mend(struct pool *p, struct report *rep)
+{
 	u64 leaks = rep->leaks;
 
 	if (leaks != rep->nr_leak)
 		return complain("out of memory");
-	/* The overlay of a replay is not what is on the device. */
-	if (d->over) {
-		overlay_free(d->over);
-		d->over = NULL;
-	}
+	forget_replay(p);
 	if (mend_leaks(p, rep))
 		return -1;
 	reset(rep);
@@ -140,6 +148,9 @@ static int flag(struct pool *p, int status)
 		note("the flag is not cleared");
 		return status;
 	}
+	forget_replay(p);
+	if (pool_load(p, NULL, NULL))
+		return ST_USAGE;
 	return clear_needs_check(p) ? ST_USAGE : ST_OK;
 }
 
