@@ -25,3 +25,15 @@ bench-latency: | vm-$(or $(KERNEL),6.1)
 .PHONY: bench-numbers
 bench-numbers: $(BENCH_OUT)/msgtime | vm-$(or $(KERNEL),6.1)
 	@$(BENCH_VM) 'MSGTIME=$(BENCH_OUT)/msgtime $(TOP)/bench/numbers.sh | tee $$VM_OUT/bench-numbers.txt'
+
+# What is timed has its programs, this one too, in memory: see share.sh.
+PKGS_share := gcc libc6-dev dmsetup e2fsprogs btrfs-progs mount coreutils
+
+$(BENCH_OUT)/startup: $(TOP)/bench/startup.c | deps-share
+	@mkdir -p $(@D)
+	@echo "CC        $(@F)"
+	@$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -static -o $@ $<
+
+.PHONY: bench-share
+bench-share: $(BENCH_OUT)/startup | vm-$(or $(KERNEL),6.1) ## 64 containers of one image: read, written, cached, time; beside the peers
+	@$(BENCH_VM) '$(foreach v,PEERS CASES COUNT FILES READ HPM_CACHE,$(if $($v),$v="$($v)")) $(TOP)/bench/share.sh | tee $$VM_OUT/bench-share-table.txt'

@@ -32,6 +32,26 @@ bench_program() {
 	chmod +x "$bench_dir/$1.sh"
 }
 
+# A root in memory with these programs, for chroot: the same, for whole scripts.
+bench_root() {		# bench_root DIR PROGRAM...
+	local root=$1 prog lib
+
+	mkdir -p "$root"/{bin,dev,etc,mnt,proc,sys,tmp,run}
+	shift
+	for prog in "$@"; do
+		prog=$(command -v "$prog") || bench_fail "no program"
+		cp -L "$prog" "$root/bin/"
+		{ ldd "$prog" || :; } | { grep -oE '/[^ ]+' || :; } |
+		while read -r lib; do
+			mkdir -p "$root$(dirname "$lib")"
+			cp -L "$lib" "$root$lib"
+		done
+	done 2>/dev/null
+	for prog in dev proc sys; do
+		mount --rbind "/$prog" "$root/$prog"
+	done
+}
+
 # Mean latency in us of a fio job: fio_lat read|write DEVICE OPTIONS...
 fio_lat() {
 	local dir=$1 dev=$2 field
