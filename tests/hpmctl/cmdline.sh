@@ -58,6 +58,14 @@ expect 2 'has no setting' volume set p v colour on
 expect 2 'is on or off' volume set p v readonly maybe
 expect 2 'a pool has no setting' pool set p colour blue
 expect 2 'is not a value' pool set p defrag 'start 5'
+expect 2 'cache is set to: share on|off, copies_limit N' pool set p cache colour 5
+expect 2 'cache is set to' pool set p cache share
+expect 2 'cache is set to' pool set p cache share maybe
+expect 2 'cache is set to' pool set p cache evict now
+expect 2 'cache is set to' pool set p cache copies_limit
+expect 2 'cache is set to' pool set p cache copies_limit 1 2
+expect 2 'lots' pool set p cache copies_limit lots
+expect 2 '1025' pool set p cache copies_limit 1025
 expect 2 'ext4 or xfs' import p v x.tar --fs vfat
 expect 2 '--fs does not go with --from' import p v x.tar --fs xfs --from w
 expect 2 'is not a time' top -d 0
@@ -109,6 +117,12 @@ completes '^$' hpmctl volume create fast ''
 completes '^web redis$' hpmctl volume remove fast web ''
 completes '^redis$' hpmctl volume snapshot --freeze fast r
 completes '^on off$' hpmctl volume set fast web readonly ''
+completes '^defrag cache map-cache transaction-id metadata-snap$' hpmctl pool set fast ''
+completes '^share copies_limit entries scan_ms evict$' hpmctl pool set fast cache ''
+completes '^on off$' hpmctl pool set fast cache share ''
+completes '^start stop status$' hpmctl pool set fast defrag ''
+completes '^reserve release$' hpmctl pool set fast metadata-snap re
+completes '^$' hpmctl pool set fast cache copies_limit ''
 completes '^web redis$' hpmctl import fast x y.tar --from ''
 completes '^--large-block$' hpmctl pool create p --lar
 completes '^64K ' hpmctl pool create p --large-block ''

@@ -33,7 +33,9 @@ static void table(void **state)
 	"time 3 volumes 12 dying 0 record 900 applied 900 durable 899 "        \
 	"checkpoints 4 commits 17 journal_writes 17 journal 5/256 "            \
 	"nodes 40/2 node_reads 1 node_writes 2 cow_blocks 33 "                 \
-	"copied_bytes 44 inplace 55 hops 66 defrag idle moved 0 pinned 0"
+	"copied_bytes 44 inplace 55 hops 66 defrag idle moved 0 pinned 0 "     \
+	"share on copies_limit 1/2 copies 77/5000 blocks 70 hits 88 "          \
+	"not_read 360448"
 
 static void status(void **state)
 {
@@ -67,6 +69,14 @@ static void status(void **state)
 	assert_int_equal(json_integer_value(json_object_get(
 				 json_object_get(o, "data"), "free")),
 			 (262144 - 2000) * 4096);
+	assert_int_equal(pool_status_value(&st, "copies"), 77);
+	assert_int_equal(pool_status_value(&st, "not_read"), 88 * 4096);
+	assert_int_equal(json_integer_value(json_object_get(
+				 json_object_get(c, "copies_limit"), "now")),
+			 1);
+	assert_int_equal(json_integer_value(json_object_get(
+				 json_object_get(c, "copies_limit"), "set")),
+			 2);
 	json_decref(o);
 	pool_status_free(&st);
 }

@@ -2,7 +2,7 @@
 # bash completion for hpmctl                               -*- shell-script -*-
 #
 # Commands and options come from hpmctl's own help, pools and volumes from the
-# kernel, so that there is nothing here that could get out of date.
+# kernel, so that there is little here that could get out of date.
 
 _hpmctl_commands() {
 	hpmctl ${1:+"$1"} --help 2>/dev/null |
@@ -33,7 +33,7 @@ _hpmctl_words() {
 		case ${COMP_WORDS[i]} in
 		--json | --verbose | --help | --force | --quiet | --wipe | \
 			--activate | --freeze | --deferred | --read-only | \
-			--preallocate | --queue-if-no-space | \
+			--preallocate | --queue-if-no-space | --sharing | \
 			--ignore-discard | --no-discard-passdown) ;;
 		-[vhfqar]) ;;
 		-*) skip=1 ;;
@@ -61,6 +61,21 @@ _hpmctl_argument() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$list" -- "$cur")
+}
+
+# The words of a pool's settings, after the pool's name.
+_hpmctl_setting() {
+	local cur=$1 list=
+	shift
+
+	case "$*" in
+	'') list='defrag cache map-cache transaction-id metadata-snap' ;;
+	defrag) list='start stop status' ;;
+	cache) list='share copies_limit entries scan_ms evict' ;;
+	'cache share') list='on off' ;;
+	metadata-snap) list='reserve release' ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$list" -- "$cur")
 }
@@ -109,6 +124,10 @@ _hpmctl() {
 	esac
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_hpmctl_options "${cmd[@]}")" -- "$cur")
+		return
+	fi
+	if [ "${cmd[*]}" = 'pool set' ] && [ ${#words[@]} -gt 2 ]; then
+		_hpmctl_setting "$cur" "${words[@]:3}"
 		return
 	fi
 	_hpmctl_argument "$(_hpmctl_kind "${cmd[0]}" "${cmd[1]-}" $((${#words[@]} - used)))" \

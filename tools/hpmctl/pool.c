@@ -254,10 +254,16 @@ static json_t *value_json(const char *key, const char *value)
 	char *end;
 
 	if (parse_pair(value, &a, &b)) {
-		bool nodes = !strcmp(key, "nodes");
+		const char *first = "used", *second = "total";
 
-		return json_pack("{s:I, s:I}", nodes ? "cached" : "used",
-				 (json_int_t)a, nodes ? "dirty" : "total",
+		if (!strcmp(key, "nodes")) {
+			first = "cached";
+			second = "dirty";
+		} else if (!strcmp(key, "copies_limit")) {
+			first = "now";
+			second = "set";
+		}
+		return json_pack("{s:I, s:I}", first, (json_int_t)a, second,
 				 (json_int_t)b);
 	}
 	a = strtoull(value, &end, 10);

@@ -109,7 +109,7 @@ static int show_pool(const char *name)
 static struct {
 	struct parts_spec parts;
 	uint64_t large, low_water;
-	bool queue, ignore_discard, no_passdown, read_only;
+	bool queue, ignore_discard, no_passdown, read_only, sharing;
 } want = { .low_water = NOT_GIVEN };
 
 #define TABLE_OPTS                                                             \
@@ -135,6 +135,9 @@ static struct {
 		  &want.no_passdown,                                           \
 		  NULL,                                                        \
 		  "do not discard freed space on the data device" },           \
+		{ "sharing", 0,                                                \
+		  OPT_FLAG,  &want.sharing,                                    \
+		  NULL,	     "serve reads of shared blocks from memory" },     \
 		{ "disk",	    0,	   OPT_STRING,                         \
 		  &want.parts.disk, "DEV", "a disk, for metadata and data" },  \
 		{ "file",     0,                                               \
@@ -196,7 +199,9 @@ static int table_params(const struct parts *parts, char *out, size_t size)
 	    add_feature(features, sizeof(features), &nr, want.read_only,
 			"read_only") ||
 	    add_feature(features, sizeof(features), &nr, want.queue,
-			"queue_if_no_space"))
+			"queue_if_no_space") ||
+	    add_feature(features, sizeof(features), &nr, want.sharing,
+			"sharing"))
 		return -1;
 	return print_to(out, size, "%s %s %llu %llu %u%s", parts->meta.num,
 			parts->data.num,
@@ -578,7 +583,8 @@ static const struct setting {
 	const char *key, *message, *values;
 } settings[] = {
 	{ "defrag", "defrag", "start [KiB/s] | stop | status" },
-	{ "cache", "cache", "what the module's documentation tells" },
+	{ "cache", "cache",
+	  "share on|off, copies_limit N, entries N, scan_ms N, evict" },
 	{ "map-cache", "map_cache", "number of metadata blocks in memory" },
 	{ "transaction-id", "set_transaction_id", "OLD NEW" },
 	{ "metadata-snap", NULL, "reserve | release" },
@@ -598,6 +604,31 @@ static const struct setting *find_setting(const char *key)
 	return NULL;
 }
 
+/* The words that the cache knows, before the kernel is asked. */
+static int check_cache(const struct setting *s, char **args, int nr)
+{
+	static const struct number {
+		const char *key;
+		uint64_t max;
+	} numbers[] = {
+		{ "copies_limit", 1024 },
+		{ "entries", UINT64_MAX },
+		{ "scan_ms", UINT32_MAX },
+	};
+	uint64_t value;
+	size_t i;
+
+	if (nr == 1 && !strcmp(args[0], "evict"))
+		return 0;
+	if (nr == 2 && !strcmp(args[0], "share") &&
+	    (!strcmp(args[1], "on") || !strcmp(args[1], "off")))
+		return 0;
+	for (i = 0; nr == 2 && i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (!strcmp(args[0], numbers[i].key))
+			return parse_uint(args[1], numbers[i].max, &value);
+	return err_say(ST_USAGE, "%s is set to: %s", s->key, s->values);
+}
+
 static int setting_message(const struct setting *s, char **args, int nr,
 			   char *out, size_t size)
 {
@@ -611,6 +642,8 @@ static int setting_message(const struct setting *s, char **args, int nr,
 				       s->values);
 		return print_to(out, size, "%s_metadata_snap", args[0]);
 	}
+	if (!strcmp(s->key, "cache") && check_cache(s, args, nr))
+		return -1;
 	if (print_to(out, size, "%s", s->message))
 		return -1;
 	for (i = 0; i < nr; i++) {
@@ -657,11 +690,16 @@ const struct cmd pool_set_cmd = {
 		"  defrag start [KiB/s]   move what is scattered together, in the background\n"
 		"  defrag stop | status\n"
 		"  map-cache BLOCKS       how much of the map is kept in memory\n"
-		"  cache ...              the cache of shared blocks\n"
+		"  cache share on|off     serve reads of shared blocks from memory, or not\n"
+		"  cache copies_limit N   how many copies of a block may stay\n"
+		"  cache entries N        how many copies are known at most\n"
+		"  cache scan_ms N        how often the copies are looked through\n"
+		"  cache evict            look through them now\n"
 		"  transaction-id OLD NEW a number that a manager keeps in the pool\n"
 		"  metadata-snap reserve | release\n",
 	.examples = "  hpmctl pool set fast defrag start 20480\n"
-		    "  hpmctl pool set fast defrag status\n",
+		    "  hpmctl pool set fast defrag status\n"
+		    "  hpmctl pool set fast cache copies_limit 1\n",
 	.opts = no_opts,
 	.run = pool_set,
 };

@@ -31,11 +31,17 @@ static const struct opt top_opts[] = {
 	{ 0 },
 };
 
+/* What a pool's cache has served. */
+struct served {
+	uint64_t hits, bytes;
+};
+
 /* A volume's or a pool's data device's counters at one moment. */
 struct sample {
 	char key[DM_NAME_MAX + 8];
 	char num[DM_NUM_TEXT];
 	struct iostat io;
+	struct served served; /* pools only */
 };
 
 struct samples {
@@ -57,6 +63,7 @@ struct top {
 
 struct rates {
 	double reads, read_bytes, writes, written_bytes, discarded_bytes;
+	double hits, saved_bytes;
 };
 
 static double per_second(uint64_t now, uint64_t then, double seconds)
@@ -103,10 +110,14 @@ static struct sample *add_sample(struct samples *s)
 	return &s->s[s->nr++];
 }
 
-/* Rates since the last time; zero for what was not there then. */
+/*
+ * Rates since the last time; zero for what was not there then.  @served is
+ * NULL if there is nothing that serves.
+ */
 static int take_sample(struct top *t, const char *key, const char *num,
-		       struct rates *r)
+		       const struct served *served, struct rates *r)
 {
+	double seconds = seconds_between(&t->old.when, &t->now.when);
 	struct sample *s = add_sample(&t->now);
 	const struct sample *then;
 
@@ -115,15 +126,19 @@ static int take_sample(struct top *t, const char *key, const char *num,
 		return -1;
 	(void)snprintf(s->key, sizeof(s->key), "%s", key);
 	(void)snprintf(s->num, sizeof(s->num), "%s", num);
+	s->served = served ? *served : (struct served){ 0 };
 	if (iostat_read(num, &s->io)) {
 		err_clear(); /* it has just been removed */
 		t->now.nr--;
 		return 0;
 	}
 	then = find_sample(&t->old, key, num);
-	if (then)
-		get_rates(&s->io, &then->io,
-			  seconds_between(&t->old.when, &t->now.when), r);
+	if (!then)
+		return 0;
+	get_rates(&s->io, &then->io, seconds, r);
+	r->hits = per_second(s->served.hits, then->served.hits, seconds);
+	r->saved_bytes =
+		per_second(s->served.bytes, then->served.bytes, seconds);
 	return 0;
 }
 
@@ -173,6 +188,38 @@ static void print_head(const struct pool *pool, const struct pool_status *st)
 	putchar('\n');
 }
 
+static void served_by(const struct pool_status *st, struct served *served)
+{
+	served->hits = pool_status_value(st, "hits");
+	served->bytes = pool_status_value(st, "not_read");
+}
+
+/* What is cached, and what that saves; nothing, if the pool shares nothing. */
+static void print_cache(const struct pool_status *st, const struct rates *r)
+{
+	char rate[SIZE_TEXT], saved[SIZE_TEXT];
+
+	if (!pool_status_value(st, "entered"))
+		return;
+	printf("cache  %llu copies of %llu blocks  %llu evicted  %llu hits (%.0f/s)  %s not read (%s MB/s)\n",
+	       (unsigned long long)pool_status_value(st, "copies"),
+	       (unsigned long long)pool_status_value(st, "blocks"),
+	       (unsigned long long)pool_status_value(st, "evicted"),
+	       (unsigned long long)pool_status_value(st, "hits"), r->hits,
+	       size_text(pool_status_value(st, "not_read"), saved),
+	       rate_text(r->saved_bytes, rate));
+}
+
+static json_t *pool_rates_json(const struct rates *r)
+{
+	json_t *o = rates_json(r);
+
+	(void)json_object_set_new(o, "cache_hits_per_s", json_real(r->hits));
+	(void)json_object_set_new(o, "cache_bytes_per_s",
+				  json_real(r->saved_bytes));
+	return o;
+}
+
 static int volume_rates(struct top *t, const struct pool *pool,
 			const struct volumes *vols, struct table *table,
 			json_t *array)
@@ -187,7 +234,7 @@ static int volume_rates(struct top *t, const struct pool *pool,
 
 		if (!v->device[0])
 			continue;
-		if (take_sample(t, v->device, v->num, &r))
+		if (take_sample(t, v->device, v->num, NULL, &r))
 			return -1;
 		rates_row(table, volume_label(v, label),
 			  size_text(v->bytes, size),
@@ -209,20 +256,23 @@ static int pool_screen(struct top *t, const struct pool *pool,
 					      ">MB/s" };
 	struct table *table = table_new(header, 7);
 	json_t *array = want_json ? json_array() : NULL, *o;
+	struct served served;
 	struct rates r;
 	int ret = 0;
 
-	if (!table || take_sample(t, pool->name, pool->data, &r) ||
+	served_by(st, &served);
+	if (!table || take_sample(t, pool->name, pool->data, &served, &r) ||
 	    volume_rates(t, pool, vols, table, array)) {
 		ret = -1;
 	} else if (array) {
 		o = pool_json(pool, st);
-		(void)json_object_set_new(o, "data_rates", rates_json(&r));
+		(void)json_object_set_new(o, "data_rates", pool_rates_json(&r));
 		(void)json_object_set_new(o, "active_volumes",
 					  json_incref(array));
 		(void)json_array_append_new(t->pools, o);
 	} else {
 		print_head(pool, st);
+		print_cache(st, &r);
 		rates_row(table, "(data device)", "", "", &r);
 		table_print(table, "");
 	}
@@ -305,6 +355,8 @@ static void wait_a_while(void)
 static int quiet_sample(struct pool *pool, void *ctx)
 {
 	struct top *t = ctx;
+	struct served served;
+	struct pool_status st;
 	struct volumes vols;
 	struct rates r;
 	size_t i;
@@ -312,14 +364,18 @@ static int quiet_sample(struct pool *pool, void *ctx)
 
 	if (t->pool && strcmp(t->pool, pool->name) != 0)
 		return 0;
+	if (pool_get_status(pool, false, &st))
+		return -1;
+	served_by(&st, &served);
+	pool_status_free(&st);
 	if (volumes_read(pool, &vols))
 		return -1;
 	ret = volumes_find_devices(pool, &vols) ||
-	      take_sample(t, pool->name, pool->data, &r);
+	      take_sample(t, pool->name, pool->data, &served, &r);
 	for (i = 0; !ret && i < vols.nr; i++)
 		if (vols.v[i].device[0])
 			ret = take_sample(t, vols.v[i].device, vols.v[i].num,
-					  &r);
+					  NULL, &r);
 	volumes_free(&vols);
 	return ret ? -1 : 0;
 }

@@ -530,6 +530,42 @@ group_top() {
 	works top -n 1 -d 0.1
 }
 
+group_sharing() {
+	works pool create p --file "$work/p.pool" --size 256M --sharing
+	check 'the table says so' grep -q 'sharing' <(dmsetup table p)
+	works volume create p v --size 64M --fs ext4 --activate
+	mkdir -p "$work/a" "$work/b"
+	mount -t ext4 /dev/mapper/p-v "$work/a"
+	head -c 4M /dev/urandom >"$work/a/file"
+	umount "$work/a"
+	works volume snapshot p v c1
+	works volume snapshot p v c2
+	works volume activate p c1
+	works volume activate p c2
+	mount -t ext4 /dev/mapper/p-c1 "$work/a"
+	mount -t ext4 /dev/mapper/p-c2 "$work/b"
+	check 'the clones have the same bytes' cmp "$work/a/file" "$work/b/file"
+	json '.pool.counters | .hits > 900 and .not_read > 3600000 and .copies.used > 1000 and .copies_limit.set == 2' pool status p
+	works top p -n 1 -d 0.1
+	told 'it tells of the cache' '^cache .* copies of .* blocks .* evicted .* hits .* not read'
+	json '.pools[0].data_rates | has("cache_hits_per_s") and has("cache_bytes_per_s")' top p -n 1 -d 0.1
+	works pool set p cache copies_limit 1
+	json '.pool.counters.copies_limit.set == 1' pool status p
+	works pool set p cache scan_ms 500
+	works pool set p cache entries 100
+	json '.pool.counters.copies.used <= 128' pool status p
+	works pool set p cache evict
+	works pool set p cache share off
+	json '.pool.counters | .share == "off" and .copies.used == 0' pool status p
+	works pool set p cache share on
+	fails 1 'refused the message' pool set p cache copies_limit 0
+	umount "$work/a" "$work/b"
+	works pool remove p --force
+	works pool activate p --file "$work/p.pool"
+	check 'nobody asked for it now' test -z "$(dmsetup table p | grep sharing)"
+	drop_pool p
+}
+
 group_udev() {
 	local daemon=/lib/systemd/systemd-udevd
 	DM_DISABLE_UDEV=1 "$HPMCTL" pool create u --file "$work/u.pool" --size 64M >"$out" 2>"$err"
@@ -567,7 +603,7 @@ group_table() {
 }
 
 for g in file_pool file_errors devices disk grow_file volumes many freeze \
-	import_tar import_stream import_oci top table udev; do
+	import_tar import_stream import_oci top sharing table udev; do
 	if [ $# -gt 0 ]; then
 		for word; do [[ $g == *$word* ]] && break; done
 		[[ $g == *$word* ]] || continue
