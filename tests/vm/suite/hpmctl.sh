@@ -533,7 +533,8 @@ group_top() {
 group_sharing() {
 	works pool create p --file "$work/p.pool" --size 256M --sharing
 	check 'the table says so' grep -q 'sharing' <(dmsetup table p)
-	works volume create p v --size 64M --fs ext4 --activate
+	works volume create p v --size 64M --activate
+	mkfs.ext4 -q -b 4096 /dev/mapper/p-v
 	mkdir -p "$work/a" "$work/b"
 	mount -t ext4 /dev/mapper/p-v "$work/a"
 	head -c 4M /dev/urandom >"$work/a/file"
