@@ -71,32 +71,6 @@ static void set_mapped(struct hpm_vol *vol, u32 before, u32 after)
 	hpm_vol_mark_dirty(vol);
 }
 
-static int apply_map(struct hpm_md *md, const struct rec *rec)
-{
-	struct hpm_entry *e = md->scratch + HPM_SCRATCH_APPLY;
-	struct hpm_splice sp;
-	bool base;
-	u32 i;
-	int r;
-
-	if (!pbn_valid(md, rec->pbn, rec->nr))
-		return -EUCLEAN;
-	for (i = 0; i < rec->nr; i++) {
-		e[i].key = hpm_key_small(rec->vbn + i);
-		e[i].value = hpm_value(md->time, rec->pbn + i);
-	}
-	r = hpm_map_splice(rec->vol, e[0].key, e[rec->nr - 1].key + 1, e,
-			   rec->nr, &sp);
-	base = sp.base;
-	if (!r && !sp.base_known && sp.small + sp.holes < rec->nr)
-		r = has_base(md, rec->vol, rec->lvbn, &base);
-	if (r)
-		return r;
-	set_mapped(rec->vol, visible(&sp, base, rec->nr), rec->nr);
-	hpm_space_settle(md, rec->pbn, rec->nr);
-	return 0;
-}
-
 /* The whole large block becomes @nr entries. */
 static int replace_large(struct hpm_md *md, const struct rec *rec,
 			 const struct hpm_entry *e, unsigned int nr,
@@ -143,6 +117,65 @@ static int collect_large(struct hpm_md *md, const struct rec *rec,
 }
 
 /*
+ * All of a large block is overridden: nothing shows of its base, so neither the
+ * base is needed nor what says "nothing" in front of it.
+ */
+static int drop_base(struct hpm_md *md, const struct rec *rec,
+		     struct hpm_entry *e, unsigned int nr)
+{
+	struct hpm_splice sp;
+	unsigned int i, k;
+
+	for (i = 1, k = 0; i < nr; i++)
+		if (hpm_value_pbn(e[i].value) != HPM_PBN_HOLE)
+			e[k++] = e[i];
+	return replace_large(md, rec, e, k, &sp);
+}
+
+static int drop_hidden_base(struct hpm_md *md, const struct rec *rec)
+{
+	struct hpm_entry *e;
+	unsigned int nr;
+	int r = collect_large(md, rec, &e, &nr);
+
+	if (r || nr != md->large_size + 1)
+		return r;
+	return drop_base(md, rec, e, nr);
+}
+
+/*
+ * Whoever overrides the last part of a base that shows fills a gap.  Looking at
+ * all of the large block for each gap that is filled, and for no other write,
+ * costs little, as few are while much of the base shows.
+ */
+static int apply_map(struct hpm_md *md, const struct rec *rec)
+{
+	struct hpm_entry *e = md->scratch + HPM_SCRATCH_APPLY;
+	struct hpm_splice sp;
+	bool base, more;
+	u32 i;
+	int r;
+
+	if (!pbn_valid(md, rec->pbn, rec->nr))
+		return -EUCLEAN;
+	for (i = 0; i < rec->nr; i++) {
+		e[i].key = hpm_key_small(rec->vbn + i);
+		e[i].value = hpm_value(md->time, rec->pbn + i);
+	}
+	r = hpm_map_splice(rec->vol, e[0].key, e[rec->nr - 1].key + 1, e,
+			   rec->nr, &sp);
+	base = sp.base;
+	more = sp.small + sp.holes < rec->nr;
+	if (!r && !sp.base_known && more)
+		r = has_base(md, rec->vol, rec->lvbn, &base);
+	if (r)
+		return r;
+	set_mapped(rec->vol, visible(&sp, base, rec->nr), rec->nr);
+	hpm_space_settle(md, rec->pbn, rec->nr);
+	return base && more && sp.gap ? drop_hidden_base(md, rec) : 0;
+}
+
+/*
  * A stream has written all of a reserved large block, small run by small run,
  * each at its own offset: one entry says the same.
  */
@@ -170,22 +203,43 @@ static int apply_collapse(struct hpm_md *md, const struct rec *rec)
 }
 
 /*
- * A large block of which the last part has been discarded: without an entry it
- * says what it says with a base and nothing but holes, and the base is free.
+ * What overrides hide of a base is given back.  Sharing sits anywhere on the
+ * path, so the base's own count of 1 does not say that one volume reaches it:
+ * another tree may share its leaf and have other overrides in the next one.
+ * All nodes on the path must be this volume's alone.
  */
-static int drop_if_empty(struct hpm_md *md, const struct rec *rec)
+static int give_hidden(struct hpm_md *md, const struct rec *rec,
+		       struct hpm_entry *e, unsigned int nr)
+{
+	DECLARE_BITMAP(mask, 1 << HPM_MAX_LARGE_SHIFT);
+	u64 base = hpm_value_pbn(e[0].value);
+	u32 refs, punched;
+	bool exclusive;
+	unsigned int i;
+	int r;
+
+	if (nr == md->large_size + 1)
+		return drop_base(md, rec, e, nr);
+
+	bitmap_zero(mask, 1 << HPM_MAX_LARGE_SHIFT);
+	for (i = 1; i < nr; i++)
+		__set_bit((e[i].key >> 1) - rec->lvbn, mask);
+	r = hpm_map_exclusive(md, rec->vol->root, e[0].key, &exclusive);
+	if (!r)
+		r = hpm_space_base(md, base, &refs, &punched);
+	if (r || !exclusive || refs != 1 || nr == 1)
+		return r;
+	return hpm_space_punch(md, base, mask);
+}
+
+/* The holes are in the tree; what they hide may be the volume's alone. */
+static int give_unmapped(struct hpm_md *md, const struct rec *rec)
 {
 	struct hpm_entry *e;
-	struct hpm_splice sp;
-	unsigned int i, nr;
+	unsigned int nr;
 	int r = collect_large(md, rec, &e, &nr);
 
-	if (r || nr != md->large_size + 1)
-		return r;
-	for (i = 1; i < nr; i++)
-		if (hpm_value_pbn(e[i].value) != HPM_PBN_HOLE)
-			return 0;
-	return replace_large(md, rec, NULL, 0, &sp);
+	return r ? r : give_hidden(md, rec, e, nr);
 }
 
 static int apply_unmap(struct hpm_md *md, const struct rec *rec)
@@ -217,7 +271,7 @@ static int apply_unmap(struct hpm_md *md, const struct rec *rec)
 	if (r)
 		return r;
 	set_mapped(rec->vol, visible(&sp, base, rec->nr), 0);
-	return base ? drop_if_empty(md, rec) : 0;
+	return base ? give_unmapped(md, rec) : 0;
 }
 
 /*
@@ -276,44 +330,17 @@ static int apply_move(struct hpm_md *md, const struct rec *rec)
 	return r;
 }
 
-/*
- * What overrides hide of a base is given back.  Sharing sits anywhere on the
- * path, so the base's own count of 1 does not say that one volume reaches it:
- * another tree may share its leaf and have other overrides in the next one.
- * All nodes on the path must be this volume's alone.
- */
+/* If the base is still the one that the background job has seen. */
 static int apply_punch(struct hpm_md *md, const struct rec *rec)
 {
-	DECLARE_BITMAP(mask, 1 << HPM_MAX_LARGE_SHIFT);
 	struct hpm_entry *e;
-	struct hpm_splice sp;
-	unsigned int i, k, nr;
-	u32 refs, punched;
-	bool exclusive;
-	int r;
+	unsigned int nr;
+	int r = collect_large(md, rec, &e, &nr);
 
-	r = collect_large(md, rec, &e, &nr);
 	if (r || !nr || e[0].key != hpm_key_base(rec->lvbn) ||
 	    hpm_value_pbn(e[0].value) != rec->pbn)
 		return r;
-
-	if (nr == md->large_size + 1) {
-		/* Nothing of it shows: neither it nor the holes are needed. */
-		for (i = 1, k = 0; i < nr; i++)
-			if (hpm_value_pbn(e[i].value) != HPM_PBN_HOLE)
-				e[k++] = e[i];
-		return replace_large(md, rec, e, k, &sp);
-	}
-
-	bitmap_zero(mask, 1 << HPM_MAX_LARGE_SHIFT);
-	for (i = 1; i < nr; i++)
-		__set_bit((e[i].key >> 1) - rec->lvbn, mask);
-	r = hpm_map_exclusive(md, rec->vol->root, e[0].key, &exclusive);
-	if (!r)
-		r = hpm_space_base(md, rec->pbn, &refs, &punched);
-	if (r || !exclusive || refs != 1 || nr == 1)
-		return r;
-	return hpm_space_punch(md, rec->pbn, mask);
+	return give_hidden(md, rec, e, nr);
 }
 
 /* What apply_punch() would do: nothing is changed. */

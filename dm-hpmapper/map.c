@@ -1120,6 +1120,22 @@ static void splice_base(const struct hpm_md *md, const struct hpm_node *leaf,
 	out->base_known = out->base || lo > 1 || leaf_key(leaf, 0) < key;
 }
 
+/*
+ * And what is beside [from, to)?  Across the end of a leaf the answer is "an
+ * override", which whoever asks has to verify anyway.
+ */
+static bool taken_before(const struct hpm_node *leaf, u64 from, unsigned int lo)
+{
+	return !lo || leaf_key(leaf, lo - 1) + 2 >= from;
+}
+
+static bool taken_behind(const struct hpm_md *md, const struct hpm_node *leaf,
+			 u64 to, unsigned int hi)
+{
+	return !(to >> 1 & (md->large_size - 1)) || hi == leaf_nr(leaf) ||
+	       leaf_key(leaf, hi) == to + 1;
+}
+
 /* One leaf's part: [from, to) of it becomes @e. */
 static int splice_leaf(struct hpm_vol *vol, struct map_path *p, u64 from,
 		       u64 to, const struct hpm_entry *e, unsigned int nr,
@@ -1138,6 +1154,8 @@ static int splice_leaf(struct hpm_vol *vol, struct map_path *p, u64 from,
 		return r;
 	if (!out->base_known)
 		splice_base(md, leaf, from, lo, out);
+	out->gap = taken_before(leaf, from, lo) &&
+		   taken_behind(md, leaf, to, hi);
 	leaf_read(leaf, lo, nr_gone, gone);
 	if (region && rest + nr <= HPM_LEAF_MAX) {
 		visible_begin(vol);

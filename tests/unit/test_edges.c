@@ -103,13 +103,69 @@ static void test_discard_in_pieces(void **state)
 	sim_msg_create(s, 1);
 	sim_write_blocks(s, 1, 16, 32);
 	assert_int_equal(used(s), 32);
-	for (i = 0; i < 16; i++)
+	for (i = 0; i < 16; i++) {
 		sim_discard_blocks(s, 1, 16 + (i * 5) % 16, 1);
-	assert_int_equal(used(s), 16);
+		assert_int_equal(used(s), 31 - i);
+	}
+	sim_msg_snap(s, 2, 1);
 	sim_discard_blocks(s, 1, 32, 9);
-	sim_discard_blocks(s, 1, 41, 7);
+	/* The snapshot shows them. */
+	assert_int_equal(used(s), 16);
+	sim_msg_delete(s, 2);
+	while (sim_reclaim(s) > 0)
+		;
+	sim_discard_blocks(s, 1, 41, 6);
+	assert_int_equal(used(s), 1);
+	sim_discard_blocks(s, 1, 47, 1);
 	assert_int_equal(used(s), 0);
 	assert_int_equal(mapped(s, 1), 0);
+	end(s);
+}
+
+/*
+ * A base goes with the last of it that shows, wherever that is, and whatever
+ * has been done to the rest.
+ */
+static void test_overridden_in_pieces(void **state)
+{
+	static const unsigned int order[] = {
+		3, 2, 15, 14, 0, 1, 8, 9, 4, 13, 12, 5, 11, 6, 10, 7,
+	};
+	struct sim *s = begin(1024, 1024, 256);
+	unsigned int i, last;
+
+	(void)state;
+	sim_msg_create(s, 1);
+	sim_write_blocks(s, 1, 0, 48);
+	for (last = 0; last < 3; last++) {
+		sim_msg_snap(s, 2, 1);
+		sim_msg_delete(s, 2);
+		while (sim_reclaim(s) > 0)
+			;
+		assert_int_equal(used(s), 48);
+		for (i = 0; i < 15; i++) {
+			sim_write_blocks(s, 1,
+					 16 * last + order[(i + last) % 16], 1);
+			assert_int_equal(used(s), 48 + i + 1);
+		}
+		sim_write_blocks(s, 1, 16 * last + order[(i + last) % 16], 1);
+		assert_int_equal(used(s), 48);
+		assert_int_equal(mapped(s, 1), 48);
+	}
+	/* The last of it with a discard, or behind holes. */
+	sim_write_blocks(s, 1, 64, 32);
+	sim_msg_snap(s, 2, 1);
+	for (i = 0; i < 15; i++)
+		sim_write_blocks(s, 1, 64 + i, 1);
+	sim_discard_blocks(s, 1, 80, 10);
+	sim_discard_blocks(s, 1, 79, 1);
+	sim_write_blocks(s, 1, 90, 6);
+	assert_int_equal(mapped(s, 1), 48 + 15 + 6);
+	assert_int_equal(used(s), 48 + 32 + 15 + 6);
+	sim_msg_delete(s, 2);
+	while (sim_reclaim(s) > 0)
+		;
+	assert_int_equal(used(s), 48 + 15 + 6);
 	end(s);
 }
 
@@ -140,14 +196,13 @@ static void test_punch(void **state)
 	sim_write_blocks(s, 1, 64, 16);
 	sim_write_blocks(s, 1, 100, 15);
 	sim_msg_snap(s, 3, 1);
+	/* Nothing of the base shows any more, but in the snapshot. */
 	sim_write_blocks(s, 1, 31, 1);
 	sim_punch(s, 1, 16);
 	sim_check(s);
 	sim_msg_delete(s, 3);
 	while (sim_reclaim(s) > 0)
 		;
-	/* Nothing of the base shows any more. */
-	sim_punch(s, 1, 16);
 	assert_int_equal(mapped(s, 1), 16 + 16 + 15);
 	assert_int_equal(used(s), 16 + 16 + 15);
 	end(s);
@@ -404,11 +459,17 @@ static void test_slow_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(test_highest),	   rig_test(test_discard_in_pieces),
-		rig_test(test_punch),	   rig_test(test_cow_amount),
-		rig_test(test_many_dying), rig_test(test_backlog),
-		rig_test(test_batch),	   rig_test(test_records),
-		rig_test(test_durable),	   rig_test(test_recovery_reads),
+		rig_test(test_highest),
+		rig_test(test_discard_in_pieces),
+		rig_test(test_overridden_in_pieces),
+		rig_test(test_punch),
+		rig_test(test_cow_amount),
+		rig_test(test_many_dying),
+		rig_test(test_backlog),
+		rig_test(test_batch),
+		rig_test(test_records),
+		rig_test(test_durable),
+		rig_test(test_recovery_reads),
 		rig_test(test_slow_read),
 	};
 
