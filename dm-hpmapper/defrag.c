@@ -588,7 +588,7 @@ static void do_defrag(struct work_struct *work)
  *--------------------------------------------------------------
  */
 
-void hpm_defrag_stop(struct hpm_pool *pool)
+void hpm_defrag_pause(struct hpm_pool *pool)
 {
 	struct hpm_defrag *d = pool->defrag;
 
@@ -597,6 +597,25 @@ void hpm_defrag_stop(struct hpm_pool *pool)
 	WRITE_ONCE(d->stop, true);
 	cancel_delayed_work_sync(&d->work);
 	hpm_space_return(pool->md, &d->stock);
+}
+
+void hpm_defrag_go_on(struct hpm_pool *pool)
+{
+	struct hpm_defrag *d = pool->defrag;
+
+	if (!d || !READ_ONCE(pool->defrag_running))
+		return;
+	WRITE_ONCE(d->stop, false);
+	queue_delayed_work(system_unbound_wq, &d->work, 0);
+}
+
+void hpm_defrag_stop(struct hpm_pool *pool)
+{
+	struct hpm_defrag *d = pool->defrag;
+
+	if (!d)
+		return;
+	hpm_defrag_pause(pool);
 	dm_kcopyd_client_destroy(d->kc);
 	WRITE_ONCE(pool->defrag_running, false);
 	pool->defrag = NULL;

@@ -374,6 +374,20 @@ static int pool_preresume(struct dm_target *ti)
 	return r;
 }
 
+/* The volumes' bios go on, then what works on them in the background. */
+static void start_volumes(struct hpm_pool *pool)
+{
+	hpm_volumes_start(pool);
+
+	spin_lock_irq(&pool->lock);
+	pool->suspended = false;
+	spin_unlock_irq(&pool->lock);
+
+	mutex_lock(&pool->message_lock);
+	hpm_defrag_go_on(pool);
+	mutex_unlock(&pool->message_lock);
+}
+
 static void pool_resume(struct dm_target *ti)
 {
 	struct hpm_table *t = ti->private;
@@ -385,11 +399,7 @@ static void pool_resume(struct dm_target *ti)
 	spin_unlock_irq(&pool->lock);
 
 	hpm_pool_wake(pool);
-	hpm_volumes_start(pool);
-
-	spin_lock_irq(&pool->lock);
-	pool->suspended = false;
-	spin_unlock_irq(&pool->lock);
+	start_volumes(pool);
 }
 
 /*
@@ -412,7 +422,7 @@ static void pool_presuspend(struct dm_target *ti)
 	spin_unlock_irq(&pool->lock);
 
 	mutex_lock(&pool->message_lock);
-	hpm_defrag_stop(pool);
+	hpm_defrag_pause(pool);
 	mutex_unlock(&pool->message_lock);
 
 	hpm_volumes_stop(pool);
@@ -421,13 +431,8 @@ static void pool_presuspend(struct dm_target *ti)
 static void pool_presuspend_undo(struct dm_target *ti)
 {
 	struct hpm_table *t = ti->private;
-	struct hpm_pool *pool = t->pool;
 
-	hpm_volumes_start(pool);
-
-	spin_lock_irq(&pool->lock);
-	pool->suspended = false;
-	spin_unlock_irq(&pool->lock);
+	start_volumes(t->pool);
 }
 
 static void pool_postsuspend(struct dm_target *ti)

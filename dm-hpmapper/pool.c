@@ -347,6 +347,9 @@ void hpm_pool_detach(struct hpm_pool *pool)
 
 	if (last) {
 		if (pool->md) {
+			mutex_lock(&pool->message_lock);
+			hpm_defrag_stop(pool);
+			mutex_unlock(&pool->message_lock);
 			noio = hpm_noio_begin();
 			hpm_pool_quiesce(pool);
 			hpm_md_shutdown(pool->md);

@@ -226,5 +226,8 @@ void hpm_volumes_start(struct hpm_pool *pool);
 int hpm_defrag_message(struct hpm_pool *pool, const struct hpm_message *say,
 		       char *result, unsigned int maxlen);
 void hpm_defrag_stop(struct hpm_pool *pool);
+/* It rests, and goes on from where it was; message_lock held, sleeps. */
+void hpm_defrag_pause(struct hpm_pool *pool);
+void hpm_defrag_go_on(struct hpm_pool *pool);
 
 #endif /* HPM_POOL_H */

@@ -51,9 +51,12 @@ done
 note "moved $(key moved), pinned $(key pinned)"
 msg defrag start 100
 check "a suspend stops it" timeout 10 dmsetup suspend pool
+moved=$(key moved --noflush)
 seen=$(dmsetup message pool 0 "defrag start" 2>&1)
 matches "a suspended pool does not start it" "$seen" 'busy'
+sleep 1
+equal "and it moves nothing" "$(key moved --noflush)" "$moved"
 dmsetup resume pool
-msg defrag start 100
+equal "a resume starts it again" "$(key defrag)" running
 vol_down v w s
 check "so does a pool's end" timeout 10 dmsetup remove pool

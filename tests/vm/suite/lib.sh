@@ -281,11 +281,11 @@ meta_used() {
 	echo "${status[4]%/*}"
 }
 
-# key NAME: one of the pairs behind them
+# key NAME [--noflush]: one of the pairs behind them
 key() {
 	local i
 
-	pool_words
+	pool_words "${@:2}"
 	for ((i = 12; i < ${#status[@]}; i += 2)); do
 		case ${status[i]} in
 		"$1")
