@@ -747,8 +747,8 @@ static int open_pool(struct hpm_md *md, struct hpm_super *sb[2],
 	take_super(md, sb[0]);
 	if (md->sb_flags & HPM_SB_NEEDS_CHECK && !md->params.read_only &&
 	    !md->params.ignore_needs_check) {
-		*why = "the pool needs a check (hpm_check) before it is written to";
-		return -EUCLEAN;
+		md->params.read_only = true;
+		md->why = "the pool needs a check (hpm_check) before it is written to";
 	}
 	mutex_lock(&md->lock);
 	r = load_state(md, sb, nr, why);

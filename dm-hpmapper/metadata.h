@@ -90,6 +90,7 @@ struct hpm_md_params {
 
 /*
  * Opens the pool on @io, formatting it if it may and must, and recovers it.
+ * One that needs a check is opened as with read_only: hpm_md_mode() says so.
  * Unless read_only, one checkpoint ends the recovery.  On failure *why is a
  * sentence that says what was wrong.  Sleeps.
  *

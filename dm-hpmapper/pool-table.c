@@ -175,7 +175,8 @@ static int check_reload(struct hpm_table *t)
 	struct hpm_pool *pool = t->pool;
 	struct hpm_md_stats st;
 
-	if (pool->opened_read_only && !t->features.read_only) {
+	if (pool->opened_read_only && !t->features.read_only &&
+	    pool->error_mode < HPM_MODE_READ_ONLY) {
 		t->ti->error = "A pool that was opened read_only stays so until it is removed";
 		return -EROFS;
 	}

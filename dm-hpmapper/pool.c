@@ -181,9 +181,12 @@ static int pool_open(struct hpm_pool *pool, const struct hpm_table *t,
 	spin_lock_irq(&pool->lock);
 	pool->md = md;
 	pool->needs_check = st.needs_check;
+	/* It needs a check: read_only, but not by its table's wish. */
 	if (!pool->opened_read_only && pool->error_mode < hpm_md_mode(md)) {
+		pool->opened_read_only = true;
 		pool->error_mode = hpm_md_mode(md);
 		pool->why = hpm_md_why(md);
+		pool->why_err = -EUCLEAN;
 	}
 	spin_unlock_irq(&pool->lock);
 	mutex_unlock(&hpm_pools_lock);

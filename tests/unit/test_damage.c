@@ -149,10 +149,12 @@ static void test_super_after_growth(void **state)
 static void test_super_needs_check(void **state)
 {
 	struct sim *s = begin();
+	struct hpm_md_stats st;
 	struct hpm_io *io;
 	struct hpm_md *md;
 	const char *why;
 	unsigned int i;
+	u64 events;
 
 	(void)state;
 	sim_msg_create(s, 1);
@@ -163,8 +165,19 @@ static void test_super_needs_check(void **state)
 		io = hpm_mem_crash(s->io, HPM_LOSE_ALL, i);
 		if (i)
 			flip_bit(io, i == 1 ? HPM_SUPER_A : HPM_SUPER_B, 999);
-		assert_int_equal(open_io(io, &md, &why), -EUCLEAN);
-		assert_non_null(strstr(why, "check"));
+		events = hpm_mem_events(io);
+		assert_int_equal(open_io(io, &md, &why), 0);
+		assert_int_equal(hpm_md_mode(md), HPM_MODE_READ_ONLY);
+		assert_non_null(strstr(hpm_md_why(md), "check"));
+		hpm_md_get_stats(md, &st);
+		assert_true(st.needs_check);
+		assert_int_equal(st.nr_volumes, 1);
+		assert_int_equal(hpm_credit_get(md, 1), -EROFS);
+		assert_int_equal(hpm_md_checkpoint(md), -EROFS);
+		assert_int_equal(hpm_md_shutdown(md), 0);
+		hpm_md_close(md);
+		/* Nothing was written. */
+		assert_int_equal(hpm_mem_events(io), events);
 		hpm_io_close(io);
 	}
 	sim_destroy(s);
