@@ -649,14 +649,25 @@ static int read_supers(struct hpm_md *md, struct hpm_super *sb[2],
 	return 0;
 }
 
+static int check_size(const char *what, u64 is, u64 was)
+{
+	if (is >= was)
+		return 0;
+	pr_err("hpmapper: the %s device has %llu blocks of 4 KiB, the pool was made for %llu\n",
+	       what, (unsigned long long)is, (unsigned long long)was);
+	return -EINVAL;
+}
+
 static int check_sizes(struct hpm_md *md, const struct hpm_super *sb,
 		       const char **why)
 {
-	if (hpm_io_meta_blocks(md->io) < le64_to_cpu(sb->meta_blocks)) {
+	if (check_size("metadata", hpm_io_meta_blocks(md->io),
+		       le64_to_cpu(sb->meta_blocks))) {
 		*why = "the metadata device is smaller than the pool was made for";
 		return -EINVAL;
 	}
-	if (hpm_io_data_blocks(md->io) < le64_to_cpu(sb->data_blocks)) {
+	if (check_size("data", hpm_io_data_blocks(md->io),
+		       le64_to_cpu(sb->data_blocks))) {
 		*why = "the data device is smaller than the pool was made for";
 		return -EINVAL;
 	}

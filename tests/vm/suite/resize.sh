@@ -66,13 +66,15 @@ slice data hdata 96
 dmesg -C
 seen=$(pool_up 2>&1)
 matches "a data device that has shrunk is refused" "$seen" 'Invalid argument'
-log_has "with both words" 'data device is smaller than the pool was made for'
+log_has "by name" 'data device is smaller than the pool was made for'
+log_has "with both sizes" 'data device has 24576 blocks of 4 KiB, the pool was made for 32768'
 slice data hdata 128
 slice meta hmeta 16
 dmesg -C
 seen=$(pool_up 2>&1)
 matches "so is a metadata device" "$seen" 'Invalid argument'
-log_has "by name" 'metadata device is smaller than the pool was made for'
+log_has "by name as well" 'metadata device is smaller than the pool was made for'
+log_has "and with its sizes" 'metadata device has 4096 blocks of 4 KiB, the pool was made for 8192'
 slice meta hmeta 32
 check "with its sizes the pool opens" pool_up
 pool_down
