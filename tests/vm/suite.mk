@@ -13,14 +13,17 @@ PKGS_suite := gcc libc6-dev dmsetup fio xfsprogs e2fsprogs util-linux psmisc
 SUITE_DIR   := $(TOP)/tests/vm/suite
 SUITE_PROGS := $(patsubst $(TOP)/tests/vm/progs/%.c,$(BUILD)/tests/%,$(wildcard $(TOP)/tests/vm/progs/*.c))
 
+SUITE_PROGS += $(BUILD)/tools/hpm_check
+
 $(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c | deps-suite
 	@mkdir -p $(@D)
 	@echo "CC        $(@F)"
 	@gcc -O2 -Wall -Wextra -pthread -o $@.$$$$ $< && mv $@.$$$$ $@
 
-# What has passed.  The other scripts of suite/ are run by
-# name (GUESTS=6.1:space,discard) until they have.
-SUITE      := credit message table partial foreign snapshot limits
+# What is short, and what is not.  (mixed and stress test at random.)
+SUITE      := credit message table partial foreign snapshot limits flush nowait \
+	space resize
+SUITE_LONG := discard metadata suspend force persist fs defrag module check
 # What is likely to differ between kernels.
 SUITE_FAST := limits message
 comma      := ,
@@ -37,7 +40,20 @@ TEST_SUITES += test-vm
 test-vm: $(SUITE_PROGS) $(SUITE_VMS) | deps-suite ## integration tests in guests (GUESTS='6.12:table')
 	@BUILD=$(BUILD) CACHE=$(CACHE) $(SUITE_DIR)/guests.sh $(GUESTS)
 
+.PHONY: test-vm-all
+test-vm-all: $(SUITE_PROGS) vm-6.1 vm-6.12 | deps-suite ## all integration tests, on 6.1 and on 6.12 (half an hour)
+	@BUILD=$(BUILD) CACHE=$(CACHE) $(SUITE_DIR)/guests.sh \
+		$(foreach k,6.1 6.12,$k:$(call with_commas,$(SUITE) $(SUITE_LONG) mixed))
+
 .PHONY: test-stress
 test-stress: $(SUITE_PROGS) vm-$$(KERNEL) | deps-suite ## random everything for TIME=60 seconds, then verify (SEED=n, KERNEL=6.12)
 	@BUILD=$(BUILD) CACHE=$(CACHE) STRESS_TIME=$(TIME) STRESS_SEED=$(SEED) \
 		SCRIPT_TIMEOUT=$$(($(TIME) * 2 + 240)) TIMEOUT=$$(($(TIME) * 3 + 300)) $(SUITE_DIR)/guests.sh $(KERNEL):stress
+
+# What a kernel with all its checks has to say: KASAN, lockdep, sleeping where
+# one must not, kmemleak.  Each report in the log fails the guest (boot.sh).
+.PHONY: test-debug
+test-debug: $(SUITE_PROGS) vm-debug | deps-suite ## all integration tests, then random everything, on the debug kernel (TIME=60)
+	@BUILD=$(BUILD) CACHE=$(CACHE) STRESS_TIME=$(TIME) STRESS_SEED=$(SEED) \
+		SCRIPT_TIMEOUT=$$(($(TIME) * 4 + 1200)) TIMEOUT=7200 CPUS=2 $(SUITE_DIR)/guests.sh \
+		debug:$(call with_commas,$(SUITE) $(SUITE_LONG) mixed stress leaks)

@@ -14,7 +14,7 @@ names=("$@")
 if [ $# = 0 ]; then
 	for f in "$here"/*.sh; do
 		case ${f##*/} in
-		run.sh|lib.sh|guests.sh|stress.sh|hpmctl.sh) ;;
+		run.sh|lib.sh|guests.sh|stress.sh|leaks.sh|hpmctl.sh) ;;
 		*) names+=("$(basename "$f" .sh)") ;;
 		esac
 	done

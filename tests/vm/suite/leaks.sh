@@ -1,0 +1,13 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# After other scripts in the same guest: has any of them left memory behind?
+# Only the debug kernel knows.
+# shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
+. "$(dirname "$0")/lib.sh"
+
+if [ -e /sys/kernel/debug/kmemleak ]; then
+	check "kmemleak finds nothing" vm-leaks
+else
+	note "this kernel does not look for leaks"
+fi
