@@ -9,22 +9,32 @@ devices 16 256
 pool_up || exit
 
 hammer() {	# until it fails
-	fio --name=x --filename="/dev/mapper/$1" --rw=randrw --bs=4k --iodepth=8 \
+	fio --name=x --filename="/dev/mapper/$1" --allow_file_create=0 \
+		--rw=randrw --bs=4k --iodepth=8 \
 		--ioengine=libaio --direct=1 --size=16M --offset=16M --time_based \
 		--runtime=20 --thread --minimal >/dev/null 2>&1
 }
 
+writes_of() {	# that have ended
+	awk '{ print $5 }' "/sys/dev/block/$(stat -Lc %Hr:%Lr "/dev/mapper/$1")/stat"
+}
+
+is_hammered() {	# is_hammered NAME WRITES-BEFORE
+	[ "$(writes_of "$1")" -gt $(($2 + 100)) ]
+}
+
 round() {	# round WHAT COMMAND...: the pool is gone after it, by force
-	local what=$1 n synced
+	local what=$1 n synced before
 
 	shift
 	vol_up v 0 64 || return
 	dd if=/dev/urandom of=/dev/mapper/v bs=4k count=2048 oflag=direct \
 		conv=fsync,notrunc status=none
 	synced=$(sum /dev/mapper/v 8)
+	before=$(writes_of v)
 	hammer v &
 	n=$!
-	sleep 1
+	check "$what: there is I/O" within 30 is_hammered v "$before"
 	"$@" >/dev/null 2>&1
 	check "$what: I/O ends" timeout 30 tail --pid=$n -f /dev/null
 	wait $n 2>/dev/null
@@ -66,12 +76,13 @@ pool_up || exit
 vol_up v 0 64
 dd if=/dev/urandom of=/dev/mapper/v bs=1M count=4 oflag=direct conv=fsync status=none
 synced=$(sum /dev/mapper/v 4)
-# All of the map is in memory: what fails is the commit.
+# Map and space are in memory: what fails is the commit.
 sum /dev/mapper/v >/dev/null
+dd if=/dev/urandom of=/dev/mapper/v bs=4k count=8 seek=3900 oflag=direct conv=fsync status=none
 dmesg -C
 dmsetup wipe_table --noflush meta
 fails "without its metadata device nothing is made durable" dd if=/dev/urandom \
-	of=/dev/mapper/v bs=4k count=300 seek=4000 oflag=direct conv=fsync
+	of=/dev/mapper/v bs=4k count=8 seek=3950 oflag=direct conv=fsync
 check "the pool goes down the ladder" within 10 bash -c \
 	'dmsetup status --noflush pool | grep -qE " ro | Fail"'
 log_has "and says why" 'switching from write to (read_only|fail) mode'

@@ -326,6 +326,8 @@ clean_up() {
 		dmsetup remove --retry "$name" 2>/dev/null ||
 			dmsetup remove --force "$name"
 	done
+	# what a program made of the name of a device that was not there
+	find /dev/mapper -type f -delete
 	for d in /sys/kernel/config/nullb/h*; do
 		[ ! -d "$d" ] || rmdir "$d"
 	done
