@@ -254,8 +254,6 @@ int make_pool(struct dev *dev, const struct make_params *p)
 			hpm_vol_put(m.vol[i]);
 	if (!r && !p->journal)
 		r = hpm_md_shutdown(m.md);
-	if (!r && p->check)
-		r = hpm_md_set_needs_check(m.md);
 	hpm_md_close(m.md);
 	dev_io_free(io);
 	return r;

@@ -17,7 +17,7 @@ struct make_params {
 	bool hold;    /* a metadata snapshot stays held */
 	bool dying;   /* volumes are deleted and not given back */
 	bool journal; /* the last records are in the journal only */
-	bool check;   /* the pool asks for a check */
+	bool check;   /* in the end it asks for a check */
 	u64 seed;
 };
 

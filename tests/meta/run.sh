@@ -178,14 +178,6 @@ says "which is said" "clear-needs-check-flag"
 ok "the flag is cleared" 0 "$bin/hpm_check" --clear-needs-check-flag p
 ok "and is gone" 0 "$bin/hpm_check" p
 ok "quietly" 0 test ! -s err
-pool p seed="$seed" journal=1
-maps p >maps1
-pool p seed="$seed" journal=1 check=1
-ok "the flag is cleared before a journal" 0 "$bin/hpm_check" --clear-needs-check-flag p
-ok "which is replayed then" 0 "$bin/hpm_check" p
-ok "quietly, too" 0 test ! -s err
-maps p >maps2
-ok "and has lost nothing" 0 cmp maps1 maps2
 
 # A pool that failed has both: the flag, and records that no checkpoint has.
 pool p seed="$seed" journal=1

@@ -91,7 +91,6 @@ static int check_pool(struct pool *p, struct report *rep)
 	return r;
 }
 
-<<<<<<< HEAD
 /*
  * A replay made nodes and superblocks in memory, over what is on the device.
  * Whoever writes to the device goes on from what is there.
@@ -107,27 +106,11 @@ static void forget_replay(struct pool *p)
 
 static int mend(struct pool *p, struct report *rep)
 {
-=======
-/* What a replay makes is in memory: whoever writes needs what is on the device. */
-static void forget_replay(struct dev *d)
-{
-	if (d->over)
-		overlay_free(d->over);
-	d->over = NULL;
-}
-
-static int mend(struct pool *p, struct report *rep)
-{
->>>>>>> 18bd013 (hpm_check: clear the flag of what is on the device)
 	u64 leaks = rep->leaks;
 
 	if (leaks != rep->nr_leak)
 		return complain("out of memory");
-<<<<<<< HEAD
 	forget_replay(p);
-=======
-	forget_replay(&p->dev);
->>>>>>> 18bd013 (hpm_check: clear the flag of what is on the device)
 	if (mend_leaks(p, rep))
 		return -1;
 	reset(rep);
@@ -165,17 +148,10 @@ static int flag(struct pool *p, int status)
 		note("the flag is not cleared");
 		return status;
 	}
-<<<<<<< HEAD
 	forget_replay(p);
 	if (pool_load(p, NULL, NULL))
 		return ST_USAGE;
 	return clear_needs_check(p) ? ST_USAGE : ST_OK;
-=======
-	forget_replay(&p->dev);
-	if (pool_load(p, NULL, NULL) || clear_needs_check(p))
-		return ST_USAGE;
-	return ST_OK;
->>>>>>> 18bd013 (hpm_check: clear the flag of what is on the device)
 }
 
 static int check_device(const char *path)
