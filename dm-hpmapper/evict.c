@@ -45,6 +45,8 @@
 #include <linux/sort.h>
 
 #include "cache-trace.h"
+#include "fault.h"
+#include "pause.h"
 
 #define DEFAULT_COPIES	2
 #define DEFAULT_SCAN_MS	5000
@@ -145,7 +147,9 @@ static struct inode *get_inode(struct hpm_share *cache, struct folio *folio,
 	if (!ours || !down_read_trylock(&sb->s_umount))
 		return NULL;
 
-	if (sb->s_flags & SB_ACTIVE && sb->s_writers.frozen == SB_UNFROZEN) {
+	if (sb->s_flags & SB_ACTIVE &&
+	    (sb->s_writers.frozen == SB_UNFROZEN ||
+	     hpm_fault(HPM_FAULT_EVICT_FROZEN))) {
 		inode = igrab(host);
 		if (inode)
 			return inode;
@@ -202,6 +206,8 @@ static void evict_run(struct hpm_share *cache, const struct hpm_victim *v,
 	if (!inode)
 		return;
 	sb = inode->i_sb;
+	if (!v->place.meta)
+		hpm_pause(HPM_POINT_EVICT);
 	for (i = 0; i < nr; i++)
 		trace_hpm_evict(cache->pool, v[i].pbn, &v[i].place);
 	invalidate_mapping_pages(v->place.mapping, v->place.index,

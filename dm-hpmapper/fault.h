@@ -33,7 +33,15 @@
 	/* recovery goes on in the chain of the time before the crash */ \
 	_(STALE_BATCH, "stale_batch")					\
 	/* a new pool has the uuid and the superblocks of the old one */ \
-	_(OLD_SUPER, "old_super")
+	_(OLD_SUPER, "old_super")					\
+	/* bytes that were copied from a page are not proved ... */	\
+	_(PROVE_NOTHING, "prove_nothing")				\
+	/* ... or not before their reader can see them */		\
+	_(SHOW_EARLY, "show_early")					\
+	/* what was read by direct I/O is entered */			\
+	_(DIRECT_SOURCE, "direct_source")				\
+	/* pages of a frozen file system are evicted */			\
+	_(EVICT_FROZEN, "evict_frozen")
 
 #define HPM_FAULT_NUMBER(id, name)	HPM_FAULT_##id,
 enum hpm_fault {

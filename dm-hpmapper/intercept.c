@@ -67,6 +67,8 @@
 
 #define CREATE_TRACE_POINTS
 #include "cache-trace.h"
+#include "fault.h"
+#include "pause.h"
 
 /* A read that is to be entered when it is done. */
 struct hpm_lead {
@@ -121,8 +123,9 @@ static bool is_of_device(struct hpm_volume *v, struct address_space *mapping)
 }
 
 /*
- * Its reader, who has locked it, is the only one who gets at it.  Such a page
- * is not leaving its mapping, so the inode is there.
+ * Its reader, who has locked it, is the only one who gets at it: no process has
+ * it mapped, and no direct I/O of one is under way into it.  Such a page is not
+ * leaving its mapping, so the inode is there.
  */
 static bool is_private(struct hpm_volume *v, struct page *page)
 {
@@ -132,7 +135,7 @@ static bool is_private(struct hpm_volume *v, struct page *page)
 	if (!folio_test_locked(folio) || folio_test_uptodate(folio))
 		return false;
 	mapping = file_mapping(folio);
-	if (!mapping || folio_mapped(folio))
+	if (!mapping || folio_mapped(folio) || folio_maybe_dma_pinned(folio))
 		return false;
 	return is_of_device(v, mapping) || is_of_volume(v, mapping->host);
 }
@@ -193,7 +196,8 @@ static bool get_place(struct hpm_volume *v, struct page *page,
 	if (READ_ONCE(v->barred))
 		return false;
 	place->meta = is_source_device(v, page);
-	if (!place->meta && !is_source_file(v, page))
+	if (!place->meta && !is_source_file(v, page) &&
+	    !hpm_fault(HPM_FAULT_DIRECT_SOURCE))
 		return false;
 	index = folio->index + folio_page_idx(folio, page);
 	if (index > U32_MAX)
@@ -235,39 +239,42 @@ struct folio *hpm_place_get(struct hpm_share *cache,
 	return NULL;
 }
 
-/* A journal changes buffers long before it says that they are dirty. */
-static bool is_buffer_clean(struct folio *folio, struct page *page)
+/*
+ * A journal changes buffers long before it says that they are dirty.  What is
+ * attached to a page is buffers only if the page is a block device's: where the
+ * device's page cache was there may be another file's by now.
+ */
+static bool __is_buffer_clean(struct folio *folio, struct page *page,
+			      const struct address_space *mapping)
 {
 	struct buffer_head *bh;
-	bool clean;
 
-	if (!folio_trylock(folio))
+	if (folio->mapping != mapping || !S_ISBLK(mapping->host->i_mode))
 		return false;
 	bh = folio_test_private(folio) ?
 		block_buffer(folio, folio_page_idx(folio, page)) : NULL;
-	clean = !bh || (!buffer_dirty(bh) && !buffer_jbddirty(bh));
-	folio_unlock(folio);
-	return clean;
+	return !bh || (!buffer_dirty(bh) && !buffer_jbddirty(bh));
 }
 
-static bool is_clean(struct folio *folio, struct page *page, bool meta)
+static bool is_clean(struct folio *folio, struct page *page,
+		     const struct hpm_place *place)
 {
+	bool clean;
+
 	if (folio_test_dirty(folio) || folio_test_writeback(folio))
 		return false;
-	return !meta || is_buffer_clean(folio, page);
+	if (!place->meta)
+		return true;
+	if (!folio_trylock(folio))
+		return false;
+	clean = __is_buffer_clean(folio, page, place->mapping);
+	folio_unlock(folio);
+	return clean;
 }
 
 /*----------------------------------------------------------------
  * The proof
  *--------------------------------------------------------------*/
-
-#ifdef CONFIG_HPM_FAULTS
-/* Builds for tests only: do the tests notice if nothing is proved? */
-static bool prove_nothing;
-module_param(prove_nothing, bool, 0644);
-#else
-#define prove_nothing	false
-#endif
 
 static struct hpm_volume *volume_of(struct hpm_pool *pool, struct inode *host)
 {
@@ -326,16 +333,19 @@ static enum hpm_miss take_copy(struct hpm_share *cache,
 	folio = hpm_place_get(cache, place);
 	if (!folio)
 		return HPM_MISS_STALE;
-	if (!is_clean(folio, page, place->meta)) {
+	if (!is_clean(folio, page, place)) {
 		folio_put(folio);
 		return HPM_MISS_BUSY;
 	}
+	hpm_pause(HPM_POINT_GOT);
 	from = kmap_local_page(page);
 	copy_page(to, from);
 	kunmap_local(from);
 	folio_put(folio);
+	hpm_pause(HPM_POINT_COPIED);
 
-	if (likely(hpm_fingerprint(&cache->key, to) == fp || prove_nothing))
+	if (likely(hpm_fingerprint(&cache->key, to) == fp) ||
+	    hpm_fault(HPM_FAULT_PROVE_NOTHING))
 		return HPM_HIT;
 	blame(cache, place);
 	return HPM_MISS_CAUGHT;
@@ -370,6 +380,8 @@ static bool take_block(struct hpm_share *cache, u64 pbn, void *to, u64 *fp)
 	unsigned int nr, i;
 
 	nr = hpm_index_find(cache, pbn, place, HPM_TRIES, fp);
+	if (nr)
+		hpm_pause(HPM_POINT_LOOKED_UP);
 	for (i = 0; i < nr; i++) {
 		r = take_copy(cache, &place[i], to, *fp);
 		if (r == HPM_HIT) {
@@ -444,7 +456,8 @@ static bool serve_block(struct hpm_volume *v, struct bio *bio,
 	bool hit;
 	u64 fp;
 
-	if (whole && is_private(v, bv.bv_page))
+	if (whole && (is_private(v, bv.bv_page) ||
+		      hpm_fault(HPM_FAULT_SHOW_EARLY)))
 		hit = serve_straight(cache, bv.bv_page, pbn, &fp);
 	else
 		hit = serve_bounced(cache, bio, iter, pbn, offset, bytes, &fp);
@@ -571,6 +584,7 @@ static void enter_page(struct hpm_volume *v, struct page *page, u64 pbn)
 	bytes = kmap_local_page(page);
 	fp = hpm_fingerprint(&cache->key, bytes);
 	kunmap_local(bytes);
+	hpm_pause(HPM_POINT_ENTER);
 	/* Nobody has opened the device meanwhile. */
 	if (!place.meta || get_place(v, page, &again))
 		hpm_index_enter(cache, pbn, fp, &place);

@@ -5,6 +5,7 @@
 #include <linux/module.h>
 
 #include "index.h"
+#include "pause.h"
 #include "pool-priv.h"
 
 #define CREATE_TRACE_POINTS
@@ -37,6 +38,7 @@ out_cache:
 /* dm keeps the module while there is a table of either target. */
 static void __exit hpm_exit(void)
 {
+	hpm_pause_exit();
 	hpm_pool_target_exit();
 	hpm_volume_exit();
 	/* What call_rcu() and kfree_rcu() were given may be code of ours. */

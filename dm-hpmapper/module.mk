@@ -7,7 +7,7 @@
 # A variant is a build for tests, with extra definitions.  It has a name, so
 # that it is never taken for the real one:
 #
-#	make modules VARIANT=faults EXTRA="-DCONFIG_HPM_FAULTS"
+#	make modules VARIANT=faults
 #	make vm VARIANT=faults CMD=...
 #
 # The sources are linked into that directory, because kbuild puts objects
@@ -20,6 +20,8 @@
 MODULE_DIR := $(TOP)/dm-hpmapper
 MODULE_SRC  = $(wildcard $(MODULE_DIR)/*.[ch] $(MODULE_DIR)/Kbuild)
 EXTRA      ?= $(EXTRA_$(VARIANT))
+# Mistakes that can be planted, points that can be paused at: fault.h, pause.h.
+EXTRA_faults := -DCONFIG_HPM_FAULTS
 WERROR     ?= 1
 
 SUFFIX     := $(VARIANT:%=-%)

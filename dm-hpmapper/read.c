@@ -4,6 +4,7 @@
  * zeroes; a part of the map that is not in memory is a worker's business.
  */
 #include "cache.h"
+#include "pause.h"
 
 static bool goes_on(const struct hpm_run *run, const struct hpm_run *next)
 {
@@ -123,6 +124,7 @@ int hpm_read_step(struct hpm_volume *v, struct hpm_bio *hb)
 	struct hpm_run run;
 	int r;
 
+	hpm_pause(HPM_POINT_STEP);
 	do {
 		r = hpm_gate_enter(v, hb, HPM_GATE_READS, &part->op.token);
 		if (r)

@@ -13,6 +13,7 @@
 #include <linux/sched/mm.h>
 
 #include "index.h"
+#include "pause.h"
 #include "volume.h"
 
 /* A table of a volume. */
@@ -551,6 +552,8 @@ static int volume_end_io(struct dm_target *ti, struct bio *bio,
 	struct hpm_bio *hb = dm_per_bio_data(bio, sizeof(*hb));
 	struct hpm_volume *v = hb->v;
 
+	if (bio_op(bio) == REQ_OP_READ)
+		hpm_pause(HPM_POINT_END);
 	if (hb->lead && hpm_intercept_end(hb, bio, *error))
 		return DM_ENDIO_INCOMPLETE;
 	if (unlikely(hb->fua) && !*error)
