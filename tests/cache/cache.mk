@@ -5,7 +5,10 @@
 #	make test-cache		what needs no kernel, in user space, with the
 #				address and undefined-behaviour sanitizers
 #	make test-share		clones of an image, in a guest (CHURN=seconds)
-#	make test-torture	the same with 20 minutes of CHURN
+#	make test-torture	clones torment each other's caches (TIME=1200)
+#	make test-races		each race of a served read, made to happen
+#	make test-cache-faults	mistakes planted: do these tests notice?
+#	make test-offline	memory goes offline meanwhile
 
 CACHE_DIR    := $(TOP)/tests/cache
 CACHE_OUT     = $(BUILD)/tests/cache
@@ -31,16 +34,40 @@ test-cache: $(CACHE_TESTS) ## fingerprint and eviction policy, in user space
 
 # In a guest.
 
-$(BUILD)/tests/sharefiles: $(CACHE_DIR)/sharefiles.c | $$(DEPS)/cache
+CACHE_PROGS := $(addprefix $(BUILD)/tests/,sharefiles torture racer)
+
+$(CACHE_PROGS): $(BUILD)/tests/%: $(CACHE_DIR)/%.c $(CACHE_DIR)/content.h | $$(DEPS)/cache
 	@mkdir -p $(@D)
 	@echo "CC        $(@F)"
-	@$(CC) -O2 -Wall -Wextra -static -o $@ $<
+	@$(CC) -O2 -Wall -Wextra -static -pthread -o $@ $<
 
-.PHONY: test-share test-torture
-test-share: $(BUILD)/tests/sharefiles | vm-$$(KERNEL) ## clones read each other's cached copies, in a guest
+.PHONY: test-share
+test-share: $(CACHE_PROGS) | vm-$$(KERNEL) ## clones read each other's cached copies, in a guest
 	@CPUS=2 TIMEOUT=1200 $(VM) "CHURN=$(or $(CHURN),20) $(CACHE_DIR)/share.sh"
 
-test-torture: $(BUILD)/tests/sharefiles | vm-$$(KERNEL) ## the same for long
-	@CPUS=2 TIMEOUT=7200 $(VM) "CHURN=1200 $(CACHE_DIR)/share.sh"
+# KERNEL=6.12|debug, FS=xfs, SEED=n; ARGS=lru_gen.enabled=0 and the like
+test-torture: $(CACHE_PROGS) | vm-$$(KERNEL) ## clones torment each other's caches for TIME=1200 seconds, every byte compared
+	@CPUS=2 TIMEOUT=$$(($(TORTURE_TIME) * 2 + 600)) NAME=torture-$(KERNEL) $(VM) \
+		"TIME=$(TORTURE_TIME) FS=$(or $(FS),ext4) SEED=$(SEED) $(CACHE_DIR)/torture.sh"
 
-TEST_SUITES += test-share
+# The same in make test, for a moment.
+.PHONY: test-torture-short
+test-torture-short: TORTURE_TIME := 15
+test-torture-short: test-torture
+
+TORTURE_TIME = $(if $(filter command% environment%,$(origin TIME)),$(TIME),1200)
+
+# Points to pause at and mistakes to plant are in a build of their own.
+.PHONY: test-races test-cache-faults test-offline
+test-races: $(CACHE_PROGS) ## each race of a served read, made to happen (TESTS='freeze dma', KERNEL=)
+	@$(MAKE) --no-print-directory vm-$(KERNEL) VARIANT=faults
+	@CPUS=2 VARIANT=faults NAME=races-$(KERNEL) TIMEOUT=1200 $(VM) "$(CACHE_DIR)/races.sh $(TESTS)"
+
+test-cache-faults: $(CACHE_PROGS) ## mistakes in serving reads: the tests must notice (FAULTS='show_early evict_frozen')
+	@$(MAKE) --no-print-directory vm-$(KERNEL) VARIANT=faults
+	@BUILD=$(BUILD) CACHE=$(CACHE) KERNEL=$(KERNEL) $(CACHE_DIR)/faults.sh $(or $(FAULTS),prove_nothing)
+
+test-offline: $(CACHE_PROGS) | vm-$$(KERNEL) ## memory goes offline while reads are served from it
+	@CPUS=2 NAME=offline-$(KERNEL) TIMEOUT=900 ARGS="movablecore=1G $(ARGS)" $(VM) "$(CACHE_DIR)/offline.sh"
+
+TEST_SUITES += test-share test-torture-short test-cache-faults

@@ -4,11 +4,11 @@
  * whether it is right.
  *
  *	sharefiles fill DIR FILES SEED
- *	sharefiles check [-s STEP] [-d] [-m] DIR FILES SEED
+ *	sharefiles check [-s STEP] [-o FILE] [-d] [-m] DIR FILES SEED
  *	sharefiles churn [-t SECONDS] DIR FILES SEED
  *
  * File n of a tree has a size and contents that follow from n and the seed.
- * check reads every STEP-th file; -d with O_DIRECT, -m by mmap.  It prints the
+ * check reads every STEP-th file, or only one; -d with O_DIRECT, -m by mmap.  It prints the
  * bytes that it has read, and names the first wrong one.  churn does to files,
  * in page-cache and out of it, what makes a cached page something else than
  * the block it was read from.
@@ -26,35 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_SIZE	(256 << 10)
-#define PER_DIR		64
-
-static uint64_t mix(uint64_t z)
-{
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-	return z ^ z >> 31;
-}
-
-/* About 40 KiB on average: most files are small, some are not. */
-static size_t size_of(unsigned int file, uint64_t seed)
-{
-	uint64_t r = mix(seed + file * 0x9e3779b97f4a7c15ull);
-
-	if (r % 8 == 0)
-		return 100000 + (r >> 8) % (MAX_SIZE - 100000);
-	return 500 + (r >> 8) % 32000;
-}
-
-static uint64_t word_of(unsigned int file, uint64_t seed, size_t word)
-{
-	return mix(seed * 0x9e3779b97f4a7c15ull + ((uint64_t)file << 32) + word);
-}
-
-static void path_of(char *path, const char *dir, unsigned int file)
-{
-	snprintf(path, 4096, "%s/d%u/f%u", dir, file / PER_DIR, file);
-}
+#include "content.h"
 
 static uint64_t buf[MAX_SIZE / 8];
 
@@ -212,7 +184,7 @@ static void churn(const char *dir, unsigned int files, uint64_t seed,
 
 int main(int argc, char **argv)
 {
-	unsigned int files, step = 1, seconds = 10, i;
+	unsigned int files, step = 1, seconds = 10, i, only = -1;
 	bool direct = false, map = false;
 	size_t bytes = 0;
 	uint64_t seed;
@@ -221,13 +193,16 @@ int main(int argc, char **argv)
 	if (argc < 5)
 		errx(2, "usage: sharefiles fill|check|churn [options] DIR FILES SEED");
 	optind = 2;
-	while ((c = getopt(argc, argv, "s:dmt:")) != -1) {
+	while ((c = getopt(argc, argv, "s:o:dmt:")) != -1) {
 		switch (c) {
 		case 's':
 			step = atoi(optarg);
 			break;
 		case 't':
 			seconds = atoi(optarg);
+			break;
+		case 'o':
+			only = atoi(optarg);
 			break;
 		case 'd':
 			direct = true;
@@ -252,7 +227,9 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	for (i = 0; i < files; i += step)
-		bytes += check_file(argv[optind], i, seed, direct, map);
+		if (only == -1u || i == only)
+			bytes += check_file(argv[optind], i, seed, direct,
+					    map);
 	printf("%zu\n", bytes);
 	return 0;
 }

@@ -1,0 +1,55 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Would the tests notice?  Each fault is planted in a build for that, and the
+# test that is there for it must fail (make test-cache-faults; here BUILD, CACHE).
+#
+#	faults.sh [<fault>...]
+set -u
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+passed=0 failed=0
+export VARIANT=faults CPUS=2
+
+# caught FAULT WHAT IT SAYS, COMMAND...: the command says so, and fails
+caught() {
+	local fault=$1 says=$2 status
+
+	shift 2
+	NAME=fault-$fault TIMEOUT=${TIMEOUT:-300} \
+		"$here/../vm/boot.sh" "FAULT=$fault $*" >"$out" 2>&1
+	status=$?
+	if [ $status != 0 ] && grep -qE "$says" "$out"; then
+		passed=$((passed + 1))
+		echo "ok - $fault is caught: $(grep -E -m 1 "$says" "$out")"
+	else
+		failed=$((failed + 1))
+		echo "not ok - $fault is caught (status $status)"
+		tail -n 30 "$out" | sed 's/^/# /'
+	fi
+}
+
+for fault in ${*:-prove_nothing show_early direct_source evict_frozen}; do
+	case $fault in
+	prove_nothing)
+		caught $fault '^torture: .* must be' \
+			TIME=100 "$here/torture.sh" ;;
+	show_early)
+		caught $fault '^not ok - (the reader.s buffer|nor has it)' \
+			"$here/races.sh" direct_buffer ;;
+	direct_source)
+		caught $fault '^not ok - (another reads the same|and is no source)' \
+			"$here/races.sh" direct_leader ;;
+	evict_frozen)
+		# what hangs then keeps the guest from ending
+		TIMEOUT=150 caught $fault '^not ok - (a frozen|clone . can be thawed)' \
+			"$here/races.sh" frozen ;;
+	*)
+		echo "$fault: there is no such fault"
+		exit 2 ;;
+	esac
+done
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]

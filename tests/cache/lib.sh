@@ -1,0 +1,128 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What the tests of the cache share that run in a guest.  Sourced.
+
+# shellcheck source=../vm/lib.sh disable=SC1091
+. "$(dirname "${BASH_SOURCE[0]}")/../vm/lib.sh"
+
+passed=0 failed=0
+FS=${FS:-ext4}
+sectors=2097152
+# Programs and libraries that are in memory do not fill the page cache anew.
+PATH=/dev/shm:$PATH
+
+result() {
+	if [ "$2" = 0 ]; then
+		passed=$((passed + 1))
+		echo "ok - $1"
+	else
+		failed=$((failed + 1))
+		echo "not ok - $1"
+	fi
+}
+
+# check WHAT COMMAND...
+check() {
+	local what=$1
+
+	shift
+	"$@"
+	result "$what" $?
+}
+
+# fails WHAT COMMAND...
+fails() {
+	local what=$1
+
+	shift
+	! "$@"
+	result "$what" $?
+}
+
+# within SECONDS COMMAND...: until it succeeds
+within() {
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@"; do
+		[ $SECONDS -le $end ] || return 1
+		sleep 0.05
+	done
+}
+
+the_end() {
+	echo "$passed passed, $failed failed"
+	[ $failed = 0 ]
+	exit
+}
+
+# The value of a key in the pool's status.
+value() {
+	dmsetup status --noflush pool | tr ' ' '\n' | grep -A 1 -x "$1" |
+		tail -n 1
+}
+copies() { value copies | cut -d/ -f1; }
+
+msg() { dmsetup message pool 0 "$*"; }
+
+# What a data device has read, in KiB.
+device_read() {
+	awk '{ print $3 / 2 }' "/sys/block/$(basename "$(readlink -f "$data")")/stat"
+}
+
+# pool_up [inline|softirq|timer NSEC]: on disks of memory
+pool_up() {
+	modprobe dm-hpmapper || exit 1
+	[ -e /sys/kernel/config/nullb/hmeta ] || nullb hmeta 128 inline
+	[ -e /sys/kernel/config/nullb/hdata ] || nullb hdata 1536 "${@:-softirq}"
+	data=$(nullb_path hdata)
+	dmsetup create pool --table "0 3145728 hpmapper-pool $(nullb_path hmeta) ${DATA:-$data} 4096 0 1 sharing"
+}
+
+make_fs() {
+	case $FS in
+	ext4)
+		mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 -b 4096 \
+			"${@:2}" "$1" 128M ;;
+	xfs)
+		mkfs.xfs -q -f -d size=512m "${@:2}" "$1" ;;
+	esac
+}
+
+# activate NAME [ID]; mounted NAME [OPTION,...]
+activate() {
+	dmsetup create "v$1" \
+		--table "0 $sectors hpmapper /dev/mapper/pool ${2:-$1}"
+}
+
+mounted() {
+	local options=noatime${2:+,$2}
+
+	[ "$FS" != xfs ] || options+=,nouuid
+	mkdir -p "/mnt/$1"
+	mount -t "$FS" -o "$options" "/dev/mapper/v$1" "/mnt/$1"
+}
+
+# up ID [MOUNT OPTION,...]
+up() {
+	activate "$1" && mounted "$@"
+}
+
+down() {
+	local id
+
+	for id; do
+		umount "/mnt/$id" && dmsetup remove --retry "v$id" || return
+	done
+}
+
+# clone ID...: of the image, volume 0
+clone() {
+	local id
+
+	for id; do msg create_snap "$id" 0 || return; done
+}
+
+# Pages alone: 3 would have the index shrink as well.
+drop_caches() { echo 1 >/proc/sys/vm/drop_caches; }
