@@ -204,7 +204,9 @@ static void test_snapshot_shares(struct kunit *test)
 
 /*
  * Readers without a lock against the applier: what they see at a block is what
- * it was mapped to at some moment, never a hole and never another block's.
+ * it was mapped to at some moment, never a hole and never another block's.  A
+ * user-mode kernel has one CPU and is not preempted, so the writer steps aside
+ * now and then, with changes that are applied and with some that are not.
  */
 #define RACE_BLOCKS	700		/* more than two leaves */
 
@@ -254,6 +256,8 @@ static void test_readers_race_applier(struct kunit *test)
 						       &why), 0);
 		for (i = 0; i < RACE_BLOCKS; i += 2) {
 			map_one(test, race.vol, i * 3);
+			if (!(i % 64))
+				schedule_timeout_uninterruptible(1);
 			if (!(i % 128)) {
 				KUNIT_EXPECT_EQ(test, hpm_md_apply(p->md), 0);
 				hpm_md_cache_scan(p->md, 32);
