@@ -256,7 +256,7 @@ static void complain(struct sim *s, struct sim_vol *v, u64 sector, u64 value,
 		s,
 		"volume %u block %llu sector %llu (pbn %lld): read %#llx, now %#llx, durable %#llx",
 		v->id, sector / HPM_SECTORS, sector % HPM_SECTORS,
-		run->mapped ? (long long)run->pbn : -1ll, value, v->now[sector],
+		run->mapped ? (long long)run->pbn : -1LL, value, v->now[sector],
 		v->durable[sector]);
 }
 

@@ -188,7 +188,7 @@ static void read_end(struct sim_op *op)
 				s,
 				"volume %u sector %llu (pbn %lld): read %#llx, was %#llx, is %#llx",
 				op->v->id, op->first + i,
-				op->mapped ? (long long)op->pbn : -1ll, got[i],
+				op->mapped ? (long long)op->pbn : -1LL, got[i],
 				op->before[i], op->v->now[op->first + i]);
 	free(got);
 	op_done(op);
@@ -736,7 +736,8 @@ static void op_work(struct sim_op *op)
 		need_space(op);
 		break;
 	case SIM_NEED_COMMIT:
-		r = sim_commit(op->s);
+		/* What a commit that failed means, sim_commit() has noted. */
+		sim_commit(op->s);
 		op->log = NULL;
 		op_done(op);
 		break;
@@ -928,8 +929,10 @@ int sim_msg_delete(struct sim *s, u32 id)
 	vol_deactivate(s, v);
 	message_begin(s, SIM_MSG_DELETE, id);
 	r = message_end(s, hpm_vol_delete(s->md, id, &why), why);
-	if (r)
-		return vol_open(s, v) ? r : r;
+	if (r) {
+		vol_open(s, v);
+		return r;
+	}
 	sim_vol_forget(s, v);
 	s->st.deletes++;
 	return 0;

@@ -30,6 +30,8 @@ static u64 rnd(struct forest *f, u64 n)
 {
 	u64 z = f->rng += 0x9e3779b97f4a7c15ull;
 
+	BUG_ON(!n);
+
 	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
 	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
 	return (z ^ z >> 31) % n;

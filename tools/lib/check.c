@@ -449,7 +449,7 @@ static void add_small(struct check *c, u64 first, const void *elts,
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
-		u32 v = get_unaligned_le16((const u8 *)elts + 2 * i);
+		u32 v = get_unaligned_le16((const u8 *)elts + (size_t)2 * i);
 		struct large *l;
 
 		if (!v)

@@ -39,7 +39,7 @@ static int transfer(int fd, bool write, struct iovec *iov, int nr, off_t at)
 			iov++;
 			nr--;
 		}
-		if (n) {
+		if (nr) {
 			iov->iov_base = (char *)iov->iov_base + n;
 			iov->iov_len -= n;
 		}

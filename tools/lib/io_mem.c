@@ -346,14 +346,15 @@ static int mem_put(struct mem_io *m, u64 block, void **data, unsigned int nr,
 	enum verdict v;
 	unsigned int i;
 
-	if (!dev_inside(&m->meta, block * HPM_SECTORS, nr * HPM_SECTORS))
+	if (!dev_inside(&m->meta, block * HPM_SECTORS, (u64)nr * HPM_SECTORS))
 		return -EIO;
 	v = event(m, op);
 	if (v == IS_DEAD)
 		return -EIO;
-	w = dev_start(m, &m->meta, block * HPM_SECTORS, nr * HPM_SECTORS);
+	w = dev_start(m, &m->meta, block * HPM_SECTORS, (u64)nr * HPM_SECTORS);
 	for (i = 0; i < nr; i++)
-		memcpy(w->data + i * HPM_BLOCK_SIZE, data[i], HPM_BLOCK_SIZE);
+		memcpy(w->data + (size_t)i * HPM_BLOCK_SIZE, data[i],
+		       HPM_BLOCK_SIZE);
 	w->fua = fua;
 	if (v == FAILS)
 		dev_fail(&m->meta, w, &m->rng);

@@ -140,7 +140,7 @@ void hpm_env_free(const void *p)
 	if (!p)
 		return;
 	alloc_live--;
-	free((void *)(uintptr_t)p);
+	free((void *)p);
 }
 
 void *kmemdup(const void *src, size_t size, gfp_t gfp)
@@ -424,6 +424,6 @@ void *memchr_inv(const void *p, int c, size_t n)
 
 	for (; n; n--, s++)
 		if (*s != (u8)c)
-			return (void *)(uintptr_t)s;
+			return (void *)s;
 	return NULL;
 }

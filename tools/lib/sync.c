@@ -225,7 +225,7 @@ static void lock_bug(const struct hpm_lock *l, const char *what)
 	fprintf(stderr, "lock %s: %s\n", l->name, what);
 	for (i = 0; i < hpm_cpu->nr_held; i++)
 		fprintf(stderr, "  held: %s\n",
-			class_name[hpm_cpu->held[i].class / SUBCLASSES *
+			class_name[(size_t)hpm_cpu->held[i].class / SUBCLASSES *
 				   SUBCLASSES]);
 	abort();
 }

@@ -103,7 +103,7 @@ typedef unsigned int gfp_t;
 
 #define container_of(ptr, type, member) ({				\
 	const __typeof__(((type *)0)->member) *__mptr = (ptr);		\
-	(type *)((char *)(uintptr_t)__mptr - offsetof(type, member)); })
+	(type *)((char *)__mptr - offsetof(type, member)); })
 
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #define struct_size(p, member, n) \
