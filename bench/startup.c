@@ -24,13 +24,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PER_DIR		64
-#define MAX_SIZE	(256 << 10)
-#define STEP		2	/* half of the files are read */
-#define READ_SIZE	4096	/* at a time, as stdio does */
-#define NR_CHANGED	4
-#define CANARIES	300
-#define BLOCK		4096
+#define PER_DIR	   64
+#define MAX_SIZE   (256 << 10)
+#define STEP	   2	/* half of the files are read */
+#define READ_SIZE  4096 /* at a time, as stdio does */
+#define NR_CHANGED 4
+#define CANARIES   300
+#define BLOCK	   4096
 
 static unsigned char buf[2 * MAX_SIZE] __attribute__((aligned(BLOCK)));
 
@@ -94,7 +94,8 @@ static void fill(const char *dir, unsigned int files)
 
 	for (i = 0; i < files; i++) {
 		if (i % PER_DIR == 0) {
-			snprintf(path, sizeof(path), "%s/d%u", dir, i / PER_DIR);
+			snprintf(path, sizeof(path), "%s/d%u", dir,
+				 i / PER_DIR);
 			if (mkdir(path, 0755))
 				err(1, "%s", path);
 		}
@@ -169,8 +170,8 @@ static double write_new(const char *dir)
 	memset(buf, 0x5c, MAX_SIZE);
 	snprintf(path, sizeof(path), "%s/new", dir);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
-	if (fd < 0 || write(fd, buf, MAX_SIZE) != MAX_SIZE ||
-	    fsync(fd) || close(fd))
+	if (fd < 0 || write(fd, buf, MAX_SIZE) != MAX_SIZE || fsync(fd) ||
+	    close(fd))
 		err(1, "%s", path);
 	return now_us() - start;
 }
@@ -249,7 +250,8 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "canary"))
 		canary(argv[2]);
 	else if (files < STEP * NR_CHANGED)
-		errx(2, "usage: startup fill|start|again|sum|changed DIR FILES");
+		errx(2,
+		     "usage: startup fill|start|again|sum|changed DIR FILES");
 	else if (!strcmp(what, "fill"))
 		fill(argv[2], files);
 	else if (!strcmp(what, "start"))

@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define MAX_SIZE	(256 << 10)
-#define PER_DIR		64
+#define MAX_SIZE (256 << 10)
+#define PER_DIR	 64
 
 static inline uint64_t mix(uint64_t z)
 {
@@ -30,7 +30,8 @@ static inline size_t size_of(unsigned int file, uint64_t seed)
 
 static inline uint64_t word_of(unsigned int file, uint64_t seed, size_t word)
 {
-	return mix(seed * 0x9e3779b97f4a7c15ull + ((uint64_t)file << 32) + word);
+	return mix(seed * 0x9e3779b97f4a7c15ull + ((uint64_t)file << 32) +
+		   word);
 }
 
 static inline void path_of(char *path, const char *dir, unsigned int file)

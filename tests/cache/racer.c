@@ -39,7 +39,7 @@
 
 #define BLOCK	4096
 #define MARK	0xeeeeeeeeeeeeeeeeull
-#define PLANTED	0xaaaaaaaaaaaaaaaaull
+#define PLANTED 0xaaaaaaaaaaaaaaaaull
 #define MOST	16
 
 static _Atomic uint64_t *buffer;
@@ -166,7 +166,7 @@ struct move_extent {
 
 static int move(const char *path)
 {
-	struct move_extent move = {0};
+	struct move_extent move = { 0 };
 	int fd = open_or_die(path, O_RDWR);
 	char name[4096];
 	struct stat st;
@@ -200,7 +200,7 @@ static int nowait(const char *path, off_t at)
  */
 static int pair(const char *a, const char *b, off_t at)
 {
-	struct io_uring_params par = {0};
+	struct io_uring_params par = { 0 };
 	int ring = syscall(__NR_io_uring_setup, 4, &par);
 	struct io_uring_sqe *sqe;
 	const char *path[3] = { a, b, b };

@@ -51,7 +51,8 @@ static void fill(const char *dir, unsigned int files, uint64_t seed)
 
 	for (i = 0; i < files; i++) {
 		if (i % PER_DIR == 0) {
-			snprintf(path, sizeof(path), "%s/d%u", dir, i / PER_DIR);
+			snprintf(path, sizeof(path), "%s/d%u", dir,
+				 i / PER_DIR);
 			if (mkdir(path, 0755))
 				err(1, "%s", path);
 		}
@@ -76,7 +77,8 @@ static const void *contents(const char *path, size_t size, bool direct,
 		if (p == MAP_FAILED)
 			err(1, "mmap %s", path);
 	} else {
-		if (direct && !aligned && posix_memalign(&aligned, 4096, MAX_SIZE))
+		if (direct && !aligned &&
+		    posix_memalign(&aligned, 4096, MAX_SIZE))
 			errx(1, "no memory");
 		if (direct)
 			p = aligned;
@@ -191,7 +193,8 @@ int main(int argc, char **argv)
 	int c;
 
 	if (argc < 5)
-		errx(2, "usage: sharefiles fill|check|churn [options] DIR FILES SEED");
+		errx(2,
+		     "usage: sharefiles fill|check|churn [options] DIR FILES SEED");
 	optind = 2;
 	while ((c = getopt(argc, argv, "s:o:dmt:")) != -1) {
 		switch (c) {
@@ -228,8 +231,7 @@ int main(int argc, char **argv)
 	}
 	for (i = 0; i < files; i += step)
 		if (only == -1u || i == only)
-			bytes += check_file(argv[optind], i, seed, direct,
-					    map);
+			bytes += check_file(argv[optind], i, seed, direct, map);
 	printf("%zu\n", bytes);
 	return 0;
 }

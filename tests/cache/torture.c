@@ -38,9 +38,9 @@
 
 #include "content.h"
 
-#define MAX_GROWN	(384 << 10)
-#define MAX_FILES	256
-#define BLOCK		4096
+#define MAX_GROWN (384 << 10)
+#define MAX_FILES 256
+#define BLOCK	  4096
 
 struct move_extent {
 	uint32_t reserved;
@@ -51,7 +51,7 @@ struct move_extent {
 	uint64_t moved_len;
 };
 
-#define EXT4_IOC_MOVE_EXT	_IOWR('f', 15, struct move_extent)
+#define EXT4_IOC_MOVE_EXT _IOWR('f', 15, struct move_extent)
 
 /* What a file must be. */
 struct model {
@@ -67,7 +67,7 @@ struct volume {
 	unsigned int seed;
 	char dir[64];
 	struct model file[MAX_FILES];
-	unsigned char *buf;	/* aligned, MAX_GROWN */
+	unsigned char *buf; /* aligned, MAX_GROWN */
 };
 
 static const char *pool, *fs = "ext4";
@@ -145,9 +145,10 @@ static void activate(struct volume *v)
 	snprintf(command, sizeof(command),
 		 "dmsetup message %s 0 'create_snap %u 0'", pool, v->id);
 	run(command, v);
-	snprintf(command, sizeof(command),
-		 "dmsetup create t%u --table '0 %lu hpmapper /dev/mapper/%s %u'",
-		 v->id, volume_sectors, pool, v->id);
+	snprintf(
+		command, sizeof(command),
+		"dmsetup create t%u --table '0 %lu hpmapper /dev/mapper/%s %u'",
+		v->id, volume_sectors, pool, v->id);
 	run(command, v);
 	mount_volume(v);
 	forget(v);
@@ -192,7 +193,8 @@ static void compare(struct volume *v, unsigned int f, const unsigned char *p,
 	for (i = 0; p[i] == m->bytes[from + i]; i++)
 		;
 	atomic_store(&stop, true);
-	errx(3, "volume %u file %u: byte %zu of %zu is %02x and must be %02x (%s)",
+	errx(3,
+	     "volume %u file %u: byte %zu of %zu is %02x and must be %02x (%s)",
 	     v->id, f, from + i, m->size, p[i], m->bytes[from + i], how);
 }
 
@@ -408,7 +410,7 @@ static void do_insert(struct volume *v, struct model *m, int fd)
 /* The file gets other blocks, under pages that stay what they were. */
 static void do_move(struct volume *v, struct model *m, int fd)
 {
-	struct move_extent move = {0};
+	struct move_extent move = { 0 };
 	char path[128];
 	int donor;
 
@@ -416,8 +418,7 @@ static void do_move(struct volume *v, struct model *m, int fd)
 	if (!move.len)
 		return;
 	snprintf(path, sizeof(path), "%s/donor", v->dir);
-	donor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
-		     0600);
+	donor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (donor < 0 || fallocate(donor, 0, 0, move.len * BLOCK))
 		err(1, "%s", path);
 	move.donor_fd = donor;
@@ -644,7 +645,8 @@ int main(int argc, char **argv)
 	unsigned int i;
 
 	if (parse(argc, argv))
-		errx(2, "usage: torture [-t SECONDS] [-v VOLUMES] [-r READERS] [-f FILES] [-x FS] [-S SECTORS] [-s SEED] POOL");
+		errx(2,
+		     "usage: torture [-t SECONDS] [-v VOLUMES] [-r READERS] [-f FILES] [-x FS] [-S SECTORS] [-s SEED] POOL");
 	v = calloc(nr_volumes, sizeof(*v));
 	for (i = 0; i < nr_volumes; i++)
 		make_volume(&v[i], i);

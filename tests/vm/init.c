@@ -93,8 +93,9 @@ die(const char *fmt, ...)
 	va_end(ap);
 	text[len++] = '\n';
 	kmsg = open("/dev/kmsg", O_WRONLY);
-	if (kmsg < 0 || write(kmsg, text, len) < 0)
-		kmsg = -1;
+	/* If the log cannot be had either, there is nobody to tell. */
+	if (kmsg >= 0 && write(kmsg, text, len) < 0)
+		close(kmsg);
 	if (port >= 0)
 		send_frame(FRAME_ERR, text, len);
 	finish(125);

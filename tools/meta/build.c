@@ -745,7 +745,7 @@ static int wipe(struct build *b, u64 start, u64 nr)
 	u64 n;
 	int r = 0;
 
-	memset(b->out, 0, OUT_BLOCKS * HPM_BLOCK_SIZE);
+	memset(b->out, 0, (size_t)OUT_BLOCKS * HPM_BLOCK_SIZE);
 	for (; nr && !r; start += n, nr -= n) {
 		n = min_t(u64, nr, OUT_BLOCKS);
 		r = dev_write(b->dev, start, n, b->out);
@@ -917,10 +917,10 @@ static void sum_small(struct build *b, const struct arr_leaf *leaf)
 	u16 v;
 
 	for (i = 0; i < per; i++) {
-		v = get_unaligned_le16(leaf->elts + 2 * i);
+		v = get_unaligned_le16(leaf->elts + (size_t)2 * i);
 		if (v & HPM_SMALL_PUNCHED &&
 		    (v & HPM_SMALL_COUNT ||
-		     (h && get_unaligned_le16(h->elts + 2 * i))))
+		     (h && get_unaligned_le16(h->elts + (size_t)2 * i))))
 			b->data_used++;
 	}
 }
@@ -945,8 +945,10 @@ static int write_refs(struct build *b, struct hpm_super *sb)
 	struct hpm_refs_page *p = blocks_alloc(1);
 	u64 page;
 	unsigned int i;
-	int r = p ? 0 : complain("out of memory");
+	int r = 0;
 
+	if (!p)
+		return complain("out of memory");
 	for (page = 0; page < b->refs_pages && !r; page++) {
 		memset(p, 0, sizeof(*p));
 		p->head.nr = cpu_to_le16(HPM_REFS_PER_PAGE);

@@ -62,7 +62,8 @@ int data_begin(struct check *c)
 		c->group_shift++;
 	c->nr_groups = (c->p->data_blocks >> c->group_shift) + 1;
 	c->acc = calloc(c->nr_groups, sizeof(*c->acc));
-	c->punched = calloc(BITS_TO_LONGS(c->nr_large + 1), sizeof(long));
+	c->punched =
+		calloc(BITS_TO_LONGS(c->nr_large + 1), sizeof(*c->punched));
 	c->straddle = calloc(MAX_STRADDLES, sizeof(*c->straddle));
 	if (getrandom(&c->secret, sizeof(c->secret), 0) < 0)
 		c->secret = 0x9e3779b97f4a7c15ull;
@@ -136,7 +137,7 @@ void data_small(struct check *c, u64 block, u64 first, const void *elts)
 	u16 v;
 
 	for (i = 0; i < array_per_leaf(HPM_ARR_SMALL); i++) {
-		v = get_unaligned_le16((const u8 *)elts + 2 * i);
+		v = get_unaligned_le16((const u8 *)elts + (size_t)2 * i);
 		if (v)
 			take_small(c, block, first + i, v);
 	}
@@ -158,7 +159,7 @@ void data_small_hi(struct check *c, u64 block, u64 first, const void *elts)
 		       HPM_ARR_SMALL, first, low, &there))
 		return; /* told when the leaf itself is met */
 	for (i = 0; i < array_per_leaf(HPM_ARR_SMALL_HI); i++) {
-		v = get_unaligned_le16((const u8 *)elts + 2 * i);
+		v = get_unaligned_le16((const u8 *)elts + (size_t)2 * i);
 		pbn = first + i;
 		if (!v)
 			continue;
@@ -171,7 +172,7 @@ void data_small_hi(struct check *c, u64 block, u64 first, const void *elts)
 		add(c, pbn, -(term(c, T_SMALL, pbn) * ((u64)v << 15)));
 		l = there ? get_unaligned_le16(low +
 					       sizeof(struct hpm_block_head) +
-					       2 * i) :
+					       (size_t)2 * i) :
 			    0;
 		if (!(l & HPM_SMALL_COUNT))
 			add_large(c, T_USED, pbn >> c->p->large_shift, 1);
@@ -434,7 +435,7 @@ static void detail_smalls(struct check *c, u64 first, const void *elts,
 	u16 v;
 
 	for (i = 0; i < array_per_leaf(HPM_ARR_SMALL); i++) {
-		v = get_unaligned_le16((const u8 *)elts + 2 * i);
+		v = get_unaligned_le16((const u8 *)elts + (size_t)2 * i);
 		s = v ? detail_small(c, first + i) : NULL;
 		if (!s)
 			continue;

@@ -62,13 +62,14 @@ static int parse_wish(struct wish *w)
 /* Nodes of a tree with @leaves leaves of half-full nodes. */
 static double tree_nodes(double leaves)
 {
-	return leaves + leaves / (HPM_NODE_MAX / 2 - 1);
+	return leaves + leaves / (HPM_NODE_MAX / 2.0 - 1);
 }
 
 /* Blocks of an array of @n elements. */
 static double array_nodes(double n, unsigned int size)
 {
-	double leaves = ceil(n / (double)(HPM_PAYLOAD / size));
+	unsigned int per_leaf = HPM_PAYLOAD / size;
+	double leaves = ceil(n / per_leaf);
 
 	return leaves + ceil(leaves / (HPM_ARR_FANOUT - 1)) + 1;
 }
@@ -81,7 +82,7 @@ static double blocks_needed(const struct wish *w)
 	large = (double)w->data / (double)w->large;
 	entries = small * (double)w->small / 100 +
 		  large * (1 - (double)w->small / 100);
-	nodes = tree_nodes(ceil(entries / (HPM_LEAF_MAX / 2)));
+	nodes = tree_nodes(ceil(entries / (HPM_LEAF_MAX / 2.0)));
 	/* A volume that shares everything still has a path of its own. */
 	nodes += 3.0 * (double)w->volumes;
 	counts = array_nodes(large, sizeof(struct hpm_disk_large));

@@ -186,7 +186,8 @@ struct text {
 
 static int bad(const struct text *t, const char *what)
 {
-	return complain("%s, line %llu: %s", t->name, t->line, what);
+	complain("%s, line %llu: %s", t->name, t->line, what);
+	return -1;
 }
 
 static char *skip_name(char *p)
@@ -344,10 +345,10 @@ static int get_uuid(const struct text *t, u8 *uuid)
 	unsigned int i;
 	int b;
 
-	if (!s || strlen(s) != 2 * HPM_UUID_SIZE)
+	if (!s || strlen(s) != (size_t)2 * HPM_UUID_SIZE)
 		return bad(t, "a uuid of 32 hexadecimal digits is needed");
 	for (i = 0; i < HPM_UUID_SIZE; i++) {
-		b = hex_byte(s + 2 * i);
+		b = hex_byte(s + (size_t)2 * i);
 		if (b < 0)
 			return bad(t, "the uuid is not hexadecimal");
 		uuid[i] = b;
@@ -362,7 +363,7 @@ static int get_name(const struct text *t, char *name)
 	int c;
 
 	while (s && *s) {
-		c = *s++;
+		c = (unsigned char)*s++;
 		if (c == '&') {
 			c = !strncmp(s, "#x", 2) ? hex_byte(s + 2) : -1;
 			if (c <= 0 || s[4] != ';')
@@ -384,7 +385,7 @@ static int get_name(const struct text *t, char *name)
 static int read_super(struct text *t)
 {
 	struct sink_super s = { .data_used = U64_MAX };
-	u64 version, large, time;
+	u64 version = 0, large = 0, time = 0;
 	const struct number n[] = {
 		{ "version", 1, &version, false },
 		{ "large_block", 1 << HPM_MAX_LARGE_SHIFT, &large, false },
@@ -445,7 +446,7 @@ static int read_volume(struct text *t)
 
 static int read_dying(struct text *t)
 {
-	u64 serial;
+	u64 serial = 0;
 	const struct number n[] = { { "serial", U64_MAX, &serial, false },
 				    { 0 } };
 
@@ -455,7 +456,7 @@ static int read_dying(struct text *t)
 static int read_run(struct text *t, enum run_kind kind)
 {
 	struct run r = { .kind = kind };
-	u64 time;
+	u64 time = 0;
 	const struct number n[] = {
 		{ "vbn", (1ull << HPM_VBN_BITS) - 1, &r.vbn, false },
 		{ "pbn", HPM_PBN_HOLE - 1, &r.pbn, kind == RUN_HOLE },
@@ -482,7 +483,7 @@ static int read_ref(struct text *t)
 
 static int read_held(struct text *t)
 {
-	u64 time;
+	u64 time = 0;
 	const struct number n[] = { { "time", HPM_MAX_TIME, &time, false },
 				    { 0 } };
 
@@ -491,7 +492,7 @@ static int read_held(struct text *t)
 
 static int read_punched(struct text *t)
 {
-	u64 pbn, nr;
+	u64 pbn = 0, nr = 0;
 	const struct number n[] = {
 		{ "pbn", HPM_PBN_HOLE - 1, &pbn, false },
 		{ "blocks", HPM_PBN_HOLE, &nr, false },

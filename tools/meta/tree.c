@@ -49,7 +49,8 @@ void reader_end(struct reader *r)
 	r->cache = NULL;
 }
 
-static int __printf(3, 4) bad(struct reader *r, u64 block, const char *fmt, ...)
+static void __printf(3, 4)
+	say(struct reader *r, u64 block, const char *fmt, ...)
 {
 	size_t n;
 	va_list ap;
@@ -58,8 +59,10 @@ static int __printf(3, 4) bad(struct reader *r, u64 block, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(r->why + n, sizeof(r->why) - n, fmt, ap);
 	va_end(ap);
-	return -1;
 }
+
+/* Always -1. */
+#define bad(...) (say(__VA_ARGS__), -1)
 
 /* A checked block; block 0 is the label, so 0 can mean "nothing cached". */
 static int cached_read(struct reader *r, u64 block, void *buf)

@@ -543,7 +543,7 @@ static int tell_punched(void *ctx, u64 first, const void *elts, unsigned int nr)
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
-		if (!(get_unaligned_le16((const u8 *)elts + 2 * i) &
+		if (!(get_unaligned_le16((const u8 *)elts + (size_t)2 * i) &
 		      HPM_SMALL_PUNCHED))
 			continue;
 		if (first + i >= pr->e->p->data_blocks)

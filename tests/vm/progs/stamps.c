@@ -96,7 +96,8 @@ static void __attribute__((format(printf, 1, 2))) complain(const char *fmt, ...)
 	fflush(stdout);
 }
 
-static void __attribute__((format(printf, 1, 2))) die(const char *fmt, ...)
+static void __attribute__((noreturn, format(printf, 1, 2)))
+die(const char *fmt, ...)
 {
 	va_list args;
 
@@ -468,7 +469,7 @@ static uint64_t ms_now(void)
 
 static uint64_t *take_snap(unsigned int id)
 {
-	uint64_t *seen = malloc(sectors * sizeof(*seen));
+	uint64_t *seen = calloc(sectors, sizeof(*seen));
 	uint64_t before, after;
 	char text[64];
 

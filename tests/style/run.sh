@@ -1,0 +1,64 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The static checks, each file a test: what is complained of is shown.
+#
+#	run.sh format FILE...		clang-format, by .clang-format
+#	run.sh tidy 'FLAGS' FILE...	clang-tidy, by the nearest .clang-tidy
+#	run.sh checkpatch SCRIPT FILE...
+#	run.sh total			counts what the others did, ends with it
+#
+# STYLE_LOG is the file that collects the results.
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+: "${STYLE_LOG:?}"
+
+one() {			# one FILE COMMAND...
+	local file=$1 said
+
+	shift
+	if said=$("$@" 2>&1); then
+		echo "ok $file" >>"$STYLE_LOG"
+	else
+		echo "bad $file" >>"$STYLE_LOG"
+		grep -vE 'warnings? generated|^Suppressed|^Use -header' <<<"$said"
+	fi
+}
+
+tidy() {		# tidy FLAGS FILE
+	local flags
+
+	read -r -a flags <<<"$1"
+	one "$2" clang-tidy --quiet "$2" -- "${flags[@]}"
+}
+
+export -f one tidy
+export STYLE_LOG
+
+each() {		# each FILE... <<< the rest of the command
+	printf '%s\0' "$@" | xargs -0 -P "$(nproc)" -I{} bash -c "$command"
+}
+
+kind=$1
+shift
+case $kind in
+format)
+	command='one {} clang-format --dry-run -Werror {}' each "$@"
+	;;
+tidy)
+	export FLAGS=$1
+	shift
+	command='tidy "$FLAGS" {}' each "$@"
+	;;
+checkpatch)
+	export CHECK="$here/../vm/checkpatch.sh $1"
+	shift
+	command='one {} $CHECK {}' each "$@"
+	;;
+total)
+	passed=$(grep -c '^ok ' "$STYLE_LOG")
+	failed=$(grep -c '^bad ' "$STYLE_LOG")
+	echo "$passed passed, $failed failed"
+	[ "$failed" = 0 ]
+	;;
+esac
