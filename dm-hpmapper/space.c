@@ -475,6 +475,15 @@ static void clear_punched(struct counts *c)
 	c->punched = 0;
 }
 
+/* All that can fail in front of a change. */
+static int large_ready(struct counts *c, struct hpm_node **leaf,
+		       struct hpm_disk_large **elt)
+{
+	int r = hpm_space_prepare(c->md, c->gone);
+
+	return r ? r : large_claim(c, leaf, elt);
+}
+
 static int change_large(struct counts *c, int delta)
 {
 	struct hpm_disk_large *elt;
@@ -483,9 +492,7 @@ static int change_large(struct counts *c, int delta)
 
 	r = judge_large(c, delta);
 	if (!r)
-		r = hpm_space_prepare(c->md, c->gone);
-	if (!r)
-		r = large_claim(c, &leaf, &elt);
+		r = large_ready(c, &leaf, &elt);
 	if (r)
 		return r;
 
@@ -586,9 +593,7 @@ static int change_punch(struct counts *c, const unsigned long *mask)
 	judge_punch(c, mask);
 	r = large_check(c);
 	if (!r)
-		r = hpm_space_prepare(c->md, c->gone);
-	if (!r)
-		r = large_claim(c, &leaf, &elt);
+		r = large_ready(c, &leaf, &elt);
 	if (r)
 		return r;
 

@@ -83,32 +83,32 @@ void dev_close(struct dev *d)
 	d->over = NULL;
 }
 
-static int read_below(const struct dev *d, u64 block, unsigned int nr,
-		      void *buf)
+/* Reads into @to, or, if that is NULL, writes from @from. */
+static int transfer(const struct dev *d, u64 block, unsigned int nr, char *to,
+		    const char *from)
 {
-	size_t left = (size_t)nr * HPM_BLOCK_SIZE;
+	size_t done = 0, size = (size_t)nr * HPM_BLOCK_SIZE;
 	off_t at = (off_t)block << HPM_BLOCK_SHIFT;
-	char *p = buf;
 
 	if (block >= d->blocks || nr > d->blocks - block)
 		return -ENXIO;
-	while (left) {
-		ssize_t n = pread(d->fd, p, left, at);
+	while (done < size) {
+		off_t here = at + (off_t)done;
+		ssize_t n = to ? pread(d->fd, to + done, size - done, here) :
+				 pwrite(d->fd, from + done, size - done, here);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return n ? -errno : -EIO;
-		p += n;
-		at += n;
-		left -= n;
+		done += n;
 	}
 	return 0;
 }
 
 int dev_read(const struct dev *d, u64 block, unsigned int nr, void *buf)
 {
-	int r = read_below(d, block, nr, buf);
+	int r = transfer(d, block, nr, buf, NULL);
 	unsigned int i;
 	const void *p;
 
@@ -123,24 +123,7 @@ int dev_read(const struct dev *d, u64 block, unsigned int nr, void *buf)
 
 int dev_write(const struct dev *d, u64 block, unsigned int nr, const void *buf)
 {
-	size_t left = (size_t)nr * HPM_BLOCK_SIZE;
-	off_t at = (off_t)block << HPM_BLOCK_SHIFT;
-	const char *p = buf;
-
-	if (block >= d->blocks || nr > d->blocks - block)
-		return -ENXIO;
-	while (left) {
-		ssize_t n = pwrite(d->fd, p, left, at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		p += n;
-		at += n;
-		left -= n;
-	}
-	return 0;
+	return transfer(d, block, nr, NULL, buf);
 }
 
 int dev_flush(const struct dev *d)
