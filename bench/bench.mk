@@ -4,6 +4,7 @@
 # of instructions and repeat to a fraction of a per cent on any machine.
 #
 #	make bench-io [SIZE=1024] [IOS=20000]	MiB of a volume, I/Os of a figure
+#	make bench-share [COUNT=64] [PEERS='overlay2 thin'] [CASES=row]
 
 BENCH_VM  = CLOCK=virtual TIMEOUT=5000 MEM=8G $(VM)
 BENCH_OUT = $(BUILD)/bench
@@ -27,13 +28,21 @@ bench-numbers: $(BENCH_OUT)/msgtime | vm-$(or $(KERNEL),6.1)
 	@$(BENCH_VM) 'MSGTIME=$(BENCH_OUT)/msgtime $(TOP)/bench/numbers.sh | tee $$VM_OUT/bench-numbers.txt'
 
 # What is timed has its programs, this one too, in memory: see share.sh.
-PKGS_share := gcc libc6-dev dmsetup e2fsprogs btrfs-progs mount coreutils
+PKGS_share := gcc libc6-dev dmsetup fio e2fsprogs btrfs-progs mount coreutils
 
 $(BENCH_OUT)/startup: $(TOP)/bench/startup.c | deps-share
 	@mkdir -p $(@D)
 	@echo "CC        $(@F)"
 	@$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -static -o $@ $<
 
-.PHONY: bench-share
-bench-share: $(BENCH_OUT)/startup | vm-$(or $(KERNEL),6.1) ## 64 containers of one image: read, written, cached, time; beside the peers
-	@$(BENCH_VM) '$(foreach v,PEERS CASES COUNT FILES READ HPM_CACHE,$(if $($v),$v="$($v)")) $(TOP)/bench/share.sh | tee $$VM_OUT/bench-share-table.txt'
+.PHONY: bench-share bench-share-row bench-share-cost bench-share-figure
+bench-share: bench-share-row bench-share-cost ## 64 containers of one image beside the peers; what hits and misses cost (COUNT=, PEERS=, CASES=)
+
+bench-share-row: $(BENCH_OUT)/startup | vm-$(or $(KERNEL),6.1)
+	@$(BENCH_VM) '$(foreach v,PEERS CASES COUNT FILES READ HPM_CACHE,$(if $($v),$v="$($v)")) $(TOP)/bench/share.sh | tee $$VM_OUT/bench-share.txt'
+
+bench-share-cost: | deps-share vm-$(or $(KERNEL),6.1)
+	@$(BENCH_VM) '$(TOP)/bench/hit.sh | tee $$VM_OUT/bench-share-cost.txt'
+
+bench-share-figure: | deps-plot ## draw Documentation/share.svg from the last bench-share
+	@$(TOP)/bench/share-plot.sh $(BUILD)/vm/out/bench-share.txt $(TOP)/Documentation/share.svg
