@@ -22,8 +22,8 @@ $(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c | deps-suite
 
 # What is short, and what is not.  (mixed and stress test at random.)
 SUITE      := credit message table partial foreign snapshot limits flush nowait \
-	space resize
-SUITE_LONG := discard metadata suspend force persist fs defrag module check
+	space resize discard check
+SUITE_LONG := metadata suspend force persist fs defrag module
 # What is likely to differ between kernels.
 SUITE_FAST := limits message
 comma      := ,
