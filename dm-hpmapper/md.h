@@ -548,8 +548,12 @@ struct hpm_batch {
 
 /* Records that may be published and not yet be in the trees. */
 #define HPM_MAX_BACKLOG		2048
-/* Records after which a checkpoint is due; twice as many are the limit. */
-#define HPM_CHECKPOINT_RECORDS	10000
+/*
+ * Records after which a checkpoint is due; twice as many are the limit.  So many,
+ * each to another leaf that recovery has to read, are replayed in less than two
+ * seconds (make bench-recovery).
+ */
+#define HPM_CHECKPOINT_RECORDS	6500
 /*
  * Metadata blocks that one record may take at the worst: paths of the map and
  * of the counts.  Copying shared leaves also touches leaves of the counts,
