@@ -25,7 +25,8 @@
 #				1 ns each, on one CPU; it repeats exactly
 #	CPUS=2 MEM=2G		of the guest; virtual has one CPU
 #	SCM=1G			/dev/pmem0 of this size, on top of MEM
-#	DISKS='1G 2G'		empty disks /dev/vda, /dev/vdb, ...
+#	DISKS='1G /my/file'	disks /dev/vda, /dev/vdb, ...: empty and lost
+#				afterwards, or a file that keeps what is written
 #	ARGS='...'		more arguments for the kernel
 #	TIMEOUT=600		seconds
 #	ALONE=1			wait until no other guest runs, keep others waiting
@@ -266,9 +267,13 @@ options=(
 )
 n=0
 for size in $DISKS; do
-	truncate -s "$size" "$run/disk$n"
+	file=$size
+	if [[ $size != /* ]]; then
+		file=$run/disk$n
+		truncate -s "$size" "$file"
+	fi
 	options+=(
-		-drive "file=$run/disk$n,id=disk$n,if=none,format=raw,cache=unsafe,discard=unmap"
+		-drive "file=$file,id=disk$n,if=none,format=raw,cache=unsafe,discard=unmap"
 		-device "virtio-blk-pci,drive=disk$n,serial=disk$n"
 	)
 	n=$((n + 1))

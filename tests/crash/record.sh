@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# In the guest: runs the load over a pool whose devices are recorded.
+#
+#	record.sh <log device> <output directory> <seed> <steps> [<fault>]
+#
+# Both devices of the pool are slices of one, which dm-log-writes records, so
+# that the log has the writes to both in one order.  A flush in the log carries
+# the slice's first sector (dm-linear adds it), which tells whose flush it was.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=../vm/lib.sh
+. "$here/../vm/lib.sh"
+
+log=$1 out=$2 seed=$3 steps=$4 fault=${5:-none}
+meta_room=$((16 * 2048)) data_room=$((256 * 2048))	# load.h
+work=/dev/shm/crash
+bin=$work/bin
+
+mkdir -p "$bin" "$out"
+# what is run often is not to come by 9p
+cp "$(command -v load)" "$(command -v dmsetup)" "$bin/"
+export PATH=$bin:$PATH
+
+slices() {
+	echo "0 $1 linear /dev/mapper/rec 0" >"$work/meta"
+	echo "0 $2 linear /dev/mapper/rec $meta_room" >"$work/data"
+	for name in meta data; do
+		if [ -e /dev/mapper/$name ]; then
+			dmsetup reload $name "$work/$name"
+			dmsetup resume $name
+		else
+			dmsetup create $name "$work/$name"
+		fi
+	done
+}
+
+pool_table() {
+	echo "0 $1 hpmapper-pool /dev/mapper/meta /dev/mapper/data 512 0 0"
+}
+
+# The pool's devices become larger under load; load.c runs this.
+cat >"$bin/crash-grow" <<END
+#!/bin/bash
+set -e
+$(declare -f slices pool_table)
+work=$work meta_room=$meta_room data_room=$data_room
+slices \$meta_room \$data_room
+dmsetup reload pool --table "\$(pool_table \$data_room)"
+dmsetup suspend pool
+dmsetup resume pool
+END
+chmod +x "$bin/crash-grow"
+
+modprobe dm-hpmapper
+if [ "$fault" != none ]; then
+	echo "$fault" >/sys/module/dm_hpmapper/parameters/fault
+fi
+nullb hbase $(((meta_room + data_room) / 2048)) timer 400000
+modprobe dm-log-writes
+dmsetup create rec --table "0 $((meta_room + data_room)) \
+	log-writes $(nullb_path hbase) $log"
+slices $((meta_room / 2)) $((data_room * 5 / 8))
+dmsetup create pool --table "$(pool_table $((data_room * 5 / 8)))"
+
+# make_tree TYPE VOLUME DIR
+make_tree() {
+	local dev=/dev/mapper/v$2
+
+	dmsetup message pool 0 create_thin "$2"
+	load --mark "C,$2"
+	dmsetup create "v$2" --table "0 131072 hpmapper /dev/mapper/pool $2"
+	if [ "$1" = xfs ]; then
+		# it does not make one so small for anybody but its own tests
+		TEST_DIR=1 TEST_DEV=1 QA_CHECK_FS=1 \
+			mkfs.xfs -q -f -l size=8m -d agcount=2 "$dev"
+	else
+		mkfs.ext4 -q -J size=4 "$dev"
+	fi
+	mkdir -p "$3"
+	mount -t "$1" "$dev" "$3"
+}
+
+make_tree ext4 500 $work/ext4
+make_tree xfs 600 $work/xfs
+load --steps "$steps" --seed "$seed" --out "$out" \
+	--tree ext4:500:$work/ext4 --tree xfs:600:$work/xfs
+dmsetup status pool
+umount $work/ext4-clone $work/xfs-clone $work/ext4 $work/xfs
+for name in $(dmsetup table | awk -F: '/ hpmapper / { print $1 }') pool; do
+	dmsetup remove --retry "$name"
+done
+
+# Another pool on the same devices.
+load --mark X
+dd if=/dev/zero of=/dev/mapper/meta bs=4k count=1 oflag=direct conv=fsync status=none
+dmsetup create pool --table "$(pool_table $data_room)"
+load --mark Y
+load --again --seed "$seed"
+dmsetup remove --retry v900
+dmsetup remove --retry pool
+dmsetup status rec
+dmsetup remove --retry meta
+dmsetup remove --retry data
+dmsetup remove --retry rec
+nullb_remove hbase
