@@ -9,7 +9,6 @@
 
 : "${STRESS_TIME:=60}" "${STRESS_SEED:=1}"
 RANDOM=$STRESS_SEED
-end=$((SECONDS + STRESS_TIME))
 note "seed $STRESS_SEED, $STRESS_TIME s"
 
 devices 16 512
@@ -23,6 +22,9 @@ vol_up v0 0 64
 for i in 1 2 3; do
 	snap_new v$i $i 90 64
 done
+
+# (On a slow machine it took a while to get here.)
+end=$((SECONDS + STRESS_TIME))
 
 # Each writer has a volume for itself and finds out what it holds.
 load() {	# load VOLUME OPTIONS...
