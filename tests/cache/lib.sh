@@ -68,7 +68,7 @@ msg() { dmsetup message pool 0 "$*"; }
 
 # What a data device has read, in KiB.
 device_read() {
-	awk '{ print $3 / 2 }' "/sys/block/$(basename "$(readlink -f "$data")")/stat"
+	awk '{ print int($3 / 2) }' "/sys/block/$(basename "$(readlink -f "$data")")/stat"
 }
 
 # pool_up [inline|softirq|timer NSEC]: on disks of memory
