@@ -31,20 +31,21 @@ caught() {
 	fi
 }
 
-for fault in ${*:-prove_nothing show_early direct_source evict_frozen}; do
+[ $# -gt 0 ] || set -- prove_nothing show_early direct_source evict_frozen
+for fault; do
 	case $fault in
 	prove_nothing)
-		caught $fault '^torture: .* must be' \
+		caught "$fault" '^torture: .* must be' \
 			TIME=100 "$here/torture.sh" ;;
 	show_early)
-		caught $fault '^not ok - (the reader.s buffer|nor has it)' \
+		caught "$fault" '^not ok - (the reader.s buffer|nor has it)' \
 			"$here/races.sh" direct_buffer ;;
 	direct_source)
-		caught $fault '^not ok - (another reads the same|and is no source)' \
+		caught "$fault" '^not ok - (another reads the same|and is no source)' \
 			"$here/races.sh" direct_leader ;;
 	evict_frozen)
 		# what hangs then keeps the guest from ending
-		TIMEOUT=150 caught $fault '^not ok - (a frozen|clone . can be thawed)' \
+		TIMEOUT=150 caught "$fault" '^not ok - (a frozen|clone . can be thawed)' \
 			"$here/races.sh" frozen ;;
 	*)
 		echo "$fault: there is no such fault"

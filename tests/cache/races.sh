@@ -546,7 +546,7 @@ nullb hdata 1536 softirq
 data=$(nullb_path hdata)
 export FILES
 dmsetup create below --table "0 3145728 linear $data 0"
-DATA=/dev/mapper/below
+export DATA=/dev/mapper/below
 pool_up
 echo "$FAULT" >$param/fault || exit 1
 msg create_thin 0

@@ -11,7 +11,7 @@
 #  - compat.h is where versions are compared and where an older kernel gets
 #    the types it lacks;
 #  - the macros of trace headers are laid out as in every header of tracepoints;
-#  - fault.h has its list as a macro that takes a macro;
+#  - fault.h and pause.h have their lists as macros that take a macro;
 #  - the ruled titles of sections, as everywhere in drivers/md, end in
 #    " *---*/" and are taken for a block comment with a wrong end.
 set -uo pipefail
@@ -34,7 +34,7 @@ for path in "$@"; do
 	options=(--terse --no-summary --show-types --color=never)
 	[ "$file" != compat.h ] || options+=(--ignore "$compat")
 	[[ "$file" != *trace.h ]] || options+=(--ignore "$trace")
-	[[ "$file" != fault.[ch] ]] || options+=(--ignore "$list")
+	[[ "$file" != @(fault|pause).[ch] ]] || options+=(--ignore "$list")
 	while IFS= read -r said; do
 		line=${said#*:}
 		line=${line%%:*}
