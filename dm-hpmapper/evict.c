@@ -59,6 +59,9 @@
 /* A copy is young until so many looks have begun after it was entered. */
 #define YOUTH		2
 
+/* Victims with shorter runs than this, on average, are sorted. */
+#define LEAST_RUN	4
+
 #define HEAT_GONE	HPM_NR_HEATS
 
 struct hpm_victim {
@@ -94,15 +97,25 @@ static enum hpm_heat folio_heat(struct folio *folio)
 	return hpm_page_heat(&signs);
 }
 
-/* Looks at the pages; what is gone is dropped.  Holds a token for it. */
+static bool is_young(const struct hpm_share *cache, const struct hpm_seen *seen)
+{
+	return ((cache->era - seen->era) & HPM_ERA_MASK) < YOUTH;
+}
+
+/*
+ * Looks at the pages; what is gone is dropped.  Holds a token for it.  Young
+ * ones stay anyway, but if there is a @hurry.
+ */
 static void sample(struct hpm_share *cache, struct hpm_seen *seen,
-		   unsigned int nr)
+		   unsigned int nr, bool hurry)
 {
 	int token = hpm_pool_token_get(cache->pool);
 	struct folio *folio;
 	u8 heat;
 
 	for (; nr; nr--, seen++) {
+		if (!hurry && is_young(cache, seen))
+			continue;
 		folio = hpm_place_get(cache, &seen->place);
 		if (!folio) {
 			hpm_index_remove(cache, seen->pbn, &seen->place);
@@ -236,12 +249,26 @@ static bool is_next(const struct hpm_victim *a, const struct hpm_victim *b)
 	       a->place.index + 1 == b->place.index;
 }
 
+/*
+ * Blocks that got too many copies were noted in the order in which files were
+ * read, so their victims are mostly in runs already, and need no sorting.
+ */
+static bool is_in_runs(const struct hpm_evictor *e)
+{
+	unsigned int i, breaks = 0;
+
+	for (i = 1; i < e->nr_victims; i++)
+		breaks += !is_next(&e->victim[i - 1], &e->victim[i]);
+	return breaks <= e->nr_victims / LEAST_RUN;
+}
+
 static void evict(struct hpm_share *cache, struct hpm_evictor *e)
 {
 	unsigned int first, nr;
 
-	sort(e->victim, e->nr_victims, sizeof(e->victim[0]), compare_victims,
-	     NULL);
+	if (!is_in_runs(e))
+		sort(e->victim, e->nr_victims, sizeof(e->victim[0]),
+		     compare_victims, NULL);
 	for (first = 0; first < e->nr_victims; first += nr) {
 		for (nr = 1; first + nr < e->nr_victims &&
 		     is_next(&e->victim[first + nr - 1],
@@ -256,11 +283,6 @@ static void evict(struct hpm_share *cache, struct hpm_evictor *e)
 /*----------------------------------------------------------------
  * Choosing
  *--------------------------------------------------------------*/
-
-static bool is_young(const struct hpm_share *cache, const struct hpm_seen *seen)
-{
-	return ((cache->era - seen->era) & HPM_ERA_MASK) < YOUTH;
-}
 
 static void add_victim(struct hpm_share *cache, struct hpm_evictor *e,
 		       const struct hpm_seen *seen)
@@ -297,7 +319,7 @@ static void look_at(struct hpm_share *cache, struct hpm_evictor *e,
 {
 	unsigned int first, end;
 
-	sample(cache, e->seen, nr);
+	sample(cache, e->seen, nr, hurry);
 	for (first = 0; first < nr; first = end) {
 		for (end = first + 1; end < nr &&
 		     e->seen[end].pbn == e->seen[first].pbn; end++)
