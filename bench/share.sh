@@ -216,7 +216,7 @@ case_row() {
 
 	for ((n = 1; n <= COUNT; n++)); do
 		container "$1" "$n"
-	done >"/tmp/parts"
+	done >/tmp/parts
 }
 
 case_once() {
@@ -228,7 +228,7 @@ case_once() {
 	wait
 	for ((n = 1; n <= COUNT; n++)); do
 		echo "$(<"/tmp/part.$n")"
-	done >"/tmp/parts"
+	done >/tmp/parts
 }
 
 # The work begins once they have all been started: each reads its files again.
@@ -265,10 +265,20 @@ check() {		# check PEER: the bytes of eight containers
 }
 
 tell_parts() {
-	awk -v who="$1 $2" '{ for (i = 1; i <= 4; i++) s[i] += $i }
-		END { printf "# %s: ms of clone %.1f, read %.1f, change %.1f, fsync %.1f\n",
-			who, s[1] / NR / 1e3, s[2] / NR / 1e3, s[3] / NR / 1e3, s[4] / NR / 1e3 }' \
-		"/tmp/parts" >&2
+	awk -v who="$1 $2" '{
+			for (i = 1; i <= 4; i++) {
+				sum[i] += $i
+				if ($i > most[i])
+					most[i] = $i
+			}
+		}
+		END {
+			split("clone read change fsync", name)
+			printf "# %s: mean and longest, ms:", who
+			for (i = 1; i <= 4; i++)
+				printf " %s %.1f %.1f", name[i], sum[i] / NR / 1e3, most[i] / 1e3
+			print ""
+		}' /tmp/parts >&2
 }
 
 measure() {		# measure PEER CASE: a row of the table
