@@ -243,9 +243,10 @@ static void change_record(const struct hpm_change *c, union hpm_record_buf *buf)
 	};
 }
 
-/* Wakes who waits for a credit.  Without a barrier: who misses it looks again a little later. */
+/* Wakes who waits for a credit. */
 static void wake_waiters(struct hpm_journal *j)
 {
+	/* Without a barrier: who misses it looks again a little later. */
 	if (unlikely(waitqueue_active(&j->credit_wq)))
 		wake_up_all(&j->credit_wq);
 }

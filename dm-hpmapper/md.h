@@ -306,8 +306,7 @@ struct hpm_splice {
 	u32 holes;		/* overrides that say "nothing" */
 	bool base_known;	/* the leaf told about what is under @from: */
 	bool base;		/* a large block's entry that stays */
-	bool gap;		/* small blocks: what came has an override, or the
-				 * large block's end, on either side */
+	bool gap;		/* overrides, or the block's end, on both sides */
 };
 
 /*

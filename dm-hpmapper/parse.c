@@ -328,12 +328,15 @@ static int read_limit(struct parser *p, const char *arg)
 
 #define MAX_WORDS	3
 
-static const struct form {
+struct form {
 	const char *word;
 	unsigned int min, max;		/* words behind the first */
 	bool writes;
+
 	int (*read[MAX_WORDS])(struct parser *p, const char *arg);
-} forms[] = {
+};
+
+static const struct form forms[] = {
 	[HPM_MSG_CREATE_THIN] = { "create_thin", 1, 3, true,
 		{ read_id, read_size, read_name } },
 	[HPM_MSG_CREATE_SNAP] = { "create_snap", 2, 3, true,
