@@ -17,7 +17,7 @@
  *	hpm_md_commit()		data flushed, batch durable
  *	hpm_md_apply()		the trees catch up (a worker's job)
  *
- * What a reader must do: take the pool's in-flight token (SRCU) before
+ * What a reader must do: take the pool's in-flight token before
  * hpm_map_lookup() and hold it until its I/O is done.  Blocks that a change
  * frees come back through ops->drain(), whose owner waits for all tokens
  * before it calls hpm_free_done().
@@ -203,6 +203,13 @@ int hpm_vol_create(struct hpm_md *md, u32 id, u64 size, const char *name,
  */
 int hpm_vol_snapshot(struct hpm_md *md, u32 id, u32 origin, const char *name,
 		     const char **why);
+/*
+ * The same in two steps: after the first the origin's writes may go on, after
+ * the second the snapshot is durable.
+ */
+int hpm_vol_snapshot_apply(struct hpm_md *md, u32 id, u32 origin,
+			   const char *name, const char **why);
+int hpm_vol_snapshot_commit(struct hpm_md *md, const char **why);
 int hpm_vol_delete(struct hpm_md *md, u32 id, const char **why);
 int hpm_vol_set_size(struct hpm_md *md, u32 id, u64 size, const char **why);
 int hpm_vol_set_name(struct hpm_md *md, u32 id, const char *name,

@@ -93,14 +93,19 @@ static int create_snap(struct message *m)
 	int r;
 
 	v = get_active(m->pool, m->say->origin);
-	if (v)
+	if (v) {
+		/* What was published need not be applied while they wait. */
+		hpm_md_apply(m->pool->md);
 		hpm_volume_park(v);
-	r = hpm_vol_snapshot(m->pool->md, m->say->id, m->say->origin,
-			     m->say->name, &why);
+	}
+	r = hpm_vol_snapshot_apply(m->pool->md, m->say->id, m->say->origin,
+				   m->say->name, &why);
 	if (v) {
 		hpm_volume_unpark(v);
 		hpm_volume_put(v);
 	}
+	if (!r)
+		r = hpm_vol_snapshot_commit(m->pool->md, &why);
 
 	return finish(m, r, why);
 }

@@ -622,17 +622,32 @@ static int change_refuse(struct hpm_md *md, int err)
 	return err;
 }
 
-static int change_end(struct hpm_md *md, union hpm_record_buf *buf,
-		      const char **why)
+static int change_apply(struct hpm_md *md, union hpm_record_buf *buf,
+			const char **why)
 {
 	int r = hpm_record_now(md, buf);
 
 	mutex_unlock(&md->lock);
-	if (!r)
-		r = hpm_md_commit(md);
+	if (r)
+		*why = "the change could not be applied";
+	return r;
+}
+
+static int change_commit(struct hpm_md *md, const char **why)
+{
+	int r = hpm_md_commit(md);
+
 	if (r)
 		*why = "the change could not be made durable";
 	return r;
+}
+
+static int change_end(struct hpm_md *md, union hpm_record_buf *buf,
+		      const char **why)
+{
+	int r = change_apply(md, buf, why);
+
+	return r ? r : change_commit(md, why);
 }
 
 static void buf_init(union hpm_record_buf *buf, u8 type, u64 serial, u64 arg)
@@ -710,6 +725,18 @@ static struct hpm_vol *find_vol(struct hpm_md *md, u32 id, const char **why)
 	return vol;
 }
 
+/* change_begin(), and the volume that the change is about. */
+static int vol_begin(struct hpm_md *md, u32 id, enum hpm_credit_use use,
+		     struct hpm_vol **vol, const char **why)
+{
+	int r = change_begin(md, use, why);
+
+	if (r)
+		return r;
+	*vol = find_vol(md, id, why);
+	return *vol ? 0 : change_refuse(md, -ENOENT);
+}
+
 int hpm_vol_create(struct hpm_md *md, u32 id, u64 size, const char *name,
 		   const char **why)
 {
@@ -729,8 +756,8 @@ int hpm_vol_create(struct hpm_md *md, u32 id, u64 size, const char *name,
 	return change_end(md, &buf, why);
 }
 
-int hpm_vol_snapshot(struct hpm_md *md, u32 id, u32 origin, const char *name,
-		     const char **why)
+int hpm_vol_snapshot_apply(struct hpm_md *md, u32 id, u32 origin,
+			   const char *name, const char **why)
 {
 	union hpm_record_buf buf;
 	struct hpm_vol *vol;
@@ -753,20 +780,30 @@ int hpm_vol_snapshot(struct hpm_md *md, u32 id, u32 origin, const char *name,
 	buf_init(&buf, HPM_REC_SNAP, md->next_serial, vol->serial);
 	buf.rec.arg_lo = cpu_to_le32(id);
 	buf_name(&buf, name);
-	return change_end(md, &buf, why);
+	return change_apply(md, &buf, why);
+}
+
+int hpm_vol_snapshot_commit(struct hpm_md *md, const char **why)
+{
+	return change_commit(md, why);
+}
+
+int hpm_vol_snapshot(struct hpm_md *md, u32 id, u32 origin, const char *name,
+		     const char **why)
+{
+	int r = hpm_vol_snapshot_apply(md, id, origin, name, why);
+
+	return r ? r : hpm_vol_snapshot_commit(md, why);
 }
 
 int hpm_vol_delete(struct hpm_md *md, u32 id, const char **why)
 {
 	union hpm_record_buf buf;
 	struct hpm_vol *vol;
-	int r = change_begin(md, HPM_FOR_DELETE, why);
+	int r = vol_begin(md, id, HPM_FOR_DELETE, &vol, why);
 
 	if (r)
 		return r;
-	vol = find_vol(md, id, why);
-	if (!vol)
-		return change_refuse(md, -ENOENT);
 	if (vol->opens) {
 		*why = "the volume is active";
 		return change_refuse(md, -EBUSY);
@@ -782,12 +819,9 @@ int hpm_vol_set_size(struct hpm_md *md, u32 id, u64 size, const char **why)
 	int r = check_size(size, why);
 
 	if (!r)
-		r = change_begin(md, HPM_FOR_WRITE, why);
+		r = vol_begin(md, id, HPM_FOR_WRITE, &vol, why);
 	if (r)
 		return r;
-	vol = find_vol(md, id, why);
-	if (!vol)
-		return change_refuse(md, -ENOENT);
 	buf_init(&buf, HPM_REC_SIZE, vol->serial, size);
 	return change_end(md, &buf, why);
 }
@@ -797,12 +831,11 @@ int hpm_vol_set_name(struct hpm_md *md, u32 id, const char *name,
 {
 	union hpm_record_buf buf;
 	struct hpm_vol *vol;
-	int r = change_begin(md, HPM_FOR_WRITE, why);
+	int r = vol_begin(md, id, HPM_FOR_WRITE, &vol, why);
 
 	if (r)
 		return r;
-	vol = find_vol(md, id, why);
-	r = vol ? check_name(md, name, why) : -ENOENT;
+	r = check_name(md, name, why);
 	if (r)
 		return change_refuse(md, r);
 	buf_init(&buf, HPM_REC_NAME, vol->serial, 0);
@@ -814,13 +847,10 @@ int hpm_vol_set_flags(struct hpm_md *md, u32 id, u32 flags, const char **why)
 {
 	union hpm_record_buf buf;
 	struct hpm_vol *vol;
-	int r = change_begin(md, HPM_FOR_WRITE, why);
+	int r = vol_begin(md, id, HPM_FOR_WRITE, &vol, why);
 
 	if (r)
 		return r;
-	vol = find_vol(md, id, why);
-	if (!vol)
-		return change_refuse(md, -ENOENT);
 	buf_init(&buf, HPM_REC_FLAGS, vol->serial, 0);
 	buf.rec.nr = cpu_to_le16(flags & (HPM_VOL_READONLY | HPM_VOL_NOSHARE));
 	return change_end(md, &buf, why);
