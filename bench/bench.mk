@@ -21,11 +21,11 @@ bench-io: bench-latency bench-numbers ## what a bio costs beside its peers, and 
 
 .PHONY: bench-latency
 bench-latency: | vm-$(or $(KERNEL),6.1)
-	@$(BENCH_VM) 'SIZE=$(or $(SIZE),1024) IOS=$(or $(IOS),20000) $(TOP)/bench/io.sh | tee $$VM_OUT/bench-latency.txt'
+	@$(BENCH_VM) 'set -o pipefail; $(foreach v,SIZE IOS PEERS MODES,$(if $($v),$v="$($v)")) $(TOP)/bench/io.sh | tee $$VM_OUT/bench-latency.txt'
 
 .PHONY: bench-numbers
 bench-numbers: $(BENCH_OUT)/msgtime | vm-$(or $(KERNEL),6.1)
-	@$(BENCH_VM) 'MSGTIME=$(BENCH_OUT)/msgtime $(TOP)/bench/numbers.sh | tee $$VM_OUT/bench-numbers.txt'
+	@$(BENCH_VM) 'set -o pipefail; $(if $(PARTS),PARTS="$(PARTS)") MSGTIME=$(BENCH_OUT)/msgtime $(TOP)/bench/numbers.sh | tee $$VM_OUT/bench-numbers.txt'
 
 # What is timed has its programs, this one too, in memory: see share.sh.
 PKGS_share := gcc libc6-dev dmsetup fio e2fsprogs btrfs-progs mount coreutils

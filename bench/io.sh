@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=lib.sh
 . "$here/lib.sh"
 
-: "${MODES:=inline softirq}" "${SIZE:=1024}" "${IOS:=20000}" "${LARGE:=4096}"
+: "${MODES:=inline softirq}" "${PEERS:=linear thin hpmapper}" "${SIZE:=1024}" "${IOS:=20000}" "${LARGE:=4096}"
 
 bench_program fio
 modprobe dm-thin-pool
@@ -88,15 +88,17 @@ row() {
 
 	line=$(printf '%-34s' "$name")
 	for p in linear thin hpmapper; do
-		line+=$(printf ' %10s' "${lat[$p,$key]}")
+		line+=$(printf ' %10s' "${lat[$p,$key]:--}")
 	done
-	line+=$(printf ' %12s' "$(ratio "${lat[hpmapper,$key]}" "${lat[linear,$base]}")")
+	if [ "${lat[hpmapper,$key]:-}" ] && [ "${lat[linear,$base]:-}" ]; then
+		line+=$(printf ' %12s' "$(ratio "${lat[hpmapper,$key]}" "${lat[linear,$base]}")")
+	fi
 	echo "$line"
 }
 
 mkdir -p /dev/nullb
 for mode in $MODES; do
-	for peer in linear thin hpmapper; do
+	for peer in $PEERS; do
 		nullb data $((SIZE * 2)) "$mode"
 		nullb meta 256 "$mode"
 
