@@ -749,7 +749,7 @@ static u32 unknown(struct hpm_share *cache, u64 pbn, u32 nr)
 
 static bool leads_others(const struct bio *bio)
 {
-	return !(bio->bi_opf & REQ_NOWAIT) &&
+	return !hpm_bio_nowait(bio) &&
 	       IOPRIO_PRIO_CLASS(bio->bi_ioprio) != IOPRIO_CLASS_IDLE;
 }
 
@@ -796,7 +796,7 @@ static int decide(struct hpm_share *cache, const struct hpm_piece *p,
 static int miss(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 		struct hpm_piece *p, bool again)
 {
-	bool wait = !(bio->bi_opf & REQ_NOWAIT), alone = !leads_others(bio);
+	bool wait = !hpm_bio_nowait(bio), alone = !leads_others(bio);
 	struct hpm_share *cache = v->pool->cache;
 	u32 nr = p->sectors / HPM_BLOCK_SECTORS;
 	struct hpm_lead *lead;

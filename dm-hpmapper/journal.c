@@ -224,6 +224,17 @@ static int batch_write(struct hpm_md *md, struct hpm_batch *b)
 				b->blocks - first, flags);
 }
 
+/*
+ * Whoever flushed the data device and was told that it failed: what had been
+ * written to it by then may be lost, and no later flush brings it back.  So the
+ * batches that speak of it must not be written.  Any context.
+ */
+void hpm_md_data_flush_failed(struct hpm_md *md, int err)
+{
+	WRITE_ONCE(md->journal.dead, true);
+	hpm_md_fail(md, HPM_MODE_READ_ONLY, "data flush failed", err);
+}
+
 int hpm_journal_write(struct hpm_md *md, bool cut)
 {
 	struct hpm_journal *j = &md->journal;
@@ -232,15 +243,17 @@ int hpm_journal_write(struct hpm_md *md, bool cut)
 	int r = 0;
 
 	lockdep_assert_held(&md->commit_lock);
-	if (j->dead)
+	if (READ_ONCE(j->dead))
 		return -EIO;
 	if (!hpm_fault(cut ? HPM_FAULT_FLUSH_SUPER : HPM_FAULT_FLUSH_BATCH))
 		r = hpm_io_flush_data(md->io);
 	if (r) {
-		j->dead = true;
-		hpm_md_fail(md, HPM_MODE_READ_ONLY, "data flush failed", r);
+		hpm_md_data_flush_failed(md, r);
 		return r;
 	}
+	/* Another one's may have failed meanwhile, with our data in it. */
+	if (READ_ONCE(j->dead))
+		return -EIO;
 	if (!b->records)
 		return 0;
 
@@ -249,7 +262,7 @@ int hpm_journal_write(struct hpm_md *md, bool cut)
 	if (r)		/* may be there or not: once more, at the same place */
 		r = batch_write(md, b);
 	if (r) {
-		j->dead = true;
+		WRITE_ONCE(j->dead, true);
 		hpm_md_fail(md, HPM_MODE_READ_ONLY, "journal write failed", r);
 		return r;
 	}
@@ -328,8 +341,11 @@ static bool continues(const struct hpm_journal *j,
 	       (!index || le16_to_cpu(jb->blocks) == blocks);
 }
 
-/* The batch at j->pos into j->sealed; -ENODATA: there is none, or not whole. */
-static int read_batch(struct hpm_md *md)
+/*
+ * The batch at j->pos into j->sealed; -ENODATA: there is none, or it is not
+ * whole: *stop is where.
+ */
+static int read_batch(struct hpm_md *md, u64 *stop)
 {
 	struct hpm_journal *j = &md->journal;
 	struct hpm_batch *b = j->sealed;
@@ -338,6 +354,7 @@ static int read_batch(struct hpm_md *md)
 
 	b->blocks = 0;
 	for (i = 0; i < blocks; i++) {
+		*stop = j->pos + i;
 		r = read_ring(md, j->pos + i, batch_block(b, i));
 		if (r)
 			return r;
@@ -393,7 +410,7 @@ static int replay_batch(struct hpm_md *md)
 }
 
 /* Nothing valid of this activation may stand behind the end. */
-static int check_end(struct hpm_md *md, const char **why)
+static int check_end(struct hpm_md *md, u64 stop, const char **why)
 {
 	struct hpm_journal *j = &md->journal;
 	struct hpm_journal_block *jb = j->sealed->block[0];
@@ -411,7 +428,7 @@ static int check_end(struct hpm_md *md, const char **why)
 		if (le64_to_cpu(jb->seq) <= j->seq)
 			continue;
 		pr_err("hpmapper: journal block %llu is damaged: batch %llu is missing, batch %llu is there\n",
-		       (unsigned long long)ring_block(j, j->pos),
+		       (unsigned long long)ring_block(j, stop),
 		       (unsigned long long)j->seq,
 		       (unsigned long long)le64_to_cpu(jb->seq));
 		*why = "the journal is damaged in the middle";
@@ -424,6 +441,7 @@ int hpm_journal_replay(struct hpm_md *md, const struct hpm_super *sb,
 		       const char **why)
 {
 	struct hpm_journal *j = &md->journal;
+	u64 stop = 0;
 	int r;
 
 	j->nonce = le64_to_cpu(sb->nonce);
@@ -436,7 +454,7 @@ int hpm_journal_replay(struct hpm_md *md, const struct hpm_super *sb,
 	j->applied = j->super_record;
 	j->next_record = j->super_record + 1;
 
-	while (!(r = read_batch(md))) {
+	while (!(r = read_batch(md, &stop))) {
 		r = replay_batch(md);
 		if (r) {
 			*why = "a journal record cannot be applied";
@@ -448,7 +466,7 @@ int hpm_journal_replay(struct hpm_md *md, const struct hpm_super *sb,
 		return r;
 	}
 	j->durable = j->next_record - 1;
-	return check_end(md, why);
+	return check_end(md, stop, why);
 }
 
 void hpm_journal_restart(struct hpm_md *md)

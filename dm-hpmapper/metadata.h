@@ -114,6 +114,11 @@ enum hpm_mode hpm_md_mode(struct hpm_md *md);
 /* Only ever goes down the ladder. */
 void hpm_md_fail(struct hpm_md *md, enum hpm_mode mode, const char *why,
 		 int err);
+/*
+ * Any context.  A flush of the data device that the engine did not issue has
+ * failed; to be told before what was flushed is heard of it.
+ */
+void hpm_md_data_flush_failed(struct hpm_md *md, int err);
 /* The reason given with the last demotion, or NULL. */
 const char *hpm_md_why(struct hpm_md *md);
 

@@ -438,7 +438,7 @@ int hpm_map_defer(struct hpm_bio *hb, struct bio *bio)
 	struct hpm_pool *pool = hb->v->pool;
 	int token = hb->op.token;
 
-	if (bio->bi_opf & REQ_NOWAIT)
+	if (hpm_bio_nowait(bio))
 		return hpm_map_wouldblock(bio);
 	hpm_bio_defer(hb, bio);
 	hpm_bio_queue(hb);
@@ -452,7 +452,7 @@ static bool map_is_held(struct hpm_volume *v, struct hpm_bio *hb,
 {
 	int token = hb->op.token, r;
 
-	if (bio->bi_opf & REQ_NOWAIT) {
+	if (hpm_bio_nowait(bio)) {
 		*ret = hpm_map_wouldblock(bio);
 		return true;
 	}
@@ -469,7 +469,8 @@ static bool map_is_held(struct hpm_volume *v, struct hpm_bio *hb,
 
 /*
  * If nothing waits for a commit, all that a flush has to make durable is the
- * data: what the bios before it published is in a batch that is written.
+ * data: what the bios before it published is in a batch that is written.  (If
+ * it fails, volume_end_io() sees to it that this has consequences.)
  */
 static int flush_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
 {
@@ -543,6 +544,18 @@ static int end_fua(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
 }
 
 /*
+ * A flush that was passed on as nothing waited for a commit: records that have
+ * come since may be of data that went with it.
+ */
+static void flush_failed(struct hpm_volume *v, struct bio *bio,
+			 blk_status_t error)
+{
+	if (bio->bi_opf & REQ_PREFLUSH && error != BLK_STS_AGAIN)
+		hpm_md_data_flush_failed(v->pool->md,
+					 blk_status_to_errno(error));
+}
+
+/*
  * Comes a second time for a bio that a commit stood before, and for a read that
  * was entered into the index.
  */
@@ -558,6 +571,8 @@ static int volume_end_io(struct dm_target *ti, struct bio *bio,
 		return DM_ENDIO_INCOMPLETE;
 	if (unlikely(hb->fua) && !*error)
 		return end_fua(v, hb, bio);
+	if (unlikely(*error))
+		flush_failed(v, bio, *error);
 	if (hb->op.token != HPM_NO_TOKEN)
 		hpm_op_end(v, &hb->op, *error);
 	return DM_ENDIO_DONE;

@@ -266,6 +266,18 @@ int hpm_gate_wait(struct hpm_volume *v, struct hpm_bio *hb, unsigned int mask);
 int hpm_gate_enter(struct hpm_volume *v, struct hpm_bio *hb, unsigned int mask,
 		   int *token);
 
+/*
+ * Must this bio be sent back rather than wait?  A polled one has REQ_NOWAIT, too,
+ * but device-mapper does not send it back: it submits it again from a worker, no
+ * longer polled, and when it is then told once more that it would have to wait,
+ * that becomes an error of the I/O.  So a polled bio waits as others do; what is
+ * deferred is not polled any more, its end comes by an interrupt.
+ */
+static inline bool hpm_bio_nowait(const struct bio *bio)
+{
+	return (bio->bi_opf & (REQ_NOWAIT | REQ_POLLED)) == REQ_NOWAIT;
+}
+
 /* To be asked with the token held. */
 static inline bool hpm_gate_shut(const struct hpm_volume *v, unsigned int mask)
 {

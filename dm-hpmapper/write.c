@@ -310,7 +310,7 @@ static int map_lacks(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 	hpm_piece_release(v, p);
 	if (lack < 0)
 		return hpm_map_end(bio, lack);
-	if (lack != LACK_CREDIT || bio->bi_opf & REQ_NOWAIT)
+	if (lack != LACK_CREDIT || hpm_bio_nowait(bio))
 		return hpm_map_defer(hb, bio);
 	hpm_bio_defer(hb, bio);
 	hpm_pool_wait_credit(v->pool, bio);
@@ -329,7 +329,7 @@ static bool map_lock(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 
 	if (likely(!hpm_piece_lock(v, p, &hb->op, NULL)))
 		return true;
-	if (bio->bi_opf & REQ_NOWAIT) {
+	if (hpm_bio_nowait(bio)) {
 		hpm_piece_release(v, p);
 		hpm_map_wouldblock(bio);
 		return false;

@@ -277,6 +277,7 @@ static void test_journal_long_batch(void **state)
 	struct hpm_io *io;
 	struct hpm_md *md;
 	const char *why;
+	char word[32];
 	struct sim *s;
 	u64 block[64];
 
@@ -300,7 +301,10 @@ static void test_journal_long_batch(void **state)
 	for (i = 0; i < nr - 1; i++) {
 		io = copy(s);
 		flip_bit(io, block[i], 5000);
+		rig_logged();
 		assert_int_equal(open_io(io, &md, &why), -EUCLEAN);
+		snprintf(word, sizeof(word), "block %llu ", block[i]);
+		assert_non_null(strstr(rig_last_line(), word));
 		hpm_io_close(io);
 	}
 	sim_destroy(s);

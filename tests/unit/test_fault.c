@@ -206,6 +206,30 @@ static void test_alloc_open(void **state)
 	fprintf(stderr, "    %llu allocations in a format\n", i - 1);
 }
 
+/*
+ * A flush that a volume passed on fails, and later ones do not: what had been
+ * written may be gone, so no batch may speak of it any more.
+ */
+static void test_foreign_flush(void **state)
+{
+	struct sim *s = begin(rig_seed());
+	u64 batches;
+
+	(void)state;
+	assert_int_equal(sim_msg_create(s, 1), 0);
+	assert_int_equal(sim_write_blocks(s, 1, 0, 20), 0);
+	assert_int_equal(sim_commit(s), 0);
+	assert_int_equal(sim_write_blocks(s, 1, 40, 20), 0);
+	batches = hpm_mem_ops(s->io, HPM_MEM_RUN);
+	s->may_fail = true;
+	hpm_md_data_flush_failed(s->md, -EIO);
+	assert_int_equal(hpm_md_mode(s->md), HPM_MODE_READ_ONLY);
+	assert_true(sim_commit(s) < 0);
+	assert_true(sim_checkpoint(s) < 0);
+	assert_int_equal(hpm_mem_ops(s->io, HPM_MEM_RUN), batches);
+	look_after(s, 1);
+}
+
 /* Random histories with a failure now and then. */
 static void test_random(void **state)
 {
@@ -247,7 +271,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		rig_test(test_io_once),	   rig_test(test_io_ever),
 		rig_test(test_alloc_once), rig_test(test_alloc_ever),
-		rig_test(test_alloc_open), rig_test(test_random),
+		rig_test(test_alloc_open), rig_test(test_foreign_flush),
+		rig_test(test_random),
 	};
 
 	return rig_run(tests);

@@ -257,6 +257,7 @@ struct ring {
 	const struct hpm_super *sb;
 	struct hpm_journal_block *jb;
 	u64 pos, seq;
+	u64 stop; /* where the batch at @pos is not what it should be */
 	u32 prev;
 };
 
@@ -297,6 +298,7 @@ static bool ring_batch(struct ring *r, u64 *records)
 
 	*records = 0;
 	for (i = 0; i < blocks; i++) {
+		r->stop = r->pos + i;
 		if (!ring_read(r, r->pos + i) ||
 		    le64_to_cpu(r->jb->seq) != r->seq ||
 		    le32_to_cpu(r->jb->prev) != r->prev ||
@@ -346,7 +348,7 @@ int journal_look(const struct pool *p, const struct hpm_super *sb,
 	}
 	j->pos = r.pos;
 	if (ring_goes_on(&r))
-		j->damaged = ring_block(p, r.pos);
+		j->damaged = ring_block(p, r.stop);
 	free(r.jb);
 	return 0;
 }
