@@ -210,7 +210,15 @@ struct hpm_label {
 	__u8 pad[HPM_PAYLOAD - 72];
 } __packed;
 
-/* Feature flags.  Reserved: per-block checksums of data would be incompat. */
+/*
+ * Feature flags.
+ *
+ * Reserved is one for checksums of the data, by small block: an array of __le32
+ * by PBN, of a kind of its own behind those of enum hpm_array_kind, with its root
+ * and its number of nodes in the superblock's reserved words; a record that maps
+ * has them in slots behind its own, as those with a name do.  A version that does
+ * not know them would leave old checksums behind, so the flag is incompat.
+ */
 #define HPM_COMPAT_SUPPORTED	0ULL
 #define HPM_COMPAT_RO_SUPPORTED	0ULL
 #define HPM_INCOMPAT_SUPPORTED	0ULL

@@ -4,7 +4,8 @@
  *	[vols=N] [hold=1] [dying=1] [journal=1] [check=1]
  *
  * Makes a pool on an existing file; with leak=1 or flag=1, spoils the counts of
- * one that is there, or lets it ask for a check.
+ * one that is there, or lets it ask for a check; with incompat=N, lets its label
+ * have these incompatible features.
  */
 #include <unistd.h>
 
@@ -19,6 +20,18 @@ static u64 argument(int argc, char **argv, const char *key, u64 otherwise)
 		if (!strncmp(argv[i], key, n) && argv[i][n] == '=')
 			return strtoull(argv[i] + n + 1, NULL, 0);
 	return otherwise;
+}
+
+static int set_incompat(const struct dev *dev, u64 flags)
+{
+	struct hpm_label l;
+	int r = dev_read(dev, HPM_LABEL_BLOCK, 1, &l);
+
+	if (r)
+		return r;
+	l.incompat = cpu_to_le64(flags);
+	block_seal(label_seed(), &l);
+	return dev_write(dev, HPM_LABEL_BLOCK, 1, &l);
 }
 
 int main(int argc, char **argv)
@@ -41,7 +54,10 @@ int main(int argc, char **argv)
 	tool_begin("mkpool");
 	if (argc < 2 || dev_open(&dev, argv[1], DEV_WRITE))
 		return 2;
-	if (argument(argc, argv, "leak", 0) || argument(argc, argv, "flag", 0))
+	if (argument(argc, argv, "incompat", 0))
+		r = set_incompat(&dev, argument(argc, argv, "incompat", 0));
+	else if (argument(argc, argv, "leak", 0) ||
+		 argument(argc, argv, "flag", 0))
 		r = spoil_pool(&dev, p.data_blocks,
 			       argument(argc, argv, "flag", 0));
 	else

@@ -191,6 +191,19 @@ ok "the flag is gone" 0 test ! -s err
 maps p >map2
 ok "and its journal is still there" 0 cmp map1 map2
 
+echo "# features"
+for f in 1 0x80000000; do
+	pool p seed="$seed"
+	"$bin/mkpool" p incompat=$f || exit 1
+	cp p before
+	ok "a feature that is not known ($f): check" 1 "$bin/hpm_check" --auto-repair p
+	says "is told ($f)" "features"
+	ok "a feature that is not known ($f): dump" 1 "$bin/hpm_dump" p
+	ok "a feature that is not known ($f): ls" 1 "$bin/hpm_ls" p
+	ok "a feature that is not known ($f): repair" 1 "$bin/hpm_repair" -i p -o q
+	ok "nothing was written ($f)" 0 cmp p before
+done
+
 echo "# held snapshots"
 pool p seed="$seed" hold=1
 ok "check of a held snapshot" 0 "$bin/hpm_check" --metadata-snap p

@@ -71,6 +71,12 @@ static void __printf(2, 3) say_leak(struct report *rep, const char *fmt, ...)
 	va_end(ap);
 }
 
+/*
+ * A count that is higher than this was not left over by anything; lowering it
+ * step by step, as records do, would take for ever.
+ */
+#define MAX_LEAK 4096u
+
 void leak(struct report *rep, enum leak_kind kind, u64 index, u32 count,
 	  u32 should)
 {
@@ -79,6 +85,11 @@ void leak(struct report *rep, enum leak_kind kind, u64 index, u32 count,
 	u64 max = max_t(u64, 64, 2 * rep->max_leak);
 	struct leak *more;
 
+	if (count - should > MAX_LEAK) {
+		fault(rep, "%s %llu has an impossible count: %u instead of %u",
+		      what[kind], index, count, should);
+		return;
+	}
 	rep->leaks++;
 	say_leak(rep, "%s %llu leaks: its count is %u and should be %u",
 		 what[kind], index, count, should);

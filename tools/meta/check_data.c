@@ -105,16 +105,33 @@ static void take_large(struct check *c, u64 block, u64 large,
 
 void data_large(struct check *c, u64 block, u64 first, const void *elts)
 {
+	const unsigned int nr = array_per_leaf(HPM_ARR_LARGE);
 	const struct hpm_disk_large *l = elts;
 	unsigned int i;
 
-	for (i = 0; i < array_per_leaf(HPM_ARR_LARGE); i++)
+	for (i = 0; i < nr; i++)
 		take_large(c, block, first + i, &l[i]);
 }
 
-static void take_small(struct check *c, u64 block, u64 pbn, u16 v)
+/* Small blocks in use and given back, summed up for one large block. */
+struct tally {
+	u64 large, used, punched;
+};
+
+static void end_tally(struct check *c, struct tally *t)
 {
-	u64 count = v & HPM_SMALL_COUNT;
+	if (t->used)
+		add_large(c, T_USED, t->large, t->used);
+	if (t->punched)
+		add_large(c, T_PUNCHED, t->large, t->punched);
+	t->used = 0;
+	t->punched = 0;
+}
+
+static void take_small(struct check *c, u64 block, u64 pbn, u16 v,
+		       struct tally *t)
+{
+	u64 count = v & HPM_SMALL_COUNT, large = pbn >> c->p->large_shift;
 
 	if (pbn >= c->p->data_blocks) {
 		fault(c->rep,
@@ -122,25 +139,29 @@ static void take_small(struct check *c, u64 block, u64 pbn, u16 v)
 		      block, pbn);
 		return;
 	}
+	if (large != t->large)
+		end_tally(c, t);
+	t->large = large;
 	add(c, pbn, -(term(c, T_SMALL, pbn) * count));
-	if (count)
-		add_large(c, T_USED, pbn >> c->p->large_shift, 1);
-	if (v & HPM_SMALL_PUNCHED)
-		add_large(c, T_PUNCHED, pbn >> c->p->large_shift, 1);
+	t->used += count != 0;
+	t->punched += (v & HPM_SMALL_PUNCHED) != 0;
 	if (count && v & HPM_SMALL_PUNCHED)
 		c->data_used++;
 }
 
 void data_small(struct check *c, u64 block, u64 first, const void *elts)
 {
+	const unsigned int nr = array_per_leaf(HPM_ARR_SMALL);
+	struct tally t = { 0 };
 	unsigned int i;
 	u16 v;
 
-	for (i = 0; i < array_per_leaf(HPM_ARR_SMALL); i++) {
-		v = get_unaligned_le16((const u8 *)elts + (size_t)2 * i);
+	for (i = 0; i < nr; i++) {
+		v = get_unaligned_le16((const u8 *)elts + 2 * i);
 		if (v)
-			take_small(c, block, first + i, v);
+			take_small(c, block, first + i, v, &t);
 	}
+	end_tally(c, &t);
 }
 
 /*

@@ -83,6 +83,20 @@ static bool label_from_super(struct pool *p)
 	return false;
 }
 
+/* What is not known cannot be rebuilt: some of it would be lost in silence. */
+static int features_known(const struct hpm_label *l)
+{
+	if (le32_to_cpu(l->version) != HPM_FORMAT_VERSION)
+		return complain(
+			"block 0: the format is of version %u, which these tools do not know",
+			le32_to_cpu(l->version));
+	if (le64_to_cpu(l->incompat) & ~HPM_INCOMPAT_SUPPORTED)
+		return complain(
+			"block 0: the pool has features %#llx, which these tools do not know",
+			le64_to_cpu(l->incompat));
+	return 0;
+}
+
 int find_label(struct pool *p, const struct find_params *fp)
 {
 	if (p->dev.blocks < HPM_MIN_META_BLOCKS)
@@ -96,6 +110,8 @@ int find_label(struct pool *p, const struct find_params *fp)
 			return complain(
 				"the label is gone: --large-block must say how large the pool's large blocks are");
 		use_large(p, fp->large_shift);
+	} else if (features_known(&p->label)) {
+		return -1;
 	}
 	read_supers(p);
 	return 0;

@@ -30,6 +30,8 @@ $(META_TOOLS:%=$(BUILD)/tools/%): $(BUILD)/tools/%: $(META_DIR)/main.c \
 		$(META_OBJ) $(LIBHPM) -lm
 
 TOOLS += $(META_TOOLS:%=$(BUILD)/tools/%)
+# What runs in a guest may want them.
+VM_DEPS += $(META_TOOLS:%=$(BUILD)/tools/%)
 
 META_TEXT = $(wildcard $(META_DIR)/*.[ch] $(TOP)/tests/meta/*.[ch] \
 	$(TOP)/tests/fuzz/*.[ch])
