@@ -22,8 +22,8 @@ $(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c | deps-suite
 
 # What is short, and what is not.  (mixed and stress test at random.)
 SUITE      := credit message table partial foreign snapshot limits flush nowait \
-	space resize discard check module
-SUITE_LONG := metadata suspend force persist fs defrag
+	space resize discard check module ring
+SUITE_LONG := metadata suspend force persist fs defrag live blk fsload rot ladder
 # What is likely to differ between kernels.
 SUITE_FAST := limits message
 comma      := ,

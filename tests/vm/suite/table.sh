@@ -105,6 +105,13 @@ if command -v label-version >/dev/null; then
 	dd if="$tmp/two" of=$meta bs=4k oflag=direct status=none
 	bad EOPNOTSUPP 'format has another version' "$p $meta $data 1024 0"
 	refusals
+	for flags in 1 0x80000000; do
+		label-version "$tmp/label" 1 $flags >"$tmp/two"
+		dd if="$tmp/two" of=$meta bs=4k oflag=direct status=none
+		bad EOPNOTSUPP 'uses features that this version does not know' \
+			"$p $meta $data 1024 0"
+		refusals
+	done
 fi
 flip 0
 bad EUCLEAN 'label .* is damaged' "$p $meta $data 1024 0"

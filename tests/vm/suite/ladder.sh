@@ -1,0 +1,337 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The failure ladder, write -> out_of_data_space -> read_only -> fail: each step
+# by what really takes a pool there, with what must hold on it, and the way back.
+# shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
+. "$(dirname "$0")/lib.sh"
+
+M=16 D=96		# MiB
+# Disks with a volatile cache, or nobody would send them a FLUSH.
+export NULLB_OPTS="cache_size=8"
+devices $M $D
+modprobe dm-flakey
+
+#----------------------------------------------------------------------
+# Devices that fail
+#----------------------------------------------------------------------
+
+# Where what lies on a metadata device of 16 MiB, in blocks.
+journal="32 288" counts="288 303" nodes="303 4096"
+
+# swap NAME: another table, from the standard input, under whoever uses it
+swap() {
+	dmsetup reload "$1" && dmsetup suspend --noflush --nolockfs "$1" &&
+		dmsetup resume "$1"
+}
+
+whole() {	# whole NAME: as it was
+	case $1 in
+	meta) echo "0 $(mib $M) linear $(nullb_path hmeta) 0" ;;
+	data) echo "0 $(mib $D) linear $(nullb_path hdata) 0" ;;
+	esac | swap "$1"
+}
+
+# part FROM TO error|drop_writes|error_writes: blocks of the metadata device
+part() {
+	local from=$(($1 * 8)) to=$(($2 * 8)) end disk
+
+	end=$(mib $M)
+	disk=$(nullb_path hmeta)
+	[ $from = 0 ] || echo "0 $from linear $disk 0"
+	case $3 in
+	error)	echo "$from $((to - from)) error" ;;
+	*)	echo "$from $((to - from)) flakey $disk $from 0 180 1 $3" ;;
+	esac
+	[ $to = "$end" ] || echo "$to $((end - to)) linear $disk $to"
+}
+
+# A data device whose writes and flushes fail, and are read.
+no_writes() {
+	echo "0 $(mib $D) flakey $(nullb_path hdata) 0 0 180 1 error_writes"
+}
+
+#----------------------------------------------------------------------
+# The pool
+#----------------------------------------------------------------------
+
+put() {	# put NAME BS COUNT SEEK [CONV]
+	dd if=/dev/urandom of="/dev/mapper/$1" bs="$2" count="$3" seek="$4" \
+		oflag=direct conv=notrunc${5:+,$5} status=none
+}
+
+# Two volumes that share, and what must be there whatever happens.
+fresh() {
+	wipe
+	pool_up || exit
+	vol_new v 0 32 || exit
+	put v 64k 64 0
+	snap_new s 1 0 32 || exit
+	put v 4k 50 100 fsync
+	sum_v=$(sum /dev/mapper/v) sum_s=$(sum /dev/mapper/s)
+	dmesg -C
+	events=$(dmsetup info -c --noheadings -o events pool)
+}
+
+intact() {	# intact WHAT
+	equal "$1" "$(sum /dev/mapper/v) $(sum /dev/mapper/s)" "$sum_v $sum_s"
+}
+
+mode_is() {
+	[ "$(pool_mode)" = "$1" ]
+}
+
+# read_only WHAT REASON: the pool got there, and has told
+read_only() {
+	check "$1: the pool is read-only" within 10 mode_is ro
+	log_has "$1: the log says why" \
+		"switching from (write|out_of_data_space) to read_only mode: $2"
+	is "$1: there was an event" \
+		"$(dmsetup info -c --noheadings -o events pool)" -gt "$events"
+	fails "$1: nothing is written" put v 4k 1 7
+	fails "$1: nor made" dmsetup message pool 0 "create_thin 9"
+	intact "$1: everything is read"
+}
+
+# Down, and up again as a person would have it.
+come_back() {	# come_back WHAT
+	local seen
+
+	vol_down v s
+	pool_down
+	whole meta
+	whole data
+	seen=$(dmsetup create pool --table "$(pool_table)" 2>&1)
+	equal "$1: it is not opened before a check" "$? $(dmsetup ls | grep -c '^pool')" "1 0"
+	log_has "$1: and says so" 'needs a check \(hpm_check\)'
+	check "$1: the check" hpm_check --clear-needs-check-flag $meta
+	check "$1: lets it be opened" pool_up
+	vol_up v 0 32 && vol_up s 1 32
+	intact "$1: what was synced is there"
+	msg delete 2 2>/dev/null && msg delete 3 && within 20 nothing_dying
+	check "$1: and it is written" put v 4k 9 900 fsync
+	vol_down v s
+	pool_down
+}
+
+#----------------------------------------------------------------------
+note "write -> out_of_data_space -> write"
+#----------------------------------------------------------------------
+
+fresh
+vol_new f 2 256
+vol_new g 3 256
+fio --name=f --filename=/dev/mapper/f --rw=write --bs=64k --size=80M --thread \
+	--direct=1 --ioengine=psync --minimal >/dev/null 2>&1 &
+fio --name=g --filename=/dev/mapper/g --rw=randwrite --bs=4k --size=80M --thread \
+	--direct=1 --ioengine=psync --minimal >/dev/null 2>&1 &
+check "two writers fill the data device" within 60 mode_is out_of_data_space
+wait
+log_has "the log says so" 'switching from write to out_of_data_space'
+is "there was an event" "$(dmsetup info -c --noheadings -o events pool)" -gt "$events"
+equal "that needs no check" "$(word 11)" -
+intact "other volumes are read"
+check "and written in place" dd if=/dev/mapper/v of=/dev/mapper/v bs=4k count=50 \
+	skip=100 seek=100 oflag=direct conv=notrunc
+vol_down f
+msg delete 2
+check "a delete brings it back" within 20 mode_is rw
+check "and it is written" put g 64k 16 1
+
+#----------------------------------------------------------------------
+note "out_of_data_space -> read_only"
+#----------------------------------------------------------------------
+
+vol_new f 2 256
+dd if=/dev/zero of=/dev/mapper/f bs=64k oflag=direct status=none 2>/dev/null
+check "it is full again" within 20 mode_is out_of_data_space
+dmesg -C
+no_writes | swap data
+fails "a FLUSH fails" sync -d /dev/mapper/g
+read_only "a full pool whose data is not flushed" "data flush failed"
+vol_down f g
+come_back "a full pool"
+
+#----------------------------------------------------------------------
+note "write -> read_only: a data flush that fails"
+#----------------------------------------------------------------------
+
+fresh
+synced=$(sum /dev/mapper/v 8)
+put v 4k 20 3000
+no_writes | swap data
+fails "fsync tells of it" sync -d /dev/mapper/v
+whole data
+fails "fsync is not well later either, as the data may be lost" put v 4k 1 3000 fsync
+equal "needs_check is set" "$(word 11)" needs_check
+# What was not flushed is there as long as the pool is.
+sum_v=$(sum /dev/mapper/v)
+read_only "a data flush that fails" "data flush failed"
+vol_down v s
+pool_down
+fails "it is not opened before a check" pool_up
+check "the check" hpm_check --clear-needs-check-flag $meta
+pool_up && vol_up v 0 32 && vol_up s 1 32
+equal "what was synced is there" "$(sum /dev/mapper/v 8) $(sum /dev/mapper/s)" \
+	"$synced $sum_s"
+vol_down v s
+pool_down
+
+#----------------------------------------------------------------------
+note "a data device whose reads or writes fail costs nothing but those"
+#----------------------------------------------------------------------
+
+fresh
+no_writes | swap data
+fails "a write to a new block fails" put v 4k 1 3000
+fails "a copy on write fails" put s 4k 1 0
+fails "a write in place fails" put v 4k 1 100
+whole data
+equal "the pool does not mind" "$(pool_mode) $(word 11)" "rw -"
+check "and what failed can be done again" put s 4k 1 4000 fsync
+echo "0 $(mib $D) error" | swap data
+fails "a read fails" dd if=/dev/mapper/s of=/dev/null bs=4k count=1 iflag=direct
+fails "a part of a block cannot be merged" put s 512 1 81
+whole data
+equal "the pool does not mind that either" "$(pool_mode) $(word 11)" "rw -"
+vol_down v s
+msg checkpoint
+pool_down
+check "and the metadata is whole" hpm_check $meta
+
+#----------------------------------------------------------------------
+note "write -> read_only: the metadata device"
+#----------------------------------------------------------------------
+
+fresh
+part $journal error | swap meta
+fails "a journal that cannot be written: FLUSH fails" put v 4k 1 3000 fsync
+sum_v=$(sum /dev/mapper/v)
+read_only "a journal write that fails" "journal write failed"
+vol_down v s
+pool_down
+whole meta
+fails "it is not opened before a check" pool_up
+check "the check" hpm_check --clear-needs-check-flag $meta
+check "lets it be opened" pool_up
+vol_up s 1 32
+equal "and the snapshot is as it was" "$(sum /dev/mapper/s)" "$sum_s"
+vol_down s
+pool_down
+
+fresh
+part $nodes error_writes | swap meta
+fails "nodes that cannot be written: no checkpoint" dmsetup message pool 0 checkpoint
+read_only "a node write that fails" "checkpoint failed"
+come_back "a node write that fails"
+
+fresh
+part $counts error_writes | swap meta
+fails "counts that cannot be written: no checkpoint" dmsetup message pool 0 checkpoint
+read_only "a write of counts that fails" "checkpoint failed"
+come_back "a write of counts that fails"
+
+fresh
+part 8 25 error_writes | swap meta
+fails "superblocks that cannot be written: no checkpoint" dmsetup message pool 0 checkpoint
+check "the pool is read-only" within 10 mode_is ro
+log_has "the flag could not be set" 'cannot set needs_check'
+intact "everything is read"
+whole meta
+vol_down v s
+pool_down
+fails "the flag is there all the same, as it was tried again" pool_up
+check "the check" hpm_check --clear-needs-check-flag $meta
+check "lets it be opened" pool_up
+vol_up v 0 32 && vol_up s 1 32
+intact "what was synced is there"
+vol_down v s
+pool_down
+
+# The device forgets what it has confirmed; only the superblock is kept.
+fresh
+vol_down v s
+msg "create_thin 5"
+part $nodes drop_writes | swap meta
+check "writes that are lost are not seen at once" dmsetup message pool 0 checkpoint
+msg checkpoint
+dmsetup remove --force pool >/dev/null 2>&1
+dmsetup info pool >/dev/null 2>&1 && dmsetup remove pool
+whole meta
+dmesg -C
+pool_up 2>/dev/null
+for i in 0 1; do
+	dmsetup info pool >/dev/null 2>&1 && vol_up v $i 32 2>/dev/null &&
+		dd if=/dev/mapper/v of=/dev/null bs=64k iflag=direct status=none 2>/dev/null
+	dmsetup info v >/dev/null 2>&1 && dmsetup remove v
+done
+log_has "but when they are needed: the block is named" 'metadata block [0-9]+'
+equal "hpm_check names it, too" \
+	"$(dmsetup remove pool 2>/dev/null; hpm_check $meta 2>&1 | grep -cE 'block [0-9]+ \(.*\)' | sed 's/[1-9][0-9]*/some/')" some
+
+fresh
+echo "0 $(mib $M) error" | swap meta
+fails "no metadata device: nothing is durable" put v 4k 1 3000 fsync
+check "the pool is read-only" within 10 mode_is ro
+equal "what is in memory is read" "$(sum /dev/mapper/s)" "$sum_s"
+fails "the module stays" rmmod dm_hpmapper
+vol_down v s
+pool_down
+fails "it is not opened like this" pool_up
+whole meta
+check "with the device back it is" pool_up
+vol_up s 1 32
+equal "with what it had" "$(sum /dev/mapper/s)" "$sum_s"
+vol_down s
+pool_down
+
+#----------------------------------------------------------------------
+note "read_only -> fail"
+#----------------------------------------------------------------------
+
+fresh
+part $journal error | swap meta
+put v 4k 1 3000 fsync 2>/dev/null
+within 10 mode_is ro
+dmsetup remove --force pool >/dev/null 2>&1
+matches "without its table the pool has failed" "$(dmsetup status v)" ' Fail$'
+fails "then nothing is read" dd if=/dev/mapper/v of=/dev/null bs=4k count=1 iflag=direct
+fails "nor written" put v 4k 1 0
+fails "and the module stays" rmmod dm_hpmapper
+vol_down v s
+dmsetup info pool >/dev/null 2>&1 && dmsetup remove pool
+whole meta
+check "then it goes" rmmod dm_hpmapper
+modprobe dm-hpmapper
+hpm_check -q --clear-needs-check-flag $meta
+check "and the pool is opened again" pool_up
+pool_down
+
+#----------------------------------------------------------------------
+note "disks that are pulled"
+#----------------------------------------------------------------------
+
+pull() {	# pull WHAT DISK: under I/O
+	local what=$1 n
+
+	fresh
+	fio --name=x --filename=/dev/mapper/v --rw=randwrite --bs=4k --iodepth=8 \
+		--ioengine=libaio --direct=1 --size=16M --offset=16M --fsync=16 \
+		--time_based --runtime=60 --thread --minimal >/dev/null 2>&1 &
+	n=$!
+	sleep 1
+	echo 0 >"/sys/kernel/config/nullb/$2/power"
+	check "$what is pulled: I/O ends" timeout 30 tail --pid=$n -f /dev/null
+	wait $n
+	fails "$what is pulled: fsync fails" sync -d /dev/mapper/v
+	check "$what is pulled: the pool is read-only" within 10 mode_is ro
+	check "$what is pulled: volumes can be removed" timeout 20 dmsetup remove v s
+	check "$what is pulled: and the pool" timeout 20 dmsetup remove pool
+	dmsetup remove meta
+	dmsetup remove data
+	rmdir /sys/kernel/config/nullb/hmeta /sys/kernel/config/nullb/hdata
+	devices $M $D
+}
+
+pull "the data disk" hdata
+pull "the metadata disk" hmeta

@@ -1,0 +1,121 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Metadata that rots: any one block of it is found, named, and not believed; one
+# superblock costs nothing, and nothing that was acknowledged goes in silence.
+# shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
+. "$(dirname "$0")/lib.sh"
+
+devices 16 96
+
+put() {	# put NAME BS COUNT SEEK [CONV]
+	dd if=/dev/urandom of="/dev/mapper/$1" bs="$2" count="$3" seek="$4" \
+		oflag=direct conv=notrunc${5:+,$5} status=none
+}
+
+# Two volumes that share, and what must be there whatever happens.
+fresh() {
+	wipe
+	pool_up || exit
+	vol_new v 0 32 || exit
+	put v 64k 64 0
+	snap_new s 1 0 32 || exit
+	put v 4k 50 100 fsync
+	sum_v=$(sum /dev/mapper/v) sum_s=$(sum /dev/mapper/s)
+	dmesg -C
+}
+
+intact() {	# intact WHAT
+	equal "$1" "$(sum /dev/mapper/v) $(sum /dev/mapper/s)" "$sum_v $sum_s"
+}
+
+#----------------------------------------------------------------------
+note "blocks that rot"
+#----------------------------------------------------------------------
+
+rot() {	# rot BLOCK [FILE]: some of its bytes
+	dd if=/dev/urandom of="${2:-$meta}" bs=64 count=1 seek=$(($1 * 64 + 30)) \
+		conv=notrunc,fsync status=none
+}
+
+fresh
+vol_down v s
+pool_down
+dd if=$meta of="$tmp/meta" bs=1M status=none
+restore() {
+	dd if="$tmp/meta" of=$meta bs=1M oflag=direct status=none
+	dmesg -C
+}
+
+# Of the superblocks the one with the higher generation is the newer.
+generation() {
+	od -An -t u8 -j $(($1 * 4096 + 80)) -N 8 "$tmp/meta" | tr -d ' '
+}
+newest=8
+[ "$(generation 8)" -gt "$(generation 24)" ] || newest=24
+rot $newest
+check "the newest superblock is destroyed: the pool opens" pool_up
+log_has "it is named" "superblock at metadata block $newest is not usable"
+vol_up v 0 32 && vol_up s 1 32
+intact "nothing is lost"
+vol_down v s
+pool_down
+restore
+dd if=/dev/zero of=$meta bs=512 count=3 seek=$((newest * 8)) oflag=direct status=none
+check "torn: the pool opens" pool_up
+vol_up v 0 32 && vol_up s 1 32
+intact "and nothing is lost"
+vol_down v s
+pool_down
+restore
+rot 8
+rot 24
+fails "both superblocks: it is not opened" pool_up
+log_has "they are named" 'metadata blocks 8 and 24'
+restore
+rot 0
+fails "the label: it is not opened" pool_up
+log_has "it is named" 'metadata block 0'
+
+# Blocks that the tools call damaged, the module names and does not believe.
+seen_of() {	# what volume ID reads as, or "error"
+	local x=error
+
+	if vol_up v "$1" 32 2>/dev/null; then
+		x=$(dd if=/dev/mapper/v bs=1M iflag=direct status=none 2>/dev/null | md5sum)
+		[ "${PIPESTATUS[0]}" = 0 ] || x=error
+		dd if=/dev/mapper/v of=/dev/null bs=1M iflag=direct status=none 2>/dev/null || x=error
+		dmsetup remove v
+	fi
+	echo "${x%% *}"
+}
+
+n=0
+for b in 288 289 $(seq 303 400); do
+	[ $n -lt 6 ] || break
+	cp "$tmp/meta" "$tmp/copy"
+	rot $b "$tmp/copy"
+	hpm_check "$tmp/copy" >"$tmp/out" 2>&1 && continue
+	n=$((n + 1))
+	bad=
+	grep -q "block $b " "$tmp/out" || bad+=" hpm_check does not name it"
+	dd if="$tmp/copy" of=$meta bs=1M oflag=direct status=none
+	dmesg -C
+	if pool_up 2>/dev/null; then
+		seen="$(seen_of 0) $(seen_of 1)"
+		pool_down
+	else
+		seen="error error"
+	fi
+	read -r a b1 <<<"$seen"
+	[[ $a = error || $a = "$sum_v" ]] || bad+=" v reads wrong"
+	[[ $b1 = error || $b1 = "$sum_s" ]] || bad+=" s reads wrong"
+	# (What nobody has needed, as some counts, nobody has seen.)
+	said=$(dmesg)
+	[ "$seen" = "$sum_v $sum_s" ] || grep -qE "metadata block $b( |:)" <<<"$said" ||
+		bad+=" the log does not name it: $said"
+	equal "block $b damaged: found, named, not believed" "$bad" ""
+done
+is "blocks were damaged" $n -ge 5
+restore
+check "the pool is whole without damage" hpm_check $meta
