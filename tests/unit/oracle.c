@@ -63,7 +63,8 @@ struct sim_vol *sim_vol_new(struct sim *s, u32 id)
 	v->id = id;
 	v->now = calloc(vol_sectors(s), sizeof(u64));
 	v->durable = calloc(vol_sectors(s), sizeof(u64));
-	BUG_ON(!v->now || !v->durable);
+	v->durable_at = calloc(vol_sectors(s), sizeof(u64));
+	BUG_ON(!v->now || !v->durable || !v->durable_at);
 	return v;
 }
 
@@ -79,6 +80,7 @@ void sim_vol_forget(struct sim *s, struct sim_vol *v)
 			sim_log_drop(w);
 	free(v->now);
 	free(v->durable);
+	free(v->durable_at);
 	memset(v, 0, sizeof(*v));
 }
 
@@ -153,10 +155,23 @@ static void drop_failed_under(struct sim *s, struct sim_write *over)
 	}
 }
 
+/* A FUA write is durable before what it lies over, which stays under it. */
+static void write_durable(struct sim_vol *v, const struct sim_write *w)
+{
+	u64 i;
+
+	for (i = w->first; i < w->first + w->nr; i++) {
+		if (w->when < v->durable_at[i])
+			continue;
+		v->durable[i] = stamp_at(w, i);
+		v->durable_at[i] = w->when;
+	}
+}
+
 void sim_durable_write(struct sim *s, struct sim_write *w)
 {
 	drop_failed_under(s, w);
-	write_into(s->vols[w->vi].durable, w);
+	write_durable(&s->vols[w->vi], w);
 	if (s->nr_reads)
 		list_move_tail(&w->list, &s->past);
 	else
@@ -620,6 +635,7 @@ static void look(struct sim *s, struct hpm_io *io, enum hpm_mem_loss loss,
 			continue;
 		free(c.vols[i].now);
 		free(c.vols[i].durable);
+		free(c.vols[i].durable_at);
 	}
 }
 

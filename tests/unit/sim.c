@@ -1754,6 +1754,7 @@ void sim_destroy(struct sim *s)
 	for (i = 0; i < SIM_MAX_VOLS; i++) {
 		free(s->vols[i].now);
 		free(s->vols[i].durable);
+		free(s->vols[i].durable_at);
 	}
 	hpm_io_close(s->io);
 	free(s);

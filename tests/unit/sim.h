@@ -55,6 +55,7 @@ struct sim_vol {
 	u32 flags;
 	char name[HPM_NAME_SIZE];
 	u64 *now, *durable; /* stamps by sector */
+	u64 *durable_at; /* when, by sim.clock, the write was done */
 
 	struct hpm_vol *vol; /* while it is open */
 	struct hpm_stock stock;
