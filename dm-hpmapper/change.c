@@ -261,13 +261,14 @@ void hpm_change_publish(struct hpm_change *c, struct list_head *waiters)
 	struct hpm_journal *j = &md->journal;
 	union hpm_record_buf buf;
 	unsigned long flags;
-	bool kick;
+	bool kick, first;
 
 	change_record(c, &buf);
 	spin_lock_irqsave(&vol->lock, flags);
 	spin_lock(&j->lock);
 	c->record = hpm_journal_add(md, &buf);
 	WRITE_ONCE(vol->last_record, c->record);
+	first = list_empty(&j->fifo);
 	list_add_tail(&c->fifo, &j->fifo);
 	kick = c->record - j->applied >= APPLY_KICK;
 	/* The record number first: readers order changes by it. */
@@ -279,6 +280,8 @@ void hpm_change_publish(struct hpm_change *c, struct list_head *waiters)
 	wake_waiters(j);
 	if (kick)
 		hpm_kick(md, HPM_KICK_APPLY);
+	else if (first)
+		hpm_kick(md, HPM_KICK_APPLY_SOON);
 	if (atomic_read(&j->room) < (int)HPM_SLOTS_PER_BLOCK)
 		hpm_kick(md, HPM_KICK_COMMIT);
 }

@@ -46,6 +46,7 @@ enum hpm_mode {
 
 enum hpm_kick {
 	HPM_KICK_APPLY,		/* hpm_md_apply() is due */
+	HPM_KICK_APPLY_SOON,	/* ... when whoever writes pauses for a moment */
 	HPM_KICK_COMMIT,	/* hpm_md_commit() is due: a batch is full */
 	HPM_KICK_CHECKPOINT,	/* hpm_md_checkpoint() is due */
 	HPM_KICK_RECLAIM,	/* hpm_md_reclaim_step() is due */

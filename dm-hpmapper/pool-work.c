@@ -4,7 +4,9 @@
  *
  *	commit		ends the bios that wait for durability
  *	checkpoint	when the journal or the dirty nodes have grown
- *	apply		lets the trees catch up with what was published
+ *	apply		lets the trees catch up with what was published: much at
+ *			a time, or after a moment the little that was left, which
+ *			every look-up of the volume would have to go past
  *	reclaim		gives a deleted volume's blocks back, bit by bit
  *	tick		once a second: what nobody has asked for in time
  *
@@ -20,6 +22,7 @@
 #include "trace.h"
 
 #define TICK	HZ
+#define SOON	(HZ / 50)
 
 /*
  *----------------------------------------------------------------
@@ -113,9 +116,8 @@ static void do_checkpoint(struct work_struct *ws)
 	hpm_noio_end(noio);
 }
 
-static void do_apply(struct work_struct *ws)
+static void apply(struct hpm_pool *pool)
 {
-	struct hpm_pool *pool = container_of(ws, struct hpm_pool, apply_work);
 	unsigned int noio = hpm_noio_begin();
 	ktime_t start = ktime_get();
 	int r;
@@ -123,6 +125,16 @@ static void do_apply(struct work_struct *ws)
 	r = hpm_md_apply(pool->md);
 	trace_hpm_apply(pool, start, r);
 	hpm_noio_end(noio);
+}
+
+static void do_apply(struct work_struct *ws)
+{
+	apply(container_of(ws, struct hpm_pool, apply_work));
+}
+
+static void do_apply_soon(struct work_struct *ws)
+{
+	apply(container_of(to_delayed_work(ws), struct hpm_pool, apply_soon));
 }
 
 /* One step a run: whatever else is on the queue has its turn between two. */
@@ -205,6 +217,9 @@ void hpm_pool_kick(void *ctx, enum hpm_kick what)
 	case HPM_KICK_APPLY:
 		queue_work(pool->apply_wq, &pool->apply_work);
 		break;
+	case HPM_KICK_APPLY_SOON:
+		queue_delayed_work(pool->apply_wq, &pool->apply_soon, SOON);
+		break;
 	case HPM_KICK_COMMIT:
 		queue_work(pool->commit_wq, &pool->commit_work);
 		break;
@@ -261,6 +276,7 @@ void hpm_pool_quiesce(struct hpm_pool *pool)
 	cancel_delayed_work_sync(&pool->no_space_timeout);
 	cancel_work_sync(&pool->reclaim_work);
 	cancel_work_sync(&pool->apply_work);
+	cancel_delayed_work_sync(&pool->apply_soon);
 	cancel_work_sync(&pool->checkpoint_work);
 	/* Somebody's bio may wait for this one. */
 	flush_work(&pool->commit_work);
@@ -287,6 +303,7 @@ int hpm_pool_work_init(struct hpm_pool *pool)
 	INIT_WORK(&pool->commit_work, do_commit);
 	INIT_WORK(&pool->checkpoint_work, do_checkpoint);
 	INIT_WORK(&pool->apply_work, do_apply);
+	INIT_DELAYED_WORK(&pool->apply_soon, do_apply_soon);
 	INIT_WORK(&pool->reclaim_work, do_reclaim);
 	INIT_WORK(&pool->event_work, do_event);
 	INIT_DELAYED_WORK(&pool->tick, do_tick);

@@ -96,6 +96,7 @@ struct hpm_pool {
 	struct work_struct commit_work;
 	struct work_struct checkpoint_work;
 	struct work_struct apply_work;
+	struct delayed_work apply_soon;
 	struct work_struct reclaim_work;
 	struct work_struct retry_work;
 	struct work_struct drain_work;

@@ -378,9 +378,13 @@ static bool merge_source(struct sim_op *op, u64 *stamps)
 		op->state = r ? SIM_NEED_LOAD : SIM_NEW;
 		return false;
 	}
-	if (run.mapped)
-		hpm_mem_data_read(op->s->io, run.pbn * HPM_SECTORS, HPM_SECTORS,
-				  stamps);
+	if (run.mapped && hpm_mem_data_read(op->s->io, run.pbn * HPM_SECTORS,
+					    HPM_SECTORS, stamps)) {
+		change_cancel(op);
+		blocks_return(op);
+		op_error(op, -EIO);
+		return false;
+	}
 	op->s->st.merged += run.mapped;
 	return true;
 }
@@ -924,7 +928,9 @@ int sim_msg_delete(struct sim *s, u32 id)
 	int r;
 
 	r = hpm_vol_delete(s->md, id, &why);
-	if (!r || (r != -EBUSY && !s->may_fail && !hpm_mem_is_cut(s->io)))
+	/* Ops that are under way may hold all the room there is. */
+	if (!r || (r != -EBUSY && !(r == -ENOSPC && s->nr_ops) &&
+		   !s->may_fail && !hpm_mem_is_cut(s->io)))
 		sim_fail(s, "deletion of an active volume: %d", r);
 	vol_deactivate(s, v);
 	message_begin(s, SIM_MSG_DELETE, id);
@@ -1434,7 +1440,7 @@ static void serve_kicks(struct sim *s)
 	unsigned long kicks = s->kicks;
 
 	s->kicks = 0;
-	if (kicks & BIT(HPM_KICK_APPLY))
+	if (kicks & (BIT(HPM_KICK_APPLY) | BIT(HPM_KICK_APPLY_SOON)))
 		hpm_md_apply(s->md);
 	if (kicks & BIT(HPM_KICK_COMMIT))
 		sim_commit(s);
