@@ -135,6 +135,22 @@ void sim_log_failed(struct sim_write *w)
 	w->failed = true;
 }
 
+void sim_log_inherit(struct sim *s, struct sim_vol *origin, struct sim_vol *v)
+{
+	struct sim_write *w, *copy;
+
+	list_for_each_entry(w, &s->log, list) {
+		if (w->vi != vol_index(s, origin) || !w->failed)
+			continue;
+		copy = malloc(sizeof(*copy));
+		BUG_ON(!copy);
+		*copy = *w;
+		copy->vi = vol_index(s, v);
+		/* In front: the loop does not come to it. */
+		list_add(&copy->list, &s->log);
+	}
+}
+
 void sim_log_drop(struct sim_write *w)
 {
 	list_del(&w->list);

@@ -580,7 +580,9 @@ int sim_reclaim(struct sim *s)
 {
 	int r = hpm_md_reclaim_step(s->md);
 
-	if (r < 0 && !s->may_fail && !hpm_mem_is_cut(s->io))
+	/* Ops that are under way may hold all the room there is. */
+	if (r < 0 && !(r == -ENOSPC && s->nr_ops) && !s->may_fail &&
+	    !hpm_mem_is_cut(s->io))
 		sim_fail(s, "reclaim: %d", r);
 	return r;
 }
@@ -887,6 +889,7 @@ int sim_msg_snap(struct sim *s, u32 id, u32 origin)
 	v->size = o->size;
 	memcpy(v->now, o->now, bytes);
 	memcpy(v->durable, o->now, bytes);
+	sim_log_inherit(s, o, v);
 	learn_info(s, v);
 	s->st.snapshots++;
 	trace(NULL, 0, 0, "v%u is a snapshot of v%u", id, origin);

@@ -239,6 +239,8 @@ struct sim_write *sim_log_add(struct sim *s, struct sim_vol *v, u64 first,
 void sim_log_done(struct sim *s, struct sim_write *w);
 /* It may be there or not, from now on. */
 void sim_log_failed(struct sim_write *w);
+/* What may or may not have been written of the origin may show in a snapshot. */
+void sim_log_inherit(struct sim *s, struct sim_vol *origin, struct sim_vol *v);
 void sim_log_drop(struct sim_write *w);
 /* What was done until @since, by sim.clock, is durable. */
 void sim_durable(struct sim *s, u64 since);
