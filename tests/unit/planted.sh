@@ -13,13 +13,13 @@ set -u
 dir=$1
 passed=0 failed=0
 
-# run FAULT PROGRAM TEST
+# run FAULT PROGRAM TEST [SCALE]
 run() {
 	# the shell would tell of each abort
-	{ FAULT=$1 ONLY=$3 timeout 120 "$dir/$2" >"$dir/$1-$3.log" 2>&1; } 2>/dev/null
+	{ FAULT=$1 ONLY=$3 SCALE=${4:-1} timeout 120 "$dir/$2" >"$dir/$1-$3.log" 2>&1; } 2>/dev/null
 }
 
-# catches FAULT PROGRAM TEST
+# catches FAULT PROGRAM TEST [SCALE]: so many times the histories
 catches() {
 	run "$@"
 	local status=$?
@@ -47,13 +47,13 @@ sound() {
 	fi
 }
 
-while read -r fault program test; do
-	catches "$fault" "$program" "$test"
+while read -r fault program test scale; do
+	catches "$fault" "$program" "$test" "$scale"
 	tests+=" $program:$test"
 done <<'END'
 flush_batch	test_crash	test_writes
 flush_super	test_crash	test_writes
-late_join	test_model	test_tasks
+late_join	test_model	test_tasks	20
 record_early	test_model	test_plain
 discard_early	test_crash	test_reuse
 reuse_early	test_crash	test_reuse
