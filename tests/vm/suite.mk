@@ -21,9 +21,9 @@ $(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c | deps-suite
 	@gcc -O2 -Wall -Wextra -pthread -o $@.$$$$ $< && mv $@.$$$$ $@
 
 # What is short, and what is not.  (mixed and stress test at random.)
-SUITE      := credit message table partial foreign snapshot limits flush nowait \
-	space resize discard check module ring
-SUITE_LONG := metadata suspend force persist fs defrag live blk fsload rot ladder
+SUITE      := credit message table partial foreign snapshot limits flush \
+	space check module ring
+SUITE_LONG := discard resize nowait metadata suspend force persist fs defrag live blk fsload rot ladder
 # What is likely to differ between kernels.
 SUITE_FAST := limits message
 comma      := ,
