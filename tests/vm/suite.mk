@@ -20,9 +20,9 @@ $(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c | deps-suite
 	@echo "CC        $(@F)"
 	@gcc -O2 -Wall -Wextra -pthread -o $@.$$$$ $< && mv $@.$$$$ $@
 
-# What is short, and what is not.  (mixed and stress test at random.)
+# What is short, and what is not.  (stress tests at random.)
 SUITE      := credit message table partial foreign snapshot limits flush \
-	space check module ring
+	space check module ring mixed
 SUITE_LONG := discard resize nowait metadata suspend force persist fs defrag live blk fsload rot ladder
 # What is likely to differ between kernels.
 SUITE_FAST := limits message
@@ -43,7 +43,7 @@ test-vm: $(SUITE_PROGS) $(SUITE_VMS) | deps-suite ## integration tests in guests
 .PHONY: test-vm-all
 test-vm-all: $(SUITE_PROGS) vm-6.1 vm-6.12 | deps-suite ## all integration tests, on 6.1 and on 6.12 (half an hour)
 	@BUILD=$(BUILD) CACHE=$(CACHE) $(SUITE_DIR)/guests.sh \
-		$(foreach k,6.1 6.12,$k:$(call with_commas,$(SUITE) $(SUITE_LONG) mixed))
+		$(foreach k,6.1 6.12,$k:$(call with_commas,$(SUITE) $(SUITE_LONG)))
 
 .PHONY: test-stress
 test-stress: $(SUITE_PROGS) vm-$$(KERNEL) | deps-suite ## random everything for TIME=60 seconds, then verify (SEED=n, KERNEL=6.12)
@@ -56,4 +56,4 @@ test-stress: $(SUITE_PROGS) vm-$$(KERNEL) | deps-suite ## random everything for 
 test-debug: $(SUITE_PROGS) vm-debug | deps-suite ## all integration tests, then random everything, on the debug kernel (TIME=60)
 	@BUILD=$(BUILD) CACHE=$(CACHE) STRESS_TIME=$(TIME) STRESS_SEED=$(SEED) \
 		SCRIPT_TIMEOUT=$$(($(TIME) * 4 + 1200)) TIMEOUT=7200 CPUS=2 $(SUITE_DIR)/guests.sh \
-		debug:$(call with_commas,$(SUITE) $(SUITE_LONG) mixed stress leaks)
+		debug:$(call with_commas,$(SUITE) $(SUITE_LONG) stress leaks)
