@@ -44,9 +44,7 @@ static int read_shared(struct hpm_volume *v, struct hpm_bio *hb,
 		return r;
 	if (p.sectors < bio_sectors(bio))
 		dm_accept_partial_bio(bio, p.sectors);
-	bio_set_dev(bio, v->pool->data_bdev);
-	bio->bi_iter.bi_sector = hpm_piece_target(&p);
-	return DM_MAPIO_REMAPPED;
+	return hpm_map_to(v, bio, hpm_piece_target(&p));
 }
 
 int hpm_read_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
@@ -71,9 +69,7 @@ int hpm_read_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
 		zero_fill_bio(bio);
 		return hpm_map_end(bio, 0);
 	}
-	bio_set_dev(bio, v->pool->data_bdev);
-	bio->bi_iter.bi_sector = run.pbn * HPM_BLOCK_SECTORS + offset;
-	return DM_MAPIO_REMAPPED;
+	return hpm_map_to(v, bio, run.pbn * HPM_BLOCK_SECTORS + offset);
 }
 
 /* Cuts the piece to the run that it begins with. */

@@ -179,6 +179,15 @@ int hpm_map_wouldblock(struct bio *bio);
 /* A worker goes on with it (or it would block). */
 int hpm_map_defer(struct hpm_bio *hb, struct bio *bio);
 
+/* From map(): goes on at this sector of the data device. */
+static inline int hpm_map_to(const struct hpm_volume *v, struct bio *bio,
+			     sector_t sector)
+{
+	bio_set_dev(bio, v->pool->data_bdev);
+	bio->bi_iter.bi_sector = sector;
+	return DM_MAPIO_REMAPPED;
+}
+
 /* Sleeps. */
 int hpm_volume_refill(struct hpm_volume *v);
 /* Gives stock and reservations back.  Sleeps. */

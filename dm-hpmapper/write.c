@@ -361,9 +361,7 @@ static int map_new(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 	take_fua(v, hb, bio, true);
 	if (hpm_fault(HPM_FAULT_RECORD_EARLY))
 		hpm_write_end(v, &hb->op, BLK_STS_OK);
-	bio_set_dev(bio, v->pool->data_bdev);
-	bio->bi_iter.bi_sector = hpm_piece_target(&p);
-	return DM_MAPIO_REMAPPED;
+	return hpm_map_to(v, bio, hpm_piece_target(&p));
 }
 
 int hpm_write_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
@@ -384,9 +382,7 @@ int hpm_write_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
 		dm_accept_partial_bio(bio, run.nr * HPM_BLOCK_SECTORS - offset);
 	percpu_counter_add_local(&v->pool->inplace_bios, 1);
 	take_fua(v, hb, bio, false);
-	bio_set_dev(bio, v->pool->data_bdev);
-	bio->bi_iter.bi_sector = run.pbn * HPM_BLOCK_SECTORS + offset;
-	return DM_MAPIO_REMAPPED;
+	return hpm_map_to(v, bio, run.pbn * HPM_BLOCK_SECTORS + offset);
 }
 
 /*
