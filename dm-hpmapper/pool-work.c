@@ -52,6 +52,15 @@ int hpm_pool_settle(struct hpm_pool *pool)
 	return hpm_md_commit(pool->md);
 }
 
+/* Puts what waits for a commit behind @bios. */
+static void take_flushes(struct hpm_pool *pool, struct bio_list *bios)
+{
+	spin_lock_irq(&pool->lock);
+	bio_list_merge(bios, &pool->flush_bios);
+	bio_list_init(&pool->flush_bios);
+	spin_unlock_irq(&pool->lock);
+}
+
 /*
  * The list is taken before the commit is called: only what waited by then is
  * covered by its data flush.  What comes later queues the work anew, and so
@@ -67,18 +76,10 @@ static void do_commit(struct work_struct *ws)
 	int r;
 
 	bio_list_init(&bios);
-	spin_lock_irq(&pool->lock);
-	bio_list_merge(&bios, &pool->flush_bios);
-	bio_list_init(&pool->flush_bios);
-	spin_unlock_irq(&pool->lock);
-
+	take_flushes(pool, &bios);
 	r = commit(pool);
-	if (hpm_fault(HPM_FAULT_LATE_JOIN)) {
-		spin_lock_irq(&pool->lock);
-		bio_list_merge(&bios, &pool->flush_bios);
-		bio_list_init(&pool->flush_bios);
-		spin_unlock_irq(&pool->lock);
-	}
+	if (hpm_fault(HPM_FAULT_LATE_JOIN))
+		take_flushes(pool, &bios);
 	trace_hpm_commit(pool, start, bio_list_size(&bios), r);
 	while ((bio = bio_list_pop(&bios)))
 		hpm_volume_commit_done(bio, r);
