@@ -52,29 +52,14 @@ void hpm_pause(enum hpm_point point)
 	cmpxchg(&armed, HPM_POINT_HELD, HPM_POINT_NONE);
 }
 
-/* What is written to sysfs ends with a newline. */
-static int read_word(const char *value, char *word, size_t size)
-{
-	if (strscpy(word, value, size) < 0)
-		return -EINVAL;
-	strim(word);
-	return 0;
-}
-
 static int pause_set(const char *value, const struct kernel_param *kp)
 {
-	char name[32];
-	unsigned int i;
+	int point = __sysfs_match_string(names, HPM_POINT_HELD, value);
 
-	if (read_word(value, name, sizeof(name)))
-		return -EINVAL;
-	for (i = 0; i < HPM_POINT_HELD; i++) {
-		if (strcmp(name, names[i]))
-			continue;
-		WRITE_ONCE(armed, i);
-		return 0;
-	}
-	return -EINVAL;
+	if (point < 0)
+		return point;
+	WRITE_ONCE(armed, point);
+	return 0;
 }
 
 static int pause_get(char *buf, const struct kernel_param *kp)
@@ -111,8 +96,10 @@ static int probe_set(const char *value, const struct kernel_param *kp)
 	int r;
 
 	hpm_pause_exit();
-	if (read_word(value, probed, sizeof(probed)))
+	/* What is written to sysfs ends with a newline. */
+	if (strscpy(probed, value, sizeof(probed)) < 0)
 		return -EINVAL;
+	strim(probed);
 	if (!strcmp(probed, "none"))
 		return 0;
 	memset(&probe, 0, sizeof(probe));
