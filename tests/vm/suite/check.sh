@@ -24,9 +24,8 @@ data_is() {
 		dmsetup resume data
 }
 
-put() {	# put COUNT SEEK [CONV]
-	dd if=/dev/urandom of=/dev/mapper/v bs=4k count="$1" seek="$2" \
-		oflag=direct conv="notrunc${3:+,$3}" status=none
+put_blocks() {	# put_blocks COUNT SEEK [CONV]
+	put v 4k "$@"
 }
 
 modprobe dm-flakey
@@ -35,21 +34,21 @@ NULLB_OPTS="cache_size=1" devices 8 64
 data_is good
 pool_up || exit
 vol_new v 0 32
-put 1000 0 fsync
+put_blocks 1000 0 fsync
 msg create_snap 1 0
 was=$(sum /dev/mapper/v)
 data_is bad
 dmesg -C
-fails "without the data's flush nothing is durable" put 10 2000 fsync
+fails "without the data's flush nothing is durable" put_blocks 10 2000 fsync
 check "the pool is read-only" within 5 bash -c \
 	'dmsetup status --noflush pool | grep -q " ro "'
 log_has "and says why" 'switching from write to read_only mode: .*data'
 check "it is to be checked" within 5 bash -c \
 	'dmsetup status --noflush pool | grep -q " needs_check "'
-fails "nobody writes any more" put 1 0
+fails "nobody writes any more" put_blocks 1 0
 check "reading goes on" dd if=/dev/mapper/v of=/dev/null bs=1M iflag=direct
 data_is good
-fails "not even when the device is well again" put 1 0
+fails "not even when the device is well again" put_blocks 1 0
 check "it can be suspended and resumed" bash -c \
 	'dmsetup suspend pool && dmsetup resume pool'
 equal "which changes nothing" "$(pool_mode)" ro
@@ -64,7 +63,7 @@ log_has "but not for writing" 'read_only mode: .*needs a check'
 equal "as the status says" "$(word 8) $(word 11)" "ro needs_check"
 vol_up v 0 32
 equal "what was durable is there" "$(sum /dev/mapper/v)" "$was"
-fails "it is not written to" put 1 0
+fails "it is not written to" put_blocks 1 0
 for m in "create_thin 9" "delete 1" checkpoint "defrag start"; do
 	no message EOPNOTSUPP 'the pool is read-only' "$m"
 done
@@ -86,6 +85,6 @@ check "and opens" pool_up
 equal "for writing" "$(word 8) $(word 11)" "rw -"
 vol_up v 0 32
 equal "with what was durable" "$(sum /dev/mapper/v)" "$was"
-check "it is written to" put 10 2000 fsync
+check "it is written to" put_blocks 10 2000 fsync
 vol_down v
 pool_down

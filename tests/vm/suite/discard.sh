@@ -5,7 +5,7 @@
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 
-put() {	# put NAME MIB [SEEK]
+put_mib() {	# put_mib NAME MIB [SEEK]
 	dd if=/dev/urandom of="/dev/mapper/$1" bs=1M count="$2" \
 		seek="${3:-0}" oflag=direct status=none
 }
@@ -26,7 +26,7 @@ devices 8 128
 pool_up || exit
 equal "pass-down is the default" "$(word 9)" discard_passdown
 vol_new v 0 64 || exit
-put v 32
+put_mib v 32
 is "what is written is below" "$(below)" -ge $((32 * 2048 - 100))
 blkdiscard -l $((16 << 20)) /dev/mapper/v
 equal "half is discarded" "$(data_used)" $((16 * 256))
@@ -61,7 +61,7 @@ vol_down s
 msg delete 1
 
 # Deleting is passed down as well.
-put v 8
+put_mib v 8
 vol_down v
 msg delete 0
 check "a delete frees all" within 10 used_is 0
@@ -72,7 +72,7 @@ check "below, too" within 10 below_is 0
 vol_new v 0 64
 equal "zeroes without data are not taken" \
 	"$(max_zeroes v)" 0
-put v 4
+put_mib v 4
 blkdiscard -z -o $((1 << 20)) -l $((1 << 20)) /dev/mapper/v
 equal "zeroed reads as zeroes" "$(foreign nonzero /dev/mapper/v 2048 2048)" 0
 is "and nothing else does" "$(foreign nonzero /dev/mapper/v 0 2048)" -ge 2046
@@ -81,7 +81,7 @@ equal "zeroes of two sectors" "$(foreign nonzero /dev/mapper/v 1 2)" 0
 is "leave their neighbours" "$(foreign nonzero /dev/mapper/v 0 8)" -ge 5
 blkdiscard /dev/mapper/v
 snap_new s 1 0 64
-put v 1
+put_mib v 1
 blkdiscard -z -l 4096 /dev/mapper/v
 equal "a snapshot does not see its origin's zeroes or writes" \
 	"$(foreign nonzero /dev/mapper/s)" 0
@@ -94,14 +94,14 @@ wipe
 pool_up 0 no_discard_passdown || exit
 equal "no_discard_passdown is in the status" "$(word 9)" no_discard_passdown
 vol_new v 0 64
-put v 8
+put_mib v 8
 blkdiscard /dev/mapper/v
 equal "the pool has its blocks back" "$(data_used)" 0
 sleep 1.5
 is "and the device keeps them" "$(below)" -ge $((8 * 2048 - 100))
 equal "nobody reads them" "$(foreign nonzero /dev/mapper/v)" 0
 pool_reload 0 || exit
-put v 4
+put_mib v 4
 full=$(below)
 blkdiscard /dev/mapper/v
 check "a reload can turn pass-down on" within 10 below_is $((full - 8192))
@@ -113,7 +113,7 @@ wipe
 pool_up 0 ignore_discard || exit
 equal "ignore_discard is in the status" "$(word 9)" ignore_discard
 vol_new v 0 64
-put v 2
+put_mib v 2
 was=$(sum /dev/mapper/v)
 fails "no discard" blkdiscard /dev/mapper/v
 equal "and nothing is lost" "$(sum /dev/mapper/v)" "$was"
@@ -133,7 +133,7 @@ pool_up || exit
 vol_new v 0 32
 is "zeroes without data are taken" \
 	"$(max_zeroes v)" -gt 0
-put v 4
+put_mib v 4
 used=$(data_used)
 check "a hole is punched" fallocate -p -o $((1 << 20)) -l $((2 << 20)) /dev/mapper/v
 equal "it reads as zeroes" "$(foreign nonzero /dev/mapper/v 2048 4096)" 0
@@ -160,7 +160,7 @@ dmesg -C
 pool_up || exit
 log_has "a device that takes no discards is named" 'does not take discards'
 vol_new v 0 32
-put v 8
+put_mib v 8
 blkdiscard /dev/mapper/v
 equal "volumes can be discarded all the same" "$(data_used)" 0
 vol_down v

@@ -17,11 +17,6 @@ unseen() {
 	equal "$what" "$bad" ""
 }
 
-put() {	# put NAME BS COUNT SEEK
-	dd if=/dev/urandom of="/dev/mapper/$1" bs="$2" count="$3" seek="$4" \
-		oflag=direct conv=notrunc status=none
-}
-
 run() {
 	large=$1
 	note "large blocks of $((large / 2)) KiB"

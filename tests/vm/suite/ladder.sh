@@ -55,28 +55,6 @@ no_writes() {
 # The pool
 #----------------------------------------------------------------------
 
-put() {	# put NAME BS COUNT SEEK [CONV]
-	dd if=/dev/urandom of="/dev/mapper/$1" bs="$2" count="$3" seek="$4" \
-		oflag=direct conv=notrunc${5:+,$5} status=none
-}
-
-# Two volumes that share, and what must be there whatever happens.
-fresh() {
-	wipe
-	pool_up || exit
-	vol_new v 0 32 || exit
-	put v 64k 64 0
-	snap_new s 1 0 32 || exit
-	put v 4k 50 100 fsync
-	sum_v=$(sum /dev/mapper/v) sum_s=$(sum /dev/mapper/s)
-	dmesg -C
-	events=$(dmsetup info -c --noheadings -o events pool)
-}
-
-intact() {	# intact WHAT
-	equal "$1" "$(sum /dev/mapper/v) $(sum /dev/mapper/s)" "$sum_v $sum_s"
-}
-
 mode_is() {
 	[ "$(pool_mode)" = "$1" ]
 }

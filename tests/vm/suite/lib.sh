@@ -312,6 +312,11 @@ sum() {
 	echo "${line%% *}"
 }
 
+put() {	# put NAME BS COUNT SEEK [CONV]
+	dd if=/dev/urandom of="/dev/mapper/$1" bs="$2" count="$3" seek="$4" \
+		oflag=direct conv=notrunc${5:+,$5} status=none
+}
+
 clean_up() {
 	local name d
 
@@ -331,4 +336,36 @@ clean_up() {
 	for d in /sys/kernel/config/nullb/h*; do
 		[ ! -d "$d" ] || rmdir "$d"
 	done
+}
+
+#----------------------------------------------------------------------
+# Two volumes that share, under which something goes wrong
+#----------------------------------------------------------------------
+
+# Two volumes that share, and what must be there whatever happens.
+fresh() {
+	wipe
+	pool_up || exit
+	vol_new v 0 32 || exit
+	put v 64k 64 0
+	snap_new s 1 0 32 || exit
+	put v 4k 50 100 fsync
+	sum_v=$(sum /dev/mapper/v) sum_s=$(sum /dev/mapper/s)
+	dmesg -C
+	events=$(dmsetup info -c --noheadings -o events pool)
+}
+
+intact() {	# intact WHAT
+	equal "$1" "$(sum /dev/mapper/v) $(sum /dev/mapper/s)" "$sum_v $sum_s"
+}
+
+rot() {	# rot BLOCK [FILE]: some of its bytes
+	dd if=/dev/urandom of="${2:-$meta}" bs=64 count=1 seek=$(($1 * 64 + 30)) \
+		conv=notrunc,fsync status=none
+}
+
+# The metadata as it was kept in $tmp/meta.
+restore() {
+	dd if="$tmp/meta" of=$meta bs=1M oflag=direct status=none
+	dmesg -C
 }

@@ -17,16 +17,6 @@ done
 # As a crash would leave it: nothing is in flight, as the messages have returned.
 dd if="$(nullb_path hmeta)" of="$tmp/meta" bs=1M count=16 iflag=direct status=none
 pool_down
-restore() {
-	dd if="$tmp/meta" of=$meta bs=1M oflag=direct status=none
-	dmesg -C
-}
-
-rot() {	# rot BLOCK: some of its bytes
-	dd if=/dev/urandom of=$meta bs=64 count=1 seek=$(($1 * 64 + 30)) \
-		conv=notrunc,fsync status=none
-}
-
 restore
 check "a crash: all four volumes are there" pool_up
 equal "as their messages had returned" "$(msg list | cut -d' ' -f1 | paste -sd ' ')" "0 1 11 12 13 14"

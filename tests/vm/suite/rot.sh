@@ -8,44 +8,14 @@
 
 devices 16 96
 
-put() {	# put NAME BS COUNT SEEK [CONV]
-	dd if=/dev/urandom of="/dev/mapper/$1" bs="$2" count="$3" seek="$4" \
-		oflag=direct conv=notrunc${5:+,$5} status=none
-}
-
-# Two volumes that share, and what must be there whatever happens.
-fresh() {
-	wipe
-	pool_up || exit
-	vol_new v 0 32 || exit
-	put v 64k 64 0
-	snap_new s 1 0 32 || exit
-	put v 4k 50 100 fsync
-	sum_v=$(sum /dev/mapper/v) sum_s=$(sum /dev/mapper/s)
-	dmesg -C
-}
-
-intact() {	# intact WHAT
-	equal "$1" "$(sum /dev/mapper/v) $(sum /dev/mapper/s)" "$sum_v $sum_s"
-}
-
 #----------------------------------------------------------------------
 note "blocks that rot"
 #----------------------------------------------------------------------
-
-rot() {	# rot BLOCK [FILE]: some of its bytes
-	dd if=/dev/urandom of="${2:-$meta}" bs=64 count=1 seek=$(($1 * 64 + 30)) \
-		conv=notrunc,fsync status=none
-}
 
 fresh
 vol_down v s
 pool_down
 dd if=$meta of="$tmp/meta" bs=1M status=none
-restore() {
-	dd if="$tmp/meta" of=$meta bs=1M oflag=direct status=none
-	dmesg -C
-}
 
 # Of the superblocks the one with the higher generation is the newer.
 generation() {
