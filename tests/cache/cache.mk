@@ -36,7 +36,7 @@ test-cache: $(CACHE_TESTS) ## fingerprint and eviction policy, in user space
 
 CACHE_PROGS := $(addprefix $(BUILD)/tests/,sharefiles torture racer)
 
-$(CACHE_PROGS): $(BUILD)/tests/%: $(CACHE_DIR)/%.c $(CACHE_DIR)/content.h | $$(DEPS)/cache
+$(CACHE_PROGS): $(BUILD)/tests/%: $(CACHE_DIR)/%.c $(CACHE_DIR)/content.h $(CACHE_DIR)/move-extent.h | $$(DEPS)/cache
 	@mkdir -p $(@D)
 	@echo "CC        $(@F)"
 	@$(CC) -O2 -Wall -Wextra -static -pthread -o $@ $<

@@ -37,6 +37,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "move-extent.h"
+
 #define BLOCK	4096
 #define MARK	0xeeeeeeeeeeeeeeeeull
 #define PLANTED 0xaaaaaaaaaaaaaaaaull
@@ -155,15 +157,6 @@ static int into(const char *device, const char *path, off_t at)
 	return 0;
 }
 
-struct move_extent {
-	uint32_t reserved;
-	uint32_t donor_fd;
-	uint64_t orig_start;
-	uint64_t donor_start;
-	uint64_t len;
-	uint64_t moved_len;
-};
-
 static int move(const char *path)
 {
 	struct move_extent move = { 0 };
@@ -178,7 +171,7 @@ static int move(const char *path)
 		err(1, "%s", name);
 	move.donor_fd = donor;
 	move.len = (st.st_size + BLOCK - 1) / BLOCK;
-	if (ioctl(fd, _IOWR('f', 15, struct move_extent), &move))
+	if (ioctl(fd, EXT4_IOC_MOVE_EXT, &move))
 		err(1, "EXT4_IOC_MOVE_EXT");
 	unlink(name);
 	return move.moved_len ? 0 : 1;

@@ -37,21 +37,11 @@
 #include <unistd.h>
 
 #include "content.h"
+#include "move-extent.h"
 
 #define MAX_GROWN (384 << 10)
 #define MAX_FILES 256
 #define BLOCK	  4096
-
-struct move_extent {
-	uint32_t reserved;
-	uint32_t donor_fd;
-	uint64_t orig_start;
-	uint64_t donor_start;
-	uint64_t len;
-	uint64_t moved_len;
-};
-
-#define EXT4_IOC_MOVE_EXT _IOWR('f', 15, struct move_extent)
 
 /* What a file must be. */
 struct model {
