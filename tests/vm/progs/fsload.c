@@ -107,23 +107,14 @@ static void do_truncate(void)
 	size = to;
 }
 
-static void do_punch(void)
+/* Punches a hole, or makes zeroes. */
+static void do_zeroes(int mode, const char *what)
 {
 	size_t from, n;
 
 	range(size, &from, &n);
-	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, n))
-		die("punching %zu at %zu", n, from);
-	memset(model + from, 0, n);
-}
-
-static void do_zero(void)
-{
-	size_t from, n;
-
-	range(size, &from, &n);
-	if (fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, from, n))
-		die("zeroing %zu at %zu", n, from);
+	if (fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, from, n))
+		die("%s %zu at %zu", what, n, from);
 	memset(model + from, 0, n);
 }
 
@@ -156,9 +147,9 @@ static void file_step(void)
 	case 10:
 		return do_truncate();
 	case 11:
-		return do_punch();
+		return do_zeroes(FALLOC_FL_PUNCH_HOLE, "punching");
 	case 12:
-		return do_zero();
+		return do_zeroes(FALLOC_FL_ZERO_RANGE, "zeroing");
 	case 13 ... 14:
 		return do_mmap();
 	default:
