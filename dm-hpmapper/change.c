@@ -602,41 +602,43 @@ static int make_meta_room(struct hpm_md *md, unsigned int *tried)
 	return 0;
 }
 
+static int clear_wall(struct hpm_md *md, enum credit_wall wall,
+		      unsigned int *tried)
+{
+	int r;
+
+	switch (wall) {
+	case CREDIT_BATCH:
+		return hpm_md_commit(md);
+	case CREDIT_META:
+		return make_meta_room(md, tried);
+	case CREDIT_RING:
+		r = hpm_md_apply(md);
+		return r ? r : hpm_md_checkpoint(md);
+	default:
+		return hpm_md_apply(md);
+	}
+}
+
 /* Does itself what hpm_credit_get() only asks for. */
 int hpm_credit_wait(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
 {
 	enum credit_wall wall, last = CREDIT_FREE;
 	unsigned int tried = 0;
-	int r = 0;
+	int r;
 
-	for (;;) {
+	do {
 		if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
 			return -EROFS;
 		wall = credit_try(md, n, use);
+		if (wall == CREDIT_FREE)
+			return 0;
 		/* What was done about it has not sufficed. */
 		if (wall == last && wall != CREDIT_META)
 			wait_for_others(md);
 		last = wall;
-		switch (wall) {
-		case CREDIT_FREE:
-			return 0;
-		case CREDIT_BACKLOG:
-			r = hpm_md_apply(md);
-			break;
-		case CREDIT_BATCH:
-			r = hpm_md_commit(md);
-			break;
-		case CREDIT_META:
-			r = make_meta_room(md, &tried);
-			break;
-		case CREDIT_RING:
-			r = hpm_md_apply(md);
-			if (!r)
-				r = hpm_md_checkpoint(md);
-			break;
-		}
-		if (r)
-			return r;
+		r = clear_wall(md, wall, &tried);
 		cond_resched();
-	}
+	} while (!r);
+	return r;
 }

@@ -456,6 +456,31 @@ static void test_slow_read(void **state)
 	end(s);
 }
 
+static unsigned int rests;
+
+static void count_rest(void *ctx, unsigned int held)
+{
+	(void)ctx;
+	(void)held;
+	rests++;
+}
+
+/* Who finds credit does not rest, however much of it others have out. */
+static void test_no_rest(void **state)
+{
+	struct sim *s = begin(1024, 1024, 256);
+
+	(void)state;
+	assert_int_equal(hpm_credit_get(s->md, 3), 0);
+	rests = 0;
+	hpm_env_set_hooks(NULL, count_rest, NULL);
+	assert_int_equal(hpm_credit_wait(s->md, 1, HPM_FOR_WRITE), 0);
+	hpm_env_set_hooks(NULL, NULL, NULL);
+	assert_int_equal(rests, 0);
+	hpm_credit_put(s->md, 4);
+	end(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -467,6 +492,7 @@ int main(void)
 		rig_test(test_many_dying),
 		rig_test(test_backlog),
 		rig_test(test_batch),
+		rig_test(test_no_rest),
 		rig_test(test_records),
 		rig_test(test_durable),
 		rig_test(test_recovery_reads),
