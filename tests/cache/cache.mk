@@ -45,10 +45,14 @@ $(CACHE_PROGS): $(BUILD)/tests/%: $(CACHE_DIR)/%.c $(CACHE_DIR)/content.h $(CACH
 test-share: $(CACHE_PROGS) | vm-$$(KERNEL) ## clones read each other's cached copies, in a guest
 	@CPUS=2 TIMEOUT=1200 $(VM) "CHURN=$(or $(CHURN),20) $(CACHE_DIR)/share.sh"
 
-# KERNEL=6.12|debug, FS=xfs, SEED=n; ARGS=lru_gen.enabled=0 and the like
+# What the other tests take as well: KERNEL=6.12|debug, FS=xfs, LRU=classic|mglru
+# and DISK=inline|softirq|timer|slow, how it completes.
+CACHE_WITH = $(foreach v,FS LRU DISK,$(if $($v),$v=$($v)))
+
+# SEED=n
 test-torture: $(CACHE_PROGS) | vm-$$(KERNEL) ## clones torment each other's caches for TIME=1200 seconds, every byte compared
 	@CPUS=2 TIMEOUT=$$(($(TORTURE_TIME) * 2 + 600)) NAME=torture-$(KERNEL) $(VM) \
-		"TIME=$(TORTURE_TIME) FS=$(or $(FS),ext4) SEED=$(SEED) $(CACHE_DIR)/torture.sh"
+		"$(CACHE_WITH) TIME=$(TORTURE_TIME) SEED=$(SEED) $(CACHE_DIR)/torture.sh"
 
 # The same in make test, for a moment.
 .PHONY: test-torture-short
@@ -61,13 +65,13 @@ TORTURE_TIME = $(if $(filter command% environment%,$(origin TIME)),$(TIME),1200)
 .PHONY: test-races test-cache-faults test-offline
 test-races: $(CACHE_PROGS) ## each race of a served read, made to happen (TESTS='freeze dma', KERNEL=)
 	@$(MAKE) --no-print-directory vm-$(KERNEL) VARIANT=faults
-	@CPUS=2 VARIANT=faults NAME=races-$(KERNEL) TIMEOUT=1200 $(VM) "$(CACHE_DIR)/races.sh $(TESTS)"
+	@CPUS=2 VARIANT=faults NAME=races-$(KERNEL) TIMEOUT=1200 $(VM) "$(CACHE_WITH) $(CACHE_DIR)/races.sh $(TESTS)"
 
 test-cache-faults: $(CACHE_PROGS) ## mistakes in serving reads: the tests must notice (FAULTS='show_early evict_frozen')
 	@$(MAKE) --no-print-directory vm-$(KERNEL) VARIANT=faults
 	@BUILD=$(BUILD) CACHE=$(CACHE) KERNEL=$(KERNEL) $(CACHE_DIR)/faults.sh $(or $(FAULTS),prove_nothing)
 
 test-offline: $(CACHE_PROGS) | vm-$$(KERNEL) ## memory goes offline while reads are served from it
-	@CPUS=2 NAME=offline-$(KERNEL) TIMEOUT=900 ARGS="movablecore=1G $(ARGS)" $(VM) "$(CACHE_DIR)/offline.sh"
+	@CPUS=2 NAME=offline-$(KERNEL) TIMEOUT=900 ARGS="movablecore=1G $(ARGS)" $(VM) "$(CACHE_WITH) $(CACHE_DIR)/offline.sh"
 
 TEST_SUITES += test-share test-torture-short test-cache-faults

@@ -66,17 +66,36 @@ copies() { value copies | cut -d/ -f1; }
 
 msg() { dmsetup message pool 0 "$*"; }
 
+# Which of the kernel's two LRUs: the kernel's own choice if nobody says.
+choose_lru() {
+	local switch=/sys/kernel/mm/lru_gen/enabled
+
+	case ${LRU:=} in
+	classic) [ ! -e $switch ] || echo 0 >$switch || exit 1 ;;
+	mglru)	 echo y >$switch || exit 1 ;;
+	esac
+	echo "# $(uname -r), $FS, lru_gen $(cat $switch 2>/dev/null || echo none), disk ${DISK:=softirq}"
+}
+
 # What a data device has read, in KiB.
 device_read() {
 	awk '{ print int($3 / 2) }' "/sys/block/$(basename "$(readlink -f "$data")")/stat"
 }
 
-# pool_up [inline|softirq|timer NSEC]: on disks of memory
+# The data's disk, of memory: "slow" ones have others wait for a read.
+make_disk() {
+	case ${DISK:=softirq} in
+	slow) nullb hdata 1536 timer 3000000 ;;
+	*)    nullb hdata 1536 "$DISK" ;;
+	esac
+	data=$(nullb_path hdata)
+}
+
 pool_up() {
 	modprobe dm-hpmapper || exit 1
+	choose_lru
 	[ -e /sys/kernel/config/nullb/hmeta ] || nullb hmeta 128 inline
-	[ -e /sys/kernel/config/nullb/hdata ] || nullb hdata 1536 "${@:-softirq}"
-	data=$(nullb_path hdata)
+	[ -e /sys/kernel/config/nullb/hdata ] || make_disk
 	dmsetup create pool --table "0 3145728 hpmapper-pool $(nullb_path hmeta) ${DATA:-$data} 4096 0 1 sharing"
 }
 

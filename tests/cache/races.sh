@@ -542,8 +542,7 @@ test_defaults() {
 
 modprobe dm-mod
 nullb hmeta 128 inline
-nullb hdata 1536 softirq
-data=$(nullb_path hdata)
+make_disk
 export FILES
 dmsetup create below --table "0 3145728 linear $data 0"
 export DATA=/dev/mapper/below

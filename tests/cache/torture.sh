@@ -5,7 +5,7 @@
 # one clone's reader in a memory cgroup that is too small for it, with an
 # eviction always under way; at the end the module goes with all that it knows.
 #
-#	TIME=seconds FS=ext4|xfs SEED=number
+#	TIME=seconds FS=ext4|xfs LRU=classic|mglru DISK=inline|slow SEED=number
 #
 # With a fault planted (FAULT=name, in a build for that) it must fail: then it
 # ends with the status of torture.
@@ -16,7 +16,7 @@ set -uo pipefail
 : "${TIME:=30}" "${SEED:=1}" "${FAULT:=}" "${FILES:=60}"
 cp "$(command -v torture)" "$(command -v sharefiles)" /dev/shm/
 
-pool_up "${DISK:-softirq}"
+pool_up
 [ -z "$FAULT" ] || echo "$FAULT" >/sys/module/dm_hpmapper/parameters/fault || exit 1
 msg create_thin 0
 activate 0
