@@ -11,23 +11,30 @@
  * Memory
  *--------------------------------------------------------------*/
 
+#define ASKED_TO_FREED	16
+
 static unsigned long shrink_count(struct shrinker *shrinker,
 				  struct shrink_control *sc)
 {
 	return hpm_index_nr(hpm_shrinker_ctx(shrinker));
 }
 
-/* Whoever is asked for entries will be asked for pages: let copies go. */
+/*
+ * Whoever is asked for entries will be asked for pages: let copies go, and with
+ * them their entries.  Those of pages that stay are worth more than the kernel
+ * thinks: without one, a page of 4 KiB is of no use to others.  So it gets only
+ * a few of what it asks for.
+ */
 static unsigned long shrink_scan(struct shrinker *shrinker,
 				 struct shrink_control *sc)
 {
 	struct hpm_share *cache = hpm_shrinker_ctx(shrinker);
-	unsigned long freed = hpm_index_shrink(cache, sc->nr_to_scan);
+	unsigned long freed;
 
-	if (!READ_ONCE(cache->shrunk)) {
-		WRITE_ONCE(cache->shrunk, true);
-		hpm_evict_kick(cache);
-	}
+	freed = hpm_index_shrink(cache,
+				 DIV_ROUND_UP(sc->nr_to_scan, ASKED_TO_FREED));
+	WRITE_ONCE(cache->shrunk, true);
+	hpm_evict_soon(cache);
 	return freed ?: SHRINK_STOP;
 }
 

@@ -87,6 +87,7 @@ struct hpm_share {
 	unsigned int scan_ms;
 	unsigned long max_nr;	/* copies in a shard */
 	unsigned int era;
+	unsigned int next_shrunk;	/* shard; a hint */
 	struct hpm_shard shard[HPM_CACHE_SHARDS];
 	struct hpm_share_stats __percpu *stats;
 	u8 __percpu *bounce;	/* a block each */
@@ -105,6 +106,10 @@ struct hpm_share {
 	spinlock_t crowd_lock;
 	u64 *crowd;		/* blocks with too many copies; crowd_lock */
 	unsigned int nr_crowd;	/* crowd_lock */
+	unsigned int nr_missed;	/* that did not fit; crowd_lock */
+	unsigned long nr_left;	/* copies too many, for a scan; crowd_lock */
+	unsigned long pace;	/* jiffies until a scan that is due soon */
+	bool scan_soon;		/* one is */
 	bool shrunk;		/* the kernel asked for memory */
 	u64 scans;		/* evict_lock */
 	unsigned int nr_barred;	/* volumes that are no source any more */
@@ -208,8 +213,9 @@ int hpm_evict_init(struct hpm_share *cache);
 void hpm_evict_exit(struct hpm_share *cache);
 /* The block has more copies than it may.  Any context. */
 void hpm_evict_note(struct hpm_share *cache, u64 pbn);
-/* A scan now.  Any context. */
+/* A scan now; a scan as soon as may be without being at it all the time. */
 void hpm_evict_kick(struct hpm_share *cache);
+void hpm_evict_soon(struct hpm_share *cache);
 
 static inline bool hpm_share_shares(const struct hpm_volume *v)
 {

@@ -12,7 +12,9 @@
  * files them by that.  Between two scans, blocks that got more copies than they
  * may are noted, and when there are many of them they are looked at alone.  A
  * copy that is younger than that is left alone: readahead has brought it, and
- * its reader has not come to it yet.
+ * its reader has not come to it yet.  If a quarter of all copies are left so,
+ * or because they were too many to be noted, a scan does not wait for its time:
+ * 64 containers that start at once would else hold 64 copies for two scans.
  *
  * How many may stay depends on the memory that is available and on whether the
  * kernel has asked us for some: down to one copy (evict-policy.c).
@@ -56,6 +58,11 @@
 #define MAX_CROWD	4096
 /* A look at crowded blocks alone is due. */
 #define ENOUGH_CROWD	2048
+/* More than a quarter of the copies are too many: a scan is due. */
+#define LEFT_IS_MUCH(nr)	max_t(unsigned long, (nr) / 4, MAX_CROWD)
+/* Scans that nobody asked for are so far apart, and take a fifth of the time. */
+#define LEAST_PACE	(HZ / 10)
+#define PACE_TO_SCAN	4
 /* A copy is young until so many looks have begun after it was entered. */
 #define YOUTH		2
 
@@ -76,6 +83,7 @@ struct hpm_evictor {
 	unsigned int chosen[MAX_SEEN];
 	struct hpm_victim victim[MAX_VICTIMS];
 	unsigned int nr_victims;
+	unsigned long nr_spared;	/* too many, but young */
 	u64 crowd[MAX_CROWD];
 };
 
@@ -299,18 +307,22 @@ static void add_victim(struct hpm_share *cache, struct hpm_evictor *e,
 static void choose(struct hpm_share *cache, struct hpm_evictor *e,
 		   unsigned int first, unsigned int end, bool hurry)
 {
-	unsigned int nr = 0, i;
+	unsigned int nr = 0, young = 0, chosen, i;
+	bool spare;
 
 	for (i = first; i < end; i++) {
 		if (e->seen[i].heat == HEAT_GONE)
 			continue;
-		e->heat[nr] = !hurry && is_young(cache, &e->seen[i]) ?
-			HPM_HEAT_PINNED : e->seen[i].heat;
+		spare = !hurry && is_young(cache, &e->seen[i]);
+		young += spare;
+		e->heat[nr] = spare ? HPM_HEAT_PINNED : e->seen[i].heat;
 		e->which[nr++] = i;
 	}
-	nr = hpm_evict_select(e->heat, nr, cache->limit_now, e->chosen);
-	for (i = 0; i < nr; i++)
+	chosen = hpm_evict_select(e->heat, nr, cache->limit_now, e->chosen);
+	for (i = 0; i < chosen; i++)
 		add_victim(cache, e, &e->seen[e->which[e->chosen[i]]]);
+	if (nr - chosen > cache->limit_now)
+		e->nr_spared += min(young, nr - chosen - cache->limit_now);
 }
 
 /* What is in e->seen: whole blocks. */
@@ -341,6 +353,7 @@ static void begin(struct hpm_share *cache, bool hurry)
 				si_mem_available(), totalram_pages(), hurry);
 	WRITE_ONCE(cache->limit_now, limit);
 	WRITE_ONCE(cache->era, cache->era + 1);
+	cache->evictor->nr_spared = 0;
 }
 
 static void scan(struct hpm_share *cache, struct hpm_evictor *e, bool hurry)
@@ -361,21 +374,47 @@ static void scan(struct hpm_share *cache, struct hpm_evictor *e, bool hurry)
 	evict(cache, e);
 }
 
+/* So many copies more are left that no look at single blocks will find. */
+static bool __leave(struct hpm_share *cache, unsigned long nr)
+{
+	cache->nr_left += nr;
+	return cache->nr_left >= LEFT_IS_MUCH(hpm_index_nr(cache));
+}
+
+/* After a look at single blocks, or at all of them. */
+static void leave_spared(struct hpm_share *cache, bool all)
+{
+	bool due;
+
+	spin_lock_irq(&cache->crowd_lock);
+	if (all)
+		cache->nr_left = 0;
+	due = __leave(cache, cache->evictor->nr_spared);
+	spin_unlock_irq(&cache->crowd_lock);
+	if (due)
+		hpm_evict_soon(cache);
+}
+
 static void do_scan(struct work_struct *work)
 {
 	struct hpm_share *cache = container_of(to_delayed_work(work),
 					       struct hpm_share, scan_work);
-	bool hurry = READ_ONCE(cache->shrunk);
+	unsigned long began = jiffies;
+	bool hurry;
 
 	mutex_lock(&cache->evict_lock);
+	WRITE_ONCE(cache->scan_soon, false);
+	hurry = xchg(&cache->shrunk, false);
 	begin(cache, hurry);
 	scan(cache, cache->evictor, hurry);
 	cache->scans++;
-	mutex_unlock(&cache->evict_lock);
-	if (hurry)
-		WRITE_ONCE(cache->shrunk, false);
+	WRITE_ONCE(cache->pace, max_t(unsigned long, LEAST_PACE,
+				      PACE_TO_SCAN * (jiffies - began)));
+	/* Unless there was reason to have it sooner. */
 	queue_delayed_work(cache->wq, &cache->scan_work,
 			   msecs_to_jiffies(READ_ONCE(cache->scan_ms)));
+	leave_spared(cache, true);
+	mutex_unlock(&cache->evict_lock);
 }
 
 static unsigned int take_crowd(struct hpm_share *cache, u64 *crowd)
@@ -407,6 +446,7 @@ static void do_crowd(struct work_struct *work)
 		cond_resched();
 	}
 	evict(cache, e);
+	leave_spared(cache, false);
 	mutex_unlock(&cache->evict_lock);
 }
 
@@ -414,15 +454,27 @@ static void do_crowd(struct work_struct *work)
 void hpm_evict_note(struct hpm_share *cache, u64 pbn)
 {
 	unsigned long flags;
+	bool due = false;
 	unsigned int nr;
 
 	spin_lock_irqsave(&cache->crowd_lock, flags);
 	if (cache->nr_crowd < MAX_CROWD)
 		cache->crowd[cache->nr_crowd++] = pbn;
+	else if (++cache->nr_missed % MAX_CROWD == 0)
+		due = __leave(cache, MAX_CROWD);
 	nr = cache->nr_crowd;
 	spin_unlock_irqrestore(&cache->crowd_lock, flags);
 	if (nr == ENOUGH_CROWD || nr == MAX_CROWD)
 		queue_work(cache->wq, &cache->crowd_work);
+	if (due)
+		hpm_evict_soon(cache);
+}
+
+void hpm_evict_soon(struct hpm_share *cache)
+{
+	if (!xchg(&cache->scan_soon, true))
+		mod_delayed_work(cache->wq, &cache->scan_work,
+				 READ_ONCE(cache->pace));
 }
 
 void hpm_evict_kick(struct hpm_share *cache)
@@ -439,6 +491,7 @@ int hpm_evict_init(struct hpm_share *cache)
 	cache->copies_limit = DEFAULT_COPIES;
 	cache->limit_now = DEFAULT_COPIES;
 	cache->scan_ms = DEFAULT_SCAN_MS;
+	cache->pace = LEAST_PACE;
 	mutex_init(&cache->evict_lock);
 	spin_lock_init(&cache->crowd_lock);
 	INIT_DELAYED_WORK(&cache->scan_work, do_scan);
@@ -460,9 +513,10 @@ int hpm_evict_init(struct hpm_share *cache)
 
 void hpm_evict_exit(struct hpm_share *cache)
 {
+	/* The first of them may ask for the second. */
 	if (cache->wq) {
-		cancel_delayed_work_sync(&cache->scan_work);
 		cancel_work_sync(&cache->crowd_work);
+		cancel_delayed_work_sync(&cache->scan_work);
 		destroy_workqueue(cache->wq);
 	}
 	kvfree(cache->evictor);

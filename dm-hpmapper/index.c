@@ -530,10 +530,13 @@ static unsigned long shrink_shard(struct hpm_share *cache,
 unsigned long hpm_index_shrink(struct hpm_share *cache, unsigned long nr)
 {
 	unsigned long each = DIV_ROUND_UP(nr, HPM_CACHE_SHARDS), freed = 0;
-	unsigned int i;
+	unsigned int next = READ_ONCE(cache->next_shrunk), i;
 
-	for (i = 0; i < HPM_CACHE_SHARDS && freed < nr; i++)
-		freed += shrink_shard(cache, &cache->shard[i], each);
+	for (i = 0; i < HPM_CACHE_SHARDS && freed < nr; i++, next++)
+		freed += shrink_shard(cache,
+				      &cache->shard[next % HPM_CACHE_SHARDS],
+				      each);
+	WRITE_ONCE(cache->next_shrunk, next);
 	return freed;
 }
 

@@ -13,6 +13,7 @@
  *	racer encrypt DIR		from now on, what is made in DIR is encrypted
  *	racer key DIR			... and can be read again
  *	racer drop FILE			drops what is cached of it, if it is clean
+ *	racer again FILE TIMES		reads it, drops it, reads it, ...
  *	racer hog MIB			takes memory, writes to it, gives it back
  */
 #define _GNU_SOURCE
@@ -264,6 +265,25 @@ static int hog(size_t mib)
 	return 0;
 }
 
+/* It is read at the end. */
+static int again(const char *file, unsigned int times)
+{
+	int fd = open_or_die(file, O_RDONLY);
+	static char buf[BLOCK];
+	ssize_t r;
+	off_t at;
+
+	while (times--) {
+		if (posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED))
+			errx(1, "%s", file);
+		for (at = 0; (r = pread(fd, buf, BLOCK, at)) > 0; at += r)
+			;
+		if (r)
+			err(1, "%s", file);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 2 ? argv[1] : "";
@@ -288,6 +308,8 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "drop"))
 		return -posix_fadvise(open_or_die(argv[2], O_RDONLY), 0, 0,
 				      POSIX_FADV_DONTNEED);
+	if (!strcmp(what, "again") && argc == 4)
+		return again(argv[2], atoi(argv[3]));
 	if (!strcmp(what, "hog"))
 		return hog(atol(argv[2]));
 	errx(2, "see at the top of racer.c");

@@ -13,7 +13,7 @@ set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
 : "${FAULT:=none}" "${FILES:=20}"
-: "${tests:=identity rewritten moved truncate journal dma encrypted neighbour invalidate direct_buffer direct_leader pair failing throttled umount freeze frozen suspend frames metadata defaults}"
+: "${tests:=identity rewritten moved truncate journal dma encrypted neighbour invalidate direct_buffer direct_leader pair failing throttled surplus umount freeze frozen suspend frames metadata defaults}"
 param=/sys/module/dm_hpmapper/parameters
 
 # For whoever is held without being able to sleep.
@@ -403,6 +403,28 @@ thaw() {
 	(fsfreeze -u "/mnt/$1" && touch /dev/shm/thawed) >/dev/null 2>&1 &
 	within 10 [ -e /dev/shm/thawed ]
 }
+
+# So many copies come while the worker is busy that it cannot note them all; no
+# scan will come because it is time.
+test_surplus() {
+	local before
+
+	crowd
+	new 3
+	hold evict
+	check "the worker is about to evict" kicked_and_held
+	before=$(copies)
+	check "another clone reads a file, again and again" \
+		racer again "$(file 3)" 400
+	check "there are more copies than before" [ "$(copies)" -gt "$before" ]
+	check "meanwhile" held
+	go_on
+	check "they do not stay" within 10 is_single
+	msg cache copies_limit 2
+}
+
+# Of a block, one copy; but for a few of metadata, which is in use.
+is_single() { [ "$(copies)" -le $(($(value blocks) + 10)) ]; }
 
 test_umount() {
 	local pid before

@@ -45,6 +45,19 @@ value() {
 	dmsetup status --noflush pool | tr ' ' '\n' | grep -A 1 -x "$1" | tail -n 1
 }
 
+copies() { value copies | cut -d/ -f1; }
+
+# within SECONDS COMMAND...: until it succeeds
+within() {
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@"; do
+		[ $SECONDS -le $end ] || return 1
+		sleep 0.05
+	done
+}
+
 up() {
 	dmsetup create "v$1" --table "0 2097152 hpmapper /dev/mapper/pool $1"
 	mkdir -p "/mnt/$1"
@@ -98,15 +111,28 @@ check "and do not go to the device" [ $(($(device_read) - before)) -le $((first 
 dmsetup message pool 0 "cache scan_ms 500"
 for ((i = 0; i < 20; i++)); do
 	sleep 1
-	[ "$(value copies | cut -d/ -f1)" -gt $((2 * $(value blocks) + 200)) ] || break
+	[ "$(copies)" -gt $((2 * $(value blocks) + 200)) ] || break
 done
 echo "# $(dmsetup status --noflush pool | sed 's/.* share /share /')"
-check "two copies of a block stay" [ "$(value copies | cut -d/ -f1)" -le $((2 * $(value blocks) + 200)) ]
+check "two copies of a block stay" [ "$(copies)" -le $((2 * $(value blocks) + 200)) ]
 check "the others were evicted" [ "$(value evicted)" -gt 0 ]
+
+# An entry is worth a page, and not the few bytes that its memory is.  (Files
+# that nobody has open would go with their inodes.)
+known=$(value blocks)
+find "/mnt/$CLONES" -type f >/dev/shm/list
+while read -r file; do exec {fd}<"$file" && fds+=("$fd"); done </dev/shm/list
+echo 2 >/proc/sys/vm/drop_caches
+check "who asks all slabs for memory gets a part of the index" \
+	[ "$(copies)" -gt $((known / 8)) ]
+echo "# $(copies) copies left of $known blocks"
+for fd in "${fds[@]}"; do exec {fd}<&-; done
 
 # All at once, with nothing cached: still one read of each block.
 for ((i = 1; i <= CLONES; i++)); do down "$i"; done
 echo 3 >/proc/sys/vm/drop_caches
+# No scan will come because it is time.
+dmsetup message pool 0 "cache scan_ms 4000000"
 before=$(device_read)
 for ((i = CLONES + 1; i <= 2 * CLONES; i++)); do
 	(up "$i" && right "$i") &
@@ -118,6 +144,10 @@ done
 read_now=$(($(device_read) - before))
 echo "# $read_now KiB read by all, $first by the first alone; $(value waited) bios waited"
 check "many at once read what one reads" [ "$read_now" -le $((first * 13 / 10)) ]
+few_left() { [ "$(copies)" -le $((2 * $(value blocks) + 4096)) ]; }
+check "and their surplus goes before it is time to scan" within 10 few_left
+echo "# $(copies) copies of $(value blocks) blocks, $(value scans) scans"
+dmsetup message pool 0 "cache scan_ms 500"
 
 # Some work on their files, others check theirs.
 for ((i = 1; i <= 3; i++)); do
@@ -145,7 +175,7 @@ check "no block has changed" [ "$(value changed)" = 0 ]
 
 # Off means off.
 dmsetup message pool 0 "cache share off"
-check "switched off, nothing is known" [ "$(value copies | cut -d/ -f1)" = 0 ]
+check "switched off, nothing is known" [ "$(copies)" = 0 ]
 hits=$(value hits)
 echo 3 >/proc/sys/vm/drop_caches
 check "and reads are right" right $((CLONES + 1))
