@@ -6,6 +6,7 @@
 #	run.sh format FILE...		clang-format, by .clang-format
 #	run.sh tidy 'FLAGS' FILE...	clang-tidy, by the nearest .clang-tidy
 #	run.sh checkpatch SCRIPT FILE...
+#	run.sh doc FILE...		docutils, which must have no remark at all
 #	run.sh total			counts what the others did, ends with it
 #
 # STYLE_LOG is the file that collects the results.
@@ -32,7 +33,11 @@ tidy() {		# tidy FLAGS FILE
 	one "$2" clang-tidy --quiet "$2" -- "${flags[@]}"
 }
 
-export -f one tidy
+doc() {			# doc FILE
+	one "$1" rst2html --strict --report=info "$1" /dev/null
+}
+
+export -f one tidy doc
 export STYLE_LOG
 
 each() {		# each FILE... <<< the rest of the command
@@ -54,6 +59,9 @@ checkpatch)
 	export CHECK="$here/../vm/checkpatch.sh $1"
 	shift
 	command='one {} $CHECK {}' each "$@"
+	;;
+doc)
+	command='doc {}' each "$@"
 	;;
 total)
 	passed=$(grep -c '^ok ' "$STYLE_LOG")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # make test-style: checkpatch for the module, clang-format and clang-tidy for
-# what runs in user space.  Compilers' warnings are errors everywhere; sparse
-# has a target of its own, as it takes two builds of the module.
+# what runs in user space, docutils for what is to be read.  Compilers' warnings
+# are errors everywhere; sparse has a target of its own, as it takes two builds
+# of the module.
 
 STYLE_RUN  = STYLE_LOG=$(BUILD)/test/style.txt $(TOP)/tests/style/run.sh
 # The KUnit tests are the kernel's; the shim's headers have the kernel's form.
@@ -14,12 +15,13 @@ STYLE_HPM  = $(filter-out $(META_DIR)/main.c,$(wildcard $(META_DIR)/*.c $(LIBHPM
 # by itself.
 STYLE_REST = $(filter-out $(STYLE_HPM) $(META_DIR)/main.c $(TOP)/tests/fuzz/%,$(filter %.c,$(STYLE_TEXT)))
 
-
+PKGS_style := python3-docutils
 
 .PHONY: test-style
-test-style: $(CACHE)/checkpatch/checkpatch.pl | $$(DEPS)/tools $$(DEPS)/tools-lint $$(DEPS)/unit $$(DEPS)/check ## checkpatch, clang-format, clang-tidy
+test-style: $(CACHE)/checkpatch/checkpatch.pl | $$(DEPS)/tools $$(DEPS)/tools-lint $$(DEPS)/unit $$(DEPS)/check $$(DEPS)/style ## checkpatch, clang-format, clang-tidy, docutils
 	@mkdir -p $(BUILD)/test && >$(BUILD)/test/style.txt
 	@$(STYLE_RUN) format $(STYLE_TEXT)
+	@$(STYLE_RUN) doc $(wildcard $(TOP)/Documentation/*.rst)
 	@$(STYLE_RUN) checkpatch $< $(filter %.c %.h,$(MODULE_SRC))
 	@$(STYLE_RUN) tidy "$(META_CFLAGS) -I$(TOP)/tests/meta -O2" $(STYLE_HPM)
 	@$(STYLE_RUN) tidy "$(filter-out -Werror,$(TOOLS_CFLAGS)) $$(pkg-config --cflags $(HPMCTL_PC)) \
