@@ -56,7 +56,11 @@ test-crash: $(CRASH_OUT)/replay $(BUILD)/tests/load vm-$$(KERNEL) ## crash repla
 .PHONY: test-crash-faults
 test-crash-faults: $(CRASH_OUT)/replay-faults $(BUILD)/tests/load ## does crash replay catch what is planted? (CRASH_FAULTS='late_join ...')
 	@+$(MAKE) --no-print-directory VARIANT=faults EXTRA=-DCONFIG_HPM_FAULTS vm-$(KERNEL)
-	@$(CRASH_RUN) faults 1 $(CRASH_FAULTS)
+	@$(CRASH_RUN) faults 3 $(CRASH_FAULTS)
+
+.PHONY: test-crash-order
+test-crash-order: $(CRASH_OUT)/replay $(BUILD)/tests/load vm-$$(KERNEL) ## does the recorder tell the order of flushes?
+	@$(CRASH_RUN) order
 
 # Figures.
 
@@ -66,7 +70,7 @@ $(CRASH_OUT)/tail: $(CRASH_DIR)/tail.c $(LIBHPM) | $$(DEPS)/crash
 	@$(CC) $(LIBHPM_CFLAGS) -O2 -g -o $@ $< $(LIBHPM)
 
 .PHONY: bench-recovery
-bench-recovery: $(CRASH_OUT)/tail vm-$$(KERNEL) ## how long is the recovery of the most records there can be? (virtual clock)
+bench-recovery: $(CRASH_OUT)/tail $(BUILD)/bench/startup vm-$$(KERNEL) ## how long is the recovery of the most records there can be? (virtual clock)
 	@rm -f $(CRASH_OUT)/tail.img && truncate -s 1G $(CRASH_OUT)/tail.img
 	@$(CRASH_OUT)/tail $(CRASH_OUT)/tail.img | tee $(CRASH_OUT)/tail.txt
 	@CLOCK=virtual MEM=3G TIMEOUT=1200 $(VM) "$(CRASH_DIR)/recovery.sh $(CRASH_OUT)/tail.img \

@@ -33,11 +33,11 @@ static void *grow(void *p, u64 size)
 	return p;
 }
 
-void image_init(void)
+void image_init(u8 data)
 {
 	im.data = grow(NULL, IMAGE_SIZE);
 	memset(im.data, 0, (u64)META_ROOM * SECTOR);
-	memset(im.data + (u64)META_ROOM * SECTOR, DISCARDED,
+	memset(im.data + (u64)META_ROOM * SECTOR, data,
 	       (u64)DATA_ROOM * SECTOR);
 }
 

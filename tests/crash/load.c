@@ -4,6 +4,7 @@
  *
  *	load --steps N --seed N --out DIR [--tree <volume>:<dir>]...
  *	load --again --seed N
+ *	load --plain --seed N
  *	load --verify DIR <expected
  *
  * Writers on stamped volumes and on files of mounted volumes, which sync often;
@@ -11,7 +12,8 @@
  * by a promise of the pool's is told by a mark in the write log (load.h).  What
  * a snapshot holds is read when it has been taken, and kept beside the log.
  *
- * With --again: the pool has been made anew.  With --verify: does a directory
+ * With --again: the pool has been made anew.  With --plain: there is none, and
+ * volume 1 is any device.  With --verify: does a directory
  * hold the files, each line being <file> <generation>, at least?
  */
 #define _GNU_SOURCE
@@ -66,6 +68,7 @@ static unsigned int nr_trees;
 static uint64_t seed = 1;
 static unsigned int steps = 10;
 static const char *out_dir;
+static bool plain;
 static atomic_bool stop_trees;
 static int control;
 
@@ -243,7 +246,8 @@ static void do_op(struct writer *w, uint64_t k, const struct op *op)
 
 	switch (op->kind) {
 	case OP_DISCARD:
-		r = ioctl(w->fd, BLKDISCARD, range);
+		/* Only of a volume it leaves zeroes. */
+		r = ioctl(w->fd, plain ? BLKZEROOUT : BLKDISCARD, range);
 		break;
 	case OP_ZERO:
 		r = ioctl(w->fd, BLKZEROOUT, range);
@@ -275,7 +279,8 @@ static void *write_ops(void *arg)
 		if (op.sync || op.kind == OP_DSYNC)
 			mark("S,%u,%llu", w->nr, (unsigned long long)k);
 		/* Many things are to happen, not much of each. */
-		pause_ms(8);
+		if (!plain)
+			pause_ms(8);
 	}
 	return NULL;
 }
@@ -622,6 +627,16 @@ static void second_pool(void)
 	mark("P,end");
 }
 
+static void no_pool(void)
+{
+	mark("P,begin");
+	mark("C,1");
+	start_writers(1, 8);
+	pause_ms(10000);
+	stop_writers(1);
+	mark("P,end");
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -632,6 +647,7 @@ int main(int argc, char **argv)
 		{ "verify", required_argument, NULL, 'v' },
 		{ "mark", required_argument, NULL, 'm' },
 		{ "again", no_argument, NULL, 'a' },
+		{ "plain", no_argument, NULL, 'p' },
 		{}
 	};
 	unsigned int nr = 0;
@@ -662,11 +678,16 @@ int main(int argc, char **argv)
 		case 'a':
 			again = true;
 			break;
+		case 'p':
+			plain = true;
+			break;
 		default:
 			return 2;
 		}
 	}
-	if (again)
+	if (plain)
+		no_pool();
+	else if (again)
 		second_pool();
 	else
 		first_pool(tree, nr);

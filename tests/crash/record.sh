@@ -3,30 +3,75 @@
 #
 # In the guest: runs the load over a pool whose devices are recorded.
 #
-#	record.sh <log device> <output directory> <seed> <steps> [<fault>]
+#	record.sh pool <log device> <output directory> <seed> <flush ms>
+#		<large block sectors> <steps> [<fault>]
+#	record.sh plain <log device> <seed> <flush ms>
 #
 # Both devices of the pool are slices of one, which dm-log-writes records, so
 # that the log has the writes to both in one order.  A flush in the log carries
 # the slice's first sector (dm-linear adds it), which tells whose flush it was.
+#
+# dm-log-writes gives what has been written to the first flush that is sent
+# after it; so of two flushes that are under way at once the one sent later must
+# not end earlier, or the log says that it flushed nothing.  Therefore every
+# flush waits its turn in dm-delay, whose worker sends one after another, and a
+# flush of the disk below ends before its submission returns.  With <flush ms>
+# 0 there is no such queue.
+#
+# plain: no pool; the same writers write to a slice itself.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=../vm/lib.sh
 . "$here/../vm/lib.sh"
 
-log=$1 out=$2 seed=$3 steps=$4 fault=${5:-none}
+what=$1 log=$2
 meta_room=$((16 * 2048)) data_room=$((256 * 2048))	# load.h
 work=/dev/shm/crash
 bin=$work/bin
 
-mkdir -p "$bin" "$out"
+mkdir -p "$bin"
 # what is run often is not to come by 9p
 cp "$(command -v load)" "$(command -v dmsetup)" "$bin/"
 export PATH=$bin:$PATH
 
+# recorder FLUSH_MS: $disk is what is recorded
+recorder() {
+	local size=$((meta_room + data_room))
+
+	nullb hbase $((size / 2048)) timer 400000
+	modprobe -a dm-log-writes dm-delay
+	dmsetup create rec --table "0 $size log-writes $(nullb_path hbase) $log"
+	disk=/dev/mapper/rec
+	[ "$1" != 0 ] || return 0
+	dmsetup create queue --table \
+		"0 $size delay $disk 0 0 $disk 0 0 $disk 0 $1"
+	disk=/dev/mapper/queue
+}
+
+recorder_end() {
+	dmsetup status rec
+	[ ! -e /dev/mapper/queue ] || dmsetup remove --retry queue
+	dmsetup remove --retry rec
+	nullb_remove hbase
+}
+
+if [ "$what" = plain ]; then
+	seed=$3
+	recorder "$4"
+	dmsetup create v1 --table "0 16384 linear $disk $meta_room"
+	load --plain --seed "$seed"
+	dmsetup remove --retry v1
+	recorder_end
+	exit
+fi
+
+out=$3 seed=$4 flush_ms=$5 large=$6 steps=$7 fault=${8:-none}
+mkdir -p "$out"
+
 slices() {
-	echo "0 $1 linear /dev/mapper/rec 0" >"$work/meta"
-	echo "0 $2 linear /dev/mapper/rec $meta_room" >"$work/data"
+	echo "0 $1 linear $disk 0" >"$work/meta"
+	echo "0 $2 linear $disk $meta_room" >"$work/data"
 	for name in meta data; do
 		if [ -e /dev/mapper/$name ]; then
 			dmsetup reload $name "$work/$name"
@@ -38,15 +83,17 @@ slices() {
 }
 
 pool_table() {
-	echo "0 $1 hpmapper-pool /dev/mapper/meta /dev/mapper/data 512 0 0"
+	echo "0 $1 hpmapper-pool /dev/mapper/meta /dev/mapper/data $large 0 0"
 }
+
+recorder "$flush_ms"
 
 # The pool's devices become larger under load; load.c runs this.
 cat >"$bin/crash-grow" <<END
 #!/bin/bash
 set -e
 $(declare -f slices pool_table)
-work=$work meta_room=$meta_room data_room=$data_room
+work=$work meta_room=$meta_room data_room=$data_room disk=$disk large=$large
 slices \$meta_room \$data_room
 dmsetup reload pool --table "\$(pool_table \$data_room)"
 dmsetup suspend pool
@@ -58,10 +105,6 @@ modprobe dm-hpmapper
 if [ "$fault" != none ]; then
 	echo "$fault" >/sys/module/dm_hpmapper/parameters/fault
 fi
-nullb hbase $(((meta_room + data_room) / 2048)) timer 400000
-modprobe dm-log-writes
-dmsetup create rec --table "0 $((meta_room + data_room)) \
-	log-writes $(nullb_path hbase) $log"
 slices $((meta_room / 2)) $((data_room * 5 / 8))
 dmsetup create pool --table "$(pool_table $((data_room * 5 / 8)))"
 
@@ -101,8 +144,6 @@ load --mark Y
 load --again --seed "$seed"
 dmsetup remove --retry v900
 dmsetup remove --retry pool
-dmsetup status rec
 dmsetup remove --retry meta
 dmsetup remove --retry data
-dmsetup remove --retry rec
-nullb_remove hbase
+recorder_end

@@ -5,7 +5,7 @@
  *
  *	replay --log FILE --dir DIR [--load-seed N] [--seed N] [--points N]
  *	       [--point P --variant V] [--fsck N] [--exports N] [--stop]
- *	       [--fault NAME]
+ *	       [--fault NAME] [--plain]
  *
  * A point is a place behind a flush, a FUA write or a mark, and a variant: in
  * variant 0 all that was not flushed is lost; in the others some of it is
@@ -21,6 +21,9 @@
  * ext4 volumes.  --exports leaves the file systems of so many points in DIR,
  * for a kernel to look at.  With --stop, the first point with a violation is
  * the last.
+ *
+ * With --plain there is no pool: the data slice itself is volume 1.  What the
+ * log says is durable is compared with what the writers were told.
  *
  * Status 0: no violation.  1: some.  Each says how to see it again.
  */
@@ -39,7 +42,7 @@ static struct {
 	struct oracle *oracle;
 	const char *log_path, *dir, *fault;
 	u64 load_seed, seed, points, fsck, exports;
-	bool one, stop;
+	bool one, stop, plain;
 	u64 point; /* the present one, or the only one */
 	u64 variant;
 	u64 *cache[NR_SLICES]; /* entries that are not flushed */
@@ -283,6 +286,14 @@ static void compare(void)
 	hpm_check(image_io(), &p, &res);
 }
 
+static void compare_plain(void)
+{
+	oracle_begin(r.oracle);
+	oracle_volume(r.oracle, 1);
+	oracle_mapping(r.oracle, 0, 0, VOL_SECTORS / BLOCK);
+	oracle_end(r.oracle);
+}
+
 /*----------------------------------------------------------------
  * File systems
  *--------------------------------------------------------------*/
@@ -405,6 +416,10 @@ static void look(u64 p, u64 variant)
 	if (variant != ALL_LOST)
 		lose(p, &rnd);
 	image_view_settle();
+	if (r.plain) {
+		compare_plain();
+		goto out;
+	}
 	if (is_blank() && oracle_may_be_blank(r.oracle))
 		goto out;
 	if (variant != ALL_LOST && !crash_rnd(&rnd, 3))
@@ -476,6 +491,8 @@ static int replay(void)
 
 	printf("replay: %llu entries, %llu flushes, FUA writes and marks; seed %llu\n",
 	       r.log.nr, barriers, r.seed);
+	if (r.plain)
+		r.points = barriers; /* ALL_LOST */
 	if (r.points > 64 * barriers)
 		r.points = 64 * barriers;
 	for (p = 0; p < r.log.nr; p++) {
@@ -515,6 +532,7 @@ static void parse(int argc, char **argv)
 		{ "exports", required_argument, NULL, 'e' },
 		{ "stop", no_argument, NULL, 'S' },
 		{ "fault", required_argument, NULL, 'F' },
+		{ "plain", no_argument, NULL, 'P' },
 		{}
 	};
 	int c;
@@ -555,6 +573,9 @@ static void parse(int argc, char **argv)
 		case 'F':
 			r.fault = optarg;
 			break;
+		case 'P':
+			r.plain = true;
+			break;
 		default:
 			exit(2);
 		}
@@ -582,7 +603,7 @@ int main(int argc, char **argv)
 	mkdir(path, 0777);
 	hpm_env_set_log(keep_line, NULL);
 	log_read(&r.log, r.log_path);
-	image_init();
+	image_init(r.plain ? 0 : DISCARDED);
 	r.oracle = oracle_create(&r.log, r.load_seed, r.dir);
 	return replay();
 }

@@ -62,7 +62,7 @@ static inline bool entry_is_plain(const struct entry *e)
  * Everything that is put while a view is open is undone when it is closed.  So
  * to look at a crash costs what it changes, not what the device holds.
  */
-void image_init(void);
+void image_init(u8 data);
 void image_put(u64 offset, const void *data, u64 len);
 void image_fill(u64 offset, u64 len);
 const u8 *image_at(u64 offset);
