@@ -21,7 +21,7 @@ $(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c | deps-suite
 	@gcc -O2 -Wall -Wextra -pthread -o $@.$$$$ $< && mv $@.$$$$ $@
 
 # What is short, and what is not.  (stress tests at random.)
-SUITE      := credit message table partial foreign snapshot limits flush \
+SUITE      := credit message table partial foreign snapshot limits flush cost \
 	space check module ring mixed
 SUITE_LONG := discard resize nowait metadata suspend force persist fs defrag live blk fsload rot ladder
 # What is likely to differ between kernels.
