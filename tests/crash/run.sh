@@ -100,47 +100,23 @@ mount_exports() {
 	fi
 }
 
-# replay_faults FAULT: into $out/faults-FAULT.txt
-replay_faults() {
-	"$out/replay-faults" --log "$out/faults.log" --dir "$out/faults" \
-		--load-seed "$seed" --seed "$seed" --points 60000 --stop \
-		--fault "$1" >"$out/faults-$1.txt" 2>&1
-}
-
-# fault_is NAME: none, or the first violation that was found of it
-fault_is() {
-	local seen
-
-	record faults "$steps" 30 4096 "$1" ||
-		echo "# $1: $(tail -n 1 "$out/faults/guest.log")"
-	if replay_faults "$1"; then
-		seen=none
-	else
-		seen=$(grep -m 1 'violation at' "$out/faults-$1.txt") ||
-			seen="the replay fails: $(tail -n 1 "$out/faults-$1.txt")"
-	fi
-	found=$seen
-}
-
-# With a disk whose flush takes long, much happens between the record of a
-# change and its commit; and with large blocks that are really large a pool has
-# few free ones, and what was freed is soon used again.
-faults() {
-	local steps=$1 fault found
+# seen_in_faults POINTS OPTION...: none, or the first violation, of this record
+seen_in_faults() {
+	local steps=$1 fault found last
 
 	export VARIANT=faults
 	shift
-	fault_is none
+	record_fault none
 	if [ "$found" = none ]; then
-		ok "nothing planted, nothing found"
+		ok "nothing planted, nothing found:$last"
 	else
-		not_ok "nothing planted: $found"
+		not_ok "nothing planted:$found"
 	fi
 	for fault; do
-		fault_is "$fault"
+		record_fault "$fault"
 		case $found in
-		*violation*) ok "$fault is caught: $found" ;;
-		*) not_ok "$fault is caught: $found" ;;
+		*violation*) ok "$fault is caught:$found" ;;
+		*) not_ok "$fault is caught:$found" ;;
 		esac
 	done
 	rm -rf "$out/faults.log"
