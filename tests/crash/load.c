@@ -47,10 +47,10 @@ struct writer {
 	unsigned int nr, volume;
 	uint32_t first, sectors;
 	int fd;
-	uint8_t *buf;
-	_Atomic uint64_t issued, done;
 	atomic_bool stop;
 	bool running;
+	uint8_t *buf;
+	_Atomic uint64_t issued, done;
 	pthread_t thread;
 };
 
@@ -365,7 +365,7 @@ static void keep_content(unsigned int volume)
 
 static void snapshot(unsigned int volume, unsigned int origin)
 {
-	uint64_t before[MAX_WRITERS];
+	uint64_t before[MAX_WRITERS] = { 0 };
 	char text[900];
 	unsigned int i;
 	int n;
@@ -416,6 +416,7 @@ static void write_file(struct tree *t, unsigned int file, uint8_t *buf)
 {
 	uint64_t gen = ++t->gen[file];
 	unsigned int i, nr = file_blocks(file, gen);
+	ssize_t size = (ssize_t)nr * FILE_BLOCK;
 	struct file_stamp *s;
 	char path[300];
 	int fd;
@@ -428,8 +429,7 @@ static void write_file(struct tree *t, unsigned int file, uint8_t *buf)
 		s = (void *)(buf + i * FILE_BLOCK);
 		*s = (struct file_stamp){ FILE_MAGIC, file, gen, i };
 	}
-	if (pwrite(fd, buf, nr * FILE_BLOCK, 0) != (ssize_t)(nr * FILE_BLOCK) ||
-	    fsync(fd))
+	if (pwrite(fd, buf, size, 0) != size || fsync(fd))
 		die("%s", path);
 	mark("F,%u,%u,%llu", (unsigned int)(t - trees), file,
 	     (unsigned long long)gen);
