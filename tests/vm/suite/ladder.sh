@@ -252,6 +252,9 @@ echo "0 $(mib $M) error" | swap meta
 fails "no metadata device: nothing is durable" put v 4k 1 3000 fsync
 check "the pool is read-only" within 10 mode_is ro
 equal "what is in memory is read" "$(sum /dev/mapper/s)" "$sum_s"
+check "another table does not need it" pool_reload
+check "it is read-only with it" mode_is ro
+equal "and reads what it read" "$(sum /dev/mapper/s)" "$sum_s"
 fails "the module stays" rmmod dm_hpmapper
 vol_down v s
 pool_down
