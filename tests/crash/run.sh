@@ -100,8 +100,40 @@ mount_exports() {
 	fi
 }
 
-# seen_in_faults POINTS OPTION...: none, or the first violation, of this record
-seen_in_faults() {
+# find_fault POINTS OPTION...: the first violation in the record of $fault, or none
+find_fault() {
+	local points=$1 report=$out/faults-$fault.txt status=0
+
+	shift
+	"$out/replay-faults" --log "$out/faults.log" --dir "$out/faults" \
+		--load-seed "$seed" --seed "$seed" --points "$points" --stop \
+		"$@" >"$report" 2>&1 || status=$?
+	case $status in
+	0) found=none ;;
+	1) found=$(grep -m 1 'violation at' "$report") ;;
+	*) found="the replay fails" ;;
+	esac
+	last=$(tail -n 1 "$report")
+}
+
+# record_fault NAME: a record with it planted, and what is found in it
+#
+# The replayer's engine is sound, but for a fault that is one of the recovery.
+# It looks at all of the record first, then closely.
+record_fault() {
+	local fault=$1 options=()
+
+	[ "$fault" != stale_batch ] || options=(--fault "$fault")
+	record faults "$steps" 30 4096 "$fault" ||
+		echo "# $fault: $(tail -n 1 "$out/faults/guest.log")"
+	find_fault 5000 "${options[@]}"
+	[ "$found" != none ] || find_fault 60000 "${options[@]}"
+}
+
+# With a disk whose flush takes long, much happens between the record of a
+# change and its commit; and with large blocks that are really large a pool has
+# few free ones, and what was freed is soon used again.
+faults() {
 	local steps=$1 fault found last
 
 	export VARIANT=faults
@@ -110,13 +142,13 @@ seen_in_faults() {
 	if [ "$found" = none ]; then
 		ok "nothing planted, nothing found:$last"
 	else
-		not_ok "nothing planted:$found"
+		not_ok "nothing planted: $found, $last"
 	fi
 	for fault; do
 		record_fault "$fault"
 		case $found in
 		*violation*) ok "$fault is caught:$found" ;;
-		*) not_ok "$fault is caught:$found" ;;
+		*) not_ok "$fault is caught: $found, $last" ;;
 		esac
 	done
 	rm -rf "$out/faults.log"
@@ -139,7 +171,7 @@ order_of() {
 }
 
 order() {
-	local found
+	local found try
 
 	order_of 1
 	if [ "$found" = none ]; then
@@ -147,7 +179,12 @@ order() {
 	else
 		not_ok "one flush after another: $found"
 	fi
-	order_of 0
+	# by chance, but thousands of flushes
+	for try in 1 2 3; do
+		echo "# record $try of flushes side by side"
+		order_of 0
+		[ "$found" = none ] || break
+	done
 	if [[ $found == *violation* ]]; then
 		ok "flushes side by side: it is not, $found"
 	else
