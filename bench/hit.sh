@@ -42,7 +42,7 @@ status() {		# the value behind a key
 
 nullb data 1024 inline
 nullb meta 64 inline
-dmsetup create pool --table "0 2097152 hpmapper-pool $(nullb_path meta) $(nullb_path data) 4096 0 1 sharing"
+dmsetup create pool --table "0 2097152 hpmapper-pool $(nullb_path meta) $(nullb_path data) 4096 0"
 dmsetup message pool 0 "cache copies_limit 64"
 dmsetup message pool 0 "cache scan_ms 1000000"
 dmsetup message pool 0 "create_thin 0"

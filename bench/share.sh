@@ -183,7 +183,7 @@ thin_clone() { dm_clone "$1" thin; }
 thin_drop() { dm_drop "$1"; }
 
 hpmapper_table() {
-	echo "0 $((disk_mib * 2048)) hpmapper-pool $(meta) $(data) 4096 0 1 sharing"
+	echo "0 $((disk_mib * 2048)) hpmapper-pool $(meta) $(data) 4096 0"
 }
 hpmapper_image() { dm_image "$(hpmapper_table)" hpmapper; }
 hpmapper_up() {

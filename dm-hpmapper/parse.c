@@ -11,10 +11,15 @@
  *--------------------------------------------------------------
  */
 
-#define MAX_FEATURE_ARGS	7
+#define MAX_FEATURE_ARGS	8
+
+/* What says the default, in case something else says the opposite. */
+struct said {
+	bool error, queue, share, no_share;
+};
 
 static int parse_feature(struct hpm_features *f, const char *word,
-			 bool *error, bool *queue)
+			 struct said *said)
 {
 	if (!strcasecmp(word, "ignore_discard"))
 		f->discard = false;
@@ -23,11 +28,13 @@ static int parse_feature(struct hpm_features *f, const char *word,
 	else if (!strcasecmp(word, "read_only"))
 		f->read_only = true;
 	else if (!strcasecmp(word, "error_if_no_space"))
-		*error = true;
+		said->error = true;
 	else if (!strcasecmp(word, "queue_if_no_space"))
-		*queue = true;
+		said->queue = true;
 	else if (!strcasecmp(word, "sharing"))
-		f->share = true;
+		said->share = true;
+	else if (!strcasecmp(word, "no_sharing"))
+		said->no_share = true;
 	else if (strcasecmp(word, "skip_block_zeroing"))
 		/* (That one would change nothing: no block is ever zeroed.) */
 		return -EINVAL;
@@ -38,13 +45,12 @@ static int parse_feature(struct hpm_features *f, const char *word,
 static int parse_features(unsigned int argc, char **argv,
 			  struct hpm_features *f, char **why)
 {
-	bool error = false, queue = false;
 	unsigned int nr = 0, i;
+	struct said said = {};
 
 	*f = (struct hpm_features) {
 		.discard = true,
 		.discard_passdown = true,
-		.error_if_no_space = true,
 	};
 
 	*why = "Invalid number of pool feature arguments";
@@ -54,7 +60,7 @@ static int parse_features(unsigned int argc, char **argv,
 
 	*why = "Unrecognised pool feature requested";
 	for (i = 1; i <= nr; i++)
-		if (parse_feature(f, argv[i], &error, &queue))
+		if (parse_feature(f, argv[i], &said))
 			return -EINVAL;
 
 	*why = "Arguments left over behind the pool features";
@@ -62,9 +68,14 @@ static int parse_features(unsigned int argc, char **argv,
 		return -EINVAL;
 
 	*why = "error_if_no_space and queue_if_no_space exclude each other";
-	if (error && queue)
+	if (said.error && said.queue)
 		return -EINVAL;
-	f->error_if_no_space = !queue;
+	f->error_if_no_space = !said.queue;
+
+	*why = "sharing and no_sharing exclude each other";
+	if (said.share && said.no_share)
+		return -EINVAL;
+	f->share = !said.no_share;
 
 	return 0;
 }

@@ -120,7 +120,7 @@ static unsigned int emit_features(const struct hpm_features *f, char *result,
 				  unsigned int sz, unsigned int maxlen)
 {
 	DMEMIT("%u", !f->discard + !f->discard_passdown + f->read_only +
-		     !f->error_if_no_space + f->share);
+		     !f->error_if_no_space + !f->share);
 	if (!f->discard)
 		DMEMIT(" ignore_discard");
 	if (!f->discard_passdown)
@@ -129,8 +129,8 @@ static unsigned int emit_features(const struct hpm_features *f, char *result,
 		DMEMIT(" read_only");
 	if (!f->error_if_no_space)
 		DMEMIT(" queue_if_no_space");
-	if (f->share)
-		DMEMIT(" sharing");
+	if (!f->share)
+		DMEMIT(" no_sharing");
 
 	return sz;
 }

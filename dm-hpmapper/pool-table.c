@@ -208,7 +208,9 @@ static int check_reload(struct hpm_table *t)
  *	read_only		nothing is written, neither data nor metadata
  *	error_if_no_space	a write that finds no space fails (the default)
  *	queue_if_no_space	it waits, for no_space_timeout seconds
- *	sharing			reads are served from each other's copies
+ *	sharing			reads are served from each other's copies (the
+ *				default)
+ *	no_sharing		each volume reads for itself
  *	skip_block_zeroing	accepted for dm-thin's sake
  */
 static int pool_ctr(struct dm_target *ti, unsigned int argc, char **argv)

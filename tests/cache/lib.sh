@@ -96,7 +96,7 @@ pool_up() {
 	choose_lru
 	[ -e /sys/kernel/config/nullb/hmeta ] || nullb hmeta 128 inline
 	[ -e /sys/kernel/config/nullb/hdata ] || make_disk
-	dmsetup create pool --table "0 3145728 hpmapper-pool $(nullb_path hmeta) ${DATA:-$data} 4096 0 1 sharing"
+	dmsetup create pool --table "0 3145728 hpmapper-pool $(nullb_path hmeta) ${DATA:-$data} 4096 0"
 }
 
 make_fs() {

@@ -77,7 +77,7 @@ files=/dev/shm/sharefiles
 modprobe dm-hpmapper
 disk meta 128
 disk data 1536
-dmsetup create pool --table "0 3145728 hpmapper-pool /dev/meta /dev/data 4096 0 1 sharing"
+dmsetup create pool --table "0 3145728 hpmapper-pool /dev/meta /dev/data 4096 0"
 dmsetup message pool 0 "create_thin 0"
 dmsetup create v0 --table "0 2097152 hpmapper /dev/mapper/pool 0"
 mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 -b 4096 /dev/mapper/v0 64M

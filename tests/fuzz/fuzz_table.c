@@ -39,8 +39,8 @@ static void say_again(const struct hpm_pool_line *line)
 		argv[n++] = "queue_if_no_space";
 	if (f->read_only)
 		argv[n++] = "read_only";
-	if (f->share)
-		argv[n++] = "sharing";
+	if (!f->share)
+		argv[n++] = "no_sharing";
 	snprintf(nr, sizeof(nr), "%u", n - 5);
 	must(!hpm_parse_pool_line(n, argv, &again, &why));
 	same(line, &again);

@@ -33,7 +33,7 @@ _hpmctl_words() {
 		case ${COMP_WORDS[i]} in
 		--json | --verbose | --help | --force | --quiet | --wipe | \
 			--activate | --freeze | --deferred | --read-only | \
-			--preallocate | --queue-if-no-space | --sharing | \
+			--preallocate | --queue-if-no-space | --no-sharing | \
 			--ignore-discard | --no-discard-passdown) ;;
 		-[vhfqar]) ;;
 		-*) skip=1 ;;

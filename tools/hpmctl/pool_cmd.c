@@ -109,7 +109,7 @@ static int show_pool(const char *name)
 static struct {
 	struct parts_spec parts;
 	uint64_t large, low_water;
-	bool queue, ignore_discard, no_passdown, read_only, sharing;
+	bool queue, ignore_discard, no_passdown, read_only, no_sharing;
 } want = { .low_water = NOT_GIVEN };
 
 #define TABLE_OPTS                                                             \
@@ -135,9 +135,8 @@ static struct {
 		  &want.no_passdown,                                           \
 		  NULL,                                                        \
 		  "do not discard freed space on the data device" },           \
-		{ "sharing", 0,                                                \
-		  OPT_FLAG,  &want.sharing,                                    \
-		  NULL,	     "serve reads of shared blocks from memory" },     \
+		{ "no-sharing",	    0,	  OPT_FLAG,                            \
+		  &want.no_sharing, NULL, "each volume reads for itself" },    \
 		{ "disk",	    0,	   OPT_STRING,                         \
 		  &want.parts.disk, "DEV", "a disk, for metadata and data" },  \
 		{ "file",     0,                                               \
@@ -200,8 +199,8 @@ static int table_params(const struct parts *parts, char *out, size_t size)
 			"read_only") ||
 	    add_feature(features, sizeof(features), &nr, want.queue,
 			"queue_if_no_space") ||
-	    add_feature(features, sizeof(features), &nr, want.sharing,
-			"sharing"))
+	    add_feature(features, sizeof(features), &nr, want.no_sharing,
+			"no_sharing"))
 		return -1;
 	return print_to(out, size, "%s %s %llu %llu %u%s", parts->meta.num,
 			parts->data.num,

@@ -531,8 +531,8 @@ group_top() {
 }
 
 group_sharing() {
-	works pool create p --file "$work/p.pool" --size 256M --sharing
-	check 'the table says so' grep -q 'sharing' <(dmsetup table p)
+	works pool create p --file "$work/p.pool" --size 256M
+	check 'it is the default' test -z "$(dmsetup table p | grep sharing)"
 	works volume create p v --size 64M --activate
 	mkfs.ext4 -q -b 4096 /dev/mapper/p-v
 	mkdir -p "$work/a" "$work/b"
@@ -562,8 +562,10 @@ group_sharing() {
 	fails 1 'refused the message' pool set p cache copies_limit 0
 	umount "$work/a" "$work/b"
 	works pool remove p --force
-	works pool activate p --file "$work/p.pool"
-	check 'nobody asked for it now' test -z "$(dmsetup table p | grep sharing)"
+	works pool activate p --file "$work/p.pool" --no-sharing
+	check 'now it is not wanted' grep -q ' 1 no_sharing$' <(dmsetup table p)
+	works pool set p cache share on
+	json '.pool.counters.share == "off"' pool status p
 	drop_pool p
 }
 

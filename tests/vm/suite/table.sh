@@ -35,6 +35,7 @@ bad EINVAL 'left over' "$p $meta $data 1024 0 0 read_only"
 bad EINVAL 'left over' "$p $meta $data 1024 0 1 read_only ignore_discard"
 bad EINVAL 'exclude each other' \
 	"$p $meta $data 1024 0 2 error_if_no_space queue_if_no_space"
+bad EINVAL 'exclude each other' "$p $meta $data 1024 0 2 no_sharing sharing"
 bad EINVAL 'are the same' "$p $data $data 1024 0"
 bad $absent 'Error opening metadata device|No such device' "$p /dev/nowhere $data 1024 0"
 bad $absent 'Error opening data device|No such device' "$p $meta /dev/nowhere 1024 0"
@@ -192,7 +193,8 @@ vol_down v0
 pool_down
 for features in "1 ignore_discard" "1 no_discard_passdown" \
 	"2 no_discard_passdown queue_if_no_space" "1 queue_if_no_space" \
-	"1 read_only"; do
+	"1 read_only" "1 no_sharing" \
+	"5 ignore_discard no_discard_passdown read_only queue_if_no_space no_sharing"; do
 	line="$p $(stat -c '%Hr:%Lr' -L $meta) $(stat -c '%Hr:%Lr' -L $data) 1024 99 $features"
 	dmsetup create pool --table "$line"
 	equal "features are printed as they were given" "$(dmsetup table pool)" "$line"
@@ -200,6 +202,6 @@ for features in "1 ignore_discard" "1 no_discard_passdown" \
 	dmsetup resume pool
 	pool_down
 done
-dmsetup create pool --table "$p $meta $data 1024 0 2 error_if_no_space skip_block_zeroing"
+dmsetup create pool --table "$p $meta $data 1024 0 3 error_if_no_space sharing skip_block_zeroing"
 matches "the defaults are not printed" "$(dmsetup table pool)" ' 1024 0 0$'
 pool_down
