@@ -248,7 +248,8 @@ static bool may_survive(struct sim *s, struct sim_vol *v, u64 sector, u64 value)
 	if (value == v->durable[sector])
 		return true;
 	list_for_each_entry(w, log, list)
-		if (covers(w, vol_index(s, v), sector) &&
+		if ((covers(w, vol_index(s, v), sector) ||
+		     (v->twin && w->failed && covers(w, v->twin - 1, sector))) &&
 		    value == stamp_at(w, sector))
 			return true;
 	return false;
@@ -483,10 +484,9 @@ static bool listed(struct sim *s, u32 id, struct hpm_vol_info *info)
 	return !hpm_vol_next(s->md, id, info) && info->id == id;
 }
 
-/* A message was under way: did it come through? */
-static void resolve_message(struct sim *s)
+/* A message was under way, or was not committed: did it come through? */
+static void resolve_message(struct sim *s, struct sim_message *m)
 {
-	struct sim_message *m = &s->msg;
 	struct hpm_vol_info info;
 	bool there = listed(s, m->id, &info);
 	struct sim_vol *v, *origin;
@@ -507,6 +507,7 @@ static void resolve_message(struct sim *s)
 		v->parent = origin->serial;
 		v->size = origin->size;
 		v->flags = info.flags;
+		v->twin = vol_index(s, origin) + 1;
 		memcpy(v->now, origin->now, vol_sectors(s) * sizeof(u64));
 		memcpy(v->durable, origin->now, vol_sectors(s) * sizeof(u64));
 		break;
@@ -543,7 +544,8 @@ static void compare_after_crash(struct sim *s)
 {
 	struct hpm_md_stats st;
 
-	resolve_message(s);
+	resolve_message(s, &s->unsure);
+	resolve_message(s, &s->msg);
 	hpm_md_get_stats(s->md, &st);
 	if (getenv("TRACE"))
 		fprintf(stderr, "  opened: record %llu\n", st.record);
@@ -558,6 +560,7 @@ void sim_crash(struct sim *s, enum hpm_mem_loss loss, u64 seed)
 {
 	struct sim_write *w, *n;
 	struct hpm_io *io;
+	unsigned int i;
 	int r;
 
 	hpm_env_task_wait();
@@ -572,6 +575,8 @@ void sim_crash(struct sim *s, enum hpm_mem_loss loss, u64 seed)
 	if (r)
 		sim_fail(s, "the pool cannot be opened after a crash: %d", r);
 	compare_after_crash(s);
+	for (i = 0; i < SIM_MAX_VOLS; i++)
+		s->vols[i].twin = 0;
 	list_for_each_entry_safe(w, n, &s->log, list)
 		sim_log_drop(w);
 	sim_past_clear(s);

@@ -467,6 +467,10 @@ static void __op_map(struct sim_op *op)
 	int r;
 
 	token_get(op);
+	if (op->kind != SIM_READ && hpm_md_mode(op->s->md) != HPM_MODE_WRITE) {
+		op_error(op, -EIO);
+		return;
+	}
 	r = hpm_map_lookup(op->v->vol, op_vbn(op), nr, &run);
 	if (r) {
 		token_put(op);
@@ -826,19 +830,30 @@ static void message_begin(struct sim *s, int what, u32 id)
 	s->msg.what = what;
 	s->msg.id = id;
 	s->msg.since = s->clock;
+	s->msg.mode = hpm_md_mode(s->md);
 }
 
+/*
+ * A message that fails has changed nothing, but for the one whose commit made
+ * the pool read-only: its record may have reached the disk or not.  There is
+ * only one such, as none comes through afterwards.
+ */
 static int message_end(struct sim *s, int r, const char *why)
 {
-	if (!r)
-		sim_durable(s, s->msg.since);
-	if (!hpm_mem_is_cut(s->io) && !s->may_fail)
-		s->msg.what = SIM_MSG_NONE;
+	struct sim_message m = s->msg;
+
+	s->msg.what = SIM_MSG_NONE;
 	if (r && !s->may_fail && !hpm_mem_is_cut(s->io) && r != -ENOSPC)
-		sim_fail(s, "message %d for volume %u: %d (%s)", s->msg.what,
-			 s->msg.id, r, why ?: "no reason");
+		sim_fail(s, "message %d for volume %u: %d (%s)", m.what, m.id,
+			 r, why ?: "no reason");
+	if (!r && s->unsure.what != SIM_MSG_NONE)
+		sim_fail(s, "message %d for volume %u after a failed commit",
+			 m.what, m.id);
 	if (!r)
-		s->msg.what = SIM_MSG_NONE;
+		sim_durable(s, m.since);
+	else if (m.mode < HPM_MODE_READ_ONLY &&
+		 hpm_md_mode(s->md) >= HPM_MODE_READ_ONLY)
+		s->unsure = m;
 	return r;
 }
 

@@ -55,13 +55,15 @@ struct sim_vol {
 	u32 flags;
 	char name[HPM_NAME_SIZE];
 	u64 *now, *durable; /* stamps by sector */
-	u64 *durable_at; /* when, by sim.clock, the write was done */
+	u64 *durable_at;    /* when, by sim.clock, the write was done */
 
 	struct hpm_vol *vol; /* while it is open */
 	struct hpm_stock stock;
 	unsigned int writes; /* ops that are not reads and are under way */
 	unsigned int users;  /* tasks */
 	bool parked;
+	/* of a snapshot that came to light after a crash: the origin, + 1 */
+	unsigned int twin;
 };
 
 enum sim_kind {
@@ -138,7 +140,8 @@ struct sim_message {
 	u32 id, origin;
 	u64 value;
 	char name[HPM_NAME_SIZE];
-	u64 since; /* when it began, by sim.clock */
+	u64 since;	    /* when it began, by sim.clock */
+	enum hpm_mode mode; /* of the pool, then */
 };
 
 struct sim {
@@ -157,7 +160,8 @@ struct sim {
 	unsigned int nr_ops;
 	struct list_head drains;
 	u64 transaction_id;
-	struct sim_message msg;
+	struct sim_message msg;	   /* under way */
+	struct sim_message unsure; /* its commit failed: durable or not */
 	unsigned long kicks;
 	bool may_fail; /* faults are injected, or it has failed */
 	bool hooks_on;
