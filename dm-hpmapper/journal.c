@@ -266,11 +266,11 @@ int hpm_journal_write(struct hpm_md *md, bool cut)
 		hpm_md_fail(md, HPM_MODE_READ_ONLY, "journal write failed", r);
 		return r;
 	}
-	j->pos += b->blocks;
 	j->seq++;
 	j->prev = le32_to_cpu(batch_block(b, b->blocks - 1)->head.csum);
 	j->writes++;
 	spin_lock_irqsave(&j->lock, flags);
+	j->pos += b->blocks;
 	WRITE_ONCE(j->durable, b->last);
 	spin_unlock_irqrestore(&j->lock, flags);
 	b->records = 0;
@@ -281,8 +281,13 @@ int hpm_journal_write(struct hpm_md *md, bool cut)
 bool hpm_journal_tight(struct hpm_md *md)
 {
 	struct hpm_journal *j = &md->journal;
+	unsigned long flags;
+	u64 used;
 
-	return j->blocks - (j->pos - j->tail) < 3 * j->max_blocks;
+	spin_lock_irqsave(&j->lock, flags);
+	used = j->pos - j->tail;
+	spin_unlock_irqrestore(&j->lock, flags);
+	return j->blocks - used < 3 * j->max_blocks;
 }
 
 void hpm_journal_describe(struct hpm_md *md, struct hpm_super *sb)
@@ -298,10 +303,13 @@ void hpm_journal_describe(struct hpm_md *md, struct hpm_super *sb)
 void hpm_journal_checkpointed(struct hpm_md *md, const struct hpm_super *sb)
 {
 	struct hpm_journal *j = &md->journal;
+	unsigned long flags;
 
+	spin_lock_irqsave(&j->lock, flags);
 	j->tail = j->super_pos;
 	j->super_pos = le64_to_cpu(sb->journal_pos);
-	j->super_record = le64_to_cpu(sb->record);
+	WRITE_ONCE(j->super_record, le64_to_cpu(sb->record));
+	spin_unlock_irqrestore(&j->lock, flags);
 }
 
 /*----------------------------------------------------------------

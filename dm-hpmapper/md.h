@@ -5,7 +5,8 @@
  *
  * Locks, outermost first:
  *
- *	commit_lock	one commit or checkpoint at a time
+ *	checkpoint_lock	one checkpoint at a time; the superblocks
+ *	commit_lock	one batch of the journal is written at a time
  *	lock		the trees, arrays, counts: whoever applies records
  *	vol->lock	a volume's changes (hash chains, waiters); irq-safe
  *	journal.lock	the open batch and the fifo of published changes; irq-safe
@@ -577,13 +578,14 @@ struct hpm_journal {
 	u64 next_record;
 	u64 durable;
 	u64 applied;
-	/* under commit_lock */
-	struct hpm_batch *sealed;	/* being written, or empty */
-	u64 pos, seq;			/* of the next batch */
-	u32 prev;			/* checksum of the one before */
+	/* under checkpoint_lock to change, and journal.lock */
 	u64 tail;			/* what the older superblock needs */
 	u64 super_pos;			/* ... and the newer */
 	u64 super_record;		/* last record in the newer */
+	/* under commit_lock to change, pos under journal.lock too */
+	struct hpm_batch *sealed;	/* being written, or empty */
+	u64 pos, seq;			/* of the next batch */
+	u32 prev;			/* checksum of the one before */
 	bool dead;			/* a write failed: nothing more is written */
 	u64 commits, writes;
 	/* joining: a call is served by a commit that began after it */
@@ -617,9 +619,9 @@ u64 hpm_journal_seal(struct hpm_md *md);
 int hpm_journal_write(struct hpm_md *md, bool cut);
 /* commit_lock held: the place behind the sealed and written batches. */
 void hpm_journal_describe(struct hpm_md *md, struct hpm_super *sb);
-/* commit_lock held: @sb is durable. */
+/* checkpoint_lock held: @sb is durable. */
 void hpm_journal_checkpointed(struct hpm_md *md, const struct hpm_super *sb);
-/* commit_lock held: the ring may not take another batch and two checkpoints. */
+/* The ring may not take another batch and two checkpoints. */
 bool hpm_journal_tight(struct hpm_md *md);
 
 /* change.c; md->lock held: applies published changes up to @record. */
@@ -629,9 +631,6 @@ int hpm_record_now(struct hpm_md *md, union hpm_record_buf *buf);
 void hpm_credit_progress(struct hpm_md *md);
 /* Gives the freed blocks whose records are durable to ops->drain().  Sleeps. */
 void hpm_hand_out_freed(struct hpm_md *md);
-/* commit_lock held: a commit, whoever joins. */
-int hpm_commit_locked(struct hpm_md *md);
-int hpm_checkpoint_locked(struct hpm_md *md);
 
 /*----------------------------------------------------------------
  * The whole
@@ -643,7 +642,8 @@ struct hpm_md {
 	void *ctx;
 	struct hpm_md_params params;
 
-	struct mutex commit_lock;	/* one commit or checkpoint at a time */
+	struct mutex checkpoint_lock;	/* one checkpoint at a time */
+	struct mutex commit_lock;	/* one batch at a time */
 	struct mutex lock;		/* trees, arrays, counts, volumes */
 
 	u8 uuid[HPM_UUID_SIZE];
@@ -683,6 +683,7 @@ struct hpm_md {
 	char cache_name[24];
 	bool stuck;			/* a record could not be applied */
 	struct hpm_super *sb;		/* the newest durable one */
+	struct hpm_super *next_sb;	/* checkpoint_lock: being made */
 	enum hpm_mode mode;
 	const char *why;
 	int why_err;

@@ -28,6 +28,12 @@
  *     crash at any point finds either the old superblock, with everything it
  *     refers to untouched and the journal behind it, or the new one.
  *
+ *     Commits wait for the cut and its batch, and not for the nodes, which may
+ *     be thousands.  What they write meanwhile are records behind R, at places
+ *     in the ring behind the one that the new superblock will name, which is
+ *     noted with the batch of the cut; so they follow the one superblock and
+ *     the other.
+ *
  *  4. The two superblocks are written in turn, and what the older one needs,
  *     nodes and journal alike, is kept until the next is durable.  So either of
  *     them leads to the same state, and one that rots costs nothing.
@@ -129,7 +135,7 @@ static void super_fill(struct hpm_md *md, struct hpm_super *sb, u64 record)
 }
 
 /*----------------------------------------------------------------
- * Commit
+ * What was freed
  *--------------------------------------------------------------*/
 
 /* Without an owner nobody has I/O in flight on what is freed. */
@@ -160,60 +166,6 @@ void hpm_hand_out_freed(struct hpm_md *md)
 		free_at_once(md, &batches);
 }
 
-int hpm_commit_locked(struct hpm_md *md)
-{
-	struct hpm_journal *j = &md->journal;
-	u64 served = atomic64_read(&j->tickets);
-	int r;
-
-	lockdep_assert_held(&md->commit_lock);
-	if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
-		return -EROFS;
-	if (hpm_journal_tight(md)) {
-		/* Two of them, as the older superblock holds the ring too. */
-		r = hpm_checkpoint_locked(md);
-		if (!r && hpm_journal_tight(md))
-			r = hpm_checkpoint_locked(md);
-		if (r)
-			return r;
-	}
-	hpm_journal_seal(md);
-	r = hpm_journal_write(md, false);
-	if (r)
-		return r;
-	if (hpm_fault(HPM_FAULT_LATE_JOIN))
-		served = atomic64_read(&j->tickets);
-	j->commits++;
-	j->served = served;
-	hpm_hand_out_freed(md);
-	return 0;
-}
-
-int hpm_md_commit(struct hpm_md *md)
-{
-	struct hpm_journal *j = &md->journal;
-	u64 ticket = atomic64_inc_return(&j->tickets);
-	int r = 0;
-
-	/*
-	 * A commit serves the tickets drawn before it issued its data flush.
-	 * One whose ticket has been served while it waited for the lock has
-	 * its data and records behind that flush and that batch.
-	 */
-	mutex_lock(&md->commit_lock);
-	if (j->served < ticket)
-		r = hpm_commit_locked(md);
-	mutex_unlock(&md->commit_lock);
-	return r;
-}
-
-bool hpm_md_all_durable(struct hpm_md *md)
-{
-	struct hpm_journal *j = &md->journal;
-
-	return READ_ONCE(j->next_record) - 1 == READ_ONCE(j->durable);
-}
-
 /*----------------------------------------------------------------
  * Checkpoint
  *--------------------------------------------------------------*/
@@ -223,11 +175,10 @@ struct cut {
 	struct list_head nodes;
 	struct hpm_refs_write refs;
 	struct hpm_super *sb;
-	u64 served;
 };
 
 /*
- * Under both locks.  Everything published is applied, and what the trees are
+ * Under all three locks.  Everything published is applied, and what the trees are
  * now is what the superblock will say; whatever comes next copies first.
  */
 static int cut_make(struct hpm_md *md, struct cut *cut)
@@ -236,7 +187,6 @@ static int cut_make(struct hpm_md *md, struct cut *cut)
 	u64 record;
 	int r;
 
-	cut->served = atomic64_read(&md->journal.tickets);
 	record = hpm_journal_seal(md);
 	r = hpm_apply_upto(md, record);
 	if (!r)
@@ -255,13 +205,35 @@ static int cut_make(struct hpm_md *md, struct cut *cut)
 	return 0;
 }
 
-static int cut_write(struct hpm_md *md, struct cut *cut)
+/* With both locks: the cut, and the batch up to it. */
+static int cut_begin(struct hpm_md *md, struct cut *cut)
 {
-	int r = hpm_journal_write(md, true);
+	struct hpm_journal *j = &md->journal;
+	u64 served = atomic64_read(&j->tickets);
+	int r;
 
+	lockdep_assert_held(&md->checkpoint_lock);
+	lockdep_assert_held(&md->commit_lock);
+	INIT_LIST_HEAD(&cut->nodes);
+	cut->sb = md->next_sb;
+	if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
+		return -EROFS;
+	mutex_lock(&md->lock);
+	r = cut_make(md, cut);
+	mutex_unlock(&md->lock);
+	if (!r)
+		r = hpm_journal_write(md, true);
 	if (r)
 		return r;
 	hpm_journal_describe(md, cut->sb);
+	j->served = served;
+	return 0;
+}
+
+static int cut_write(struct hpm_md *md, struct cut *cut)
+{
+	int r;
+
 	if (hpm_fault(HPM_FAULT_SUPER_EARLY))
 		super_write(md, cut->sb);
 	r = hpm_cache_write(md, &cut->nodes);
@@ -278,10 +250,7 @@ static int cut_write(struct hpm_md *md, struct cut *cut)
 
 static void cut_done(struct hpm_md *md, struct cut *cut)
 {
-	struct hpm_journal *j = &md->journal;
-
 	hpm_journal_checkpointed(md, cut->sb);
-	j->served = max(j->served, cut->served);
 	md->checkpoints++;
 	hpm_cache_written(md, &cut->nodes);
 	mutex_lock(&md->lock);
@@ -300,39 +269,118 @@ static void cut_failed(struct hpm_md *md, struct cut *cut, int err)
 	hpm_md_fail(md, HPM_MODE_READ_ONLY, "checkpoint failed", err);
 }
 
-int hpm_checkpoint_locked(struct hpm_md *md)
+/* With or without commit_lock; @r is what cut_begin() has said. */
+static int cut_end(struct hpm_md *md, struct cut *cut, int r)
+{
+	lockdep_assert_held(&md->checkpoint_lock);
+	if (!r)
+		r = cut_write(md, cut);
+	if (!r)
+		cut_done(md, cut);
+	else
+		cut_failed(md, cut, r);
+	return r;
+}
+
+static int checkpoint_locked(struct hpm_md *md)
 {
 	struct cut cut = { 0 };
 	int r;
 
-	lockdep_assert_held(&md->commit_lock);
-	if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
-		return -EROFS;
-	INIT_LIST_HEAD(&cut.nodes);
-	cut.sb = hpm_block_alloc(GFP_NOIO);
-	if (!cut.sb)
-		return -ENOMEM;
-	mutex_lock(&md->lock);
-	r = cut_make(md, &cut);
-	mutex_unlock(&md->lock);
-	if (!r)
-		r = cut_write(md, &cut);
-	if (!r)
-		cut_done(md, &cut);
-	else
-		cut_failed(md, &cut, r);
-	hpm_block_free(cut.sb);
-	return r;
+	mutex_lock(&md->commit_lock);
+	r = cut_begin(md, &cut);
+	mutex_unlock(&md->commit_lock);
+	return cut_end(md, &cut, r);
+}
+
+/* With both locks, so that nothing is committed meanwhile. */
+static int checkpoint_alone(struct hpm_md *md)
+{
+	struct cut cut = { 0 };
+	int r = cut_begin(md, &cut);
+
+	return cut_end(md, &cut, r);
 }
 
 int hpm_md_checkpoint(struct hpm_md *md)
 {
 	int r;
 
+	mutex_lock(&md->checkpoint_lock);
+	r = checkpoint_locked(md);
+	mutex_unlock(&md->checkpoint_lock);
+	return r;
+}
+
+/*----------------------------------------------------------------
+ * Commit
+ *--------------------------------------------------------------*/
+
+static int commit_locked(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+	u64 served = atomic64_read(&j->tickets);
+	int r;
+
+	lockdep_assert_held(&md->commit_lock);
+	if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
+		return -EROFS;
+	hpm_journal_seal(md);
+	r = hpm_journal_write(md, false);
+	if (r)
+		return r;
+	if (hpm_fault(HPM_FAULT_LATE_JOIN))
+		served = atomic64_read(&j->tickets);
+	j->commits++;
+	j->served = served;
+	hpm_hand_out_freed(md);
+	return 0;
+}
+
+static int make_ring_room(struct hpm_md *md)
+{
+	unsigned int i;
+	int r = 0;
+
+	mutex_lock(&md->checkpoint_lock);
+	/* Two of them, as the older superblock holds the ring too. */
+	for (i = 0; !r && i < 2 && hpm_journal_tight(md); i++)
+		r = checkpoint_locked(md);
+	mutex_unlock(&md->checkpoint_lock);
+	return r;
+}
+
+int hpm_md_commit(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+	u64 ticket = atomic64_inc_return(&j->tickets);
+	int r = 0;
+
+	/*
+	 * A commit serves the tickets drawn before it issued its data flush.
+	 * One whose ticket has been served while it waited for the lock has
+	 * its data and records behind that flush and that batch.
+	 */
 	mutex_lock(&md->commit_lock);
-	r = hpm_checkpoint_locked(md);
+	while (!r && j->served < ticket) {
+		if (likely(!hpm_journal_tight(md))) {
+			r = commit_locked(md);
+			continue;
+		}
+		/* The lock for checkpoints comes before this one. */
+		mutex_unlock(&md->commit_lock);
+		r = make_ring_room(md);
+		mutex_lock(&md->commit_lock);
+	}
 	mutex_unlock(&md->commit_lock);
 	return r;
+}
+
+bool hpm_md_all_durable(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+
+	return READ_ONCE(j->next_record) - 1 == READ_ONCE(j->durable);
 }
 
 /*----------------------------------------------------------------
@@ -810,6 +858,7 @@ static int md_init(struct hpm_md *md)
 	unsigned int i;
 	int r;
 
+	mutex_init(&md->checkpoint_lock);
 	mutex_init(&md->commit_lock);
 	mutex_init(&md->lock);
 	INIT_LIST_HEAD(&md->dirty_vols);
@@ -823,6 +872,7 @@ static int md_init(struct hpm_md *md)
 		return r;
 	set_large_shift(md, md->params.large_shift);
 	md->sb = hpm_block_alloc(GFP_KERNEL);
+	md->next_sb = hpm_block_alloc(GFP_KERNEL);
 	md->scratch = kvcalloc(HPM_SCRATCH_ENTRIES, sizeof(*md->scratch),
 			       GFP_KERNEL);
 	/* Two caches of one name make the kernel complain. */
@@ -831,7 +881,7 @@ static int md_init(struct hpm_md *md)
 	md->change_cache = kmem_cache_create(md->cache_name,
 					     sizeof(struct hpm_change), 0, 0,
 					     NULL);
-	if (!md->sb || !md->scratch || !md->change_cache)
+	if (!md->sb || !md->next_sb || !md->scratch || !md->change_cache)
 		return -ENOMEM;
 	return hpm_cache_init(md);
 }
@@ -907,6 +957,8 @@ void hpm_md_close(struct hpm_md *md)
 	kvfree(md->scratch);
 	if (md->sb)
 		hpm_block_free(md->sb);
+	if (md->next_sb)
+		hpm_block_free(md->next_sb);
 	kvfree(md);
 }
 
@@ -952,19 +1004,24 @@ int hpm_md_grow(struct hpm_md *md, const char **why)
 		*why = "the pool needs a check (hpm_check) before it can grow";
 		return -EUCLEAN;
 	}
+	mutex_lock(&md->checkpoint_lock);
 	mutex_lock(&md->commit_lock);
 	mutex_lock(&md->lock);
 	r = grow_locked(md, meta, data, why);
 	mutex_unlock(&md->lock);
 	if (!r) {
-		/* The new space counts only once a superblock says so. */
+		/*
+		 * The new space counts only once a superblock says so, and from
+		 * the older one records of the new space lead nowhere: none may
+		 * be durable before.
+		 */
 		*why = "the checkpoint failed";
-		r = hpm_checkpoint_locked(md);
-		/* From the older one, records of the new space lead nowhere. */
+		r = checkpoint_alone(md);
 		if (!r)
-			r = hpm_checkpoint_locked(md);
+			r = checkpoint_alone(md);
 	}
 	mutex_unlock(&md->commit_lock);
+	mutex_unlock(&md->checkpoint_lock);
 	if (!r)
 		hpm_credit_progress(md);
 	return r;
@@ -972,20 +1029,17 @@ int hpm_md_grow(struct hpm_md *md, const char **why)
 
 int hpm_md_set_needs_check(struct hpm_md *md)
 {
-	struct hpm_super *sb = hpm_block_alloc(GFP_NOIO);
+	struct hpm_super *sb = md->next_sb;
 	int r;
 
-	if (!sb)
-		return -ENOMEM;
-	mutex_lock(&md->commit_lock);
+	mutex_lock(&md->checkpoint_lock);
 	md->sb_flags |= HPM_SB_NEEDS_CHECK;
 	memcpy(sb, md->sb, sizeof(*sb));
 	sb->flags |= cpu_to_le32(HPM_SB_NEEDS_CHECK);
 	r = super_write(md, sb);
 	if (!r)		/* the flag must not go with one superblock that rots */
 		r = super_write(md, sb);
-	mutex_unlock(&md->commit_lock);
-	hpm_block_free(sb);
+	mutex_unlock(&md->checkpoint_lock);
 	return r;
 }
 

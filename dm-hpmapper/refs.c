@@ -441,7 +441,7 @@ int hpm_refs_load_other(struct hpm_md *md, const struct hpm_super *sb)
 }
 
 /*----------------------------------------------------------------
- * Growing; commit_lock and md->lock held
+ * Growing; checkpoint_lock, commit_lock and md->lock held
  *--------------------------------------------------------------*/
 
 static void bits_copy(unsigned long *dst, const unsigned long *src, u64 nr)
@@ -502,7 +502,7 @@ int hpm_refs_grow(struct hpm_md *md, u64 nr_blocks)
 }
 
 /*----------------------------------------------------------------
- * Checkpoints; commit_lock held from the cut to its end
+ * Checkpoints; checkpoint_lock held from the cut to its end
  *--------------------------------------------------------------*/
 
 static void write_free(struct hpm_refs_write *w)
