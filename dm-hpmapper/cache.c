@@ -53,9 +53,9 @@ static int memory_event(struct notifier_block *nb, unsigned long action,
 	case MEM_GOING_OFFLINE:
 		WRITE_ONCE(cache->barred_pfn, m->start_pfn);
 		WRITE_ONCE(cache->barred_nr, m->nr_pages);
-		synchronize_srcu_expedited(&cache->pool->srcu);
+		hpm_tokens_wait(&cache->pool->tokens);
 		hpm_index_sweep(cache, 0, 0, m->start_pfn, m->nr_pages);
-		synchronize_srcu_expedited(&cache->pool->srcu);
+		hpm_tokens_wait(&cache->pool->tokens);
 		break;
 	case MEM_CANCEL_OFFLINE:
 	case MEM_OFFLINE:

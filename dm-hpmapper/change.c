@@ -397,6 +397,14 @@ int hpm_apply_upto(struct hpm_md *md, u64 record)
 	return r;
 }
 
+u64 hpm_md_backlog(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+	u64 applied = READ_ONCE(j->applied);
+
+	return READ_ONCE(j->next_record) - 1 - applied;
+}
+
 /* Records applied under one hold of the lock. */
 #define APPLY_STRETCH	64
 

@@ -11,36 +11,11 @@
 #include <linux/mm_inline.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
-#include <linux/srcu.h>
 #include <linux/version.h>
 #include <linux/workqueue.h>
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
 #include <linux/bio-integrity.h>
 #endif
-
-/*
- * SRCU readers that end in another context than they began in.  Before 6.3
- * there was no name for it, and srcu_read_lock() would have lockdep complain.
- * To sparse each half is balanced: what it counts ends with the function.
- */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
-#define srcu_down_read(srcu)		__srcu_read_lock(srcu)
-#define srcu_up_read(srcu, idx)		__srcu_read_unlock(srcu, idx)
-#endif
-
-static inline int hpm_srcu_down_read(struct srcu_struct *srcu)
-{
-	int idx = srcu_down_read(srcu);
-
-	__release(srcu);
-	return idx;
-}
-
-static inline void hpm_srcu_up_read(struct srcu_struct *srcu, int idx)
-{
-	__acquire(srcu);
-	srcu_up_read(srcu, idx);
-}
 
 /* How dm_get_device() is told what a device is opened for. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)

@@ -6,7 +6,7 @@
  * A bio takes its in-flight token, then reads the gate, then looks up what it
  * touches; it keeps the token until its I/O is over and, if it writes to a new
  * place, the change is published.  Whoever wants the volume quiet shuts the
- * gate, then waits for the tokens (synchronize_srcu_expedited()), then acts.
+ * gate, then waits for the tokens (tokens.c), then acts.
  *
  * Why that is enough: taking a token is a full barrier between counting the
  * reader and reading the gate, and the wait begins with a full barrier between
@@ -149,7 +149,11 @@ void hpm_volume_park(struct hpm_volume *v)
 	v->parkings++;
 	WRITE_ONCE(v->gate, v->gate | HPM_GATE_PARK);
 	spin_unlock_irqrestore(&v->lock, flags);
-	synchronize_srcu_expedited(&v->pool->srcu);
+}
+
+void hpm_volume_wait_parked(struct hpm_volume *v)
+{
+	hpm_tokens_wait(&v->pool->tokens);
 }
 
 void hpm_volume_unpark(struct hpm_volume *v)
@@ -179,7 +183,7 @@ void hpm_gate_move_begin(struct hpm_volume *v, u64 vbn, u32 nr)
 	v->move_nr = nr;
 	WRITE_ONCE(v->gate, v->gate | HPM_GATE_MOVE);
 	spin_unlock_irqrestore(&v->lock, flags);
-	synchronize_srcu_expedited(&v->pool->srcu);
+	hpm_tokens_wait(&v->pool->tokens);
 }
 
 void hpm_gate_move_end(struct hpm_volume *v)
@@ -205,7 +209,7 @@ void hpm_volumes_stop(struct hpm_pool *pool)
 
 	while ((v = hpm_volume_next(pool, v)))
 		gate_shut(v, HPM_GATE_STOP);
-	synchronize_srcu_expedited(&pool->srcu);
+	hpm_tokens_wait(&pool->tokens);
 	flush_workqueue(pool->io_wq);
 	hpm_volumes_return_stock(pool);
 }
@@ -236,7 +240,7 @@ void hpm_gate_return(struct hpm_volume *v)
 	spin_unlock_irqrestore(&v->lock, flags);
 	hpm_bio_queue_all(&held);
 
-	synchronize_srcu_expedited(&v->pool->srcu);
+	hpm_tokens_wait(&v->pool->tokens);
 	hpm_intercept_kick(v->pool);
 	flush_workqueue(v->pool->io_wq);
 	hpm_pool_retry_now(v->pool);

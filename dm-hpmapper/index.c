@@ -384,7 +384,7 @@ void hpm_index_forget(struct hpm_pool *pool)
 {
 	if (!pool->cache)
 		return;
-	synchronize_srcu_expedited(&pool->srcu);
+	hpm_tokens_wait(&pool->tokens);
 	hpm_index_sweep(pool->cache, 0, U64_MAX, 0, 0);
 }
 

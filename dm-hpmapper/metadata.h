@@ -165,6 +165,8 @@ int hpm_md_set_needs_check(struct hpm_md *md);
 int hpm_md_commit(struct hpm_md *md);
 /* Applies what has been published; bounded work per lock hold. */
 int hpm_md_apply(struct hpm_md *md);
+/* Any context: records that are published and not applied. */
+u64 hpm_md_backlog(struct hpm_md *md);
 int hpm_md_checkpoint(struct hpm_md *md);
 /* One bounded step; 1: there is more, 0: nothing left, < 0: error. */
 int hpm_md_reclaim_step(struct hpm_md *md);

@@ -9,7 +9,7 @@
  *	   old mapping back, and it must find its data;
  *	2. nobody reads or writes it any more: a bio that looked the old mapping
  *	   up has the block number in its hand until its I/O ends, and holds an
- *	   in-flight token (SRCU) from before the look-up until then;
+ *	   in-flight token (tokens.h) from before the look-up until then;
  *	3. the index of cached copies has forgotten it, which only now can be
  *	   for good, as such a bio was allowed to enter it;
  *	4. its discard is done: a discard that overtakes the next owner's write
@@ -64,11 +64,7 @@ static void wait_for_readers(struct hpm_pool *pool)
 {
 	ktime_t start = ktime_get();
 
-	if (atomic_read(&pool->space_wanted))
-		synchronize_srcu_expedited(&pool->srcu);
-	else
-		synchronize_srcu(&pool->srcu);
-
+	hpm_tokens_wait(&pool->tokens);
 	trace_hpm_grace(pool, start, 0);
 }
 
@@ -102,16 +98,10 @@ void hpm_pool_drain(void *ctx, struct list_head *batches)
 	spin_unlock_irq(&pool->lock);
 }
 
-void hpm_pool_drain_wait(struct hpm_pool *pool, bool hurry)
+void hpm_pool_drain_wait(struct hpm_pool *pool)
 {
-	if (hurry)
-		atomic_inc(&pool->space_wanted);
-
 	queue_work(pool->drain_wq, &pool->drain_work);
 	flush_work(&pool->drain_work);
-
-	if (hurry)
-		atomic_dec(&pool->space_wanted);
 }
 
 void hpm_pool_drain_drop(struct hpm_pool *pool)

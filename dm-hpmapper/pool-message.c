@@ -80,6 +80,25 @@ static int create_thin(struct message *m)
 	return finish(m, r, why);
 }
 
+/* So many records may be left to be applied while writes are parked. */
+#define PARK_BACKLOG	256
+
+/*
+ * Makes the volume quiet.  All that was published has to be applied before the
+ * snapshot's record: much of it before the writes are parked, the rest while
+ * those in flight end, which takes its time anyway.
+ */
+static void park(struct hpm_volume *v)
+{
+	struct hpm_md *md = v->pool->md;
+
+	if (hpm_md_backlog(md) > PARK_BACKLOG)
+		hpm_md_apply(md);
+	hpm_volume_park(v);
+	hpm_md_apply(md);
+	hpm_volume_wait_parked(v);
+}
+
 /*
  * create_snap <id> <origin id> [<name>]
  *
@@ -93,11 +112,8 @@ static int create_snap(struct message *m)
 	int r;
 
 	v = get_active(m->pool, m->say->origin);
-	if (v) {
-		/* What was published need not be applied while they wait. */
-		hpm_md_apply(m->pool->md);
-		hpm_volume_park(v);
-	}
+	if (v)
+		park(v);
 	r = hpm_vol_snapshot_apply(m->pool->md, m->say->id, m->say->origin,
 				   m->say->name, &why);
 	if (v) {
@@ -359,7 +375,7 @@ static int checkpoint(struct message *m)
 	if (!r)
 		r = hpm_md_checkpoint(m->pool->md);
 	if (!r)
-		hpm_pool_drain_wait(m->pool, true);
+		hpm_pool_drain_wait(m->pool);
 
 	return finish(m, r, "an error of the metadata device");
 }

@@ -110,7 +110,7 @@ void hpm_pool_drain_init(struct hpm_pool *pool);
 /* The engine's ops->drain(). */
 void hpm_pool_drain(void *ctx, struct list_head *batches);
 /* Returns when all that was freed before the call is free.  Sleeps. */
-void hpm_pool_drain_wait(struct hpm_pool *pool, bool hurry);
+void hpm_pool_drain_wait(struct hpm_pool *pool);
 /* The pool is no more: gives the batches back as they are.  Sleeps. */
 void hpm_pool_drain_drop(struct hpm_pool *pool);
 

@@ -188,7 +188,7 @@ static int search_space(struct hpm_pool *pool)
 		r = hpm_pool_settle(pool);
 		if (r)
 			return r;
-		hpm_pool_drain_wait(pool, true);
+		hpm_pool_drain_wait(pool);
 	} while (!data_free(pool) && reclaim_some(pool) > 0);
 
 	hpm_md_get_stats(pool->md, &st);

@@ -285,7 +285,7 @@ void hpm_pool_quiesce(struct hpm_pool *pool)
 	cancel_work_sync(&pool->retry_work);
 
 	settle_for_suspend(pool);
-	hpm_pool_drain_wait(pool, true);
+	hpm_pool_drain_wait(pool);
 	queue_work(pool->drain_wq, &pool->mode_work);
 	flush_work(&pool->mode_work);
 

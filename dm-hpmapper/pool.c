@@ -88,13 +88,13 @@ static struct hpm_pool *pool_alloc(const struct hpm_table *t,
 	if (r)
 		goto out_free;
 
-	r = init_srcu_struct(&pool->srcu);
+	r = hpm_tokens_init(&pool->tokens);
 	if (r)
 		goto out_counter;
 
 	r = hpm_pool_work_init(pool);
 	if (r)
-		goto out_srcu;
+		goto out_tokens;
 
 	pool->io = hpm_io_create(pool->meta_bdev, pool->data_bdev,
 				 t->data_blocks);
@@ -113,8 +113,8 @@ out_io:
 	hpm_io_destroy(pool->io);
 out_work:
 	hpm_pool_work_exit(pool);
-out_srcu:
-	cleanup_srcu_struct(&pool->srcu);
+out_tokens:
+	hpm_tokens_exit(&pool->tokens);
 out_counter:
 	percpu_counter_destroy(&pool->inplace_bios);
 out_free:
@@ -135,8 +135,7 @@ static void pool_free(struct hpm_pool *pool)
 
 	hpm_share_destroy(pool);
 	hpm_io_destroy(pool->io);
-	srcu_barrier(&pool->srcu);
-	cleanup_srcu_struct(&pool->srcu);
+	hpm_tokens_exit(&pool->tokens);
 	percpu_counter_destroy(&pool->inplace_bios);
 	kfree(pool);
 }

@@ -10,13 +10,13 @@
 #include <linux/device-mapper.h>
 #include <linux/kref.h>
 #include <linux/percpu_counter.h>
-#include <linux/srcu.h>
 #include <linux/timer.h>
 #include <linux/workqueue.h>
 
 #include "compat.h"
 #include "metadata.h"
 #include "parse.h"
+#include "tokens.h"
 
 #define DM_MSG_PREFIX "hpmapper"
 
@@ -45,7 +45,7 @@ struct hpm_pool {
 	 * In-flight tokens.  A bio takes one before it looks anything up and
 	 * gives it back when its I/O is done; a bio that waits holds none.
 	 */
-	struct srcu_struct srcu;
+	struct hpm_tokens tokens;
 
 	/*
 	 * Serialises the messages that change something, and activation: a
@@ -110,7 +110,6 @@ struct hpm_pool {
 	struct mutex space_lock;		/* one search for space at a time */
 	atomic_t searches;			/* how many have begun */
 	u64 searched_record;			/* space_lock: when all was seen */
-	atomic_t space_wanted;			/* drains are to hurry */
 
 	struct hpm_shrinker shrinker;
 
@@ -184,12 +183,12 @@ static inline bool hpm_pool_failed(struct hpm_pool *pool)
 
 static inline int hpm_pool_token_get(struct hpm_pool *pool)
 {
-	return hpm_srcu_down_read(&pool->srcu);
+	return hpm_token_get(&pool->tokens);
 }
 
 static inline void hpm_pool_token_put(struct hpm_pool *pool, int idx)
 {
-	hpm_srcu_up_read(&pool->srcu, idx);
+	hpm_token_put(&pool->tokens, idx);
 }
 
 /*
@@ -203,9 +202,10 @@ void hpm_volume_exit(void);
 
 /*
  * hpm_volume_park(): new writes and discards of the volume wait in a list;
- * returns when none is in flight (sleeps; expedited SRCU).  Reads go on.
+ * hpm_volume_wait_parked(): until none is in flight (sleeps).  Reads go on.
  */
 void hpm_volume_park(struct hpm_volume *v);
+void hpm_volume_wait_parked(struct hpm_volume *v);
 void hpm_volume_unpark(struct hpm_volume *v);
 /* The active volume with this id, or NULL; pool->lock held. */
 struct hpm_volume *hpm_volume_by_id(struct hpm_pool *pool, u32 id);

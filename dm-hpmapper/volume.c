@@ -258,7 +258,7 @@ static void destroy_volume(struct hpm_volume *v)
 	cancel_work_sync(&v->refill_work);
 	hpm_streams_exit(v);
 	flush_workqueue(pool->io_wq);
-	synchronize_srcu_expedited(&pool->srcu);
+	hpm_tokens_wait(&pool->tokens);
 	hpm_volume_return_stock(v);
 
 	spin_lock_irq(&pool->lock);

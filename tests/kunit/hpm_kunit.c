@@ -10,6 +10,7 @@
 #include <linux/kthread.h>
 
 #include "kunit_io.h"
+#include "tokens.h"
 
 #define META_BLOCKS	2048
 #define LARGE_SHIFT	4
@@ -276,6 +277,56 @@ static void test_readers_race_applier(struct kunit *test)
 	hpm_vol_put(race.vol);
 }
 
+/*
+ * Whoever waits for tokens waits for those that were out, and for no later one;
+ * a second one who waits is not let through by the first one's wait.
+ */
+struct token_wait {
+	struct hpm_tokens *tokens;
+	struct completion done;
+};
+
+static int token_waiter(void *data)
+{
+	struct token_wait *w = data;
+
+	hpm_tokens_wait(w->tokens);
+	complete(&w->done);
+	return 0;
+}
+
+static void test_tokens(struct kunit *test)
+{
+	struct hpm_tokens tokens = { };
+	struct token_wait w[2];
+	int token, late, i;
+
+	KUNIT_ASSERT_EQ(test, hpm_tokens_init(&tokens), 0);
+	hpm_tokens_wait(&tokens);
+	token = hpm_token_get(&tokens);
+	for (i = 0; i < 2; i++) {
+		w[i].tokens = &tokens;
+		init_completion(&w[i].done);
+		kthread_run(token_waiter, &w[i], "hpm-wait");
+		/* The first is to be the first. */
+		schedule_timeout_uninterruptible(1);
+	}
+	for (i = 0; i < 100; i++)
+		hpm_token_put(&tokens, hpm_token_get(&tokens));
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&w[0].done, HZ / 10),
+			0ul);
+	KUNIT_EXPECT_FALSE(test, completion_done(&w[1].done));
+
+	late = hpm_token_get(&tokens);
+	hpm_token_put(&tokens, token);
+	wait_for_completion(&w[0].done);
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&w[1].done, HZ / 10),
+			0ul);
+	hpm_token_put(&tokens, late);
+	wait_for_completion(&w[1].done);
+	hpm_tokens_exit(&tokens);
+}
+
 /* Changes are published by bio completion: in an interrupt, with locks. */
 struct irq_publish {
 	struct hrtimer timer;
@@ -377,6 +428,7 @@ static struct kunit_case hpm_cases[] = {
 	KUNIT_CASE(test_persists),
 	KUNIT_CASE(test_snapshot_shares),
 	KUNIT_CASE(test_readers_race_applier),
+	KUNIT_CASE(test_tokens),
 	KUNIT_CASE(test_publish_from_interrupt),
 	KUNIT_CASE(test_shrink),
 	{}

@@ -37,10 +37,11 @@ for f in $(grep -l '^#include "md\.h"' "$top"/dm-hpmapper/*.c); do
 	cp -p "$f" "$dir/"
 	engine+=("$(basename "${f%.c}").o")
 done
+cp -p "$top/dm-hpmapper/tokens.c" "$dir/"
 cp -p "$here"/*.[ch] "$here/Kconfig" "$dir/"
 {
 	echo 'obj-y += hpm-kunit.o'
-	echo "hpm-kunit-y := hpm_kunit.o kunit_io.o ${engine[*]}"
+	echo "hpm-kunit-y := hpm_kunit.o kunit_io.o tokens.o ${engine[*]}"
 } >"$dir/Makefile"
 
 cd "$tree"
