@@ -230,6 +230,75 @@ static void test_foreign_flush(void **state)
 	look_after(s, 1);
 }
 
+/* A pool with two volumes that share, and no node of their maps in memory. */
+static struct sim *begin_cold(void)
+{
+	struct sim *s = begin(rig_seed());
+
+	assert_int_equal(sim_msg_create(s, 1), 0);
+	assert_int_equal(sim_write_blocks(s, 1, 0, 20), 0);
+	assert_int_equal(sim_msg_snap(s, 2, 1), 0);
+	assert_int_equal(sim_checkpoint(s), 0);
+	hpm_md_cache_scan(s->md, 1000);
+	return s;
+}
+
+/*
+ * A block of the map that cannot be read, before anything is recorded: who needs
+ * it gets an error, the pool stays as it is, and once the block can be read
+ * again nothing is left of it.
+ */
+static void test_read_before(void **state)
+{
+	struct sim *s = begin_cold();
+	struct hpm_vol *vol = sim_vol(s, 1)->vol;
+	u64 cow = s->st.cow;
+	struct hpm_run run;
+
+	(void)state;
+	s->may_fail = true;
+	hpm_mem_fail(s->io, HPM_MEM_READ, 1, true);
+	assert_int_equal(hpm_map_lookup(vol, 5, 1, &run), -EAGAIN);
+	assert_int_equal(hpm_map_load(vol, 5), -EIO);
+	sim_write_blocks(s, 1, 5, 1);
+	assert_int_equal(s->st.cow, cow);
+	assert_int_equal(hpm_md_mode(s->md), HPM_MODE_WRITE);
+
+	hpm_mem_fail(s->io, HPM_MEM_READ, 0, false);
+	s->may_fail = false;
+	assert_int_equal(sim_write_blocks(s, 1, 5, 1), 0);
+	assert_int_equal(s->st.cow, cow + 1);
+	assert_int_equal(sim_checkpoint(s), 0);
+	sim_compare(s);
+	look_after(s, 1);
+}
+
+/*
+ * The same when a record is applied: what it said has been acknowledged and
+ * readers see it, but the trees cannot follow.  Nothing more is written.
+ */
+static void test_read_while_applied(void **state)
+{
+	struct sim *s = begin_cold();
+	u64 super = hpm_mem_ops(s->io, HPM_MEM_RUN);
+
+	(void)state;
+	assert_int_equal(sim_write_blocks(s, 1, 5, 1), 0);
+	assert_int_equal(sim_commit(s), 0);
+	hpm_md_cache_scan(s->md, 1000);
+	s->may_fail = true;
+	hpm_mem_fail(s->io, HPM_MEM_READ, 1, true);
+	assert_int_equal(hpm_md_apply(s->md), -EIO);
+	assert_int_equal(hpm_md_mode(s->md), HPM_MODE_READ_ONLY);
+	assert_true(sim_commit(s) < 0);
+	assert_true(sim_checkpoint(s) < 0);
+	assert_int_equal(hpm_mem_ops(s->io, HPM_MEM_RUN), super + 1);
+
+	/* Now as then: the record is in the journal, and in front of the tree. */
+	hpm_mem_fail(s->io, HPM_MEM_READ, 0, false);
+	look_after(s, 1);
+}
+
 /* Random histories with a failure now and then. */
 static void test_random(void **state)
 {
@@ -269,9 +338,10 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(test_io_once),	   rig_test(test_io_ever),
-		rig_test(test_alloc_once), rig_test(test_alloc_ever),
-		rig_test(test_alloc_open), rig_test(test_foreign_flush),
+		rig_test(test_io_once),	    rig_test(test_io_ever),
+		rig_test(test_alloc_once),  rig_test(test_alloc_ever),
+		rig_test(test_alloc_open),  rig_test(test_foreign_flush),
+		rig_test(test_read_before), rig_test(test_read_while_applied),
 		rig_test(test_random),
 	};
 
