@@ -57,6 +57,7 @@ $(BUILD)/module-%/flags: FORCE
 
 $(BUILD)/module-%$(SUFFIX)/dm-hpmapper.ko: $(BUILD)/module-%$(SUFFIX)/flags $$(MODULE_SRC) \
 		$$(if $$(filter host,$$*),,$(CACHE)/kernels/%/release) | deps-build
+	@[ -d $(call KBUILD_OF,$*) ] || { echo "$(call KBUILD_OF,$*) is not there: install linux-headers-$$(uname -r)" >&2; exit 1; }
 	@echo "MODULE    $*$(SUFFIX)"
 	@+flock $(@D).lock sh -ec '$(call LINK_SOURCES,$(@D)); $(call KBUILD,$*) modules; touch $@'
 

@@ -35,7 +35,9 @@
 #	KVM=0			do not even try KVM
 #	MODULE=0		make vm: take the module as it is, or none; do not
 #				build it
-#	HOST=1			run the command here, with the module loaded
+#	HOST=1			run the command here, as root, with the module
+#				loaded: on the machine's own kernel, clock and
+#				disks, so what says otherwise above is refused
 #
 # In the guest, everything is where it is on the host, and what is written
 # is lost, but for what goes to the directory $VM_OUT (BUILD/vm/out).
@@ -97,7 +99,7 @@ write_command() {
 			echo "unset HPM_RUN HPM_OUT HPM_MODULES BOOT_IMAGE"
 			echo "export HOME=/root TERM=dumb LANG=C"
 		else
-			path+=:$PATH
+			path=$run/bin:$path:$PATH
 		fi
 		printf 'export PATH=%q\n' "$path"
 		[ ! -d "$BUILD/userlib" ] || printf \
@@ -127,15 +129,36 @@ write_command() {
 	} >"$run/cmd"
 }
 
+# What runs calls modprobe to get the module: it is the one that was built, and
+# not installed.
+write_modprobe() {		# write_modprobe KO
+	mkdir "$run/bin"
+	{
+		echo '#!/bin/sh'
+		echo 'case "$*" in dm-hpmapper|dm_hpmapper) ;;'
+		printf '*) exec %q "$@" ;;\nesac\n' "$(command -v modprobe)"
+		printf '[ -d /sys/module/dm_hpmapper ] || exec insmod %q\n' "$1"
+	} >"$run/bin/modprobe"
+	chmod +x "$run/bin/modprobe"
+}
+
 run_on_host() {
 	local ko=$BUILD/module-host${VARIANT:+-$VARIANT}/dm-hpmapper.ko dep
-	write_command "$1"
+	[ "$CLOCK" = real ] || fail "HOST=1: only a guest has a virtual clock"
+	[ -z "$DISKS$SCM" ] || fail "HOST=1: only a guest can be given DISKS, SCM"
+	[ "$(id -u)" = 0 ] || fail "HOST=1: must be run as root"
 	[ -e "$ko" ] || fail "$ko: not built (make modules KERNEL=host)"
+	KERNEL=host
+	write_modprobe "$ko"
+	write_command "$1"
 	for dep in $(modinfo -F depends "$ko" | tr , ' '); do
-		modprobe "$dep" || fail "this host cannot load modules"
+		modprobe "$dep" ||
+			fail "HOST=1: this host does not load modules ($dep)"
 	done
-	lsmod | grep -q '^dm_hpmapper ' || insmod "$ko" ||
-		fail "this host cannot load $ko"
+	# one of another build, perhaps
+	[ ! -d /sys/module/dm_hpmapper ] || rmmod dm_hpmapper ||
+		fail "HOST=1: dm-hpmapper is loaded already, and in use"
+	insmod "$ko" || fail "HOST=1: this host does not load $ko"
 	bash "$run/cmd"
 }
 

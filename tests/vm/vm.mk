@@ -91,8 +91,12 @@ $(BUILD)/vm/modules-%$(SUFFIX)/stamp: $$(call VM_KO,$$*) $(CACHE)/kernels/%/rele
 	$(CACHE)/kernels/%/release $(DEPS)/%
 
 .PHONY: vm-6.1 vm-6.12 vm-debug
+ifdef HOST
+vm-6.1 vm-6.12 vm-debug: $$(call VM_KO,host) $$(VM_DEPS)
+else
 vm-6.1 vm-6.12 vm-debug: vm-%: $(BUILD)/vm/relay $(BUILD)/vm/initramfs-% \
 	$(BUILD)/vm/modules-%$(SUFFIX)/stamp $$(VM_DEPS)
+endif
 
 .PHONY: vm
 vm: export VM_CMD = $(value CMD)
