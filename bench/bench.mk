@@ -14,7 +14,7 @@ PKGS_bench := gcc libc6-dev libdevmapper-dev fio dmsetup
 $(BENCH_OUT)/%: $(TOP)/bench/%.c | deps-bench
 	@mkdir -p $(@D)
 	@echo "CC        $(@F)"
-	@$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o $@ $< -ldevmapper
+	@$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o $@ $< -pthread -ldevmapper
 
 .PHONY: bench-io
 bench-io: bench-latency bench-numbers ## what a bio costs beside its peers, and what snapshots and metadata cost
@@ -25,7 +25,7 @@ bench-latency: | vm-$(or $(KERNEL),6.1)
 
 .PHONY: bench-numbers
 bench-numbers: $(BENCH_OUT)/msgtime | vm-$(or $(KERNEL),6.1)
-	@$(BENCH_VM) 'set -o pipefail; $(if $(PARTS),PARTS="$(PARTS)") MSGTIME=$(BENCH_OUT)/msgtime $(TOP)/bench/numbers.sh | tee $$VM_OUT/bench-numbers.txt'
+	@$(BENCH_VM) 'set -o pipefail; $(foreach v,PARTS SIZES NSECS,$(if $($v),$v="$($v)")) MSGTIME=$(BENCH_OUT)/msgtime $(TOP)/bench/numbers.sh | tee $$VM_OUT/bench-numbers.txt'
 
 # What is timed has its programs, this one too, in memory: see share.sh.
 PKGS_share := gcc libc6-dev dmsetup fio e2fsprogs btrfs-progs mount coreutils
