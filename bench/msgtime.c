@@ -5,8 +5,8 @@
  * usage: msgtime DEVICE FORMAT COUNT [VOLUME DEPTH]
  *
  * Sends COUNT messages, each printf(FORMAT, number) with numbers from 1 on,
- * a few milliseconds apart.  Meanwhile a thread keeps DEPTH random writes of
- * 4 KiB in flight on VOLUME, from half a second before the first one on.
+ * 50 ms apart.  Meanwhile a thread keeps DEPTH random writes of 4 KiB in flight on
+ * VOLUME, from half a second before the first one on.
  *
  * Prints, in microseconds: the least, the median and the greatest time of a
  * message; the longest write of the half second without messages; and the most
@@ -37,7 +37,7 @@
 #define MAX_DEPTH 128
 #define BLOCK	  4096
 #define QUIET_US  500000
-#define APART_US  5000
+#define APART_US  50000
 
 struct span {
 	double start, end;

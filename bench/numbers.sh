@@ -41,10 +41,7 @@ volume() {		# volume NAME ID MIB
 }
 
 fill() {		# fill DEVICE MIB
-	dd if=/dev/urandom of="$bench_dir/1m" bs=1M count=1 status=none
-	for ((i = 0; i < $2; i++)); do
-		cat "$bench_dir/1m"
-	done | dd of="$1" bs=1M iflag=fullblock oflag=direct status=none
+	fio_lat write "$1" --rw=write --bs=1M --number_ios="$2" >/dev/null
 }
 
 # Status words: metadata blocks used, small blocks used.
@@ -123,7 +120,7 @@ busy_snapshot() {
 			fill /dev/mapper/vol "$size"
 		fi
 		read -r least median most longest excess < <(
-			"$bench_dir/msgtime" pool 'create_snap %d 0' 50 /dev/mapper/vol 32)
+			"$bench_dir/msgtime" pool 'create_snap %d 0' 20 /dev/mapper/vol 32)
 		line "snapshot of $size MiB, disk of $((nsec / 1000)) us, 32 writes in flight, us" \
 			"$least/$median/$most" "longest write else $longest"
 		line '  at most so much longer than the longest of the 32' "$excess us" '<= 1000 us'
