@@ -63,10 +63,7 @@ measure() {
 	local peer=$1
 
 	"peer_up_$peer"
-	dd if=/dev/urandom of="$bench_dir/1m" bs=1M count=1 status=none
-	for ((i = 0; i < SIZE; i++)); do
-		cat "$bench_dir/1m"
-	done | dd of=/dev/mapper/vol bs=1M iflag=fullblock oflag=direct status=none
+	fio_lat write /dev/mapper/vol --rw=write --bs=1M --number_ios="$SIZE" >/dev/null
 	# What a person would see first is not what is measured here.
 	fio_lat read /dev/mapper/vol --rw=randread --bs=4k --number_ios=2000 >/dev/null
 	lat[$peer,read]=$(fio_lat read /dev/mapper/vol --rw=randread --bs=4k --number_ios="$IOS")
