@@ -93,6 +93,27 @@ drop_caches() {
 	echo 3 >/proc/sys/vm/drop_caches
 }
 
+cpu_idle() {		# hundredths of a second that nobody had anything to do
+	local f
+
+	read -ra f </proc/stat
+	echo $((f[4] + f[5]))
+}
+
+# Until nothing goes on any more: what is deleted comes back in the background,
+# journals are written every few seconds.  It would hold up the canary.
+settle() {
+	local n before
+
+	sync
+	for ((n = 0; n < 60; n++)); do
+		before=$(cpu_idle)
+		sleep 0.5
+		[ $(($(cpu_idle) - before)) -lt 48 ] || return 0
+	done
+	echo "# something goes on for half a minute" >&2
+}
+
 tenth() {		# KiB as MB with one decimal
 	awk -v k="$1" 'BEGIN { printf "%.1f", k * 1024 / 1e6 }'
 }
@@ -286,16 +307,16 @@ measure() {		# measure PEER CASE: a row of the table
 
 	drop_caches
 	[ "$case" != scarce ] || take_memory
+	settle
 	before=$(canary)
 	r0=$(disk_stat 3) w0=$(disk_stat 7) c0=$(cached) t0=$(now_us)
 	"case_$case" "$peer"
 	t1=$(now_us) c1=$(cached) r1=$(disk_stat 3)
-	# What goes on in the background would hold up the canary.
 	sleep 10
 	c2=$(cached)
+	settle
 	after=$(canary)
 	[ "$case" != scarce ] || give_memory
-	sync
 	w1=$(disk_stat 7)
 	tell_parts "$peer" "$case"
 	[ "$peer" != hpmapper ] ||
