@@ -71,21 +71,49 @@ read_only() {
 	intact "$1: everything is read"
 }
 
+# What stays, whatever is lost of what is not synced: that lies behind the first
+# 8 MiB of v.
+synced() {
+	echo "$(sum /dev/mapper/v 8) $(sum /dev/mapper/s)"
+}
+
+start() {
+	fresh
+	safe=$(synced)
+	dmesg -C
+}
+
+# The pool is down and needs a check.  Before that it opens, for reading.
+check_it() {	# check_it WHAT: checked, it is up, without volumes
+	local was
+
+	was=$(md5sum <$meta)
+	dmesg -C
+	check "$1: before a check it opens" pool_up
+	log_has "$1: but not for writing" \
+		'switching from write to read_only mode: .*needs a check \(hpm_check\)'
+	equal "$1: as the status says" "$(word 8) $(word 11)" "ro needs_check"
+	vol_up v 0 16 && vol_up s 1 16
+	equal "$1: what was synced is read" "$(synced)" "$safe"
+	fails "$1: nothing is written before a check" put v 4k 1 7
+	fails "$1: nor made before it" dmsetup message pool 0 "create_thin 9"
+	vol_down v s
+	pool_down
+	equal "$1: the metadata is as it was" "$(md5sum <$meta)" "$was"
+	check "$1: the check" hpm_check --clear-needs-check-flag $meta
+	check "$1: lets it be opened" pool_up
+	equal "$1: for writing" "$(word 8) $(word 11)" "rw -"
+}
+
 # Down, and up again as a person would have it.
 come_back() {	# come_back WHAT
-	local seen
-
 	vol_down v s
 	pool_down
 	whole meta
 	whole data
-	seen=$(dmsetup create pool --table "$(pool_table)" 2>&1)
-	equal "$1: it is not opened before a check" "$? $(dmsetup ls | grep -c '^pool')" "1 0"
-	log_has "$1: and says so" 'needs a check \(hpm_check\)'
-	check "$1: the check" hpm_check --clear-needs-check-flag $meta
-	check "$1: lets it be opened" pool_up
-	vol_up v 0 32 && vol_up s 1 32
-	intact "$1: what was synced is there"
+	check_it "$1"
+	vol_up v 0 16 && vol_up s 1 16
+	equal "$1: what was synced is there" "$(synced)" "$safe"
 	msg delete 2 2>/dev/null && msg delete 3 && within 20 nothing_dying
 	check "$1: and it is written" put v 4k 9 900 fsync
 	vol_down v s
@@ -96,7 +124,7 @@ come_back() {	# come_back WHAT
 note "write -> out_of_data_space -> write"
 #----------------------------------------------------------------------
 
-fresh
+start
 vol_new f 2 256
 vol_new g 3 256
 fio --name=f --filename=/dev/mapper/f --rw=write --bs=64k --size=80M --thread \
@@ -134,8 +162,7 @@ come_back "a full pool"
 note "write -> read_only: a data flush that fails"
 #----------------------------------------------------------------------
 
-fresh
-synced=$(sum /dev/mapper/v 8)
+start
 put v 4k 20 3000
 no_writes | swap data
 fails "fsync tells of it" sync -d /dev/mapper/v
@@ -145,21 +172,13 @@ equal "needs_check is set" "$(word 11)" needs_check
 # What was not flushed is there as long as the pool is.
 sum_v=$(sum /dev/mapper/v)
 read_only "a data flush that fails" "data flush failed"
-vol_down v s
-pool_down
-fails "it is not opened before a check" pool_up
-check "the check" hpm_check --clear-needs-check-flag $meta
-pool_up && vol_up v 0 32 && vol_up s 1 32
-equal "what was synced is there" "$(sum /dev/mapper/v 8) $(sum /dev/mapper/s)" \
-	"$synced $sum_s"
-vol_down v s
-pool_down
+come_back "a data flush that fails"
 
 #----------------------------------------------------------------------
 note "a data device whose reads or writes fail costs nothing but those"
 #----------------------------------------------------------------------
 
-fresh
+start
 no_writes | swap data
 fails "a write to a new block fails" put v 4k 1 3000
 fails "a copy on write fails" put s 4k 1 0
@@ -181,53 +200,37 @@ check "and the metadata is whole" hpm_check $meta
 note "write -> read_only: the metadata device"
 #----------------------------------------------------------------------
 
-fresh
+start
 part $journal error | swap meta
 fails "a journal that cannot be written: FLUSH fails" put v 4k 1 3000 fsync
 sum_v=$(sum /dev/mapper/v)
 read_only "a journal write that fails" "journal write failed"
-vol_down v s
-pool_down
-whole meta
-fails "it is not opened before a check" pool_up
-check "the check" hpm_check --clear-needs-check-flag $meta
-check "lets it be opened" pool_up
-vol_up s 1 32
-equal "and the snapshot is as it was" "$(sum /dev/mapper/s)" "$sum_s"
-vol_down s
-pool_down
+come_back "a journal write that fails"
 
-fresh
+start
 part $nodes error_writes | swap meta
 fails "nodes that cannot be written: no checkpoint" dmsetup message pool 0 checkpoint
 read_only "a node write that fails" "checkpoint failed"
 come_back "a node write that fails"
 
-fresh
+start
 part $counts error_writes | swap meta
 fails "counts that cannot be written: no checkpoint" dmsetup message pool 0 checkpoint
 read_only "a write of counts that fails" "checkpoint failed"
 come_back "a write of counts that fails"
 
-fresh
+start
 part 8 25 error_writes | swap meta
 fails "superblocks that cannot be written: no checkpoint" dmsetup message pool 0 checkpoint
 check "the pool is read-only" within 10 mode_is ro
 log_has "the flag could not be set" 'cannot set needs_check'
 intact "everything is read"
+# With the device well again the end of the pool tries once more.
 whole meta
-vol_down v s
-pool_down
-fails "the flag is there all the same, as it was tried again" pool_up
-check "the check" hpm_check --clear-needs-check-flag $meta
-check "lets it be opened" pool_up
-vol_up v 0 32 && vol_up s 1 32
-intact "what was synced is there"
-vol_down v s
-pool_down
+come_back "superblocks that cannot be written"
 
 # The device forgets what it has confirmed; only the superblock is kept.
-fresh
+start
 vol_down v s
 msg "create_thin 5"
 part $nodes drop_writes | swap meta
@@ -239,7 +242,7 @@ whole meta
 dmesg -C
 pool_up 2>/dev/null
 for i in 0 1; do
-	dmsetup info pool >/dev/null 2>&1 && vol_up v $i 32 2>/dev/null &&
+	dmsetup info pool >/dev/null 2>&1 && vol_up v $i 16 2>/dev/null &&
 		dd if=/dev/mapper/v of=/dev/null bs=64k iflag=direct status=none 2>/dev/null
 	dmsetup info v >/dev/null 2>&1 && dmsetup remove v
 done
@@ -247,7 +250,7 @@ log_has "but when they are needed: the block is named" 'metadata block [0-9]+'
 equal "hpm_check names it, too" \
 	"$(dmsetup remove pool 2>/dev/null; hpm_check $meta 2>&1 | grep -cE 'block [0-9]+ \(.*\)' | sed 's/[1-9][0-9]*/some/')" some
 
-fresh
+start
 echo "0 $(mib $M) error" | swap meta
 fails "no metadata device: nothing is durable" put v 4k 1 3000 fsync
 check "the pool is read-only" within 10 mode_is ro
@@ -261,7 +264,7 @@ pool_down
 fails "it is not opened like this" pool_up
 whole meta
 check "with the device back it is" pool_up
-vol_up s 1 32
+vol_up s 1 16
 equal "with what it had" "$(sum /dev/mapper/s)" "$sum_s"
 vol_down s
 pool_down
@@ -270,7 +273,7 @@ pool_down
 note "read_only -> fail"
 #----------------------------------------------------------------------
 
-fresh
+start
 part $journal error | swap meta
 put v 4k 1 3000 fsync 2>/dev/null
 within 10 mode_is ro
@@ -295,10 +298,10 @@ note "disks that are pulled"
 pull() {	# pull WHAT DISK: under I/O
 	local what=$1 n
 
-	fresh
+	start
 	fio --name=x --filename=/dev/mapper/v --rw=randwrite --bs=4k --iodepth=8 \
-		--ioengine=libaio --direct=1 --size=16M --offset=16M --fsync=16 \
-		--time_based --runtime=60 --thread --minimal >/dev/null 2>&1 &
+		--ioengine=libaio --direct=1 --size=4M --offset=12M --fsync=16 \
+		--time_based --runtime=600 --thread --minimal >/dev/null 2>&1 &
 	n=$!
 	sleep 1
 	echo 0 >"/sys/kernel/config/nullb/$2/power"

@@ -346,9 +346,9 @@ clean_up() {
 fresh() {
 	wipe
 	pool_up || exit
-	vol_new v 0 32 || exit
+	vol_new v 0 16 || exit
 	put v 64k 64 0
-	snap_new s 1 0 32 || exit
+	snap_new s 1 0 16 || exit
 	put v 4k 50 100 fsync
 	sum_v=$(sum /dev/mapper/v) sum_s=$(sum /dev/mapper/s)
 	dmesg -C

@@ -26,14 +26,14 @@ newest=8
 rot $newest
 check "the newest superblock is destroyed: the pool opens" pool_up
 log_has "it is named" "superblock at metadata block $newest is not usable"
-vol_up v 0 32 && vol_up s 1 32
+vol_up v 0 16 && vol_up s 1 16
 intact "nothing is lost"
 vol_down v s
 pool_down
 restore
 dd if=/dev/zero of=$meta bs=512 count=3 seek=$((newest * 8)) oflag=direct status=none
 check "torn: the pool opens" pool_up
-vol_up v 0 32 && vol_up s 1 32
+vol_up v 0 16 && vol_up s 1 16
 intact "and nothing is lost"
 vol_down v s
 pool_down
@@ -51,7 +51,7 @@ log_has "it is named" 'metadata block 0'
 seen_of() {	# what volume ID reads as, or "error"
 	local x=error
 
-	if vol_up v "$1" 32 2>/dev/null; then
+	if vol_up v "$1" 16 2>/dev/null; then
 		x=$(dd if=/dev/mapper/v bs=1M iflag=direct status=none 2>/dev/null | md5sum)
 		[ "${PIPESTATUS[0]}" = 0 ] || x=error
 		dd if=/dev/mapper/v of=/dev/null bs=1M iflag=direct status=none 2>/dev/null || x=error
