@@ -15,7 +15,7 @@ trap 'rm -f "$out"' EXIT
 passed=0 failed=0
 # what the guest's scripts know from here
 settings=
-for name in SCRIPT_TIMEOUT STRESS_TIME STRESS_SEED FIO_SIZE; do
+for name in SCRIPT_TIMEOUT STRESS_TIME STRESS_SEED FIO_SIZE PATIENCE; do
 	[ -z "${!name:-}" ] || settings+="export $name=${!name}; "
 done
 
@@ -24,7 +24,7 @@ for guest; do
 	scripts=
 	[ "$kernel" = "$guest" ] || scripts=${guest#*:}
 	echo "# === $kernel"
-	KERNEL=$kernel NAME=suite-$kernel TIMEOUT=${TIMEOUT:-2400} \
+	KERNEL=$kernel NAME=suite-$kernel TIMEOUT=${TIMEOUT:-7200} \
 		MEM=${MEM:-3G} "$here/../boot.sh" "$settings
 		$here/run.sh ${scripts//,/ }" 2>&1 | tee "$out"
 	status=$?

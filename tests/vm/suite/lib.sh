@@ -137,9 +137,21 @@ refusals() {
 	done <"$tmp/refused"
 }
 
+# How many times the usual something may take before it counts as hung, or as
+# never to come.  No check is of how fast something is: on a busy machine, or on
+# a kernel that checks everything that it does, it is slow.
+: "${PATIENCE:=$([ "${VM_KERNEL:-}" = debug ] && echo 10 || echo 3)}"
+
+# timeout SECONDS COMMAND..., for those whom these scripts start as well
+timeout() {
+	command timeout $(($1 * PATIENCE)) "${@:2}"
+}
+export PATIENCE
+export -f timeout
+
 # within SECONDS COMMAND...: waits until it succeeds
 within() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * PATIENCE))
 
 	shift
 	until "$@" >/dev/null 2>&1; do

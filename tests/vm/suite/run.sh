@@ -29,7 +29,7 @@ status=0
 for name in "${names[@]}"; do
 	start=$SECONDS
 	echo "# --- $name"
-	timeout -k 10 "${SCRIPT_TIMEOUT:-600}" bash "$here/$name.sh" </dev/null 2>&1
+	timeout -k 10 "${SCRIPT_TIMEOUT:-1800}" bash "$here/$name.sh" </dev/null 2>&1
 	rc=$?
 	[ $rc = 0 ] || status=1
 	if [ $rc = 124 ] || [ $rc = 137 ]; then
