@@ -20,8 +20,8 @@
  * that are not may stay).  A sector belongs to one thread, so that its writes have
  * an order; with --unit 1 the sectors of a block belong to different threads.
  *
- * At the end the volume must hold the last write of every sector, and every
- * snapshot what it held at first.
+ * At the end, after --seconds or when SIGTERM says so, the volume must hold the
+ * last write of every sector, and every snapshot what it held at first.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -31,6 +31,7 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -60,6 +61,7 @@ static bool keep;
 
 static _Atomic uint64_t clock_now = 1;
 static atomic_bool stop;
+static sigset_t enough;
 static atomic_uint errors;
 static uint64_t run_id;
 
@@ -448,12 +450,34 @@ static void __attribute__((format(printf, 1, 2))) command(const char *fmt, ...)
 		die("%s", line);
 }
 
+/*
+ * A pool that is suspended takes no volume, so this is tried for two minutes;
+ * only the last time tells why.
+ */
+static void activate(unsigned int id)
+{
+	const char *quiet = "2>/dev/null";
+	char line[256];
+
+	for (unsigned int try = 1; try <= 600; try++) {
+		if (try == 600)
+			quiet = "";
+		snprintf(
+			line, sizeof(line),
+			"dmsetup create --readonly stamps-%u --table '0 %lu hpmapper /dev/mapper/%s %u' %s",
+			id, skip + sectors, pool, id, quiet);
+		if (!system(line))
+			return;
+		usleep(200000);
+	}
+	die("%s", line);
+}
+
 static void read_snap(unsigned int id, uint64_t *seen)
 {
 	char path[64];
 
-	command("dmsetup create --readonly stamps-%u --table '0 %lu hpmapper /dev/mapper/%s %u'",
-		id, skip + sectors, pool, id);
+	activate(id);
 	snprintf(path, sizeof(path), "/dev/mapper/stamps-%u", id);
 	read_all(path, seen);
 	command("dmsetup remove --retry stamps-%u", id);
@@ -568,13 +592,26 @@ static void options(int argc, char **argv)
 	}
 }
 
+/* True: it was told that it is enough.  (SIGTERM is blocked in all threads.) */
+static bool pause_for(uint64_t ms)
+{
+	struct timespec time = { .tv_sec = ms / 1000,
+				 .tv_nsec = ms % 1000 * 1000000 };
+
+	return sigtimedwait(&enough, NULL, &time) == SIGTERM;
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t *seen[1024] = {}, *last, until, now;
 	unsigned long ops = 0;
 	unsigned int i, n;
+	bool told = false;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	sigemptyset(&enough);
+	sigaddset(&enough, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &enough, NULL);
 	options(argc, argv);
 	run_id = (uint64_t)seed << 48 ^ (uint64_t)getpid() << 32;
 	current = calloc(sectors, sizeof(*current));
@@ -584,13 +621,13 @@ int main(int argc, char **argv)
 	clear();
 	until = ms_now() + seconds * 1000ull;
 	start_threads();
-	for (n = 0; n < nr_snaps && ms_now() < until; n++) {
-		usleep(pause_ms * 1000);
+	for (n = 0; n < nr_snaps && ms_now() < until && !told; n++) {
+		told = pause_for(pause_ms);
 		seen[n] = take_snap(first_id + n);
 	}
 	now = ms_now();
-	if (now < until)
-		usleep((until - now) * 1000);
+	if (now < until && !told)
+		pause_for(until - now);
 	atomic_store(&stop, true);
 	for (i = 0; i < nr_threads; i++) {
 		pthread_join(threads[i].id, NULL);

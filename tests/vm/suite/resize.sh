@@ -8,7 +8,7 @@
 devices 8 64
 pool_up || exit
 vol_new v 0 16 || exit
-stamps --device /dev/mapper/v --size 8M --seconds 12 --seed 1 --discards 5 \
+stamps --device /dev/mapper/v --size 8M --seconds 600 --seed 1 --discards 5 \
 	>"$tmp/stamps" 2>&1 &
 writer=$!
 sleep 1
@@ -34,7 +34,8 @@ slice meta hmeta 32
 check "both at once" pool_reload 0
 matches "data" "$(word 6)" "/$((128 * 256))\$"
 matches "metadata" "$(word 5)" "/$((32 * 256))\$"
-wait "$writer"
+kill $writer
+wait $writer
 equal "the writer saw nothing of it" "$? $(grep -v ^# "$tmp/stamps")" "0 "
 vol_new big 1 200
 dd if=/dev/urandom of=/dev/mapper/big bs=1M count=110 oflag=direct status=none
