@@ -60,7 +60,7 @@
 #define ENOUGH_CROWD	2048
 /* More than a quarter of the copies are too many: a scan is due. */
 #define LEFT_IS_MUCH(nr)	max_t(unsigned long, (nr) / 4, MAX_CROWD)
-/* Scans that nobody asked for are so far apart, and take a fifth of the time. */
+/* Scans that are due soon are so far apart, and so much longer than they take. */
 #define LEAST_PACE	(HZ / 10)
 #define PACE_TO_SCAN	4
 /* A copy is young until so many looks have begun after it was entered. */
@@ -395,6 +395,20 @@ static void leave_spared(struct hpm_share *cache, bool all)
 		hpm_evict_soon(cache);
 }
 
+/* A scan that took so long ended just now: when is the next? */
+static void queue_scan(struct hpm_share *cache, unsigned long took)
+{
+	unsigned long period = msecs_to_jiffies(READ_ONCE(cache->scan_ms));
+	unsigned long pace = max_t(unsigned long, LEAST_PACE,
+				   PACE_TO_SCAN * took);
+
+	pace = min(pace, period);
+	WRITE_ONCE(cache->pace, pace);
+	/* Unless somebody wants it now. */
+	queue_delayed_work(cache->wq, &cache->scan_work,
+			   READ_ONCE(cache->scan_soon) ? pace : period);
+}
+
 static void do_scan(struct work_struct *work)
 {
 	struct hpm_share *cache = container_of(to_delayed_work(work),
@@ -408,11 +422,7 @@ static void do_scan(struct work_struct *work)
 	begin(cache, hurry);
 	scan(cache, cache->evictor, hurry);
 	cache->scans++;
-	WRITE_ONCE(cache->pace, max_t(unsigned long, LEAST_PACE,
-				      PACE_TO_SCAN * (jiffies - began)));
-	/* Unless there was reason to have it sooner. */
-	queue_delayed_work(cache->wq, &cache->scan_work,
-			   msecs_to_jiffies(READ_ONCE(cache->scan_ms)));
+	queue_scan(cache, jiffies - began);
 	leave_spared(cache, true);
 	mutex_unlock(&cache->evict_lock);
 }
@@ -470,15 +480,20 @@ void hpm_evict_note(struct hpm_share *cache, u64 pbn)
 		hpm_evict_soon(cache);
 }
 
+/* Never later than it would be by time; one that is at work sees to it itself. */
 void hpm_evict_soon(struct hpm_share *cache)
 {
-	if (!xchg(&cache->scan_soon, true))
-		mod_delayed_work(cache->wq, &cache->scan_work,
-				 READ_ONCE(cache->pace));
+	unsigned long pace = READ_ONCE(cache->pace);
+
+	if (!xchg(&cache->scan_soon, true) &&
+	    time_before(jiffies + pace,
+			READ_ONCE(cache->scan_work.timer.expires)))
+		mod_delayed_work(cache->wq, &cache->scan_work, pace);
 }
 
 void hpm_evict_kick(struct hpm_share *cache)
 {
+	WRITE_ONCE(cache->scan_soon, true);
 	mod_delayed_work(cache->wq, &cache->scan_work, 0);
 }
 
