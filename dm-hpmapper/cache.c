@@ -6,6 +6,7 @@
 #include <linux/random.h>
 
 #include "cache.h"
+#include "simd.h"
 
 /*----------------------------------------------------------------
  * Memory
@@ -105,6 +106,7 @@ static int fill_cache(struct hpm_share *cache)
 	if (r)
 		return r;
 	get_random_bytes(&cache->key, sizeof(cache->key));
+	cache->clmul = hpm_simd_have();
 
 	r = alloc_percpus(cache);
 	if (r)

@@ -123,6 +123,7 @@ struct hpm_share {
 
 	/* Secret, and no fingerprint may be shown: see fingerprint.c */
 	struct hpm_fp_key key;
+	bool clmul;		/* which of its functions */
 };
 
 /* Why a copy, or the block, was not served. */

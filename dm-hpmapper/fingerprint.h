@@ -13,7 +13,7 @@
 
 /* Uniform random bits, all of them; secret, and new whenever it is made. */
 struct hpm_fp_key {
-	u64 nh[HPM_FP_WORDS];
+	u64 nh[HPM_FP_WORDS] __aligned(16);
 	u64 finish[6];		/* three multipliers of 128 bits, low half first */
 };
 
@@ -23,5 +23,18 @@ struct hpm_fp_key {
  * learns results learns the key.
  */
 u64 hpm_fingerprint(const struct hpm_fp_key *key, const void *block);
+
+/*
+ * Others, for processors that have PCLMULQDQ.  The caller may use the vector
+ * registers (kernel_fpu_begin()); @key, @to and @block are aligned to 16.
+ */
+u64 hpm_fingerprint_clmul(const struct hpm_fp_key *key, const void *block);
+
+/*
+ * Copies @from, which may be changing, to @to, which nobody else sees: the
+ * fingerprint is of what is there then.  Each byte is read once.
+ */
+u64 hpm_fingerprint_clmul_copy(const struct hpm_fp_key *key, void *to,
+			       const void *from);
 
 #endif /* HPM_FINGERPRINT_H */

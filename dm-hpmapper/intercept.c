@@ -69,6 +69,7 @@
 #include "cache-trace.h"
 #include "fault.h"
 #include "pause.h"
+#include "simd.h"
 
 /* A read that is to be entered when it is done. */
 struct hpm_lead {
@@ -322,13 +323,51 @@ static void blame(struct hpm_share *cache, const struct hpm_place *place)
 	folio_put(folio);
 }
 
+/*
+ * Copies a block to where nobody else sees it, and fingerprints the copy.
+ * False: not in this interrupt, which came into the use of vector registers.
+ */
+static bool copy_block(struct hpm_share *cache, void *to, struct page *page,
+		       u64 *fp)
+{
+	const void *from = kmap_local_page(page);
+	bool done = true;
+
+	if (!cache->clmul) {
+		memcpy(to, from, HPM_BLOCK_SIZE);
+		*fp = hpm_fingerprint(&cache->key, to);
+	} else if (hpm_simd_begin()) {
+		*fp = hpm_fingerprint_clmul_copy(&cache->key, to, from);
+		hpm_simd_end();
+	} else {
+		done = false;
+	}
+	kunmap_local(from);
+	return done;
+}
+
+static bool block_fingerprint(struct hpm_share *cache, const void *block,
+			      u64 *fp)
+{
+	if (!cache->clmul) {
+		*fp = hpm_fingerprint(&cache->key, block);
+	} else {
+		if (!hpm_simd_begin())
+			return false;
+		*fp = hpm_fingerprint_clmul(&cache->key, block);
+		hpm_simd_end();
+	}
+	return true;
+}
+
 /* Copies what is at @place to @to, which nobody else can see. */
 static enum hpm_miss take_copy(struct hpm_share *cache,
 			       const struct hpm_place *place, void *to, u64 fp)
 {
 	struct page *page = pfn_to_page(place->pfn);
 	struct folio *folio;
-	void *from;
+	bool copied;
+	u64 seen;
 
 	folio = hpm_place_get(cache, place);
 	if (!folio)
@@ -338,14 +377,13 @@ static enum hpm_miss take_copy(struct hpm_share *cache,
 		return HPM_MISS_BUSY;
 	}
 	hpm_pause(HPM_POINT_GOT);
-	from = kmap_local_page(page);
-	copy_page(to, from);
-	kunmap_local(from);
+	copied = copy_block(cache, to, page, &seen);
 	folio_put(folio);
+	if (!copied)
+		return HPM_MISS_BUSY;
 	hpm_pause(HPM_POINT_COPIED);
 
-	if (likely(hpm_fingerprint(&cache->key, to) == fp) ||
-	    hpm_fault(HPM_FAULT_PROVE_NOTHING))
+	if (likely(seen == fp) || hpm_fault(HPM_FAULT_PROVE_NOTHING))
 		return HPM_HIT;
 	blame(cache, place);
 	return HPM_MISS_CAUGHT;
@@ -577,17 +615,18 @@ static void enter_page(struct hpm_volume *v, struct page *page, u64 pbn)
 	struct hpm_share *cache = v->pool->cache;
 	struct hpm_place place, again;
 	void *bytes;
+	bool proved;
 	u64 fp;
 
 	if (!get_place(v, page, &place))
 		return;
 	bytes = kmap_local_page(page);
-	fp = hpm_fingerprint(&cache->key, bytes);
-	kunmap_local(bytes);
+	proved = block_fingerprint(cache, bytes, &fp);
 	hpm_pause(HPM_POINT_ENTER);
 	/* Nobody has opened the device meanwhile. */
-	if (!place.meta || get_place(v, page, &again))
+	if (proved && (!place.meta || get_place(v, page, &again)))
 		hpm_index_enter(cache, pbn, fp, &place);
+	kunmap_local(bytes);
 }
 
 static void enter_read(struct hpm_lead *lead)
@@ -631,14 +670,21 @@ static void lead_work(struct work_struct *work)
 	bio_endio(bio);
 }
 
+/* Much to hash, or what it takes is not to be had here. */
+static bool is_for_worker(const struct hpm_lead *lead)
+{
+	if (lead->hb->v->pool->cache->clmul && !hpm_simd_usable())
+		return true;
+	return lead->nr > HASH_IN_IRQ && (in_interrupt() || irqs_disabled());
+}
+
 bool hpm_intercept_end(struct hpm_bio *hb, struct bio *bio,
 		       blk_status_t status)
 {
 	struct hpm_lead *lead = hb->lead;
 
 	if (!status) {
-		if (lead->nr > HASH_IN_IRQ &&
-		    (in_interrupt() || irqs_disabled())) {
+		if (is_for_worker(lead)) {
 			INIT_WORK(&lead->work, lead_work);
 			queue_work(hb->v->pool->io_wq, &lead->work);
 			return true;

@@ -25,6 +25,11 @@ static u64 rng(void)
 	return z ^ z >> 31;
 }
 
+typedef u64 fingerprint_fn(const struct hpm_fp_key *key, const void *block);
+
+/* The function that is tested. */
+static fingerprint_fn *fingerprint = hpm_fingerprint;
+
 static void fill(void *p, size_t size)
 {
 	u64 *w = p;
@@ -88,7 +93,7 @@ static u64 by_hand(const struct hpm_fp_key *key, const u64 *m)
 static void test_definition(void **state)
 {
 	struct hpm_fp_key key;
-	u64 m[WORDS];
+	u64 m[WORDS] __aligned(16);
 	int i;
 
 	(void)state;
@@ -102,31 +107,86 @@ static void test_definition(void **state)
 	assert_true(hpm_fingerprint(&key, m) == by_hand(&key, m));
 }
 
+#ifdef __x86_64__
+static unsigned __int128 wide(const u64 *half)
+{
+	return (unsigned __int128)half[1] << 64 | half[0];
+}
+
+/* Likewise, bit by bit. */
+static void add_polynomial_product(u64 *half, u64 a, u64 b)
+{
+	int i;
+
+	for (i = 0; i < 64; i++) {
+		if (!(b >> i & 1))
+			continue;
+		half[0] ^= a << i;
+		half[1] ^= i ? a >> (64 - i) : 0;
+	}
+}
+
+static u64 clnh_by_hand(const struct hpm_fp_key *key, const u64 *m)
+{
+	unsigned __int128 sum = wide(key->finish);
+	u64 half[2] = { 0, 0 };
+	unsigned int i;
+
+	for (i = 0; i < WORDS; i += 2)
+		add_polynomial_product(half, m[i] ^ key->nh[i],
+				       m[i + 1] ^ key->nh[i + 1]);
+	sum += wide(key->finish + 2) * half[0];
+	sum += wide(key->finish + 4) * half[1];
+	return sum >> 64;
+}
+
+static void test_clmul_definition(void **state)
+{
+	u64 m[WORDS] __aligned(16), copy[WORDS + 4] __aligned(16);
+	struct hpm_fp_key key;
+	u64 fp, after;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 200; i++) {
+		fill(&key, sizeof(key));
+		fill(m, sizeof(m));
+		fill(copy, sizeof(copy));
+		after = copy[WORDS];
+		fp = clnh_by_hand(&key, m);
+		assert_true(hpm_fingerprint_clmul(&key, m) == fp);
+		assert_true(hpm_fingerprint_clmul_copy(&key, copy, m) == fp);
+		assert_memory_equal(copy, m, sizeof(m));
+		assert_true(copy[WORDS] == after);
+	}
+}
+#endif
+
 /* A flipped bit, swapped words and moved words all show. */
 static void test_sees_changes(void **state)
 {
 	struct hpm_fp_key key;
-	u64 m[WORDS], fp, tmp;
+	u64 m[WORDS] __aligned(16), fp, tmp;
 	unsigned int bit, i;
 
 	(void)state;
 	fill(&key, sizeof(key));
 	fill(m, sizeof(m));
-	fp = hpm_fingerprint(&key, m);
+	fp = fingerprint(&key, m);
 	for (bit = 0; bit < HPM_BLOCK_SIZE * 8; bit++) {
 		m[bit / 64] ^= 1ULL << bit % 64;
-		assert_true(hpm_fingerprint(&key, m) != fp);
+		assert_true(fingerprint(&key, m) != fp);
 		m[bit / 64] ^= 1ULL << bit % 64;
 	}
 	for (i = 0; i + 1 < WORDS; i++) {
 		tmp = m[i];
 		m[i] = m[i + 1];
 		m[i + 1] = tmp;
-		assert_true(hpm_fingerprint(&key, m) != fp);
+		assert_true(fingerprint(&key, m) != fp);
 		m[i + 1] = m[i];
 		m[i] = tmp;
 	}
-	assert_true(hpm_fingerprint(&key, m) == fp);
+	assert_true(fingerprint(&key, m) == fp);
 }
 
 /*----------------------------------------------------------------
@@ -195,7 +255,7 @@ static void make_xxh64_pair(u64 *a, u64 *b)
 static void test_xxh64_pair(void **state)
 {
 	unsigned int i, fooled = 0, ours = 0;
-	u64 a[WORDS], b[WORDS];
+	u64 a[WORDS] __aligned(16), b[WORDS] __aligned(16);
 	struct hpm_fp_key key;
 	u64 seed;
 
@@ -210,7 +270,7 @@ static void test_xxh64_pair(void **state)
 
 	for (i = 0; i < SEEDS; i++) {
 		fill(&key, sizeof(key));
-		ours += hpm_fingerprint(&key, a) == hpm_fingerprint(&key, b);
+		ours += fingerprint(&key, a) == fingerprint(&key, b);
 	}
 	assert_int_equal(ours, 0);
 }
@@ -229,7 +289,7 @@ static u64 short_nh(const struct hpm_fp_key *key, const u64 *m)
 static void test_short_nh_pair(void **state)
 {
 	unsigned int i, fooled = 0, ours = 0;
-	u64 a[WORDS], b[WORDS];
+	u64 a[WORDS] __aligned(16), b[WORDS] __aligned(16);
 	struct hpm_fp_key key;
 
 	(void)state;
@@ -239,7 +299,7 @@ static void test_short_nh_pair(void **state)
 	for (i = 0; i < SEEDS; i++) {
 		fill(&key, sizeof(key));
 		fooled += short_nh(&key, a) == short_nh(&key, b);
-		ours += hpm_fingerprint(&key, a) == hpm_fingerprint(&key, b);
+		ours += fingerprint(&key, a) == fingerprint(&key, b);
 	}
 	printf("NH cut to 64 bits collides under %u of %u keys\n", fooled,
 	       SEEDS);
@@ -283,14 +343,14 @@ static void test_plain_blocks(void **state)
 {
 	static u64 fps[PLAIN];
 	struct hpm_fp_key key;
-	u64 m[WORDS];
+	u64 m[WORDS] __aligned(16);
 	unsigned int i;
 
 	(void)state;
 	fill(&key, sizeof(key));
 	for (i = 0; i < PLAIN; i++) {
 		make_plain(m, i + 4);
-		fps[i] = hpm_fingerprint(&key, m);
+		fps[i] = fingerprint(&key, m);
 	}
 	qsort(fps, PLAIN, sizeof(fps[0]), compare);
 	for (i = 1; i < PLAIN; i++)
@@ -301,7 +361,7 @@ static void test_plain_blocks(void **state)
 static void test_key_matters(void **state)
 {
 	struct hpm_fp_key a, b;
-	u64 m[WORDS];
+	u64 m[WORDS] __aligned(16);
 	unsigned int i;
 
 	(void)state;
@@ -310,14 +370,13 @@ static void test_key_matters(void **state)
 	for (i = 0; i < WORDS; i++) {
 		b = a;
 		b.nh[i] ^= 1ULL << 63;
-		assert_true(hpm_fingerprint(&a, m) != hpm_fingerprint(&b, m));
+		assert_true(fingerprint(&a, m) != fingerprint(&b, m));
 	}
 }
 
-int main(void)
+static int run(const char *name)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_definition),
 		cmocka_unit_test(test_sees_changes),
 		cmocka_unit_test(test_xxh64_pair),
 		cmocka_unit_test(test_short_nh_pair),
@@ -325,5 +384,26 @@ int main(void)
 		cmocka_unit_test(test_key_matters),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest nh[] = { cmocka_unit_test(test_definition) };
+	int failed = cmocka_run_group_tests(nh, NULL, NULL) + run("NH");
+
+#ifdef __x86_64__
+	const struct CMUnitTest clnh[] = {
+		cmocka_unit_test(test_clmul_definition),
+	};
+
+	if (!__builtin_cpu_supports("pclmul")) {
+		printf("CLNH: this processor has no PCLMULQDQ\n");
+		return failed;
+	}
+	failed += cmocka_run_group_tests(clnh, NULL, NULL);
+	fingerprint = hpm_fingerprint_clmul;
+	failed += run("CLNH");
+#endif
+	return failed;
 }
