@@ -33,6 +33,7 @@ struct hpm_place {
 	struct address_space *mapping;
 	u32 index;
 	bool meta;		/* of the block device's own page cache */
+	bool kept;		/* a page of ours: no mapping, no index */
 };
 
 /*
@@ -45,6 +46,7 @@ struct hpm_copy {
 	u64 era:14;		/* of the cache, when it was entered */
 	u64 heat:2;
 	u64 meta:1;
+	u64 kept:1;		/* the entry has a reference to the page */
 	u64 fp;
 	struct hpm_copy *next;
 	struct list_head lru;	/* of its heat */
@@ -59,6 +61,8 @@ struct hpm_shard {
 	spinlock_t lock;		/* all that follows */
 	struct hpm_copy **bucket;
 	struct list_head lru[HPM_NR_HEATS];	/* next to go first */
+	struct list_head kept;			/* likewise; they go last */
+	unsigned int nr_kept;
 	unsigned long nr;
 	unsigned long nr_blocks;	/* different ones */
 } ____cacheline_aligned_in_smp;
@@ -142,13 +146,19 @@ enum hpm_miss {
  * index.c.  Any context.
  *--------------------------------------------------------------*/
 
-/* The latest copies of a block, up to @max; returns how many. */
+/*
+ * The latest copies of a block, up to @max; returns how many.  If one is kept
+ * it is the first, and the caller has to put the page.
+ */
 unsigned int hpm_index_find(struct hpm_share *cache, u64 pbn,
 			    struct hpm_place *place, unsigned int max, u64 *fp);
 bool hpm_index_has(struct hpm_share *cache, u64 pbn);
 /* A copy of the block is there now.  The caller holds a token. */
 void hpm_index_enter(struct hpm_share *cache, u64 pbn, u64 fp,
 		     const struct hpm_place *place);
+/* Keeps a copy of the bytes, unless there is one or no memory for it. */
+void hpm_index_keep(struct hpm_share *cache, u64 pbn, u64 fp,
+		    const void *bytes);
 void hpm_index_remove(struct hpm_share *cache, u64 pbn,
 		      const struct hpm_place *place);
 

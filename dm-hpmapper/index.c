@@ -22,6 +22,15 @@
  * is shared says that no write in place can be in flight: whoever makes it
  * shared, a snapshot, has waited for those (gate.c).
  *
+ * Copies that are kept.  Some blocks every volume changes as soon as it has read
+ * them: those that a file system writes when it is mounted, a log that every
+ * container appends to.  Their latest copies are dirty, or other bytes by now,
+ * and each volume would read them anew.  A block that is read although copies
+ * of it were known is taken for one of these, and of the bytes that are read a
+ * page of our own is kept.  There are few such blocks, and few are kept; the
+ * entry has a reference to the page, and is the first that is tried.  It is
+ * proved like any other.
+ *
  * Shape: shards of a hash table, each with a lock, its buckets, and a list
  * for each heat.  The copies of a block stand one behind the other in their
  * bucket's chain, the latest first, so a head and its tail need no links of
@@ -40,6 +49,8 @@ static struct kmem_cache *copy_slab;
 #define MAX_BUCKET_BITS		20
 /* An extent of more blocks is looked for by going through the table. */
 #define MANY_BLOCKS		8192
+/* Pages that are kept in a shard: 8 MiB in all. */
+#define MAX_KEPT		32
 
 /*----------------------------------------------------------------
  * Chains
@@ -79,6 +90,7 @@ static void place_of(const struct hpm_copy *c, struct hpm_place *place)
 	place->mapping = c->mapping;
 	place->index = c->index;
 	place->meta = c->meta;
+	place->kept = c->kept;
 }
 
 static bool is_at(const struct hpm_copy *c, const struct hpm_place *place)
@@ -97,6 +109,15 @@ static void __unlink(struct hpm_shard *shard, struct hpm_copy *head,
 	*link = c->next;
 	list_del(&c->lru);
 	shard->nr--;
+	shard->nr_kept -= c->kept;
+}
+
+/* One that is in no chain. */
+static void free_copy(struct hpm_copy *c)
+{
+	if (c->kept)
+		__free_page(pfn_to_page(pfn_of(c)));
+	kmem_cache_free(copy_slab, c);
 }
 
 static void __drop_block(struct hpm_shard *shard, struct hpm_copy **link,
@@ -106,7 +127,7 @@ static void __drop_block(struct hpm_shard *shard, struct hpm_copy **link,
 
 	while ((c = *link) && c->pbn == pbn) {
 		__unlink(shard, c, link);
-		kmem_cache_free(copy_slab, c);
+		free_copy(c);
 	}
 }
 
@@ -126,6 +147,10 @@ unsigned int hpm_index_find(struct hpm_share *cache, u64 pbn,
 	spin_lock_irqsave(&shard->lock, flags);
 	for (c = *__find(bucket_of(cache, hash), pbn);
 	     c && c->pbn == pbn && nr < max; c = c->next) {
+		if (c->kept) {
+			get_page(pfn_to_page(pfn_of(c)));
+			list_move_tail(&c->lru, &shard->kept);
+		}
 		place_of(c, &place[nr++]);
 		*fp = c->fp;
 	}
@@ -155,23 +180,35 @@ static bool is_barred(const struct hpm_share *cache, unsigned long pfn)
 	return pfn - READ_ONCE(cache->barred_pfn) < READ_ONCE(cache->barred_nr);
 }
 
+/* Out of its chain, wherever it is in it. */
+static void __take(struct hpm_share *cache, struct hpm_shard *shard,
+		   struct hpm_copy *c)
+{
+	struct hpm_copy *head, **link;
+
+	link = __find(bucket_of(cache, hash_of(cache, c->pbn)), c->pbn);
+	head = *link;
+	while (*link != c)
+		link = &(*link)->next;
+	__unlink(shard, head, link);
+}
+
 /* The next to go, out of the whole shard; NULL: it is empty. */
 static struct hpm_copy *__take_coldest(struct hpm_share *cache,
 				       struct hpm_shard *shard)
 {
-	struct hpm_copy *c = NULL, *head, **link;
+	struct hpm_copy *c = NULL;
 	unsigned int heat;
 
 	for (heat = 0; heat < HPM_NR_HEATS && !c; heat++)
 		c = list_first_entry_or_null(&shard->lru[heat],
 					     struct hpm_copy, lru);
 	if (!c)
+		c = list_first_entry_or_null(&shard->kept, struct hpm_copy,
+					     lru);
+	if (!c)
 		return NULL;
-	link = __find(bucket_of(cache, hash_of(cache, c->pbn)), c->pbn);
-	head = *link;
-	while (*link != c)
-		link = &(*link)->next;
-	__unlink(shard, head, link);
+	__take(cache, shard, c);
 	return c;
 }
 
@@ -185,6 +222,7 @@ static void fill_copy(struct hpm_share *cache, struct hpm_copy *c, u64 pbn,
 	c->mapping = place->mapping;
 	c->index = place->index;
 	c->meta = place->meta;
+	c->kept = place->kept;
 	c->pfn_low = (u32)place->pfn;
 	c->pfn_high = place->pfn >> 32;
 }
@@ -208,20 +246,28 @@ static struct hpm_copy *__take_known(struct hpm_shard *shard,
 	return NULL;
 }
 
-/* As the head.  Returns how many copies the block has now. */
+/*
+ * As the head, or behind the one that is kept.  Returns how many copies the
+ * block has now, but for that.
+ */
 static unsigned int __add(struct hpm_shard *shard, struct hpm_copy **link,
 			  struct hpm_copy *c)
 {
-	unsigned int nr = 1;
+	struct hpm_copy *head = *link;
+	u64 pbn = c->pbn;
+	unsigned int nr;
 
+	if (!head || head->pbn != pbn)
+		shard->nr_blocks++;
+	else if (head->kept)
+		link = &head->next;
 	c->next = *link;
 	*link = c;
-	list_add_tail(&c->lru, &shard->lru[c->heat]);
+	list_add_tail(&c->lru, c->kept ? &shard->kept : &shard->lru[c->heat]);
 	shard->nr++;
-	while ((c = c->next) && c->pbn == (*link)->pbn)
-		nr++;
-	if (nr == 1)
-		shard->nr_blocks++;
+	shard->nr_kept += c->kept;
+	for (nr = 1; (c = c->next) && c->pbn == pbn; nr++)
+		;
 	return nr;
 }
 
@@ -253,6 +299,10 @@ static unsigned int __enter(struct hpm_share *cache, struct hpm_shard *shard,
 	c = __take_known(shard, link, pbn, place);
 	if (!c && shard->nr >= READ_ONCE(cache->max_nr)) {
 		c = __take_coldest(cache, shard);
+		if (c && c->kept) {
+			free_copy(c);
+			c = NULL;
+		}
 		link = __find(bucket_of(cache, hash_of(cache, pbn)), pbn);
 	}
 	if (!c) {
@@ -292,6 +342,54 @@ void hpm_index_enter(struct hpm_share *cache, u64 pbn, u64 fp,
 		hpm_evict_note(cache, pbn);
 }
 
+/* False: there is one already, or it is not wanted. */
+static bool __keep(struct hpm_share *cache, struct hpm_shard *shard,
+		   struct hpm_copy *c)
+{
+	struct hpm_copy **bucket = bucket_of(cache, hash_of(cache, c->pbn));
+	struct hpm_copy *head = *__find(bucket, c->pbn), *oldest;
+
+	if (head && (head->kept || head->fp != c->fp))
+		return false;
+	if (shard->nr_kept == MAX_KEPT) {
+		oldest = list_first_entry(&shard->kept, struct hpm_copy, lru);
+		__take(cache, shard, oldest);
+		free_copy(oldest);
+	}
+	__add(shard, __find(bucket, c->pbn), c);
+	return true;
+}
+
+void hpm_index_keep(struct hpm_share *cache, u64 pbn, u64 fp,
+		    const void *bytes)
+{
+	struct hpm_shard *shard = shard_of(cache, hash_of(cache, pbn));
+	struct hpm_place place = { .kept = true };
+	struct hpm_copy *c;
+	unsigned long flags;
+	struct page *page;
+	bool kept = false;
+
+	page = alloc_page(GFP_NOWAIT | __GFP_NOWARN);
+	if (!page)
+		return;
+	memcpy(page_address(page), bytes, HPM_BLOCK_SIZE);
+	place.pfn = page_to_pfn(page);
+	c = kmem_cache_alloc(copy_slab, GFP_NOWAIT | __GFP_NOWARN);
+	if (!c || is_barred(cache, place.pfn) || place.pfn >> 40) {
+		__free_page(page);
+		if (c)
+			kmem_cache_free(copy_slab, c);
+		return;
+	}
+	fill_copy(cache, c, pbn, fp, &place);
+	spin_lock_irqsave(&shard->lock, flags);
+	kept = __keep(cache, shard, c);
+	spin_unlock_irqrestore(&shard->lock, flags);
+	if (!kept)
+		free_copy(c);
+}
+
 /*----------------------------------------------------------------
  * Dropping
  *--------------------------------------------------------------*/
@@ -309,7 +407,7 @@ void hpm_index_remove(struct hpm_share *cache, u64 pbn,
 			 place);
 	spin_unlock_irqrestore(&shard->lock, flags);
 	if (c)
-		kmem_cache_free(copy_slab, c);
+		free_copy(c);
 }
 
 static bool is_in(u64 x, u64 first, u64 nr)
@@ -334,7 +432,7 @@ static void sweep_bucket(struct hpm_shard *shard, struct hpm_copy **link,
 		__unlink(shard, head, link);
 		if (head == c)
 			head = NULL;
-		kmem_cache_free(copy_slab, c);
+		free_copy(c);
 	}
 }
 
@@ -418,6 +516,8 @@ static unsigned int __read(struct hpm_copy *c, struct hpm_seen *seen,
 	u64 pbn = c->pbn;
 	unsigned int nr;
 
+	if (c->kept)
+		c = c->next;
 	for (nr = 0; c && c->pbn == pbn && nr < max; c = c->next, nr++) {
 		seen[nr].pbn = pbn;
 		seen[nr].era = c->era;
@@ -520,7 +620,7 @@ static unsigned long shrink_shard(struct hpm_share *cache,
 	if (!spin_trylock_irqsave(&shard->lock, flags))
 		return 0;
 	while (freed < nr && (c = __take_coldest(cache, shard))) {
-		kmem_cache_free(copy_slab, c);
+		free_copy(c);
 		freed++;
 	}
 	spin_unlock_irqrestore(&shard->lock, flags);
@@ -552,7 +652,7 @@ void hpm_index_limit(struct hpm_share *cache, unsigned long nr)
 	     shard++) {
 		spin_lock_irqsave(&shard->lock, flags);
 		while (shard->nr > each && (c = __take_coldest(cache, shard)))
-			kmem_cache_free(copy_slab, c);
+			free_copy(c);
 		spin_unlock_irqrestore(&shard->lock, flags);
 	}
 }
@@ -580,6 +680,7 @@ int hpm_index_create(struct hpm_share *cache)
 		spin_lock_init(&shard->lock);
 		for (heat = 0; heat < HPM_NR_HEATS; heat++)
 			INIT_LIST_HEAD(&shard->lru[heat]);
+		INIT_LIST_HEAD(&shard->kept);
 		shard->bucket = kvcalloc(1ul << cache->bits,
 					 sizeof(*shard->bucket), GFP_KERNEL);
 		if (!shard->bucket) {

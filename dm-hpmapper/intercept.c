@@ -84,6 +84,7 @@ struct hpm_lead {
 	struct hpm_bio *hb;
 	struct bio *bio;
 	struct bvec_iter iter;		/* as it was before the read */
+	bool keep;			/* a copy of the first block: index.c */
 	struct work_struct work;
 };
 
@@ -369,10 +370,10 @@ static enum hpm_miss take_copy(struct hpm_share *cache,
 	bool copied;
 	u64 seen;
 
-	folio = hpm_place_get(cache, place);
+	folio = place->kept ? page_folio(page) : hpm_place_get(cache, place);
 	if (!folio)
 		return HPM_MISS_STALE;
-	if (!is_clean(folio, page, place)) {
+	if (!place->kept && !is_clean(folio, page, place)) {
 		folio_put(folio);
 		return HPM_MISS_BUSY;
 	}
@@ -385,7 +386,8 @@ static enum hpm_miss take_copy(struct hpm_share *cache,
 
 	if (likely(seen == fp) || hpm_fault(HPM_FAULT_PROVE_NOTHING))
 		return HPM_HIT;
-	blame(cache, place);
+	if (!place->kept)
+		blame(cache, place);
 	return HPM_MISS_CAUGHT;
 }
 
@@ -587,7 +589,7 @@ static void __unlist_lead(struct hpm_share *cache, struct hpm_lead *lead,
 }
 
 static struct hpm_lead *make_lead(struct hpm_bio *hb, struct bio *bio,
-				  const struct hpm_piece *p)
+				  const struct hpm_piece *p, bool keep)
 {
 	struct hpm_place place;
 	struct hpm_lead *lead;
@@ -600,6 +602,7 @@ static struct hpm_lead *make_lead(struct hpm_bio *hb, struct bio *bio,
 	INIT_LIST_HEAD(&lead->followers);
 	lead->nr_followers = 0;
 	lead->listed = false;
+	lead->keep = keep;
 	lead->pbn = p->pbn;
 	lead->nr = p->sectors / HPM_BLOCK_SECTORS;
 	lead->since = jiffies;
@@ -610,7 +613,8 @@ static struct hpm_lead *make_lead(struct hpm_bio *hb, struct bio *bio,
 	return lead;
 }
 
-static void enter_page(struct hpm_volume *v, struct page *page, u64 pbn)
+static void enter_page(struct hpm_volume *v, struct page *page, u64 pbn,
+		       bool keep)
 {
 	struct hpm_share *cache = v->pool->cache;
 	struct hpm_place place, again;
@@ -624,8 +628,11 @@ static void enter_page(struct hpm_volume *v, struct page *page, u64 pbn)
 	proved = block_fingerprint(cache, bytes, &fp);
 	hpm_pause(HPM_POINT_ENTER);
 	/* Nobody has opened the device meanwhile. */
-	if (proved && (!place.meta || get_place(v, page, &again)))
+	if (proved && (!place.meta || get_place(v, page, &again))) {
 		hpm_index_enter(cache, pbn, fp, &place);
+		if (keep)
+			hpm_index_keep(cache, pbn, fp, bytes);
+	}
 	kunmap_local(bytes);
 }
 
@@ -641,7 +648,8 @@ static void enter_read(struct hpm_lead *lead)
 	__bio_for_each_segment(bv, lead->bio, iter, lead->iter) {
 		if (bv.bv_len == HPM_BLOCK_SIZE && done % HPM_BLOCK_SIZE == 0)
 			enter_page(v, bv.bv_page,
-				   lead->pbn + done / HPM_BLOCK_SIZE);
+				   lead->pbn + done / HPM_BLOCK_SIZE,
+				   lead->keep && !done);
 		done += bv.bv_len;
 	}
 }
@@ -838,7 +846,10 @@ static int decide(struct hpm_share *cache, const struct hpm_piece *p,
 	return what;
 }
 
-/* In whole blocks.  As hpm_intercept_map(), or -EAGAIN: look again. */
+/*
+ * In whole blocks.  As hpm_intercept_map(), or -EAGAIN: look again.  After that
+ * (@again is not set) the first block's copies are known, and none will do.
+ */
 static int miss(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 		struct hpm_piece *p, bool again)
 {
@@ -849,7 +860,7 @@ static int miss(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 	int what;
 
 	nr = unknown(cache, p->pbn, nr);
-	lead = make_lead(hb, bio, p);
+	lead = make_lead(hb, bio, p, !again);
 	what = decide(cache, p, alone ? NULL : lead, wait, again, &nr);
 	if (lead && (what != READ_IT || !(lead->listed || alone))) {
 		kmem_cache_free(lead_slab, lead);
