@@ -305,9 +305,21 @@ done
 wait_for_turn
 [ -z "$VERBOSE" ] || tail -f "$console" >&2 &
 
-status=0
-"$BUILD/vm/relay" "$TIMEOUT" "$run/qemu.log" "$qemu" "${options[@]}" \
-	8<&- </dev/null || status=$?
+boot() {
+	status=0
+	"$BUILD/vm/relay" "$TIMEOUT" "$run/qemu.log" "$qemu" "${options[@]}" \
+		8<&- </dev/null || status=$?
+}
+
+# Under TCG a kernel now and then hangs in its boot, before any of ours runs.
+boot
+if [ $status = 97 ]; then
+	echo "vm: the guest did not boot; once more" >&2
+	tail -n 3 "$console" >&2
+	echo >"$console"
+	boot
+	[ $status != 97 ] || status=124
+fi
 
 cp "$console" "$BUILD/vm/$NAME.log.$$"
 mv "$BUILD/vm/$NAME.log.$$" "$BUILD/vm/$NAME.log"

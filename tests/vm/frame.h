@@ -15,6 +15,7 @@
 #define FRAME_MAX   16384
 
 enum frame_type {
+	FRAME_HELLO, /* the kernel has booted; the first one, and empty */
 	FRAME_OUT,
 	FRAME_ERR,
 	FRAME_STATUS, /* an int, as exit() takes it */

@@ -317,6 +317,7 @@ int main(void)
 	mount_at("dev", "/dev", "devtmpfs", 0, NULL);
 	load_modules();
 	open_port();
+	send_frame(FRAME_HELLO, "", 0);
 	make_root();
 	start_network();
 
