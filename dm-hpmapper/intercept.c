@@ -204,6 +204,7 @@ static bool get_place(struct hpm_volume *v, struct page *page,
 	index = folio->index + folio_page_idx(folio, page);
 	if (index > U32_MAX)
 		return false;
+	place->kept = false;
 	place->pfn = page_to_pfn(page);
 	place->mapping = folio->mapping;
 	place->index = index;
