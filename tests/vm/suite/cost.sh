@@ -10,22 +10,7 @@ NULLB_OPTS="cache_size=1" devices 8 128
 pool_up || exit
 vol_new v 0 64 || exit
 
-trace=/sys/kernel/tracing
-[ -e $trace/trace ] || mount -t tracefs none $trace
-dev_number() {	# as the trace has it
-	stat -Lc '%Hr,%Lr' "$1"
-}
 d=$(dev_number $data) m=$(dev_number $meta)
-
-# traced COMMAND...: what was sent to the devices meanwhile is in $tmp/trace
-traced() {
-	echo >$trace/trace
-	echo 1 >$trace/events/block/block_bio_queue/enable
-	"$@"
-	echo 0 >$trace/events/block/block_bio_queue/enable
-	# e.g. "block_bio_queue: 253,1 FWS 0 + 0 [dd]"
-	grep -oE 'block_bio_queue: .*' $trace/trace | cut -d' ' -f2- >"$tmp/trace"
-}
 
 # Of a device: "<plain writes> <FUA writes> <flushes>"
 sent_to() {

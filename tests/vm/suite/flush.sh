@@ -10,22 +10,7 @@ NULLB_OPTS="cache_size=1" DISK_MODE=timer devices 8 64
 pool_up || exit
 vol_new v 0 32 || exit
 
-trace=/sys/kernel/tracing
-[ -e $trace/trace ] || mount -t tracefs none $trace
-dev_number() {	# as the trace has it
-	stat -Lc '%Hr,%Lr' "$1"
-}
 d=$(dev_number $data) m=$(dev_number $meta)
-
-# traced COMMAND...: what was sent to the devices meanwhile is in $tmp/trace
-traced() {
-	echo >$trace/trace
-	echo 1 >$trace/events/block/block_bio_queue/enable
-	"$@"
-	echo 0 >$trace/events/block/block_bio_queue/enable
-	# e.g. "block_bio_queue: 253,1 FWFS 0 + 0 [dd]"
-	grep -oE 'block_bio_queue: .*' $trace/trace | cut -d' ' -f2- >"$tmp/trace"
-}
 
 # How many of these went to a device: sent DEVICE REGEX
 sent() {

@@ -351,6 +351,27 @@ clean_up() {
 }
 
 #----------------------------------------------------------------------
+# What is sent to the devices
+#----------------------------------------------------------------------
+
+dev_number() {	# as the trace has it
+	stat -Lc '%Hr,%Lr' "$1"
+}
+
+# traced COMMAND...: what was sent to the devices meanwhile is in $tmp/trace
+traced() {
+	local trace=/sys/kernel/tracing
+
+	[ -e $trace/trace ] || mount -t tracefs none $trace
+	echo >$trace/trace
+	echo 1 >$trace/events/block/block_bio_queue/enable
+	"$@"
+	echo 0 >$trace/events/block/block_bio_queue/enable
+	# e.g. "block_bio_queue: 253,1 FWFS 0 + 0 [dd]"
+	grep -oE 'block_bio_queue: .*' $trace/trace | cut -d' ' -f2- >"$tmp/trace"
+}
+
+#----------------------------------------------------------------------
 # Two volumes that share, under which something goes wrong
 #----------------------------------------------------------------------
 
