@@ -120,7 +120,7 @@ fi
 echo "   the two layers of the image are what they were"
 
 # The message alone, on an image that is in use: median of twenty.
-snap_ms=$("$MSGTIME" $pool 20 'create_snap 1000%d 1' |
+snap_ms=$("$MSGTIME" $pool 'create_snap 1000%d 1' 20 |
 	awk '{ printf "%.2f", $2 / 1000 }')
 for ((k = 1; k <= 20; k++)); do
 	dmsetup message $pool 0 "delete 1000$k"
