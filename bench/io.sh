@@ -85,7 +85,8 @@ row() {
 
 	line=$(printf '%-34s' "$name")
 	for p in linear thin hpmapper; do
-		line+=$(printf ' %10s' "${lat[$p,$key]:--}")
+		line+=$(awk -v t="${lat[$p,$key]:--}" 'BEGIN {
+			printf t == "-" ? " %10s" : " %10.2f", t }')
 	done
 	if [ "${lat[hpmapper,$key]:-}" ] && [ "${lat[linear,$base]:-}" ]; then
 		line+=$(printf ' %12s' "$(ratio "${lat[hpmapper,$key]}" "${lat[linear,$base]}")")
