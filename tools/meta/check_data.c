@@ -157,7 +157,7 @@ void data_small(struct check *c, u64 block, u64 first, const void *elts)
 	u16 v;
 
 	for (i = 0; i < nr; i++) {
-		v = get_unaligned_le16((const u8 *)elts + 2 * i);
+		v = get_unaligned_le16((const u8 *)elts + 2 * (size_t)i);
 		if (v)
 			take_small(c, block, first + i, v, &t);
 	}
