@@ -24,7 +24,8 @@ for guest; do
 	scripts=
 	[ "$kernel" = "$guest" ] || scripts=${guest#*:}
 	echo "# === $kernel"
-	KERNEL=$kernel NAME=suite-$kernel TIMEOUT=${TIMEOUT:-7200} \
+	# Merged, a slab cache of the module's would stay for the sake of others.
+	ARGS="${ARGS:-} slab_nomerge" KERNEL=$kernel NAME=suite-$kernel TIMEOUT=${TIMEOUT:-7200} \
 		MEM=${MEM:-3G} "$here/../boot.sh" "$settings
 		$here/run.sh ${scripts//,/ }" 2>&1 | tee "$out"
 	status=$?
