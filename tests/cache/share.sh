@@ -4,69 +4,11 @@
 # One read, few copies: clones of one image read each other's cached copies,
 # and never a wrong byte.  Runs in the guest (make test-share); CHURN is how
 # many seconds some clones work on their files while others read theirs.
+# shellcheck source=lib.sh disable=SC1091
+. "$(dirname "$0")/lib.sh"
 set -uo pipefail
 
 : "${CLONES:=6}" "${FILES:=300}" "${CHURN:=20}"
-passed=0 failed=0
-data=/sys/block/data/stat
-[ -e /sys/kernel/config/nullb ] || modprobe null_blk nr_devices=0
-mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
-
-disk() {
-	local dir=/sys/kernel/config/nullb/$1
-
-	mkdir "$dir"
-	echo "$2" >"$dir/size"
-	echo 1 >"$dir/memory_backed"
-	echo 2 >"$dir/queue_mode"
-	echo 1 >"$dir/irqmode"
-	echo 1 >"$dir/power"
-	[ -b "/dev/$1" ] || ln -s "nullb$(cat "$dir/index")" "/dev/$1"
-	[ "$1" != data ] || data=/sys/block/$(basename "$(readlink -f /dev/data)")/stat
-}
-
-# check WHAT COMMAND...
-check() {
-	local what=$1
-
-	shift
-	if "$@"; then
-		passed=$((passed + 1))
-		echo "ok - $what"
-	else
-		failed=$((failed + 1))
-		echo "not ok - $what: $*"
-	fi
-}
-
-# What the device has read, in KiB; the value of a key in the pool's status.
-device_read() { awk '{ print $3 / 2 }' "$data"; }
-value() {
-	dmsetup status --noflush pool | tr ' ' '\n' | grep -A 1 -x "$1" | tail -n 1
-}
-
-copies() { value copies | cut -d/ -f1; }
-
-# within SECONDS COMMAND...: until it succeeds
-within() {
-	local end=$((SECONDS + $1))
-
-	shift
-	until "$@"; do
-		[ $SECONDS -le $end ] || return 1
-		sleep 0.05
-	done
-}
-
-up() {
-	dmsetup create "v$1" --table "0 2097152 hpmapper /dev/mapper/pool $1"
-	mkdir -p "/mnt/$1"
-	mount -t ext4 -o noatime "/dev/mapper/v$1" "/mnt/$1"
-}
-
-down() {
-	umount "/mnt/$1" && dmsetup remove --retry "v$1"
-}
 
 right() {
 	"$files" check "${@:2}" "/mnt/$1" "$FILES" 1 >/dev/null
@@ -74,15 +16,11 @@ right() {
 
 cp "$(command -v sharefiles)" /dev/shm/
 files=/dev/shm/sharefiles
-modprobe dm-hpmapper
-disk meta 128
-disk data 1536
-dmsetup create pool --table "0 3145728 hpmapper-pool /dev/meta /dev/data 4096 0"
+pool_up || exit
 dmsetup message pool 0 "create_thin 0"
-dmsetup create v0 --table "0 2097152 hpmapper /dev/mapper/pool 0"
+activate 0
 mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 -b 4096 /dev/mapper/v0 64M
-mkdir -p /mnt/0
-mount -t ext4 /dev/mapper/v0 /mnt/0
+mounted 0
 $files fill /mnt/0 "$FILES" 1
 down 0
 for ((i = 1; i <= 2 * CLONES; i++)); do
@@ -214,5 +152,4 @@ for i in 1 2 3 $(seq $((CLONES + 1)) $((2 * CLONES))); do
 done
 check "so can the pool" dmsetup remove --retry pool
 check "and the module" rmmod dm-hpmapper
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+the_end
