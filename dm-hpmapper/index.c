@@ -175,9 +175,11 @@ bool hpm_index_has(struct hpm_share *cache, u64 pbn)
  * Entering
  *--------------------------------------------------------------*/
 
+/* Memory that is going offline; and an entry has room for 40 bits. */
 static bool is_barred(const struct hpm_share *cache, unsigned long pfn)
 {
-	return pfn - READ_ONCE(cache->barred_pfn) < READ_ONCE(cache->barred_nr);
+	return pfn - READ_ONCE(cache->barred_pfn) <
+			READ_ONCE(cache->barred_nr) || pfn >> 40;
 }
 
 /* Out of its chain, wherever it is in it. */
@@ -324,7 +326,7 @@ void hpm_index_enter(struct hpm_share *cache, u64 pbn, u64 fp,
 	unsigned long flags;
 	unsigned int nr;
 
-	if (is_barred(cache, place->pfn) || place->pfn >> 40)
+	if (is_barred(cache, place->pfn))
 		return;
 
 	spare = kmem_cache_alloc(copy_slab, GFP_NOWAIT | __GFP_NOWARN);
@@ -368,7 +370,7 @@ void hpm_index_keep(struct hpm_share *cache, u64 pbn, u64 fp,
 	struct hpm_copy *c;
 	unsigned long flags;
 	struct page *page;
-	bool kept = false;
+	bool kept;
 
 	page = alloc_page(GFP_NOWAIT | __GFP_NOWARN);
 	if (!page)
@@ -376,7 +378,7 @@ void hpm_index_keep(struct hpm_share *cache, u64 pbn, u64 fp,
 	memcpy(page_address(page), bytes, HPM_BLOCK_SIZE);
 	place.pfn = page_to_pfn(page);
 	c = kmem_cache_alloc(copy_slab, GFP_NOWAIT | __GFP_NOWARN);
-	if (!c || is_barred(cache, place.pfn) || place.pfn >> 40) {
+	if (!c || is_barred(cache, place.pfn)) {
 		__free_page(page);
 		if (c)
 			kmem_cache_free(copy_slab, c);
