@@ -166,6 +166,7 @@ void image_tear(u64 *rnd, bool by_block)
 
 static int io_read(struct hpm_io *io, u64 block, void *data)
 {
+	(void)io;
 	if (block >= META_ROOM / BLOCK)
 		return -EIO;
 	memcpy(data, im.data + block * HPM_BLOCK_SIZE, HPM_BLOCK_SIZE);
@@ -187,6 +188,7 @@ static int io_write(struct hpm_io *io, const struct hpm_io_vec *vec,
 	unsigned int i;
 	int r = 0;
 
+	(void)io;
 	for (i = 0; i < nr && !r; i++) {
 		r = event();
 		if (r >= 0 && put_block(vec[i].block, vec[i].data, false))
@@ -197,6 +199,7 @@ static int io_write(struct hpm_io *io, const struct hpm_io_vec *vec,
 
 static int io_flush_meta(struct hpm_io *io)
 {
+	(void)io;
 	if (event())
 		return -EIO;
 	im.flushed = im.nr_undo;
@@ -220,16 +223,19 @@ static int io_write_run(struct hpm_io *io, u64 block, void **data,
 
 static int io_flush_data(struct hpm_io *io)
 {
+	(void)io;
 	return event() ? -EIO : 0;
 }
 
 static u64 io_meta_blocks(struct hpm_io *io)
 {
+	(void)io;
 	return META_ROOM / BLOCK;
 }
 
 static u64 io_data_blocks(struct hpm_io *io)
 {
+	(void)io;
 	return DATA_ROOM / BLOCK;
 }
 

@@ -82,6 +82,7 @@ void complain(const char *fmt, ...)
 
 static void keep_line(void *ctx, enum hpm_env_level level, const char *line)
 {
+	(void)ctx;
 	if (level <= HPM_ENV_WARN)
 		strscpy(r.last_line, line, sizeof(r.last_line));
 }
@@ -253,16 +254,20 @@ static struct hpm_md *open_twice(uint64_t *rnd)
 
 static void on_error(void *ctx, const char *line)
 {
+	(void)ctx;
 	complain("check: %s", line);
 }
 
 static void on_volume(void *ctx, u32 id, u64 serial)
 {
+	(void)ctx;
+	(void)serial;
 	oracle_volume(r.oracle, id);
 }
 
 static void on_mapping(void *ctx, u64 vbn, u64 pbn, u32 nr)
 {
+	(void)ctx;
 	oracle_mapping(r.oracle, vbn, pbn, nr);
 }
 
@@ -303,11 +308,14 @@ static bool is_it;
 
 static void pick_volume(void *ctx, u32 id, u64 serial)
 {
+	(void)ctx;
+	(void)serial;
 	is_it = id == wanted;
 }
 
 static void pick_mapping(void *ctx, u64 vbn, u64 pbn, u32 nr)
 {
+	(void)ctx;
 	if (is_it)
 		fsck_mapping(vbn, pbn, nr);
 }
