@@ -23,12 +23,11 @@
  * What each bit is for, with the argument why the history it bars is barred:
  *
  * PARK, for a snapshot.  A write in place that has looked its block up and is
- *	not finished when the snapshot's record is applied would land in a block
- *	that both volumes now have.  And a copy-on-write between the moment the
- *	record is numbered and the moment it is applied would be stamped young
- *	enough to be written in place by both.  With the writes parked and those
- *	in flight published, every write is either in a record before the
- *	snapshot's, or begins its look-up when the new time is in force.
+ *	not finished when the snapshot's record gets its number would land in a
+ *	block that both volumes have.  With the writes parked and those in
+ *	flight published, every write is either in a record before the
+ *	snapshot's, or begins its look-up when what the snapshot has is seen as
+ *	shared: that is from the number on, whenever it is applied (vols.c).
  *
  * MOVE, for a range that defrag.c copies elsewhere.  A write in place that
  *	lands in the old block after it was read would be lost with it.  Reads

@@ -328,7 +328,7 @@ static int map_lookup(struct hpm_vol *vol, u64 vbn, u32 max,
 	struct hpm_md *md = vol->md;
 	struct hpm_root root = vol->root;
 	u64 key = hpm_key_small(vbn), value;
-	u32 snap_time = vol->snap_time;
+	u32 snap_time = READ_ONCE(vol->seen_time);
 	struct map_spot s;
 	unsigned int pos;
 	bool found;

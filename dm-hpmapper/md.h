@@ -486,7 +486,14 @@ struct hpm_vol {
 	/* what readers look at: under seq */
 	seqcount_t seq;
 	struct hpm_root root;
+
+	/*
+	 * When the last snapshot was: as the tree has it (md->lock), and as
+	 * writers must see it, from the moment its record has a number on.
+	 */
 	u32 snap_time;
+	u32 seen_time;
+	u64 seen_record;
 
 	spinlock_t lock;		/* the chains and the waiters */
 	struct hpm_changes *changes;	/* while open */
@@ -564,6 +571,18 @@ struct hpm_batch {
 #define HPM_META_PER_VOLUME	4
 
 /*
+ * The snapshot that stands among the published changes, or has; it is to be
+ * applied while journal.applied is smaller than its number.  The rest is made
+ * ready while there is none.
+ */
+struct hpm_pending_snap {
+	u64 record;
+	u32 time;			/* the pool's with it */
+	struct hpm_vol *origin;
+	union hpm_record_buf buf;
+};
+
+/*
  * Positions count ring blocks and never wrap; the block of a position is
  * start + pos % blocks.
  */
@@ -575,6 +594,7 @@ struct hpm_journal {
 	/* under journal.lock */
 	struct hpm_batch *open;
 	struct list_head fifo;		/* published changes, not yet applied */
+	struct hpm_pending_snap snap;
 	u64 next_record;
 	u64 durable;
 	u64 applied;
@@ -626,6 +646,12 @@ bool hpm_journal_tight(struct hpm_md *md);
 
 /* change.c; md->lock held: applies published changes up to @record. */
 int hpm_apply_upto(struct hpm_md *md, u64 record);
+/* The number of the snapshot that is to be applied, or 0. */
+u64 hpm_snap_pending(struct hpm_md *md);
+/* md->lock held: applies up to it, so that all volumes are there. */
+int hpm_apply_snap_pending(struct hpm_md *md);
+/* Numbers the snapshot in journal.snap: one credit.  Its origin is quiet. */
+void hpm_snap_publish(struct hpm_md *md);
 /* md->lock held: records, applies what came before, then the record itself. */
 int hpm_record_now(struct hpm_md *md, union hpm_record_buf *buf);
 void hpm_credit_progress(struct hpm_md *md);
@@ -673,6 +699,7 @@ struct hpm_md {
 
 	struct hlist_head vols_by_serial[1 << HPM_VOL_HASH_BITS];
 	struct hlist_head vols_by_id[1 << HPM_VOL_HASH_BITS];
+	struct hpm_vol *spare_vol;	/* so that no snapshot lacks memory */
 	struct list_head dirty_vols;
 	unsigned int nr_dirty_vols;
 	struct list_head dying;

@@ -165,8 +165,6 @@ int hpm_md_set_needs_check(struct hpm_md *md);
 int hpm_md_commit(struct hpm_md *md);
 /* Applies what has been published; bounded work per lock hold. */
 int hpm_md_apply(struct hpm_md *md);
-/* Any context: records that are published and not applied. */
-u64 hpm_md_backlog(struct hpm_md *md);
 int hpm_md_checkpoint(struct hpm_md *md);
 /* One bounded step; 1: there is more, 0: nothing left, < 0: error. */
 int hpm_md_reclaim_step(struct hpm_md *md);
@@ -177,8 +175,9 @@ bool hpm_md_all_durable(struct hpm_md *md);
 bool hpm_vol_durable(struct hpm_vol *vol);
 
 /*----------------------------------------------------------------
- * Volumes.  All sleep; those that change something return when the change is
- * durable and have told in *why what was wrong when they fail.
+ * Volumes.  All sleep but where it is said; those that change something return
+ * when the change is durable and have told in *why what was wrong when they
+ * fail.  Of the latter there is one at a time: the caller sees to that.
  *--------------------------------------------------------------*/
 
 struct hpm_vol_info {
@@ -206,18 +205,21 @@ static inline bool hpm_name_char_ok(char c)
 int hpm_vol_create(struct hpm_md *md, u32 id, u64 size, const char *name,
 		   const char **why);
 /*
- * The snapshot of @origin as it is when the record is applied.  If the origin
- * is active, the caller has parked its writes and waited for those in flight.
+ * The snapshot of @origin as it is when the record gets its number.  If the
+ * origin is active, the caller has parked its writes and waited for those in
+ * flight.
  */
 int hpm_vol_snapshot(struct hpm_md *md, u32 id, u32 origin, const char *name,
 		     const char **why);
 /*
- * The same in two steps: after the first the origin's writes may go on, after
- * the second the snapshot is durable.
+ * The same in three steps.  The first fails if anything is wrong; after its
+ * success the others must follow.  The origin need only be quiet during the
+ * second, which does not sleep.  After the third the snapshot is durable.
  */
-int hpm_vol_snapshot_apply(struct hpm_md *md, u32 id, u32 origin,
+int hpm_vol_snapshot_begin(struct hpm_md *md, u32 id, u32 origin,
 			   const char *name, const char **why);
-int hpm_vol_snapshot_commit(struct hpm_md *md, const char **why);
+void hpm_vol_snapshot_publish(struct hpm_md *md);
+int hpm_vol_snapshot_end(struct hpm_md *md, const char **why);
 int hpm_vol_delete(struct hpm_md *md, u32 id, const char **why);
 int hpm_vol_set_size(struct hpm_md *md, u32 id, u64 size, const char **why);
 int hpm_vol_set_name(struct hpm_md *md, u32 id, const char *name,

@@ -80,50 +80,36 @@ static int create_thin(struct message *m)
 	return finish(m, r, why);
 }
 
-/* So many records may be left to be applied while writes are parked. */
-#define PARK_BACKLOG	256
-
-/*
- * Makes the volume quiet.  All that was published has to be applied before the
- * snapshot's record: much of it before the writes are parked, the rest while
- * those in flight end, which takes its time anyway.
- */
-static void park(struct hpm_volume *v)
-{
-	struct hpm_md *md = v->pool->md;
-
-	if (hpm_md_backlog(md) > PARK_BACKLOG)
-		hpm_md_apply(md);
-	hpm_volume_park(v);
-	hpm_md_apply(md);
-	hpm_volume_wait_parked(v);
-}
-
 /*
  * create_snap <id> <origin id> [<name>]
  *
- * An active origin's writes wait while the record is made, and those that were
- * in flight are done before: a write is in the snapshot, or it is not.
+ * An active origin's writes wait while the record gets its number, and those
+ * that were in flight are done before: a write is in the snapshot, or it is not.
  */
 static int create_snap(struct message *m)
 {
+	struct hpm_md *md = m->pool->md;
 	const char *why = NO_REASON;
 	struct hpm_volume *v;
 	int r;
 
-	v = get_active(m->pool, m->say->origin);
-	if (v)
-		park(v);
-	r = hpm_vol_snapshot_apply(m->pool->md, m->say->id, m->say->origin,
+	r = hpm_vol_snapshot_begin(md, m->say->id, m->say->origin,
 				   m->say->name, &why);
+	if (r)
+		return finish(m, r, why);
+
+	v = get_active(m->pool, m->say->origin);
+	if (v) {
+		hpm_volume_park(v);
+		hpm_volume_wait_parked(v);
+	}
+	hpm_vol_snapshot_publish(md);
 	if (v) {
 		hpm_volume_unpark(v);
 		hpm_volume_put(v);
 	}
-	if (!r)
-		r = hpm_vol_snapshot_commit(m->pool->md, &why);
 
-	return finish(m, r, why);
+	return finish(m, hpm_vol_snapshot_end(md, &why), why);
 }
 
 /* delete <id> */

@@ -15,6 +15,23 @@
  * The rule errs towards "shared" only: after the snapshot is deleted the
  * origin's old mappings are copied once more on their next write.
  *
+ * A snapshot between its number and its application.  Records before it, and it
+ * itself, may take milliseconds to apply; the origin's writes go on before that.
+ * They must find shared what the snapshot will have: a mapping of the tree, which
+ * is stamped with the pool's time or an older one, and one that is published
+ * under a smaller number.  So with the number the origin gets the time that the
+ * snapshot will have (seen_time), which look-ups compare stamps with, and the
+ * number itself (seen_record), which they compare changes in the chains with.
+ * When such a change goes from the chains to the tree it gets a stamp that is
+ * older than seen_time, as the snapshot is not applied yet, so a look-up says the
+ * same of it before and after.  What is published under a greater number is
+ * applied after the snapshot and stamped with the new time: the origin's own.
+ * Applying itself goes by snap_time, as a replay does, which sees no other.
+ *
+ * There is one such snapshot at a time; the next one, and who looks a volume up,
+ * first applies all up to it.  A crash finds its record in the journal or does
+ * not; either way those before it are there if it is, in their order.
+ *
  * Deletion.  The volume leaves the table at once.  If its root is shared, one
  * decrement is all; if not, the tree becomes a dying one, given back step by
  * step.  A step is a record that names the incarnation (the serial) and a key,
@@ -69,8 +86,11 @@ static struct hpm_vol *vol_by_name(struct hpm_md *md, const char *name)
 
 static struct hpm_vol *vol_new(struct hpm_md *md, u32 id, u64 serial)
 {
-	struct hpm_vol *vol = kzalloc(sizeof(*vol), GFP_NOIO);
+	struct hpm_vol *vol = md->spare_vol;
 
+	md->spare_vol = NULL;
+	if (!vol)
+		vol = kzalloc(sizeof(*vol), GFP_NOIO);
 	if (!vol)
 		return NULL;
 	vol->md = md;
@@ -125,6 +145,13 @@ static void vol_to_disk(const struct hpm_vol *vol, struct hpm_disk_volume *d)
 	memcpy(d->name, vol->name, HPM_NAME_SIZE);
 }
 
+/* As the tree has it, and so as everybody sees it. */
+static void vol_set_time(struct hpm_vol *vol, u32 time)
+{
+	vol->snap_time = time;
+	WRITE_ONCE(vol->seen_time, time);
+}
+
 static int vol_from_disk(struct hpm_md *md, u32 id,
 			 const struct hpm_disk_volume *d)
 {
@@ -141,7 +168,7 @@ static int vol_from_disk(struct hpm_md *md, u32 id,
 	if (!vol)
 		return -ENOMEM;
 	vol->flags = le32_to_cpu(d->flags);
-	vol->snap_time = le32_to_cpu(d->snap_time);
+	vol_set_time(vol, le32_to_cpu(d->snap_time));
 	vol->parent = le64_to_cpu(d->parent);
 	vol->size = le64_to_cpu(d->size);
 	vol->mapped = le64_to_cpu(d->mapped);
@@ -373,6 +400,8 @@ void hpm_vols_exit(struct hpm_md *md)
 	list_for_each_entry_safe(d, dn, &md->dying, list)
 		kfree(d);
 	INIT_LIST_HEAD(&md->dying);
+	kfree(md->spare_vol);
+	md->spare_vol = NULL;
 	kvfree(md->dying_slots);
 	md->dying_slots = NULL;
 	md->max_dying = 0;
@@ -425,19 +454,9 @@ int hpm_apply_create(struct hpm_md *md, const struct hpm_disk_record *r)
 
 	if (!ret) {
 		vol->size = le64_to_cpu(r->pbn);
-		vol->snap_time = md->time;
+		vol_set_time(vol, md->time);
 	}
 	return ret;
-}
-
-static void set_snap_time(struct hpm_vol *vol, u32 time)
-{
-	preempt_disable();
-	write_seqcount_begin(&vol->seq);
-	vol->snap_time = time;
-	write_seqcount_end(&vol->seq);
-	preempt_enable();
-	hpm_vol_mark_dirty(vol);
 }
 
 int hpm_apply_snap(struct hpm_md *md, const struct hpm_disk_record *r)
@@ -459,8 +478,9 @@ int hpm_apply_snap(struct hpm_md *md, const struct hpm_disk_record *r)
 	vol->mapped = origin->mapped;
 	vol->parent = origin->serial;
 	vol->created = md->time;
-	vol->snap_time = md->time;
-	set_snap_time(origin, md->time);
+	vol_set_time(vol, md->time);
+	vol_set_time(origin, md->time);
+	hpm_vol_mark_dirty(origin);
 	return 0;
 }
 
@@ -598,9 +618,8 @@ int hpm_apply_release(struct hpm_md *md)
  * What the owner of the pool asks for
  *--------------------------------------------------------------*/
 
-/* A credit and md->lock; with them the state that @why is about stands still. */
-static int change_begin(struct hpm_md *md, enum hpm_credit_use use,
-			const char **why)
+static int credit_wait(struct hpm_md *md, enum hpm_credit_use use,
+		       const char **why)
 {
 	int r = hpm_credit_wait(md, 1, use);
 
@@ -610,8 +629,27 @@ static int change_begin(struct hpm_md *md, enum hpm_credit_use use,
 		*why = "the pool is read-only";
 	else if (r)
 		*why = "the metadata device failed";
+	return r;
+}
+
+/*
+ * md->lock, and all volumes are there; but for a snapshot that cannot be
+ * applied, the pool being read-only then.
+ */
+static int volumes_lock(struct hpm_md *md)
+{
+	mutex_lock(&md->lock);
+	return hpm_apply_snap_pending(md);
+}
+
+/* A credit and md->lock; with them the state that @why is about stands still. */
+static int change_begin(struct hpm_md *md, enum hpm_credit_use use,
+			const char **why)
+{
+	int r = credit_wait(md, use, why);
+
 	if (!r)
-		mutex_lock(&md->lock);
+		volumes_lock(md);
 	return r;
 }
 
@@ -620,17 +658,6 @@ static int change_refuse(struct hpm_md *md, int err)
 	mutex_unlock(&md->lock);
 	hpm_credit_put(md, 1);
 	return err;
-}
-
-static int change_apply(struct hpm_md *md, union hpm_record_buf *buf,
-			const char **why)
-{
-	int r = hpm_record_now(md, buf);
-
-	mutex_unlock(&md->lock);
-	if (r)
-		*why = "the change could not be applied";
-	return r;
 }
 
 static int change_commit(struct hpm_md *md, const char **why)
@@ -645,8 +672,11 @@ static int change_commit(struct hpm_md *md, const char **why)
 static int change_end(struct hpm_md *md, union hpm_record_buf *buf,
 		      const char **why)
 {
-	int r = change_apply(md, buf, why);
+	int r = hpm_record_now(md, buf);
 
+	mutex_unlock(&md->lock);
+	if (r)
+		*why = "the change could not be applied";
 	return r ? r : change_commit(md, why);
 }
 
@@ -756,34 +786,78 @@ int hpm_vol_create(struct hpm_md *md, u32 id, u64 size, const char *name,
 	return change_end(md, &buf, why);
 }
 
-int hpm_vol_snapshot_apply(struct hpm_md *md, u32 id, u32 origin,
-			   const char *name, const char **why)
+/*
+ * What the record will say.  Nobody else changes the set of volumes, and no
+ * snapshot is to be applied, so that stands still without md->lock.
+ */
+static int snapshot_check(struct hpm_md *md, u32 id, u32 origin,
+			  const char *name, const char **why)
 {
-	union hpm_record_buf buf;
-	struct hpm_vol *vol;
-	int r = change_begin(md, HPM_FOR_WRITE, why);
+	struct hpm_pending_snap *snap = &md->journal.snap;
+	int r = check_new(md, id, name, why);
 
 	if (r)
 		return r;
-	r = check_new(md, id, name, why);
-	if (r)
-		return change_refuse(md, r);
-	vol = hpm_vol_by_id(md, origin);
-	if (!vol) {
+	snap->origin = hpm_vol_by_id(md, origin);
+	if (!snap->origin) {
 		*why = "the origin does not exist";
-		return change_refuse(md, -ENOENT);
+		return -ENOENT;
 	}
 	if (md->time >= HPM_MAX_TIME) {
 		*why = "this pool has taken all the snapshots it can tell apart";
-		return change_refuse(md, -EOVERFLOW);
+		return -EOVERFLOW;
 	}
-	buf_init(&buf, HPM_REC_SNAP, md->next_serial, vol->serial);
-	buf.rec.arg_lo = cpu_to_le32(id);
-	buf_name(&buf, name);
-	return change_apply(md, &buf, why);
+	snap->time = md->time + 1;
+	buf_init(&snap->buf, HPM_REC_SNAP, md->next_serial,
+		 snap->origin->serial);
+	snap->buf.rec.arg_lo = cpu_to_le32(id);
+	buf_name(&snap->buf, name);
+	return 0;
 }
 
-int hpm_vol_snapshot_commit(struct hpm_md *md, const char **why)
+/* The one before is applied, and there is memory for this one's volume. */
+static int snapshot_ready(struct hpm_md *md, const char **why)
+{
+	int r = 0;
+
+	if (hpm_snap_pending(md)) {
+		r = volumes_lock(md);
+		mutex_unlock(&md->lock);
+	}
+	if (r) {
+		*why = "the snapshot before could not be applied";
+		return r;
+	}
+	if (!md->spare_vol)
+		md->spare_vol = kzalloc(sizeof(*md->spare_vol), GFP_KERNEL);
+	if (!md->spare_vol) {
+		*why = "no memory is left";
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+int hpm_vol_snapshot_begin(struct hpm_md *md, u32 id, u32 origin,
+			   const char *name, const char **why)
+{
+	int r = snapshot_ready(md, why);
+
+	if (!r)
+		r = credit_wait(md, HPM_FOR_WRITE, why);
+	if (r)
+		return r;
+	r = snapshot_check(md, id, origin, name, why);
+	if (r)
+		hpm_credit_put(md, 1);
+	return r;
+}
+
+void hpm_vol_snapshot_publish(struct hpm_md *md)
+{
+	hpm_snap_publish(md);
+}
+
+int hpm_vol_snapshot_end(struct hpm_md *md, const char **why)
 {
 	return change_commit(md, why);
 }
@@ -791,9 +865,12 @@ int hpm_vol_snapshot_commit(struct hpm_md *md, const char **why)
 int hpm_vol_snapshot(struct hpm_md *md, u32 id, u32 origin, const char *name,
 		     const char **why)
 {
-	int r = hpm_vol_snapshot_apply(md, id, origin, name, why);
+	int r = hpm_vol_snapshot_begin(md, id, origin, name, why);
 
-	return r ? r : hpm_vol_snapshot_commit(md, why);
+	if (r)
+		return r;
+	hpm_vol_snapshot_publish(md);
+	return hpm_vol_snapshot_end(md, why);
 }
 
 int hpm_vol_delete(struct hpm_md *md, u32 id, const char **why)
@@ -953,7 +1030,7 @@ int hpm_vol_next(struct hpm_md *md, u32 id, struct hpm_vol_info *info)
 	struct hpm_vol *vol, *best = NULL;
 	unsigned int i;
 
-	mutex_lock(&md->lock);
+	volumes_lock(md);
 	best = hpm_vol_by_id(md, id);
 	for (i = 0; !best && i < 1 << HPM_VOL_HASH_BITS; i++)
 		best = hpm_vol_by_id(md, id + i);
@@ -974,7 +1051,7 @@ int hpm_vol_by_name(struct hpm_md *md, const char *name,
 {
 	struct hpm_vol *vol;
 
-	mutex_lock(&md->lock);
+	volumes_lock(md);
 	vol = vol_by_name(md, name);
 	if (vol)
 		fill_info(vol, info);
@@ -982,24 +1059,26 @@ int hpm_vol_by_name(struct hpm_md *md, const char *name,
 	return vol ? 0 : -ENOENT;
 }
 
+/* One more owner; the first needs chains. */
+static int vol_use(struct hpm_vol *vol)
+{
+	if (!vol->changes)
+		vol->changes = kzalloc(sizeof(*vol->changes), GFP_KERNEL);
+	if (!vol->changes)
+		return -ENOMEM;
+	vol->opens++;
+	return 0;
+}
+
 int hpm_vol_open(struct hpm_md *md, u32 id, struct hpm_vol **volp)
 {
-	struct hpm_vol *vol;
-	int r = 0;
+	int r = volumes_lock(md);
 
-	mutex_lock(&md->lock);
-	vol = hpm_vol_by_id(md, id);
-	if (!vol) {
+	*volp = hpm_vol_by_id(md, id);
+	if (*volp)
+		r = vol_use(*volp);
+	else if (!r)	/* else it may be the snapshot that cannot be applied */
 		r = -ENOENT;
-	} else if (!vol->changes) {
-		vol->changes = kzalloc(sizeof(*vol->changes), GFP_KERNEL);
-		if (!vol->changes)
-			r = -ENOMEM;
-	}
-	if (!r) {
-		vol->opens++;
-		*volp = vol;
-	}
 	mutex_unlock(&md->lock);
 	return r;
 }

@@ -508,8 +508,8 @@ static void resolve_message(struct sim *s, struct sim_message *m)
 		v->size = origin->size;
 		v->flags = info.flags;
 		v->twin = vol_index(s, origin) + 1;
-		memcpy(v->now, origin->now, vol_sectors(s) * sizeof(u64));
-		memcpy(v->durable, origin->now, vol_sectors(s) * sizeof(u64));
+		memcpy(v->now, s->image, vol_sectors(s) * sizeof(u64));
+		memcpy(v->durable, s->image, vol_sectors(s) * sizeof(u64));
 		break;
 	case SIM_MSG_DELETE:
 		v = sim_vol(s, m->id);

@@ -857,12 +857,18 @@ static int message_end(struct sim *s, int r, const char *why)
 	return r;
 }
 
+/* A snapshot that is durable and cannot be applied is there once it can be. */
 static void learn_info(struct sim *s, struct sim_vol *v)
 {
 	struct hpm_vol_info info;
 
-	if (hpm_vol_next(s->md, v->id, &info) || info.id != v->id)
-		sim_fail(s, "volume %u was made and is not there", v->id);
+	if (hpm_vol_next(s->md, v->id, &info) || info.id != v->id) {
+		if (!s->may_fail || hpm_md_mode(s->md) < HPM_MODE_READ_ONLY)
+			sim_fail(s, "volume %u was made and is not there",
+				 v->id);
+		v->flags = HPM_VOL_LIVE;
+		return;
+	}
 	v->serial = info.serial;
 	v->flags = info.flags;
 }
@@ -883,6 +889,27 @@ int sim_msg_create(struct sim *s, u32 id)
 	return vol_open(s, v);
 }
 
+static void ops_go_on(struct sim *s);
+
+static int snapshot(struct sim *s, u32 id, struct sim_vol *o, const char **why)
+{
+	u64 bytes = s->p.vol_blocks * HPM_SECTORS * sizeof(u64);
+	int r = hpm_vol_snapshot_begin(s->md, id, o->id, NULL, why);
+
+	if (r)
+		return r;
+	o->parked = true;
+	quiesce(s, o);
+	s->msg.since = s->clock;
+	memcpy(s->image, o->now, bytes);
+	hpm_vol_snapshot_publish(s->md);
+	o->parked = false;
+	/* It is numbered and neither applied nor durable. */
+	if (s->hooks_on)
+		ops_go_on(s);
+	return hpm_vol_snapshot_end(s->md, why);
+}
+
 int sim_msg_snap(struct sim *s, u32 id, u32 origin)
 {
 	struct sim_vol *o = sim_vol(s, origin), *v;
@@ -890,20 +917,16 @@ int sim_msg_snap(struct sim *s, u32 id, u32 origin)
 	const char *why = NULL;
 	int r;
 
-	o->parked = true;
-	quiesce(s, o);
 	message_begin(s, SIM_MSG_SNAP, id);
 	s->msg.origin = origin;
-	r = message_end(s, hpm_vol_snapshot(s->md, id, origin, NULL, &why),
-			why);
-	o->parked = false;
+	r = message_end(s, snapshot(s, id, o, &why), why);
 	if (r)
 		return r;
 	v = sim_vol_new(s, id);
 	v->parent = o->serial;
 	v->size = o->size;
-	memcpy(v->now, o->now, bytes);
-	memcpy(v->durable, o->now, bytes);
+	memcpy(v->now, s->image, bytes);
+	memcpy(v->durable, s->image, bytes);
 	sim_log_inherit(s, o, v);
 	learn_info(s, v);
 	s->st.snapshots++;
@@ -1524,10 +1547,28 @@ static void start_task(struct sim *s)
 	hpm_env_task_start(task_run, t);
 }
 
+static void step_some_op(struct sim *s)
+{
+	struct sim_op *op = op_pick(s);
+
+	if (op)
+		op_step(op);
+}
+
+/* While a message is under way. */
+static void ops_go_on(struct sim *s)
+{
+	while (sim_rnd(s, 16)) {
+		if (sim_rnd(s, 2))
+			start_op(s);
+		else
+			step_some_op(s);
+	}
+}
+
 void sim_step(struct sim *s)
 {
 	u64 what = sim_rnd(s, 100);
-	struct sim_op *op;
 
 	hooked = s;
 	s->hooks_on = s->p.interleave;
@@ -1538,9 +1579,7 @@ void sim_step(struct sim *s)
 	if (what < 40) {
 		start_op(s);
 	} else if (what < 88) {
-		op = op_pick(s);
-		if (op)
-			op_step(op);
+		step_some_op(s);
 	} else if (what < 95) {
 		random_work(s);
 	} else if (what < 98) {
@@ -1753,6 +1792,8 @@ struct sim *sim_create(const struct sim_params *p)
 	INIT_LIST_HEAD(&s->past);
 	INIT_LIST_HEAD(&s->ops);
 	INIT_LIST_HEAD(&s->drains);
+	s->image = calloc(p->vol_blocks * HPM_SECTORS, sizeof(u64));
+	BUG_ON(!s->image);
 	hpm_env_seed(p->seed);
 	hpm_env_task_seed(p->seed);
 	s->io = hpm_mem_create(p->meta_blocks, p->data_blocks, p->seed);
@@ -1775,6 +1816,7 @@ void sim_destroy(struct sim *s)
 	list_for_each_entry_safe(w, n, &s->log, list)
 		sim_log_drop(w);
 	sim_past_clear(s);
+	free(s->image);
 	for (i = 0; i < SIM_MAX_VOLS; i++) {
 		free(s->vols[i].now);
 		free(s->vols[i].durable);

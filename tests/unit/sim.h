@@ -162,6 +162,7 @@ struct sim {
 	u64 transaction_id;
 	struct sim_message msg;	   /* under way */
 	struct sim_message unsure; /* its commit failed: durable or not */
+	u64 *image;		   /* what the last snapshot has, by sectors */
 	unsigned long kicks;
 	bool may_fail; /* faults are injected, or it has failed */
 	bool hooks_on;
