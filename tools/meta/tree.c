@@ -39,7 +39,11 @@ void cache_free(struct cache *c)
 
 int reader_begin(struct reader *r, const struct pool *p)
 {
-	*r = (struct reader){ .p = p, .cache = cache_new(READER_SLOTS) };
+	*r = (struct reader){
+		.p = p,
+		.cache = cache_new(
+			clamp_t(u64, p->meta_blocks, 1, READER_SLOTS)),
+	};
 	return r->cache ? 0 : complain("out of memory");
 }
 
