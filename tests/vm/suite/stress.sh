@@ -23,15 +23,15 @@ for i in 1 2 3; do
 	snap_new v$i $i 90 32
 done
 
-# Each writer has a volume for itself and finds out what it holds.  (They leave
-# some of the machine to those who suspend and reload.)
+# Each writer has a volume for itself and finds out what it holds.  (They are many,
+# and take what those who suspend and reload leave them of the machine.)
 load() {	# load VOLUME OPTIONS...
 	local i=$1 n=0
 
 	shift
 	until [ -e "$tmp/enough" ]; do
 		n=$((n + 1))
-		nice -n 10 stamps --device /dev/mapper/v$i --pool pool \
+		nice -n 19 stamps --device /dev/mapper/v$i --pool pool \
 			--origin $i --size 4M --skip $((n * 5 % 28))M --seconds 6 --snapshots 8 \
 			--first $((1000 * (i + 1) + n * 10)) \
 			--seed $((STRESS_SEED * 1000 + i * 100 + n)) "$@" \
@@ -141,6 +141,7 @@ while [ $SECONDS -lt $end ] || [ $events -lt 64 ]; do
 	events=$((events + 1))
 done
 touch "$tmp/enough"
+note "$events events in $((SECONDS - end + STRESS_TIME)) s"
 equal "what may not fail has not failed" "$(cat "$tmp/failed" 2>/dev/null)" ""
 for i in 0 1 2 3; do
 	wait ${loads[$i]}
@@ -148,7 +149,7 @@ for i in 0 1 2 3; do
 	equal "volume $i: $(grep -c '^# stamps' "$tmp/load$i") runs, no error" "$seen" "0 "
 done
 note "$(for what in "${!done_so_far[@]}"; do echo "$what ${done_so_far[$what]}"; done | sort | paste -sd ,)"
-note "$events events, $(grep -ho '[0-9]* writes' "$tmp"/load? | awk '{ n += $1 } END { print n }') writes"
+note "$(grep -ho '[0-9]* writes' "$tmp"/load? | awk '{ n += $1 } END { print n }') writes"
 equal "what they shared is as it was" "$(sum /dev/mapper/base)" "$base"
 equal "the pool is well" "$(pool_mode) $(word 11)" "rw -"
 before=$(for i in 0 1 2 3; do sum /dev/mapper/v$i 32; done)
