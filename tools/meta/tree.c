@@ -39,11 +39,10 @@ void cache_free(struct cache *c)
 
 int reader_begin(struct reader *r, const struct pool *p)
 {
-	*r = (struct reader){
-		.p = p,
-		.cache = cache_new(
-			clamp_t(u64, p->meta_blocks, 1, READER_SLOTS)),
-	};
+	/* Not more than the device has, and one for a device of no size. */
+	unsigned int slots = min_t(u64, READER_SLOTS, p->meta_blocks);
+
+	*r = (struct reader){ .p = p, .cache = cache_new(slots ?: 1) };
 	return r->cache ? 0 : complain("out of memory");
 }
 
