@@ -71,6 +71,20 @@ latency=$disk'
 	--io_size=2m --direct=1 --ioengine=psync --minimal | cut -d";" -f40
 '
 
+# The guest plays a machine that loads modules, for HOST=1.
+# shellcheck disable=SC2016
+on_host='
+b=/dev/shm/build
+mkdir $b || exit
+ln -s "$BUILD"/* $b/
+ln -sfn "$BUILD/module-$VM_KERNEL" $b/module-host
+BUILD=$b HOST=1 "$TOP/tests/vm/boot.sh" "
+	uname -r
+	modprobe dm-hpmapper
+	\"$TOP/tests/vm/suite/limits.sh\" || exit
+	exit 7"
+'
+
 for KERNEL in "$@"; do
 	export KERNEL
 
@@ -114,6 +128,12 @@ for KERNEL in "$@"; do
 	check "$KERNEL: a panic ends the run" [ "$rc" = 99 ]
 	TIMEOUT=12 guest 'sleep 100'
 	check "$KERNEL: TIMEOUT ends it too" [ "$rc" = 124 ]
+
+	guest "$on_host"
+	check "$KERNEL: HOST=1 runs a command, and gives its status" [ "$rc" = 7 ]
+	check "$KERNEL: on that kernel" grep -q "^$KERNEL\." "$tmp/out"
+	check "$KERNEL: with the module" grep -q '^ok .* a volume.s status' \
+		"$tmp/out"
 
 	export CLOCK=virtual
 	guest "$latency"
