@@ -360,8 +360,8 @@ static int apply_one(struct hpm_md *md, const struct hpm_disk_record *rec,
 	r = hpm_apply_record(md, rec);
 	if (r)
 		set_stuck(md, r);
-	else
-		WRITE_ONCE(md->journal.applied, record);
+	else	/* what it has done is seen first: __snap_pending() */
+		smp_store_release(&md->journal.applied, record);
 	return r;
 }
 
@@ -414,6 +414,12 @@ static int apply_changes(struct hpm_md *md, u64 record)
 	return r;
 }
 
+static bool __snap_pending(struct hpm_journal *j)
+{
+	/* Who finds it applied sees what it did, without md->lock as well. */
+	return j->snap.record > smp_load_acquire(&j->applied);
+}
+
 u64 hpm_snap_pending(struct hpm_md *md)
 {
 	struct hpm_journal *j = &md->journal;
@@ -421,9 +427,26 @@ u64 hpm_snap_pending(struct hpm_md *md)
 	u64 record;
 
 	spin_lock_irqsave(&j->lock, flags);
-	record = j->snap.record > READ_ONCE(j->applied) ? j->snap.record : 0;
+	record = __snap_pending(j) ? j->snap.record : 0;
 	spin_unlock_irqrestore(&j->lock, flags);
 	return record;
+}
+
+/*
+ * A snapshot that is to be applied counts, and counts once while it is being
+ * applied.  The next one is not made ready before the lock is free.
+ */
+void hpm_snap_stats(struct hpm_md *md, struct hpm_md_stats *st)
+{
+	struct hpm_journal *j = &md->journal;
+	unsigned long flags;
+	bool pending;
+
+	spin_lock_irqsave(&j->lock, flags);
+	pending = __snap_pending(j);
+	st->time = pending ? j->snap.time : md->time;
+	st->nr_volumes = pending ? j->snap.nr_volumes : md->nr_volumes;
+	spin_unlock_irqrestore(&j->lock, flags);
 }
 
 int hpm_apply_upto(struct hpm_md *md, u64 record)

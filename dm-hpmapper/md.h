@@ -578,6 +578,7 @@ struct hpm_batch {
 struct hpm_pending_snap {
 	u64 record;
 	u32 time;			/* the pool's with it */
+	u64 nr_volumes;			/* and how many it has then */
 	struct hpm_vol *origin;
 	union hpm_record_buf buf;
 };
@@ -648,6 +649,8 @@ bool hpm_journal_tight(struct hpm_md *md);
 int hpm_apply_upto(struct hpm_md *md, u64 record);
 /* The number of the snapshot that is to be applied, or 0. */
 u64 hpm_snap_pending(struct hpm_md *md);
+/* The pool's time and how many volumes there are, with that snapshot. */
+void hpm_snap_stats(struct hpm_md *md, struct hpm_md_stats *st);
 /* md->lock held: applies up to it, so that all volumes are there. */
 int hpm_apply_snap_pending(struct hpm_md *md);
 /* Numbers the snapshot in journal.snap: one credit.  Its origin is quiet. */

@@ -1047,10 +1047,9 @@ void hpm_md_get_stats(struct hpm_md *md, struct hpm_md_stats *st)
 {
 	struct hpm_journal *j = &md->journal;
 	struct hpm_refs *refs = &md->refs;
-	/* A snapshot that is to be applied counts. */
-	bool snap = hpm_snap_pending(md);
 
 	memset(st, 0, sizeof(*st));
+	hpm_snap_stats(md, st);
 	st->transaction_id = md->transaction_id;
 	st->meta_total = md->meta_blocks;
 	st->meta_used = refs->nr_used;
@@ -1060,9 +1059,7 @@ void hpm_md_get_stats(struct hpm_md *md, struct hpm_md_stats *st)
 	st->data_used = md->space.used;
 	st->data_free_now = hpm_space_free_now(md);
 	st->held_root = md->has_held ? md->held.root.ptr.block : 0;
-	st->time = md->time + snap;
 	st->needs_check = md->sb_flags & HPM_SB_NEEDS_CHECK;
-	st->nr_volumes = md->nr_volumes + snap;
 	st->nr_dying = md->nr_dying;
 	st->record = READ_ONCE(j->next_record) - 1;
 	st->record_applied = READ_ONCE(j->applied);

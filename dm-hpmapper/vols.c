@@ -808,6 +808,7 @@ static int snapshot_check(struct hpm_md *md, u32 id, u32 origin,
 		return -EOVERFLOW;
 	}
 	snap->time = md->time + 1;
+	snap->nr_volumes = md->nr_volumes + 1;
 	buf_init(&snap->buf, HPM_REC_SNAP, md->next_serial,
 		 snap->origin->serial);
 	snap->buf.rec.arg_lo = cpu_to_le32(id);

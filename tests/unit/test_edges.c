@@ -481,6 +481,37 @@ static void test_no_rest(void **state)
 	end(s);
 }
 
+/* A snapshot counts from its number on, and once, applied or not. */
+static void test_snapshot_counts(void **state)
+{
+	struct sim *s = begin(1024, 1024, 256);
+	struct hpm_md_stats before, st;
+	const char *why;
+	unsigned int i;
+
+	(void)state;
+	sim_msg_create(s, 1);
+	sim_write_blocks(s, 1, 0, 16);
+	hpm_md_get_stats(s->md, &before);
+	assert_int_equal(hpm_vol_snapshot_begin(s->md, 2, 1, NULL, &why), 0);
+	hpm_md_get_stats(s->md, &st);
+	assert_int_equal(st.nr_volumes, before.nr_volumes);
+	assert_int_equal(st.time, before.time);
+	hpm_vol_snapshot_publish(s->md);
+	for (i = 0; i < 2; i++) {
+		hpm_md_get_stats(s->md, &st);
+		assert_int_equal(st.record_applied == st.record, i);
+		assert_int_equal(st.nr_volumes, before.nr_volumes + 1);
+		assert_int_equal(st.time, before.time + 1);
+		assert_int_equal(hpm_md_apply(s->md), 0);
+	}
+	assert_int_equal(hpm_vol_snapshot_end(s->md, &why), 0);
+	assert_int_equal(hpm_vol_delete(s->md, 2, &why), 0);
+	while (sim_reclaim(s) > 0)
+		;
+	end(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -493,6 +524,7 @@ int main(void)
 		rig_test(test_backlog),
 		rig_test(test_batch),
 		rig_test(test_no_rest),
+		rig_test(test_snapshot_counts),
 		rig_test(test_records),
 		rig_test(test_durable),
 		rig_test(test_recovery_reads),
