@@ -6,7 +6,6 @@
 #include <linux/random.h>
 
 #include "cache.h"
-#include "simd.h"
 
 /*----------------------------------------------------------------
  * Memory
@@ -106,7 +105,7 @@ static int fill_cache(struct hpm_share *cache)
 	if (r)
 		return r;
 	get_random_bytes(&cache->key, sizeof(cache->key));
-	cache->clmul = hpm_simd_have();
+	cache->simd = hpm_simd_best();
 
 	r = alloc_percpus(cache);
 	if (r)

@@ -19,6 +19,7 @@
 #include "evict-policy.h"
 #include "fingerprint.h"
 #include "index.h"
+#include "simd.h"
 #include "volume.h"
 
 #define HPM_CACHE_SHARDS	64
@@ -41,12 +42,17 @@ struct hpm_place {
  * chain, the latest first: it is the head, the others are its tail.
  */
 struct hpm_copy {
-	u64 pbn:HPM_PBN_BITS;
-	u64 pfn_high:8;
-	u64 era:14;		/* of the cache, when it was entered */
-	u64 heat:2;
-	u64 meta:1;
-	u64 kept:1;		/* the entry has a reference to the page */
+	union {
+		struct {
+			u64 pbn:HPM_PBN_BITS;
+			u64 pfn_high:8;
+			u64 era:14;	/* of the cache, when it was entered */
+			u64 heat:2;
+			u64 meta:1;
+			u64 kept:1;	/* the entry has a reference to the page */
+		};
+		u64 word;
+	};
 	u64 fp;
 	struct hpm_copy *next;
 	struct list_head lru;	/* of its heat */
@@ -56,6 +62,8 @@ struct hpm_copy {
 };
 
 #define HPM_ERA_MASK	((1u << 14) - 1)
+/* A copy is young until so many looks have begun after it was entered. */
+#define HPM_YOUTH	2
 
 struct hpm_shard {
 	spinlock_t lock;		/* all that follows */
@@ -65,6 +73,8 @@ struct hpm_shard {
 	unsigned int nr_kept;
 	unsigned long nr;
 	unsigned long nr_blocks;	/* different ones */
+	struct hpm_copy *spare;		/* entries for the next that come */
+	unsigned int nr_spare;
 } ____cacheline_aligned_in_smp;
 
 /* Reads of blocks, for the status.  Per CPU; in blocks if not said. */
@@ -92,6 +102,7 @@ struct hpm_share {
 	unsigned long max_nr;	/* copies in a shard */
 	unsigned int era;
 	unsigned int next_shrunk;	/* shard; a hint */
+	unsigned int forgotten;	/* how often everything was */
 	struct hpm_shard shard[HPM_CACHE_SHARDS];
 	struct hpm_share_stats __percpu *stats;
 	u8 __percpu *bounce;	/* a block each */
@@ -127,7 +138,7 @@ struct hpm_share {
 
 	/* Secret, and no fingerprint may be shown: see fingerprint.c */
 	struct hpm_fp_key key;
-	bool clmul;		/* which of its functions */
+	enum hpm_simd simd;	/* which of its functions */
 };
 
 /* Why a copy, or the block, was not served. */
@@ -147,11 +158,12 @@ enum hpm_miss {
  *--------------------------------------------------------------*/
 
 /*
- * The latest copies of a block, up to @max; returns how many.  If one is kept
- * it is the first, and the caller has to put the page.
+ * The latest copy of a block, or the one behind @skip later ones; false: there is
+ * none.  If it is kept, which only the first one is, the caller has to put the
+ * page.
  */
-unsigned int hpm_index_find(struct hpm_share *cache, u64 pbn,
-			    struct hpm_place *place, unsigned int max, u64 *fp);
+bool hpm_index_find(struct hpm_share *cache, u64 pbn, unsigned int skip,
+		    struct hpm_place *place, u64 *fp);
 bool hpm_index_has(struct hpm_share *cache, u64 pbn);
 /* A copy of the block is there now.  The caller holds a token. */
 void hpm_index_enter(struct hpm_share *cache, u64 pbn, u64 fp,
@@ -163,23 +175,59 @@ void hpm_index_remove(struct hpm_share *cache, u64 pbn,
 		      const struct hpm_place *place);
 
 /*
- * All copies from bucket @bucket of @shard on (struct hpm_seen: below), of
- * whole buckets while they fit; returns how many, *bucket is the next one.
+ * The cache manager looks at copies: those that are none any more are dropped,
+ * the others filed by their heat, and of a block that has too many those that
+ * are to go become victims.  They are known no more from then on.
  */
-struct hpm_seen {
+#define HPM_MAX_VICTIMS	2048
+#define HPM_LOOK_COPIES	512	/* of a block are looked at, at most */
+
+struct hpm_victim {
 	u64 pbn;
+	u64 fp;
 	struct hpm_place place;
-	u16 era;
-	u8 heat;
 };
 
-unsigned int hpm_index_read(struct hpm_share *cache, unsigned int shard,
-			    unsigned long *bucket, struct hpm_seen *seen,
-			    unsigned int max);
-/* The same for one block. */
-unsigned int hpm_index_read_block(struct hpm_share *cache, u64 pbn,
-				  struct hpm_seen *seen, unsigned int max);
-void hpm_index_set_heat(struct hpm_share *cache, const struct hpm_seen *seen);
+/* Between two scans, so many go of a block at a time. */
+#define HPM_CROWD	3
+
+struct hpm_victims {
+	unsigned int nr;
+	struct hpm_victim victim[HPM_MAX_VICTIMS];
+};
+
+struct hpm_look {
+	bool hurry;		/* young ones go, too */
+	unsigned int limit;	/* so many copies may stay */
+	unsigned int forgotten;	/* the cache's, when it began */
+	unsigned int nr_young;	/* of the block that is looked at */
+	unsigned long nr_spared;	/* too many, but young */
+	/*
+	 * Of each block the first, the second, and all others: those of blocks
+	 * that lie one behind the other do so, too.
+	 */
+	struct hpm_victims victims[HPM_CROWD];
+	u8 heat[HPM_LOOK_COPIES];
+	unsigned int chosen[HPM_LOOK_COPIES];
+};
+
+/* There may be no room for the victims of one more block. */
+static inline bool hpm_look_full(const struct hpm_look *look)
+{
+	return look->victims[0].nr == HPM_MAX_VICTIMS ||
+	       look->victims[HPM_CROWD - 1].nr >
+			HPM_MAX_VICTIMS - HPM_LOOK_COPIES;
+}
+
+/*
+ * At one block; at those in a bucket, as many as fit.  @look is not full, and
+ * the caller holds a token.
+ */
+void hpm_index_thin(struct hpm_share *cache, u64 pbn, struct hpm_look *look);
+void hpm_index_thin_bucket(struct hpm_share *cache, unsigned int shard,
+			   unsigned long bucket, struct hpm_look *look);
+/* It is there still.  The caller holds a token. */
+void hpm_index_put_back(struct hpm_share *cache, const struct hpm_victim *v);
 unsigned long hpm_index_nr(struct hpm_share *cache);
 unsigned long hpm_index_nr_blocks(struct hpm_share *cache);
 
@@ -202,12 +250,21 @@ void hpm_index_slab_exit(void);
  * intercept.c
  *--------------------------------------------------------------*/
 
+/* Is the frame still what it was?  Without a reference, so a guess. */
+static inline bool hpm_place_looks(const struct hpm_place *place,
+				   struct page *page, struct folio *folio)
+{
+	return READ_ONCE(folio->mapping) == place->mapping &&
+	       READ_ONCE(folio->index) + folio_page_idx(folio, page) ==
+			place->index;
+}
+
 /*
- * The folio that is at @place still, with a reference, or NULL.  Any context,
- * token held: it keeps memory from going offline.
+ * The folio that is at @place still, with a reference, or NULL.  Any context.
+ * A token keeps memory from going offline: the caller holds one since before
+ * the copy was found, or asks pfn_to_online_page() first.
  */
-struct folio *hpm_place_get(struct hpm_share *cache,
-			    const struct hpm_place *place);
+struct folio *hpm_place_get(const struct hpm_place *place);
 void hpm_intercept_init(struct hpm_share *cache);
 void hpm_intercept_exit(struct hpm_share *cache);
 int hpm_lead_slab_init(void);
@@ -222,8 +279,27 @@ struct hpm_volume *__hpm_volume_by_disk(struct hpm_pool *pool,
 
 int hpm_evict_init(struct hpm_share *cache);
 void hpm_evict_exit(struct hpm_share *cache);
-/* The block has more copies than it may.  Any context. */
+/*
+ * How hot the page at @place is (enum hpm_heat), or that it is another one by
+ * now.  Any context; a token is held since before the copy was found.
+ */
+#define HPM_HEAT_GONE	HPM_NR_HEATS
+u8 hpm_place_heat(const struct hpm_place *place);
+/* The block is crowded.  Any context. */
 void hpm_evict_note(struct hpm_share *cache, u64 pbn);
+
+/*
+ * That is one that has three copies more than may stay: to look at it costs as
+ * much for three as for one.  If only one may stay, there is no memory for that.
+ */
+static inline bool hpm_is_crowded(const struct hpm_share *cache,
+				  unsigned int nr)
+{
+	unsigned int limit = READ_ONCE(cache->limit_now);
+
+	return nr >= limit + (limit > 1 ? HPM_CROWD : 1);
+}
+
 /* A scan now; a scan as soon as may be without being at it all the time. */
 void hpm_evict_kick(struct hpm_share *cache);
 void hpm_evict_soon(struct hpm_share *cache);

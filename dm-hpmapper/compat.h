@@ -131,6 +131,16 @@ static inline struct address_space *hpm_bdev_mapping(struct block_device *bdev)
  */
 #define HPM_MAPPING_FLAGS	3ul
 
+/* The flags in one word, to be looked at without a reference. */
+static inline unsigned long hpm_folio_flags(struct folio *folio)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0)
+	return READ_ONCE(folio->flags.f);
+#else
+	return READ_ONCE(folio->flags);
+#endif
+}
+
 /*
  * How often a folio was used, as the multi-generational LRU counts it; not
  * counting the first time, which is the flag "referenced".

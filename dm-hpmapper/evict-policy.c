@@ -10,19 +10,14 @@
  */
 #include "evict-policy.h"
 
-/*
- * The classic LRU marks a page referenced at its first use and moves it to the
- * active list at the second.  The multi-generational one clears the mark of
- * the active list when it files a page, and counts uses instead, the first of
- * them again by the mark "referenced".
- */
-enum hpm_heat hpm_page_heat(const struct hpm_page_signs *signs)
+static unsigned int coldest(const u8 *heat, unsigned int nr)
 {
-	if (signs->pinned)
-		return HPM_HEAT_PINNED;
-	if (signs->active || signs->workingset || signs->refs)
-		return HPM_HEAT_HOT;
-	return signs->referenced ? HPM_HEAT_WARM : HPM_HEAT_COLD;
+	unsigned int found = nr - 1, i;
+
+	for (i = nr - 1; i > 0; i--)
+		if (heat[i - 1] < heat[found])
+			found = i - 1;
+	return found;
 }
 
 unsigned int hpm_evict_select(const u8 *heat, unsigned int nr,
@@ -31,6 +26,11 @@ unsigned int hpm_evict_select(const u8 *heat, unsigned int nr,
 	unsigned int surplus = nr > limit ? nr - limit : 0;
 	unsigned int found = 0, h, i;
 
+	/* Mostly it is one. */
+	if (surplus == 1) {
+		*victims = coldest(heat, nr);
+		return heat[*victims] < HPM_HEAT_PINNED;
+	}
 	for (h = HPM_HEAT_COLD; h < HPM_HEAT_PINNED; h++)
 		for (i = nr; i > 0 && found < surplus; i--)
 			if (heat[i - 1] == h)

@@ -26,7 +26,20 @@ struct hpm_page_signs {
 	bool pinned;
 };
 
-enum hpm_heat hpm_page_heat(const struct hpm_page_signs *signs);
+/*
+ * The classic LRU marks a page referenced at its first use and moves it to the
+ * active list at the second.  The multi-generational one clears the mark of
+ * the active list when it files a page, and counts uses instead, the first of
+ * them again by the mark "referenced".
+ */
+static inline enum hpm_heat hpm_page_heat(const struct hpm_page_signs *signs)
+{
+	if (signs->pinned)
+		return HPM_HEAT_PINNED;
+	if (signs->active || signs->workingset || signs->refs)
+		return HPM_HEAT_HOT;
+	return signs->referenced ? HPM_HEAT_WARM : HPM_HEAT_COLD;
+}
 
 /*
  * @heat has the heat of each of @nr copies of one block, the latest first.

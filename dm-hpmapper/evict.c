@@ -9,8 +9,8 @@
  *
  * Two workers, never at once.  The scan goes through the whole index from time
  * to time: it drops what is no copy any more, sees how hot the others are, and
- * files them by that.  Between two scans, blocks that got more copies than they
- * may are noted, and when there are many of them they are looked at alone.  A
+ * files them by that.  Between two scans, blocks that got three copies more than
+ * they may are noted, and when there are many of them they are looked at alone.  A
  * copy that is younger than that is left alone: readahead has brought it, and
  * its reader has not come to it yet.  If a quarter of all copies are left so,
  * or because they were too many to be noted, a scan does not wait for its time:
@@ -18,6 +18,14 @@
  *
  * How many may stay depends on the memory that is available and on whether the
  * kernel has asked us for some: down to one copy (evict-policy.c).
+ *
+ * Looking
+ * -------
+ * All that is asked of a page is how hot it is, so a guess will do: it is looked
+ * at under the lock of its entry, without a reference.  Memory does not go offline
+ * meanwhile, as a token is held since before the entry was found.  A copy that is
+ * to go leaves the index at once, so nobody begins to copy from it, and nothing is
+ * left to do if it went.  If it did not, it is put back.
  *
  * Evicting
  * --------
@@ -53,8 +61,6 @@
 #define DEFAULT_COPIES	2
 #define DEFAULT_SCAN_MS	5000
 
-#define MAX_SEEN	512
-#define MAX_VICTIMS	2048
 #define MAX_CROWD	4096
 /* A look at crowded blocks alone is due. */
 #define ENOUGH_CROWD	2048
@@ -63,27 +69,17 @@
 /* Scans that are due soon are so far apart, and so much longer than they take. */
 #define LEAST_PACE	(HZ / 10)
 #define PACE_TO_SCAN	4
-/* A copy is young until so many looks have begun after it was entered. */
-#define YOUTH		2
+/* Blocks, or buckets, that are looked at with one token. */
+#define AT_ONCE		64
 
-/* Victims with shorter runs than this, on average, are sorted. */
-#define LEAST_RUN	4
-
-#define HEAT_GONE	HPM_NR_HEATS
-
-struct hpm_victim {
-	u64 pbn;
-	struct hpm_place place;
-};
+/*
+ * Victims with shorter runs than this, on average, are sorted.  Files of a few
+ * pages have short ones, too, but those of blocks in no order have one page.
+ */
+#define LEAST_RUN	2
 
 struct hpm_evictor {
-	struct hpm_seen seen[MAX_SEEN];
-	u8 heat[MAX_SEEN];		/* for the choice among a block's copies */
-	u16 which[MAX_SEEN];
-	unsigned int chosen[MAX_SEEN];
-	struct hpm_victim victim[MAX_VICTIMS];
-	unsigned int nr_victims;
-	unsigned long nr_spared;	/* too many, but young */
+	struct hpm_look look;
 	u64 crowd[MAX_CROWD];
 };
 
@@ -91,53 +87,47 @@ struct hpm_evictor {
  * Heat
  *--------------------------------------------------------------*/
 
-static enum hpm_heat folio_heat(struct folio *folio)
+/*
+ * Of one page.  There is no reference to it, and the frame may become something
+ * else at any time: so a few words are read that every frame has, what they say
+ * is a guess, and nothing else is looked at.
+ */
+static inline u8 page_heat(struct folio *folio)
 {
+	unsigned long flags = hpm_folio_flags(folio);
 	struct hpm_page_signs signs = {
-		.referenced = folio_test_referenced(folio),
-		.active = folio_test_active(folio),
-		.workingset = folio_test_workingset(folio),
+		.referenced = flags & BIT(PG_referenced),
+		.active = flags & BIT(PG_active),
+		.workingset = flags & BIT(PG_workingset),
 		.refs = hpm_folio_lru_refs(folio),
-		.pinned = folio_mapped(folio) || folio_test_dirty(folio) ||
-			  folio_test_writeback(folio),
+		.pinned = flags & (BIT(PG_dirty) | BIT(PG_writeback)) ||
+			  atomic_read(&folio->_mapcount) >= 0,
 	};
 
 	return hpm_page_heat(&signs);
 }
 
-static bool is_young(const struct hpm_share *cache, const struct hpm_seen *seen)
+/* Of one of many pages: whether they are mapped is told by other words. */
+static u8 large_heat(const struct hpm_place *place)
 {
-	return ((cache->era - seen->era) & HPM_ERA_MASK) < YOUTH;
-}
-
-/*
- * Looks at the pages; what is gone is dropped.  Holds a token for it.  Young
- * ones stay anyway, but if there is a @hurry.
- */
-static void sample(struct hpm_share *cache, struct hpm_seen *seen,
-		   unsigned int nr, bool hurry)
-{
-	int token = hpm_pool_token_get(cache->pool);
-	struct folio *folio;
+	struct folio *folio = hpm_place_get(place);
 	u8 heat;
 
-	for (; nr; nr--, seen++) {
-		if (!hurry && is_young(cache, seen))
-			continue;
-		folio = hpm_place_get(cache, &seen->place);
-		if (!folio) {
-			hpm_index_remove(cache, seen->pbn, &seen->place);
-			seen->heat = HEAT_GONE;
-			continue;
-		}
-		heat = folio_heat(folio);
-		folio_put(folio);
-		if (heat != seen->heat) {
-			seen->heat = heat;
-			hpm_index_set_heat(cache, seen);
-		}
-	}
-	hpm_pool_token_put(cache->pool, token);
+	if (!folio)
+		return HPM_HEAT_GONE;
+	heat = folio_mapped(folio) ? HPM_HEAT_PINNED : page_heat(folio);
+	folio_put(folio);
+	return heat;
+}
+
+u8 hpm_place_heat(const struct hpm_place *place)
+{
+	struct page *page = pfn_to_page(place->pfn);
+	struct folio *folio = page_folio(page);
+
+	if (!hpm_place_looks(place, page, folio) || PageHWPoison(page))
+		return HPM_HEAT_GONE;
+	return folio_test_large(folio) ? large_heat(place) : page_heat(folio);
 }
 
 /*----------------------------------------------------------------
@@ -185,9 +175,10 @@ static struct inode *victim_inode(struct hpm_share *cache,
 {
 	int token = hpm_pool_token_get(cache->pool);
 	struct inode *inode = NULL;
-	struct folio *folio;
+	struct folio *folio = NULL;
 
-	folio = hpm_place_get(cache, place);
+	if (pfn_to_online_page(place->pfn))
+		folio = hpm_place_get(place);
 	if (folio && folio_trylock(folio)) {
 		if (folio->mapping == place->mapping)
 			inode = get_inode(cache, folio, place->meta);
@@ -199,44 +190,64 @@ static struct inode *victim_inode(struct hpm_share *cache,
 	return inode;
 }
 
-/* What has gone is forgotten, what has not is there for the next time. */
-static void settle_victim(struct hpm_share *cache, const struct hpm_victim *v)
+/*
+ * What is there still is known again, for the next time, unless everything was
+ * forgotten meanwhile.  Memory may have gone offline since it was found.
+ */
+static void return_victim(struct hpm_share *cache, const struct hpm_victim *v)
 {
 	int token = hpm_pool_token_get(cache->pool);
-	struct folio *folio;
+	struct folio *folio = NULL;
 
-	folio = hpm_place_get(cache, &v->place);
-	if (folio) {
-		folio_put(folio);
-	} else {
-		hpm_index_remove(cache, v->pbn, &v->place);
+	if (pfn_to_online_page(v->place.pfn))
+		folio = hpm_place_get(&v->place);
+	if (!folio) {
 		this_cpu_inc(cache->stats->evicted);
+	} else {
+		folio_put(folio);
+		if (READ_ONCE(cache->forgotten) ==
+		    cache->evictor->look.forgotten)
+			hpm_index_put_back(cache, v);
 	}
 	hpm_pool_token_put(cache->pool, token);
+}
+
+/* Returns how many went, or as many as nothing is there of any more. */
+static unsigned long evict_pages(struct hpm_share *cache,
+				 const struct hpm_victim *v, unsigned int nr)
+{
+	struct super_block *sb;
+	struct inode *inode;
+	unsigned long gone;
+	unsigned int i;
+
+	inode = victim_inode(cache, &v->place);
+	if (!inode)
+		return 0;
+	sb = inode->i_sb;
+	if (!v->place.meta)
+		hpm_pause(HPM_POINT_EVICT);
+	for (i = 0; i < nr && trace_hpm_evict_enabled(); i++)
+		trace_hpm_evict(cache->pool, v[i].pbn, &v[i].place);
+	gone = invalidate_mapping_pages(v->place.mapping, v->place.index,
+					v->place.index + nr - 1);
+	iput(inode);
+	up_read(&sb->s_umount);
+	return gone;
 }
 
 /* Pages of one file that lie one behind the other. */
 static void evict_run(struct hpm_share *cache, const struct hpm_victim *v,
 		      unsigned int nr)
 {
-	struct super_block *sb;
-	struct inode *inode;
 	unsigned int i;
 
-	inode = victim_inode(cache, &v->place);
-	if (!inode)
+	if (evict_pages(cache, v, nr) == nr) {
+		this_cpu_add(cache->stats->evicted, nr);
 		return;
-	sb = inode->i_sb;
-	if (!v->place.meta)
-		hpm_pause(HPM_POINT_EVICT);
+	}
 	for (i = 0; i < nr; i++)
-		trace_hpm_evict(cache->pool, v[i].pbn, &v[i].place);
-	invalidate_mapping_pages(v->place.mapping, v->place.index,
-				 v->place.index + nr - 1);
-	iput(inode);
-	up_read(&sb->s_umount);
-	for (i = 0; i < nr; i++)
-		settle_victim(cache, &v[i]);
+		return_victim(cache, &v[i]);
 }
 
 static int compare_victims(const void *a, const void *b)
@@ -257,121 +268,120 @@ static bool is_next(const struct hpm_victim *a, const struct hpm_victim *b)
 	       a->place.index + 1 == b->place.index;
 }
 
-/*
- * Blocks that got too many copies were noted in the order in which files were
- * read, so their victims are mostly in runs already, and need no sorting.
- */
-static bool is_in_runs(const struct hpm_evictor *e)
+static unsigned int run_length(const struct hpm_victims *v, unsigned int first)
 {
-	unsigned int i, breaks = 0;
+	unsigned int i = first + 1;
 
-	for (i = 1; i < e->nr_victims; i++)
-		breaks += !is_next(&e->victim[i - 1], &e->victim[i]);
-	return breaks <= e->nr_victims / LEAST_RUN;
+	while (i < v->nr && is_next(&v->victim[i - 1], &v->victim[i]))
+		i++;
+	return i - first;
 }
 
-static void evict(struct hpm_share *cache, struct hpm_evictor *e)
+/*
+ * Blocks that got too many copies were noted in the order in which files were
+ * read, so their victims are mostly in runs already, and need no sorting: a few
+ * tell.
+ */
+static bool is_in_runs(const struct hpm_victims *v)
+{
+	unsigned int nr = min(v->nr, HPM_MAX_VICTIMS / 8u), i, breaks = 0;
+
+	for (i = 0; i < nr; i += run_length(v, i))
+		breaks++;
+	return breaks <= nr / LEAST_RUN;
+}
+
+static void evict_victims(struct hpm_share *cache, struct hpm_victims *v)
 {
 	unsigned int first, nr;
 
-	if (!is_in_runs(e))
-		sort(e->victim, e->nr_victims, sizeof(e->victim[0]),
-		     compare_victims, NULL);
-	for (first = 0; first < e->nr_victims; first += nr) {
-		for (nr = 1; first + nr < e->nr_victims &&
-		     is_next(&e->victim[first + nr - 1],
-			     &e->victim[first + nr]); nr++)
-			;
-		evict_run(cache, &e->victim[first], nr);
+	if (!is_in_runs(v))
+		sort(v->victim, v->nr, sizeof(v->victim[0]), compare_victims,
+		     NULL);
+	for (first = 0; first < v->nr; first += nr) {
+		nr = run_length(v, first);
+		evict_run(cache, &v->victim[first], nr);
 		cond_resched();
 	}
-	e->nr_victims = 0;
+	v->nr = 0;
 }
 
-/*----------------------------------------------------------------
- * Choosing
- *--------------------------------------------------------------*/
-
-static void add_victim(struct hpm_share *cache, struct hpm_evictor *e,
-		       const struct hpm_seen *seen)
+static void evict(struct hpm_share *cache, struct hpm_look *look)
 {
-	struct hpm_victim *v = &e->victim[e->nr_victims++];
+	unsigned int i;
 
-	v->pbn = seen->pbn;
-	v->place = seen->place;
-	if (e->nr_victims == MAX_VICTIMS)
-		evict(cache, e);
-}
-
-/* The copies of one block. */
-static void choose(struct hpm_share *cache, struct hpm_evictor *e,
-		   unsigned int first, unsigned int end, bool hurry)
-{
-	unsigned int nr = 0, young = 0, chosen, i;
-	bool spare;
-
-	for (i = first; i < end; i++) {
-		if (e->seen[i].heat == HEAT_GONE)
-			continue;
-		spare = !hurry && is_young(cache, &e->seen[i]);
-		young += spare;
-		e->heat[nr] = spare ? HPM_HEAT_PINNED : e->seen[i].heat;
-		e->which[nr++] = i;
-	}
-	chosen = hpm_evict_select(e->heat, nr, cache->limit_now, e->chosen);
-	for (i = 0; i < chosen; i++)
-		add_victim(cache, e, &e->seen[e->which[e->chosen[i]]]);
-	if (nr - chosen > cache->limit_now)
-		e->nr_spared += min(young, nr - chosen - cache->limit_now);
-}
-
-/* What is in e->seen: whole blocks. */
-static void look_at(struct hpm_share *cache, struct hpm_evictor *e,
-		    unsigned int nr, bool hurry)
-{
-	unsigned int first, end;
-
-	sample(cache, e->seen, nr, hurry);
-	for (first = 0; first < nr; first = end) {
-		for (end = first + 1; end < nr &&
-		     e->seen[end].pbn == e->seen[first].pbn; end++)
-			;
-		if (end - first > cache->limit_now)
-			choose(cache, e, first, end, hurry);
-	}
+	for (i = 0; i < HPM_CROWD; i++)
+		evict_victims(cache, &look->victims[i]);
 }
 
 /*----------------------------------------------------------------
  * Workers
  *--------------------------------------------------------------*/
 
-static void begin(struct hpm_share *cache, bool hurry)
+static struct hpm_look *begin(struct hpm_share *cache, bool hurry)
 {
-	unsigned int limit;
+	struct hpm_look *look = &cache->evictor->look;
 
-	limit = hpm_evict_limit(READ_ONCE(cache->copies_limit),
-				si_mem_available(), totalram_pages(), hurry);
-	WRITE_ONCE(cache->limit_now, limit);
+	look->hurry = hurry;
+	look->limit = hpm_evict_limit(READ_ONCE(cache->copies_limit),
+				      si_mem_available(), totalram_pages(),
+				      hurry);
+	look->forgotten = READ_ONCE(cache->forgotten);
+	look->nr_spared = 0;
+	WRITE_ONCE(cache->limit_now, look->limit);
 	WRITE_ONCE(cache->era, cache->era + 1);
-	cache->evictor->nr_spared = 0;
+	return look;
 }
 
-static void scan(struct hpm_share *cache, struct hpm_evictor *e, bool hurry)
+/* Between two groups that are looked at: what there is too much of goes. */
+static void pause_look(struct hpm_share *cache, struct hpm_look *look)
 {
-	unsigned long bucket;
-	unsigned int i, nr;
+	if (hpm_look_full(look))
+		evict(cache, look);
+	cond_resched();
+}
 
-	for (i = 0; i < HPM_CACHE_SHARDS; i++) {
-		if (!READ_ONCE(cache->shard[i].nr))
-			continue;
-		bucket = 0;
-		while ((nr = hpm_index_read(cache, i, &bucket, e->seen,
-					    MAX_SEEN))) {
-			look_at(cache, e, nr, hurry);
-			cond_resched();
-		}
+static void scan_shard(struct hpm_share *cache, unsigned int shard,
+		       struct hpm_look *look)
+{
+	unsigned long bucket = 0, end;
+	int token;
+
+	while (bucket < 1ul << cache->bits) {
+		end = min(bucket + AT_ONCE, 1ul << cache->bits);
+		token = hpm_pool_token_get(cache->pool);
+		for (; bucket < end && !hpm_look_full(look); bucket++)
+			hpm_index_thin_bucket(cache, shard, bucket, look);
+		hpm_pool_token_put(cache->pool, token);
+		pause_look(cache, look);
 	}
-	evict(cache, e);
+}
+
+static void scan(struct hpm_share *cache, struct hpm_look *look)
+{
+	unsigned int i;
+
+	for (i = 0; i < HPM_CACHE_SHARDS; i++)
+		if (READ_ONCE(cache->shard[i].nr))
+			scan_shard(cache, i, look);
+	evict(cache, look);
+}
+
+static void look_at_crowd(struct hpm_share *cache, const u64 *crowd,
+			  unsigned int nr, struct hpm_look *look)
+{
+	unsigned int i = 0, end;
+	int token;
+
+	while (i < nr) {
+		end = min(i + AT_ONCE, nr);
+		token = hpm_pool_token_get(cache->pool);
+		for (; i < end && !hpm_look_full(look); i++)
+			hpm_index_thin(cache, crowd[i], look);
+		hpm_pool_token_put(cache->pool, token);
+		pause_look(cache, look);
+	}
+	evict(cache, look);
 }
 
 /* So many copies more are left that no look at single blocks will find. */
@@ -389,7 +399,7 @@ static void leave_spared(struct hpm_share *cache, bool all)
 	spin_lock_irq(&cache->crowd_lock);
 	if (all)
 		cache->nr_left = 0;
-	due = __leave(cache, cache->evictor->nr_spared);
+	due = __leave(cache, cache->evictor->look.nr_spared);
 	spin_unlock_irq(&cache->crowd_lock);
 	if (due)
 		hpm_evict_soon(cache);
@@ -419,8 +429,7 @@ static void do_scan(struct work_struct *work)
 	mutex_lock(&cache->evict_lock);
 	WRITE_ONCE(cache->scan_soon, false);
 	hurry = xchg(&cache->shrunk, false);
-	begin(cache, hurry);
-	scan(cache, cache->evictor, hurry);
+	scan(cache, begin(cache, hurry));
 	cache->scans++;
 	queue_scan(cache, jiffies - began);
 	leave_spared(cache, true);
@@ -443,19 +452,14 @@ static void do_crowd(struct work_struct *work)
 {
 	struct hpm_share *cache = container_of(work, struct hpm_share,
 					       crowd_work);
-	struct hpm_evictor *e = cache->evictor;
-	unsigned int nr, seen, i;
+	u64 *crowd = cache->evictor->crowd;
+	struct hpm_look *look;
+	unsigned int nr;
 
 	mutex_lock(&cache->evict_lock);
-	begin(cache, false);
-	nr = take_crowd(cache, e->crowd);
-	for (i = 0; i < nr; i++) {
-		seen = hpm_index_read_block(cache, e->crowd[i], e->seen,
-					    MAX_SEEN);
-		look_at(cache, e, seen, false);
-		cond_resched();
-	}
-	evict(cache, e);
+	look = begin(cache, false);
+	nr = take_crowd(cache, crowd);
+	look_at_crowd(cache, crowd, nr, look);
 	leave_spared(cache, false);
 	mutex_unlock(&cache->evict_lock);
 }

@@ -37,4 +37,10 @@ u64 hpm_fingerprint_clmul(const struct hpm_fp_key *key, const void *block);
 u64 hpm_fingerprint_clmul_copy(const struct hpm_fp_key *key, void *to,
 			       const void *from);
 
+/* The same, with the same result, for those that have AVX2, and VPCLMULQDQ. */
+u64 hpm_fingerprint_avx2_copy(const struct hpm_fp_key *key, void *to,
+			      const void *from);
+u64 hpm_fingerprint_vpclmul_copy(const struct hpm_fp_key *key, void *to,
+				 const void *from);
+
 #endif /* HPM_FINGERPRINT_H */

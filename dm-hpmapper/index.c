@@ -51,6 +51,8 @@ static struct kmem_cache *copy_slab;
 #define MANY_BLOCKS		8192
 /* Pages that are kept in a shard: 8 MiB in all. */
 #define MAX_KEPT		32
+/* Entries that a shard has in hand: of what went, for what comes. */
+#define MAX_SPARE		128
 
 /*----------------------------------------------------------------
  * Chains
@@ -98,6 +100,11 @@ static bool is_at(const struct hpm_copy *c, const struct hpm_place *place)
 	return c->mapping == place->mapping && c->index == place->index;
 }
 
+static bool is_of(const struct hpm_copy *c, u64 pbn)
+{
+	return c && c->pbn == pbn;
+}
+
 /* Takes the copy out of its chain; *link points to it. */
 static void __unlink(struct hpm_shard *shard, struct hpm_copy *head,
 		     struct hpm_copy **link)
@@ -120,12 +127,43 @@ static void free_copy(struct hpm_copy *c)
 	kmem_cache_free(copy_slab, c);
 }
 
+/* The same for one that is not kept, and as many will come as go. */
+static void __spare_copy(struct hpm_shard *shard, struct hpm_copy *c)
+{
+	if (shard->nr_spare == MAX_SPARE) {
+		kmem_cache_free(copy_slab, c);
+		return;
+	}
+	c->next = shard->spare;
+	shard->spare = c;
+	shard->nr_spare++;
+}
+
+static struct hpm_copy *__take_spare(struct hpm_shard *shard)
+{
+	struct hpm_copy *c = shard->spare;
+
+	if (c) {
+		shard->spare = c->next;
+		shard->nr_spare--;
+	}
+	return c;
+}
+
+static void __free_spare(struct hpm_shard *shard)
+{
+	struct hpm_copy *c;
+
+	while ((c = __take_spare(shard)))
+		kmem_cache_free(copy_slab, c);
+}
+
 static void __drop_block(struct hpm_shard *shard, struct hpm_copy **link,
 			 u64 pbn)
 {
 	struct hpm_copy *c;
 
-	while ((c = *link) && c->pbn == pbn) {
+	while (is_of(c = *link, pbn)) {
 		__unlink(shard, c, link);
 		free_copy(c);
 	}
@@ -135,27 +173,30 @@ static void __drop_block(struct hpm_shard *shard, struct hpm_copy **link,
  * Looking up
  *--------------------------------------------------------------*/
 
-unsigned int hpm_index_find(struct hpm_share *cache, u64 pbn,
-			    struct hpm_place *place, unsigned int max, u64 *fp)
+bool hpm_index_find(struct hpm_share *cache, u64 pbn, unsigned int skip,
+		    struct hpm_place *place, u64 *fp)
 {
 	u32 hash = hash_of(cache, pbn);
 	struct hpm_shard *shard = shard_of(cache, hash);
-	unsigned int nr = 0;
 	unsigned long flags;
 	struct hpm_copy *c;
+	bool found;
 
 	spin_lock_irqsave(&shard->lock, flags);
-	for (c = *__find(bucket_of(cache, hash), pbn);
-	     c && c->pbn == pbn && nr < max; c = c->next) {
+	c = *__find(bucket_of(cache, hash), pbn);
+	while (skip-- && is_of(c, pbn))
+		c = c->next;
+	found = is_of(c, pbn);
+	if (found) {
 		if (c->kept) {
 			get_page(pfn_to_page(pfn_of(c)));
 			list_move_tail(&c->lru, &shard->kept);
 		}
-		place_of(c, &place[nr++]);
+		place_of(c, place);
 		*fp = c->fp;
 	}
 	spin_unlock_irqrestore(&shard->lock, flags);
-	return nr;
+	return found;
 }
 
 bool hpm_index_has(struct hpm_share *cache, u64 pbn)
@@ -217,49 +258,51 @@ static struct hpm_copy *__take_coldest(struct hpm_share *cache,
 static void fill_copy(struct hpm_share *cache, struct hpm_copy *c, u64 pbn,
 		      u64 fp, const struct hpm_place *place)
 {
-	c->pbn = pbn;
+	c->word = ((struct hpm_copy) {
+		.pbn = pbn,
+		.pfn_high = place->pfn >> 32,
+		.era = READ_ONCE(cache->era),
+		.heat = HPM_HEAT_WARM,
+		.meta = place->meta,
+		.kept = place->kept,
+	}).word;
 	c->fp = fp;
-	c->era = READ_ONCE(cache->era);
-	c->heat = HPM_HEAT_WARM;
 	c->mapping = place->mapping;
 	c->index = place->index;
-	c->meta = place->meta;
-	c->kept = place->kept;
 	c->pfn_low = (u32)place->pfn;
-	c->pfn_high = place->pfn >> 32;
 }
 
 /*
- * A copy that is known already: the page was dropped from its file and read
- * again.  NULL: it is a new one.
+ * Takes the copy that is at @place out, if it is known already: the page was
+ * dropped from its file and read again.  *nr: how many others the block has, but
+ * for the one that is kept.
  */
-static struct hpm_copy *__take_known(struct hpm_shard *shard,
-				     struct hpm_copy **link, u64 pbn,
-				     const struct hpm_place *place)
+static inline struct hpm_copy *__take_known(struct hpm_shard *shard,
+					    struct hpm_copy **link, u64 pbn,
+					    const struct hpm_place *place,
+					    unsigned int *nr)
 {
-	struct hpm_copy *c, *head = *link;
+	struct hpm_copy *c, *head = *link, *known = NULL;
 
-	for (; (c = *link) && c->pbn == pbn; link = &c->next) {
+	for (*nr = 0; is_of(c = *link, pbn);) {
 		if (is_at(c, place)) {
 			__unlink(shard, head, link);
-			return c;
+			known = c;
+			continue;
 		}
+		*nr += !c->kept;
+		link = &c->next;
 	}
-	return NULL;
+	return known;
 }
 
-/*
- * As the head, or behind the one that is kept.  Returns how many copies the
- * block has now, but for that.
- */
-static unsigned int __add(struct hpm_shard *shard, struct hpm_copy **link,
-			  struct hpm_copy *c)
+/* As the head, or behind the one that is kept. */
+static inline void __add(struct hpm_shard *shard, struct hpm_copy **link,
+			 struct hpm_copy *c)
 {
 	struct hpm_copy *head = *link;
-	u64 pbn = c->pbn;
-	unsigned int nr;
 
-	if (!head || head->pbn != pbn)
+	if (!is_of(head, c->pbn))
 		shard->nr_blocks++;
 	else if (head->kept)
 		link = &head->next;
@@ -268,9 +311,6 @@ static unsigned int __add(struct hpm_shard *shard, struct hpm_copy **link,
 	list_add_tail(&c->lru, c->kept ? &shard->kept : &shard->lru[c->heat]);
 	shard->nr++;
 	shard->nr_kept += c->kept;
-	for (nr = 1; (c = c->next) && c->pbn == pbn; nr++)
-		;
-	return nr;
 }
 
 /*
@@ -280,7 +320,7 @@ static unsigned int __add(struct hpm_shard *shard, struct hpm_copy **link,
 static void __check_unchanged(struct hpm_share *cache, struct hpm_shard *shard,
 			      struct hpm_copy **link, u64 pbn, u64 fp)
 {
-	if (likely(!*link || (*link)->pbn != pbn || (*link)->fp == fp))
+	if (likely(!is_of(*link, pbn) || (*link)->fp == fp))
 		return;
 	__drop_block(shard, link, pbn);
 	this_cpu_inc(cache->stats->changed);
@@ -288,33 +328,54 @@ static void __check_unchanged(struct hpm_share *cache, struct hpm_shard *shard,
 		    cache->pool->name, pbn);
 }
 
-/* The chain's link to the head stays what it is: nothing goes before it. */
+/* The shard is full. */
+static struct hpm_copy *__take_another(struct hpm_share *cache,
+				       struct hpm_shard *shard)
+{
+	struct hpm_copy *c = __take_coldest(cache, shard);
+
+	if (c && c->kept) {
+		free_copy(c);
+		c = NULL;
+	}
+	return c;
+}
+
+/* Returns how many copies the block has now; 0: there is no entry to be had. */
 static unsigned int __enter(struct hpm_share *cache, struct hpm_shard *shard,
-			    struct hpm_copy **spare, u64 pbn, u64 fp,
+			    u32 hash, u64 pbn, u64 fp,
 			    const struct hpm_place *place)
 {
-	struct hpm_copy **link, *c;
+	struct hpm_copy **link = __find(bucket_of(cache, hash), pbn), *c;
+	unsigned int nr;
 
-	link = __find(bucket_of(cache, hash_of(cache, pbn)), pbn);
 	__check_unchanged(cache, shard, link, pbn, fp);
-	link = __find(bucket_of(cache, hash_of(cache, pbn)), pbn);
-	c = __take_known(shard, link, pbn, place);
-	if (!c && shard->nr >= READ_ONCE(cache->max_nr)) {
-		c = __take_coldest(cache, shard);
-		if (c && c->kept) {
-			free_copy(c);
-			c = NULL;
-		}
-		link = __find(bucket_of(cache, hash_of(cache, pbn)), pbn);
+	c = __take_known(shard, link, pbn, place, &nr);
+	if (!c && unlikely(shard->nr >= READ_ONCE(cache->max_nr))) {
+		c = __take_another(cache, shard);
+		link = __find(bucket_of(cache, hash), pbn);
 	}
-	if (!c) {
-		c = *spare;
-		*spare = NULL;
-	}
+	if (!c)
+		c = __take_spare(shard);
 	if (!c)
 		return 0;
 	fill_copy(cache, c, pbn, fp, place);
-	return __add(shard, link, c);
+	__add(shard, link, c);
+	return nr + 1;
+}
+
+/* One for __enter(); others may be faster, but then there is memory. */
+static void get_spare(struct hpm_shard *shard)
+{
+	struct hpm_copy *c;
+	unsigned long flags;
+
+	c = kmem_cache_alloc(copy_slab, GFP_NOWAIT | __GFP_NOWARN);
+	if (!c)
+		return;
+	spin_lock_irqsave(&shard->lock, flags);
+	__spare_copy(shard, c);
+	spin_unlock_irqrestore(&shard->lock, flags);
 }
 
 void hpm_index_enter(struct hpm_share *cache, u64 pbn, u64 fp,
@@ -322,26 +383,48 @@ void hpm_index_enter(struct hpm_share *cache, u64 pbn, u64 fp,
 {
 	u32 hash = hash_of(cache, pbn);
 	struct hpm_shard *shard = shard_of(cache, hash);
-	struct hpm_copy *spare;
 	unsigned long flags;
 	unsigned int nr;
 
 	if (is_barred(cache, place->pfn))
 		return;
 
-	spare = kmem_cache_alloc(copy_slab, GFP_NOWAIT | __GFP_NOWARN);
+	if (!READ_ONCE(shard->spare))
+		get_spare(shard);
 	spin_lock_irqsave(&shard->lock, flags);
-	nr = __enter(cache, shard, &spare, pbn, fp, place);
+	nr = __enter(cache, shard, hash, pbn, fp, place);
 	spin_unlock_irqrestore(&shard->lock, flags);
-	if (spare)
-		kmem_cache_free(copy_slab, spare);
 
 	if (nr)
 		this_cpu_inc(cache->stats->entered);
 	else
 		this_cpu_inc(cache->stats->no_memory);
-	if (nr > READ_ONCE(cache->limit_now))
+	if (hpm_is_crowded(cache, nr))
 		hpm_evict_note(cache, pbn);
+}
+
+/*
+ * While it was out of the index nobody could drop it.  But if its block had been
+ * freed, the others would have been dropped; and those that have its fingerprint
+ * are copies of what it is a copy of.
+ */
+void hpm_index_put_back(struct hpm_share *cache, const struct hpm_victim *v)
+{
+	u32 hash = hash_of(cache, v->pbn);
+	struct hpm_shard *shard = shard_of(cache, hash);
+	struct hpm_copy *head;
+	unsigned long flags;
+
+	if (is_barred(cache, v->place.pfn))
+		return;
+
+	if (!READ_ONCE(shard->spare))
+		get_spare(shard);
+	spin_lock_irqsave(&shard->lock, flags);
+	head = *__find(bucket_of(cache, hash), v->pbn);
+	if (head && head->fp == v->fp)
+		__enter(cache, shard, hash, v->pbn, v->fp, &v->place);
+	spin_unlock_irqrestore(&shard->lock, flags);
 }
 
 /* False: there is one already, or it is not wanted. */
@@ -403,10 +486,11 @@ void hpm_index_remove(struct hpm_share *cache, u64 pbn,
 	struct hpm_shard *shard = shard_of(cache, hash);
 	unsigned long flags;
 	struct hpm_copy *c;
+	unsigned int nr;
 
 	spin_lock_irqsave(&shard->lock, flags);
 	c = __take_known(shard, __find(bucket_of(cache, hash), pbn), pbn,
-			 place);
+			 place, &nr);
 	spin_unlock_irqrestore(&shard->lock, flags);
 	if (c)
 		free_copy(c);
@@ -482,10 +566,14 @@ void hpm_index_drop(struct hpm_pool *pool, u64 pbn, u32 nr)
 /* A read that saw the switch as it was may still enter what it reads. */
 void hpm_index_forget(struct hpm_pool *pool)
 {
-	if (!pool->cache)
+	struct hpm_share *cache = pool->cache;
+
+	if (!cache)
 		return;
+	/* Who is about to put a victim back holds a token, or sees this. */
+	WRITE_ONCE(cache->forgotten, cache->forgotten + 1);
 	hpm_tokens_wait(&pool->tokens);
-	hpm_index_sweep(pool->cache, 0, U64_MAX, 0, 0);
+	hpm_index_sweep(cache, 0, U64_MAX, 0, 0);
 }
 
 /*----------------------------------------------------------------
@@ -512,98 +600,132 @@ unsigned long hpm_index_nr_blocks(struct hpm_share *cache)
 	return nr;
 }
 
-static unsigned int __read(struct hpm_copy *c, struct hpm_seen *seen,
-			   unsigned int max)
+static bool is_young(const struct hpm_share *cache, const struct hpm_copy *c)
 {
-	u64 pbn = c->pbn;
-	unsigned int nr;
+	return ((cache->era - c->era) & HPM_ERA_MASK) < HPM_YOUTH;
+}
 
-	if (c->kept)
-		c = c->next;
-	for (nr = 0; c && c->pbn == pbn && nr < max; c = c->next, nr++) {
-		seen[nr].pbn = pbn;
-		seen[nr].era = c->era;
-		seen[nr].heat = c->heat;
-		place_of(c, &seen[nr].place);
+static void __set_heat(struct hpm_shard *shard, struct hpm_copy *c, u8 heat)
+{
+	if (c->heat == heat)
+		return;
+	c->heat = heat;
+	list_move_tail(&c->lru, &shard->lru[heat]);
+}
+
+/* The copies of the block whose head hangs at @block, but for the kept one. */
+static struct hpm_copy **behind_kept(struct hpm_copy **block)
+{
+	return (*block)->kept ? &(*block)->next : block;
+}
+
+/*
+ * Sees how hot the copies are; those that are none any more are dropped.
+ * Returns how many there are.
+ */
+static unsigned int __judge(struct hpm_share *cache, struct hpm_shard *shard,
+			    struct hpm_copy **block, u64 pbn,
+			    struct hpm_look *look)
+{
+	struct hpm_copy *c, **link = behind_kept(block);
+	struct hpm_place place;
+	unsigned int nr = 0;
+	u8 heat;
+
+	look->nr_young = 0;
+	while (is_of(c = *link, pbn) && nr < HPM_LOOK_COPIES) {
+		heat = HPM_HEAT_PINNED;
+		if (!look->hurry && is_young(cache, c)) {
+			look->nr_young++;
+		} else {
+			place_of(c, &place);
+			heat = hpm_place_heat(&place);
+			if (heat == HPM_HEAT_GONE) {
+				__unlink(shard, *block, link);
+				__spare_copy(shard, c);
+				continue;
+			}
+			__set_heat(shard, c, heat);
+		}
+		look->heat[nr++] = heat;
+		link = &c->next;
 	}
 	return nr;
 }
 
-unsigned int hpm_index_read_block(struct hpm_share *cache, u64 pbn,
-				  struct hpm_seen *seen, unsigned int max)
+/* Those that are marked become victims, and are known no more. */
+static void __take_chosen(struct hpm_shard *shard, struct hpm_copy **block,
+			  unsigned int nr, struct hpm_look *look)
+{
+	struct hpm_victims *to = look->victims;
+	struct hpm_copy *c, **link = behind_kept(block);
+	struct hpm_victim *v;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		c = *link;
+		if (look->heat[i] != HPM_HEAT_GONE) {
+			link = &c->next;
+			continue;
+		}
+		v = &to->victim[to->nr++];
+		if (to < &look->victims[HPM_CROWD - 1])
+			to++;
+		v->pbn = c->pbn;
+		v->fp = c->fp;
+		place_of(c, &v->place);
+		__unlink(shard, *block, link);
+		__spare_copy(shard, c);
+	}
+}
+
+static void __thin_block(struct hpm_share *cache, struct hpm_shard *shard,
+			 struct hpm_copy **block, struct hpm_look *look)
+{
+	unsigned int nr, chosen, i;
+
+	nr = __judge(cache, shard, block, (*block)->pbn, look);
+	if (nr <= look->limit)
+		return;
+	chosen = hpm_evict_select(look->heat, nr, look->limit, look->chosen);
+	for (i = 0; i < chosen; i++)
+		look->heat[look->chosen[i]] = HPM_HEAT_GONE;
+	__take_chosen(shard, block, nr, look);
+	nr -= chosen;
+	if (nr > look->limit)
+		look->nr_spared += min(look->nr_young, nr - look->limit);
+}
+
+void hpm_index_thin(struct hpm_share *cache, u64 pbn, struct hpm_look *look)
 {
 	u32 hash = hash_of(cache, pbn);
 	struct hpm_shard *shard = shard_of(cache, hash);
-	struct hpm_copy *c;
+	struct hpm_copy **block;
 	unsigned long flags;
-	unsigned int nr = 0;
 
 	spin_lock_irqsave(&shard->lock, flags);
-	c = *__find(bucket_of(cache, hash), pbn);
-	if (c)
-		nr = __read(c, seen, max);
+	block = __find(bucket_of(cache, hash), pbn);
+	if (*block)
+		__thin_block(cache, shard, block, look);
 	spin_unlock_irqrestore(&shard->lock, flags);
-	return nr;
 }
 
-/* 0: it does not fit, unless it is the only one: then its first ones do. */
-static unsigned int __read_bucket(struct hpm_copy *c, struct hpm_seen *seen,
-				  unsigned int max, bool only)
-{
-	unsigned int nr = 0;
-	u64 pbn;
-
-	while (c) {
-		nr += __read(c, seen + nr, max - nr);
-		for (pbn = c->pbn; c && c->pbn == pbn; c = c->next)
-			;
-		if (c && nr == max)
-			return only ? nr : 0;
-	}
-	return nr;
-}
-
-unsigned int hpm_index_read(struct hpm_share *cache, unsigned int nr_shard,
-			    unsigned long *bucket, struct hpm_seen *seen,
-			    unsigned int max)
+void hpm_index_thin_bucket(struct hpm_share *cache, unsigned int nr_shard,
+			   unsigned long bucket, struct hpm_look *look)
 {
 	struct hpm_shard *shard = &cache->shard[nr_shard];
-	unsigned int nr = 0, more;
+	struct hpm_copy **link = &shard->bucket[bucket];
 	unsigned long flags;
+	u64 pbn;
 
-	for (; *bucket < 1ul << cache->bits; ++*bucket) {
-		if (!READ_ONCE(shard->bucket[*bucket]))
-			continue;
-		spin_lock_irqsave(&shard->lock, flags);
-		more = __read_bucket(shard->bucket[*bucket], seen + nr,
-				     max - nr, !nr);
-		spin_unlock_irqrestore(&shard->lock, flags);
-		if (!more && nr)
-			break;
-		nr += more;
-		if (nr == max) {
-			++*bucket;
-			break;
-		}
-	}
-	return nr;
-}
-
-void hpm_index_set_heat(struct hpm_share *cache, const struct hpm_seen *seen)
-{
-	u32 hash = hash_of(cache, seen->pbn);
-	struct hpm_shard *shard = shard_of(cache, hash);
-	unsigned long flags;
-	struct hpm_copy *c;
-
+	if (!READ_ONCE(*link))
+		return;
 	spin_lock_irqsave(&shard->lock, flags);
-	for (c = *__find(bucket_of(cache, hash), seen->pbn);
-	     c && c->pbn == seen->pbn; c = c->next) {
-		if (is_at(c, &seen->place)) {
-			c->heat = seen->heat;
-			list_move_tail(&c->lru, &shard->lru[c->heat]);
-			break;
-		}
+	while (*link && !hpm_look_full(look)) {
+		pbn = (*link)->pbn;
+		__thin_block(cache, shard, link, look);
+		while (is_of(*link, pbn))
+			link = &(*link)->next;
 	}
 	spin_unlock_irqrestore(&shard->lock, flags);
 }
@@ -621,6 +743,7 @@ static unsigned long shrink_shard(struct hpm_share *cache,
 
 	if (!spin_trylock_irqsave(&shard->lock, flags))
 		return 0;
+	__free_spare(shard);
 	while (freed < nr && (c = __take_coldest(cache, shard))) {
 		free_copy(c);
 		freed++;
@@ -697,8 +820,10 @@ void hpm_index_destroy(struct hpm_share *cache)
 {
 	unsigned int i;
 
-	for (i = 0; i < HPM_CACHE_SHARDS; i++)
+	for (i = 0; i < HPM_CACHE_SHARDS; i++) {
+		__free_spare(&cache->shard[i]);
 		kvfree(cache->shard[i].bucket);
+	}
 }
 
 int hpm_index_slab_init(void)

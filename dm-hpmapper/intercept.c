@@ -69,7 +69,6 @@
 #include "cache-trace.h"
 #include "fault.h"
 #include "pause.h"
-#include "simd.h"
 
 /* A read that is to be entered when it is done. */
 struct hpm_lead {
@@ -116,12 +115,7 @@ static bool is_of_volume(struct hpm_volume *v, struct inode *host)
 {
 	struct block_device *bdev = host->i_sb->s_bdev;
 
-	return bdev && bdev->bd_disk == dm_disk(v->md);
-}
-
-static bool is_of_device(struct hpm_volume *v, struct address_space *mapping)
-{
-	return mapping == hpm_bdev_mapping(dm_disk(v->md)->part0);
+	return bdev && bdev->bd_disk == v->disk;
 }
 
 /*
@@ -129,17 +123,13 @@ static bool is_of_device(struct hpm_volume *v, struct address_space *mapping)
  * it mapped, and no direct I/O of one is under way into it.  Such a page is not
  * leaving its mapping, so the inode is there.
  */
-static bool is_private(struct hpm_volume *v, struct page *page)
+static bool is_private(struct hpm_volume *v, struct folio *folio,
+		       struct address_space *mapping, bool meta)
 {
-	struct folio *folio = page_folio(page);
-	struct address_space *mapping;
-
-	if (!folio_test_locked(folio) || folio_test_uptodate(folio))
+	if (!folio_test_locked(folio) || folio_test_uptodate(folio) ||
+	    !mapping || folio_mapped(folio) || folio_maybe_dma_pinned(folio))
 		return false;
-	mapping = file_mapping(folio);
-	if (!mapping || folio_mapped(folio) || folio_maybe_dma_pinned(folio))
-		return false;
-	return is_of_device(v, mapping) || is_of_volume(v, mapping->host);
+	return meta || is_of_volume(v, mapping->host);
 }
 
 /* The buffer of a page, if the page is divided into buffers of a block each. */
@@ -155,88 +145,72 @@ static struct buffer_head *block_buffer(struct folio *folio, unsigned long nr)
 }
 
 /* The volume's file system reads this page of its device.  See at the top. */
-static bool is_private_buffer(struct hpm_volume *v, struct page *page)
+static bool is_private_buffer(struct folio *folio, struct page *page)
 {
-	struct folio *folio = page_folio(page);
 	struct buffer_head *bh;
 
-	if (folio_test_uptodate(folio) || !is_of_device(v, file_mapping(folio)) ||
-	    folio_mapped(folio))
+	if (folio_test_uptodate(folio) || folio_mapped(folio))
 		return false;
 	/* It cannot go while it is being read. */
 	bh = block_buffer(folio, folio_page_idx(folio, page));
 	return bh && buffer_locked(bh) && !buffer_uptodate(bh);
 }
 
-static bool is_source_file(struct hpm_volume *v, struct page *page)
+static bool is_source_file(const struct inode *host)
 {
-	struct inode *host;
-
-	if (!is_private(v, page))
-		return false;
-	host = page_folio(page)->mapping->host;
 	return S_ISREG(host->i_mode) && !IS_ENCRYPTED(host);
 }
 
-static bool is_source_device(struct hpm_volume *v, struct page *page)
+/* A page that is being read: what may be done with it, and where it is. */
+struct hpm_dest {
+	bool private;		/* bytes may be written there before their proof */
+	bool source;		/* it may be entered */
+	struct hpm_place place;
+};
+
+static bool is_source(struct hpm_volume *v, struct folio *folio,
+		      struct page *page, const struct hpm_dest *d)
 {
-	struct folio *folio = page_folio(page);
-
-	if (!is_of_device(v, file_mapping(folio)) ||
-	    disk_openers(dm_disk(v->md)) > 1)
-		return false;
-	return is_private(v, page) || is_private_buffer(v, page);
-}
-
-/* The page, being read, may be entered; says where it is. */
-static bool get_place(struct hpm_volume *v, struct page *page,
-		      struct hpm_place *place)
-{
-	struct folio *folio = page_folio(page);
-	pgoff_t index;
-
 	if (READ_ONCE(v->barred))
 		return false;
-	place->meta = is_source_device(v, page);
-	if (!place->meta && !is_source_file(v, page) &&
-	    !hpm_fault(HPM_FAULT_DIRECT_SOURCE))
-		return false;
-	index = folio->index + folio_page_idx(folio, page);
-	if (index > U32_MAX)
-		return false;
-	place->kept = false;
-	place->pfn = page_to_pfn(page);
-	place->mapping = folio->mapping;
-	place->index = index;
-	return true;
+	if (hpm_fault(HPM_FAULT_DIRECT_SOURCE))
+		return true;
+	if (d->place.meta)
+		return disk_openers(v->disk) <= 1 &&
+		       (d->private || is_private_buffer(folio, page));
+	return d->private && is_source_file(d->place.mapping->host);
 }
 
-/* Is the frame still what it was?  Without a reference, so a guess. */
-static bool looks_like(struct page *page, struct folio *folio,
-		       const struct hpm_place *place)
+static void look_at_page(struct hpm_volume *v, struct page *page,
+			 struct hpm_dest *d)
 {
-	return READ_ONCE(folio->mapping) == place->mapping &&
-	       READ_ONCE(folio->index) + folio_page_idx(folio, page) ==
-			place->index;
+	struct folio *folio = page_folio(page);
+	struct address_space *mapping = file_mapping(folio);
+	pgoff_t index = folio->index + folio_page_idx(folio, page);
+
+	d->place.pfn = page_to_pfn(page);
+	d->place.mapping = folio->mapping;
+	d->place.index = (u32)index;
+	d->place.meta = mapping == v->mapping;
+	d->place.kept = false;
+	d->private = is_private(v, folio, mapping, d->place.meta);
+	d->source = index <= U32_MAX && is_source(v, folio, page, d);
 }
 
 /*
  * Before the folio is touched it must look like what was entered: a frame may
  * have become a slab or a page table, whose words mean other things.
  */
-struct folio *hpm_place_get(struct hpm_share *cache,
-			    const struct hpm_place *place)
+struct folio *hpm_place_get(const struct hpm_place *place)
 {
-	struct page *page = pfn_to_online_page(place->pfn);
-	struct folio *folio;
+	struct page *page = pfn_to_page(place->pfn);
+	struct folio *folio = page_folio(page);
 
-	if (!page || PageHWPoison(page))
-		return NULL;
-	folio = page_folio(page);
-	if (!looks_like(page, folio, place) || !folio_try_get(folio))
+	if (PageHWPoison(page) || !hpm_place_looks(place, page, folio) ||
+	    !folio_try_get(folio))
 		return NULL;
 	if (page_folio(page) == folio && !folio_test_slab(folio) &&
-	    looks_like(page, folio, place))
+	    hpm_place_looks(place, page, folio))
 		return folio;
 	folio_put(folio);
 	return NULL;
@@ -308,7 +282,7 @@ static void blame(struct hpm_share *cache, const struct hpm_place *place)
 	unsigned long flags;
 	struct folio *folio;
 
-	folio = hpm_place_get(cache, place);
+	folio = hpm_place_get(place);
 	if (!folio)
 		return;
 	/* While it is locked its inode and its file system are there. */
@@ -325,6 +299,18 @@ static void blame(struct hpm_share *cache, const struct hpm_place *place)
 	folio_put(folio);
 }
 
+static u64 clmul_copy(struct hpm_share *cache, void *to, const void *from)
+{
+	switch (cache->simd) {
+	case HPM_SIMD_VPCLMUL:
+		return hpm_fingerprint_vpclmul_copy(&cache->key, to, from);
+	case HPM_SIMD_AVX2:
+		return hpm_fingerprint_avx2_copy(&cache->key, to, from);
+	default:
+		return hpm_fingerprint_clmul_copy(&cache->key, to, from);
+	}
+}
+
 /*
  * Copies a block to where nobody else sees it, and fingerprints the copy.
  * False: not in this interrupt, which came into the use of vector registers.
@@ -335,11 +321,11 @@ static bool copy_block(struct hpm_share *cache, void *to, struct page *page,
 	const void *from = kmap_local_page(page);
 	bool done = true;
 
-	if (!cache->clmul) {
+	if (cache->simd == HPM_SIMD_NONE) {
 		memcpy(to, from, HPM_BLOCK_SIZE);
 		*fp = hpm_fingerprint(&cache->key, to);
 	} else if (hpm_simd_begin()) {
-		*fp = hpm_fingerprint_clmul_copy(&cache->key, to, from);
+		*fp = clmul_copy(cache, to, from);
 		hpm_simd_end();
 	} else {
 		done = false;
@@ -351,7 +337,7 @@ static bool copy_block(struct hpm_share *cache, void *to, struct page *page,
 static bool block_fingerprint(struct hpm_share *cache, const void *block,
 			      u64 *fp)
 {
-	if (!cache->clmul) {
+	if (cache->simd == HPM_SIMD_NONE) {
 		*fp = hpm_fingerprint(&cache->key, block);
 	} else {
 		if (!hpm_simd_begin())
@@ -371,7 +357,7 @@ static enum hpm_miss take_copy(struct hpm_share *cache,
 	bool copied;
 	u64 seen;
 
-	folio = place->kept ? page_folio(page) : hpm_place_get(cache, place);
+	folio = place->kept ? page_folio(page) : hpm_place_get(place);
 	if (!folio)
 		return HPM_MISS_STALE;
 	if (!place->kept && !is_clean(folio, page, place)) {
@@ -416,22 +402,25 @@ static void count_miss(struct hpm_share *cache, u64 pbn, enum hpm_miss cause)
  */
 static bool take_block(struct hpm_share *cache, u64 pbn, void *to, u64 *fp)
 {
-	struct hpm_place place[HPM_TRIES];
 	enum hpm_miss r = HPM_MISS_NEW;
-	unsigned int nr, i;
+	unsigned int tries, busy = 0;
+	struct hpm_place place;
 
-	nr = hpm_index_find(cache, pbn, place, HPM_TRIES, fp);
-	if (nr)
-		hpm_pause(HPM_POINT_LOOKED_UP);
-	for (i = 0; i < nr; i++) {
-		r = take_copy(cache, &place[i], to, *fp);
+	for (tries = 0; tries < HPM_TRIES; tries++) {
+		if (!hpm_index_find(cache, pbn, busy, &place, fp))
+			break;
+		if (!tries)
+			hpm_pause(HPM_POINT_LOOKED_UP);
+		r = take_copy(cache, &place, to, *fp);
 		if (r == HPM_HIT) {
-			trace_hpm_hit(cache->pool, pbn, &place[i]);
+			trace_hpm_hit(cache->pool, pbn, &place);
 			this_cpu_inc(cache->stats->hits);
 			return true;
 		}
-		if (r != HPM_MISS_BUSY)
-			hpm_index_remove(cache, pbn, &place[i]);
+		if (r == HPM_MISS_BUSY)
+			busy++;
+		else
+			hpm_index_remove(cache, pbn, &place);
 	}
 	count_miss(cache, pbn, r);
 	return false;
@@ -486,28 +475,35 @@ static bool serve_bounced(struct hpm_share *cache, struct bio *bio,
 	return hit;
 }
 
+/* A hit takes @iter behind the @bytes. */
 static bool serve_block(struct hpm_volume *v, struct bio *bio,
-			struct bvec_iter iter, u64 pbn, unsigned int offset,
+			struct bvec_iter *iter, u64 pbn, unsigned int offset,
 			unsigned int bytes)
 {
 	struct hpm_share *cache = v->pool->cache;
-	struct bio_vec bv = bio_iter_iovec(bio, iter);
+	struct bio_vec bv = bio_iter_iovec(bio, *iter);
 	bool whole = bv.bv_len >= HPM_BLOCK_SIZE && bytes == HPM_BLOCK_SIZE;
-	struct hpm_place place;
+	struct hpm_dest d;
 	bool hit;
 	u64 fp;
 
-	if (whole && (is_private(v, bv.bv_page) ||
-		      hpm_fault(HPM_FAULT_SHOW_EARLY)))
+	d.private = false;
+	d.source = false;
+	if (whole)
+		look_at_page(v, bv.bv_page, &d);
+	if (d.private || (whole && hpm_fault(HPM_FAULT_SHOW_EARLY)))
 		hit = serve_straight(cache, bv.bv_page, pbn, &fp);
 	else
-		hit = serve_bounced(cache, bio, iter, pbn, offset, bytes, &fp);
+		hit = serve_bounced(cache, bio, *iter, pbn, offset, bytes, &fp);
 	if (!hit)
 		return false;
-	this_cpu_add(cache->stats->bytes, bytes);
+	if (whole)
+		bio_advance_iter_single(bio, iter, bytes);
+	else
+		bio_advance_iter(bio, iter, bytes);
 	/* A copy more. */
-	if (whole && get_place(v, bv.bv_page, &place))
-		hpm_index_enter(cache, pbn, fp, &place);
+	if (d.source)
+		hpm_index_enter(cache, pbn, fp, &d.place);
 	return true;
 }
 
@@ -523,14 +519,15 @@ static unsigned int serve(struct hpm_volume *v, struct bio *bio,
 
 	while (done < p->sectors) {
 		sectors = min(HPM_BLOCK_SECTORS - offset, p->sectors - done);
-		if (!serve_block(v, bio, iter, pbn, offset << SECTOR_SHIFT,
+		if (!serve_block(v, bio, &iter, pbn, offset << SECTOR_SHIFT,
 				 sectors << SECTOR_SHIFT))
 			break;
-		bio_advance_iter(bio, &iter, sectors << SECTOR_SHIFT);
 		done += sectors;
 		offset = 0;
 		pbn++;
 	}
+	this_cpu_add(v->pool->cache->stats->bytes,
+		     (u64)done << SECTOR_SHIFT);
 	return done;
 }
 
@@ -592,10 +589,11 @@ static void __unlist_lead(struct hpm_share *cache, struct hpm_lead *lead,
 static struct hpm_lead *make_lead(struct hpm_bio *hb, struct bio *bio,
 				  const struct hpm_piece *p, bool keep)
 {
-	struct hpm_place place;
 	struct hpm_lead *lead;
+	struct hpm_dest d;
 
-	if (!get_place(hb->v, bio_page(bio), &place))
+	look_at_page(hb->v, bio_page(bio), &d);
+	if (!d.source)
 		return NULL;
 	lead = kmem_cache_alloc(lead_slab, GFP_NOWAIT | __GFP_NOWARN);
 	if (!lead)
@@ -618,19 +616,22 @@ static void enter_page(struct hpm_volume *v, struct page *page, u64 pbn,
 		       bool keep)
 {
 	struct hpm_share *cache = v->pool->cache;
-	struct hpm_place place, again;
+	struct hpm_dest d;
 	void *bytes;
 	bool proved;
 	u64 fp;
 
-	if (!get_place(v, page, &place))
+	look_at_page(v, page, &d);
+	if (!d.source)
 		return;
 	bytes = kmap_local_page(page);
 	proved = block_fingerprint(cache, bytes, &fp);
 	hpm_pause(HPM_POINT_ENTER);
-	/* Nobody has opened the device meanwhile. */
-	if (proved && (!place.meta || get_place(v, page, &again))) {
-		hpm_index_enter(cache, pbn, fp, &place);
+	/* Has somebody opened the device meanwhile? */
+	if (d.place.meta)
+		look_at_page(v, page, &d);
+	if (proved && d.source) {
+		hpm_index_enter(cache, pbn, fp, &d.place);
 		if (keep)
 			hpm_index_keep(cache, pbn, fp, bytes);
 	}
@@ -682,7 +683,8 @@ static void lead_work(struct work_struct *work)
 /* Much to hash, or what it takes is not to be had here. */
 static bool is_for_worker(const struct hpm_lead *lead)
 {
-	if (lead->hb->v->pool->cache->clmul && !hpm_simd_usable())
+	if (lead->hb->v->pool->cache->simd != HPM_SIMD_NONE &&
+	    !hpm_simd_usable())
 		return true;
 	return lead->nr > HASH_IN_IRQ && (in_interrupt() || irqs_disabled());
 }
@@ -928,8 +930,9 @@ struct hpm_volume *__hpm_volume_by_disk(struct hpm_pool *pool,
 
 	lockdep_assert_held(&pool->lock);
 
-	list_for_each_entry(v, &pool->volumes, list)
-		if (dm_disk(v->md) == disk)
+	/* Copies that go are mostly of volumes that came lately. */
+	list_for_each_entry_reverse(v, &pool->volumes, list)
+		if (v->disk == disk)
 			return v;
 	return NULL;
 }

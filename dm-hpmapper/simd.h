@@ -6,13 +6,28 @@
 #ifndef HPM_SIMD_H
 #define HPM_SIMD_H
 
+/* Each has what those before it have. */
+enum hpm_simd {
+	HPM_SIMD_NONE,
+	HPM_SIMD_CLMUL,		/* PCLMULQDQ */
+	HPM_SIMD_AVX2,
+	HPM_SIMD_VPCLMUL,	/* VPCLMULQDQ */
+};
+
 #ifdef CONFIG_X86_64
 #include <asm/cpufeature.h>
 #include <asm/fpu/api.h>
+#include <asm/fpu/types.h>
 
-static inline bool hpm_simd_have(void)
+static inline enum hpm_simd hpm_simd_best(void)
 {
-	return boot_cpu_has(X86_FEATURE_PCLMULQDQ);
+	if (!boot_cpu_has(X86_FEATURE_PCLMULQDQ))
+		return HPM_SIMD_NONE;
+	if (!boot_cpu_has(X86_FEATURE_AVX2) ||
+	    !cpu_has_xfeatures(XFEATURE_MASK_SSE | XFEATURE_MASK_YMM, NULL))
+		return HPM_SIMD_CLMUL;
+	return boot_cpu_has(X86_FEATURE_VPCLMULQDQ) ? HPM_SIMD_VPCLMUL :
+						      HPM_SIMD_AVX2;
 }
 
 /* Not in an interrupt that came while the kernel was using them. */
@@ -34,9 +49,9 @@ static inline void hpm_simd_end(void)
 	kernel_fpu_end();
 }
 #else
-static inline bool hpm_simd_have(void)
+static inline enum hpm_simd hpm_simd_best(void)
 {
-	return false;
+	return HPM_SIMD_NONE;
 }
 
 static inline bool hpm_simd_usable(void)

@@ -223,6 +223,8 @@ static struct hpm_volume *create_volume(struct hpm_pool *pool, u32 id,
 	v->pool = pool;
 	v->id = id;
 	v->md = dm_table_get_md(ti->table);
+	v->disk = dm_disk(v->md);
+	v->mapping = hpm_bdev_mapping(v->disk->part0);
 	r = volume_init(v);
 	if (r)
 		goto out_free;

@@ -131,6 +131,8 @@ struct hpm_volume {
 	unsigned int nr_tables;
 	struct dm_table *table;		/* the newest */
 	struct mapped_device *md;	/* theirs */
+	struct gendisk *disk;		/* its disk, and that one's page cache */
+	struct address_space *mapping;
 
 	/* Read without a lock, with a token held; written under lock. */
 	unsigned int gate;

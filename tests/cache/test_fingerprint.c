@@ -140,25 +140,61 @@ static u64 clnh_by_hand(const struct hpm_fp_key *key, const u64 *m)
 	return sum >> 64;
 }
 
+typedef u64 copy_fn(const struct hpm_fp_key *key, void *to, const void *from);
+
+/* Copies @m and nothing else, and its fingerprint is @fp. */
+static void check_copy(copy_fn *fn, const struct hpm_fp_key *key, const u64 *m,
+		       u64 fp)
+{
+	u64 copy[WORDS + 4] __aligned(16), around[4];
+
+	fill(copy, sizeof(copy));
+	memcpy(around, copy, 16);
+	memcpy(around + 2, copy + WORDS + 2, 16);
+	assert_true(fn(key, copy + 2, m) == fp);
+	assert_memory_equal(copy + 2, m, HPM_BLOCK_SIZE);
+	assert_memory_equal(copy, around, 16);
+	assert_memory_equal(copy + WORDS + 2, around + 2, 16);
+}
+
 static void test_clmul_definition(void **state)
 {
-	u64 m[WORDS] __aligned(16), copy[WORDS + 4] __aligned(16);
+	bool avx2 = __builtin_cpu_supports("avx2");
+	bool wide = avx2 && __builtin_cpu_supports("vpclmulqdq");
+	u64 m[WORDS] __aligned(16);
 	struct hpm_fp_key key;
-	u64 fp, after;
+	u64 fp;
 	int i;
 
 	(void)state;
+	printf("AVX2: %s, VPCLMULQDQ: %s\n", avx2 ? "yes" : "no",
+	       wide ? "yes" : "no");
 	for (i = 0; i < 200; i++) {
 		fill(&key, sizeof(key));
 		fill(m, sizeof(m));
-		fill(copy, sizeof(copy));
-		after = copy[WORDS];
 		fp = clnh_by_hand(&key, m);
 		assert_true(hpm_fingerprint_clmul(&key, m) == fp);
-		assert_true(hpm_fingerprint_clmul_copy(&key, copy, m) == fp);
-		assert_memory_equal(copy, m, sizeof(m));
-		assert_true(copy[WORDS] == after);
+		check_copy(hpm_fingerprint_clmul_copy, &key, m, fp);
+		if (avx2)
+			check_copy(hpm_fingerprint_avx2_copy, &key, m, fp);
+		if (wide)
+			check_copy(hpm_fingerprint_vpclmul_copy, &key, m, fp);
 	}
+}
+
+/* As functions that do not copy. */
+static u64 by_avx2(const struct hpm_fp_key *key, const void *block)
+{
+	u64 copy[WORDS] __aligned(16);
+
+	return hpm_fingerprint_avx2_copy(key, copy, block);
+}
+
+static u64 by_vpclmul(const struct hpm_fp_key *key, const void *block)
+{
+	u64 copy[WORDS] __aligned(16);
+
+	return hpm_fingerprint_vpclmul_copy(key, copy, block);
 }
 #endif
 
@@ -404,6 +440,14 @@ int main(void)
 	failed += cmocka_run_group_tests(clnh, NULL, NULL);
 	fingerprint = hpm_fingerprint_clmul;
 	failed += run("CLNH");
+	if (__builtin_cpu_supports("avx2")) {
+		fingerprint = by_avx2;
+		failed += run("CLNH, AVX2");
+	}
+	if (__builtin_cpu_supports("vpclmulqdq")) {
+		fingerprint = by_vpclmul;
+		failed += run("CLNH, VPCLMULQDQ");
+	}
 #endif
 	return failed;
 }
