@@ -70,12 +70,19 @@ new() {
 	clone $next_id && activate "$1" $next_id && mounted "$@" || exit 1
 }
 
-# fresh: clones 1 and 2, with nothing cached
+# fresh: clones 1 and 2, with nothing cached, nor known: copies that were kept
+# for an earlier test would do
 fresh() {
 	stale 1 2 3
 	new 1 "${1:-}"
 	new 2
 	drop_caches
+	forget
+}
+
+forget() {
+	msg cache share off
+	msg cache share on
 }
 
 # warm ID: all about the file is cached but its contents, so that what is read
@@ -89,8 +96,7 @@ warm() {
 unknown() {
 	warm 1
 	warm 2
-	msg cache share off
-	msg cache share on
+	forget
 }
 
 # more KEY COMMAND...: it succeeds, and that value of the status has risen
