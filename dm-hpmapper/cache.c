@@ -144,6 +144,7 @@ int hpm_share_create(struct hpm_pool *pool)
 		return -ENOMEM;
 	cache->pool = pool;
 	cache->share = true;
+	mutex_init(&cache->forget_lock);
 	hpm_intercept_init(cache);
 	r = fill_cache(cache);
 	if (r) {

@@ -102,7 +102,8 @@ struct hpm_share {
 	unsigned long max_nr;	/* copies in a shard */
 	unsigned int era;
 	unsigned int next_shrunk;	/* shard; a hint */
-	unsigned int forgotten;	/* how often everything was */
+	struct mutex forget_lock;
+	unsigned int forgotten;	/* odd: everything is about to be */
 	struct hpm_shard shard[HPM_CACHE_SHARDS];
 	struct hpm_share_stats __percpu *stats;
 	u8 __percpu *bounce;	/* a block each */
@@ -115,14 +116,12 @@ struct hpm_share {
 	/* evict.c */
 	struct workqueue_struct *wq;
 	struct delayed_work scan_work;
-	struct work_struct crowd_work;
+	struct delayed_work surplus_work;
 	struct mutex evict_lock;	/* one of the two at a time */
-	struct hpm_evictor *evictor;	/* evict_lock */
-	spinlock_t crowd_lock;
-	u64 *crowd;		/* blocks with too many copies; crowd_lock */
-	unsigned int nr_crowd;	/* crowd_lock */
-	unsigned int nr_missed;	/* that did not fit; crowd_lock */
-	unsigned long nr_left;	/* copies too many, for a scan; crowd_lock */
+	struct hpm_look *look;		/* evict_lock */
+	struct hpm_surplus __percpu *surplus;
+	atomic_t nr_over;	/* all CPUs' together, as the next */
+	atomic_long_t nr_left;
 	unsigned long pace;	/* jiffies until a scan that is due soon */
 	bool scan_soon;		/* one is */
 	bool shrunk;		/* the kernel asked for memory */
@@ -188,25 +187,33 @@ struct hpm_victim {
 	struct hpm_place place;
 };
 
-/* Between two scans, so many go of a block at a time. */
-#define HPM_CROWD	3
-
 struct hpm_victims {
 	unsigned int nr;
+	unsigned int forgotten;	/* the cache's, before the first was taken */
 	struct hpm_victim victim[HPM_MAX_VICTIMS];
+};
+
+/*
+ * What was taken out as others came, on one CPU: victims wait here for a worker.
+ * Its lock is taken with that of a shard held, and so with interrupts off.
+ */
+#define HPM_MAX_SURPLUS	512
+static_assert(HPM_MAX_SURPLUS <= HPM_MAX_VICTIMS);
+
+struct hpm_surplus {
+	spinlock_t lock;	/* all that follows */
+	unsigned int nr;
+	unsigned int nr_over;	/* copies came to blocks that had enough */
+	unsigned int nr_left;	/* and there were too many still */
+	struct hpm_victim victim[HPM_MAX_SURPLUS];
 };
 
 struct hpm_look {
 	bool hurry;		/* young ones go, too */
 	unsigned int limit;	/* so many copies may stay */
-	unsigned int forgotten;	/* the cache's, when it began */
 	unsigned int nr_young;	/* of the block that is looked at */
 	unsigned long nr_spared;	/* too many, but young */
-	/*
-	 * Of each block the first, the second, and all others: those of blocks
-	 * that lie one behind the other do so, too.
-	 */
-	struct hpm_victims victims[HPM_CROWD];
+	struct hpm_victims victims;
 	u8 heat[HPM_LOOK_COPIES];
 	unsigned int chosen[HPM_LOOK_COPIES];
 };
@@ -214,16 +221,13 @@ struct hpm_look {
 /* There may be no room for the victims of one more block. */
 static inline bool hpm_look_full(const struct hpm_look *look)
 {
-	return look->victims[0].nr == HPM_MAX_VICTIMS ||
-	       look->victims[HPM_CROWD - 1].nr >
-			HPM_MAX_VICTIMS - HPM_LOOK_COPIES;
+	return look->victims.nr > HPM_MAX_VICTIMS - HPM_LOOK_COPIES;
 }
 
 /*
- * At one block; at those in a bucket, as many as fit.  @look is not full, and
- * the caller holds a token.
+ * At the blocks in a bucket, at as many as fit.  @look is not full, and the caller
+ * holds a token.
  */
-void hpm_index_thin(struct hpm_share *cache, u64 pbn, struct hpm_look *look);
 void hpm_index_thin_bucket(struct hpm_share *cache, unsigned int shard,
 			   unsigned long bucket, struct hpm_look *look);
 /* It is there still.  The caller holds a token. */
@@ -251,12 +255,12 @@ void hpm_index_slab_exit(void);
  *--------------------------------------------------------------*/
 
 /* Is the frame still what it was?  Without a reference, so a guess. */
-static inline bool hpm_place_looks(const struct hpm_place *place,
-				   struct page *page, struct folio *folio)
+static inline bool hpm_frame_looks(struct page *page, struct folio *folio,
+				   const struct address_space *mapping,
+				   u32 index)
 {
-	return READ_ONCE(folio->mapping) == place->mapping &&
-	       READ_ONCE(folio->index) + folio_page_idx(folio, page) ==
-			place->index;
+	return READ_ONCE(folio->mapping) == mapping &&
+	       READ_ONCE(folio->index) + folio_page_idx(folio, page) == index;
 }
 
 /*
@@ -280,25 +284,34 @@ struct hpm_volume *__hpm_volume_by_disk(struct hpm_pool *pool,
 int hpm_evict_init(struct hpm_share *cache);
 void hpm_evict_exit(struct hpm_share *cache);
 /*
- * How hot the page at @place is (enum hpm_heat), or that it is another one by
+ * How hot the page in the frame is (enum hpm_heat), or that it is another one by
  * now.  Any context; a token is held since before the copy was found.
  */
 #define HPM_HEAT_GONE	HPM_NR_HEATS
-u8 hpm_place_heat(const struct hpm_place *place);
-/* The block is crowded.  Any context. */
-void hpm_evict_note(struct hpm_share *cache, u64 pbn);
-
+u8 hpm_frame_heat(unsigned long pfn, struct address_space *mapping, u32 index);
 /*
- * That is one that has three copies more than may stay: to look at it costs as
- * much for three as for one.  If only one may stay, there is no memory for that.
+ * A copy came to a block that had enough of them; there are too many still if
+ * @left.  Under @s->lock, and @s is this CPU's.  Returns what hpm_evict_tell()
+ * has to know once no lock is held; that in any context.
  */
-static inline bool hpm_is_crowded(const struct hpm_share *cache,
-				  unsigned int nr)
-{
-	unsigned int limit = READ_ONCE(cache->limit_now);
+enum hpm_evict_news {
+	HPM_NEWS_FIRST	= 1,	/* a victim waits */
+	HPM_NEWS_ENOUGH	= 2,	/* many do */
+	HPM_NEWS_LEFT	= 4,	/* a scan has more to do than is good */
+};
 
-	return nr >= limit + (limit > 1 ? HPM_CROWD : 1);
+unsigned int __hpm_evict_count(struct hpm_share *cache, struct hpm_surplus *s,
+			       bool taken, bool left);
+void __hpm_evict_tell(struct hpm_share *cache, unsigned int news);
+
+static inline void hpm_evict_tell(struct hpm_share *cache, unsigned int news)
+{
+	if (unlikely(news))
+		__hpm_evict_tell(cache, news);
 }
+
+/* What was taken out and waits is let go. */
+void hpm_evict_forget(struct hpm_share *cache);
 
 /* A scan now; a scan as soon as may be without being at it all the time. */
 void hpm_evict_kick(struct hpm_share *cache);

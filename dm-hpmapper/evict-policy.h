@@ -17,28 +17,22 @@ enum hpm_heat {
 	HPM_NR_HEATS,
 };
 
-/* What the kernel knows about a page's use. */
-struct hpm_page_signs {
-	bool referenced;
-	bool active;		/* classic LRU: on the active list */
-	bool workingset;
-	unsigned int refs;	/* multi-generational LRU: uses counted */
-	bool pinned;
-};
-
 /*
- * The classic LRU marks a page referenced at its first use and moves it to the
- * active list at the second.  The multi-generational one clears the mark of
- * the active list when it files a page, and counts uses instead, the first of
- * them again by the mark "referenced".
+ * What the kernel knows about a page's use.  The classic LRU marks a page
+ * @referenced at its first use and moves it to the list of the @active at the
+ * second.  The multi-generational one clears the mark of the active list when it
+ * files a page, and counts uses instead (@refs), the first of them again by the
+ * mark "referenced".  A page is @pinned if it is mapped into a process, or dirty.
  */
-static inline enum hpm_heat hpm_page_heat(const struct hpm_page_signs *signs)
+static inline enum hpm_heat hpm_page_heat(bool pinned, bool referenced,
+					  bool active, bool workingset,
+					  unsigned int refs)
 {
-	if (signs->pinned)
+	if (pinned)
 		return HPM_HEAT_PINNED;
-	if (signs->active || signs->workingset || signs->refs)
+	if (active || workingset || refs)
 		return HPM_HEAT_HOT;
-	return signs->referenced ? HPM_HEAT_WARM : HPM_HEAT_COLD;
+	return referenced ? HPM_HEAT_WARM : HPM_HEAT_COLD;
 }
 
 /*

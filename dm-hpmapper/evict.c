@@ -7,14 +7,15 @@
  * read; the surplus of copies goes afterwards.  Who misses his copy later gets
  * it back without a read, from one of those that stayed.
  *
- * Two workers, never at once.  The scan goes through the whole index from time
- * to time: it drops what is no copy any more, sees how hot the others are, and
- * files them by that.  Between two scans, blocks that got three copies more than
- * they may are noted, and when there are many of them they are looked at alone.  A
- * copy that is younger than that is left alone: readahead has brought it, and
- * its reader has not come to it yet.  If a quarter of all copies are left so,
- * or because they were too many to be noted, a scan does not wait for its time:
- * 64 containers that start at once would else hold 64 copies for two scans.
+ * Two ways, never at once.  When a copy comes to a block that has enough of them,
+ * the coldest of the others is taken out of the index at once, while the entries
+ * of the block are at hand, and a worker evicts those that were, many at a time.
+ * A copy that came lately is left alone: readahead has brought it, and its reader
+ * has not come to it yet.  And a scan goes through the whole index from time to
+ * time: it drops what is no copy any more, sees how hot the others are, files them
+ * by that, and takes what there is too much of still.  If that may be a quarter of
+ * all copies, a scan does not wait for its time: 64 containers that start at once
+ * would else hold 64 copies for two scans.
  *
  * How many may stay depends on the memory that is available and on whether the
  * kernel has asked us for some: down to one copy (evict-policy.c).
@@ -52,7 +53,6 @@
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
-#include <linux/sort.h>
 
 #include "cache-trace.h"
 #include "fault.h"
@@ -61,27 +61,20 @@
 #define DEFAULT_COPIES	2
 #define DEFAULT_SCAN_MS	5000
 
-#define MAX_CROWD	4096
-/* A look at crowded blocks alone is due. */
-#define ENOUGH_CROWD	2048
+/* So many victims of a CPU do not wait for more, and fewer do for so long. */
+#define ENOUGH_SURPLUS	(HPM_MAX_SURPLUS / 2)
+#define SURPLUS_WAITS	(HZ / 10)
+/* An era ends when so many copies have come to blocks that had enough of them. */
+#define ERA_OVER	2048
+/* A CPU tells of so many at a time. */
+#define OVER_AT_ONCE	128
 /* More than a quarter of the copies are too many: a scan is due. */
-#define LEFT_IS_MUCH(nr)	max_t(unsigned long, (nr) / 4, MAX_CROWD)
+#define LEFT_IS_MUCH(nr)	max_t(unsigned long, (nr) / 4, 4096)
 /* Scans that are due soon are so far apart, and so much longer than they take. */
 #define LEAST_PACE	(HZ / 10)
 #define PACE_TO_SCAN	4
-/* Blocks, or buckets, that are looked at with one token. */
+/* Buckets that are looked at with one token. */
 #define AT_ONCE		64
-
-/*
- * Victims with shorter runs than this, on average, are sorted.  Files of a few
- * pages have short ones, too, but those of blocks in no order have one page.
- */
-#define LEAST_RUN	2
-
-struct hpm_evictor {
-	struct hpm_look look;
-	u64 crowd[MAX_CROWD];
-};
 
 /*----------------------------------------------------------------
  * Heat
@@ -95,22 +88,24 @@ struct hpm_evictor {
 static inline u8 page_heat(struct folio *folio)
 {
 	unsigned long flags = hpm_folio_flags(folio);
-	struct hpm_page_signs signs = {
-		.referenced = flags & BIT(PG_referenced),
-		.active = flags & BIT(PG_active),
-		.workingset = flags & BIT(PG_workingset),
-		.refs = hpm_folio_lru_refs(folio),
-		.pinned = flags & (BIT(PG_dirty) | BIT(PG_writeback)) ||
-			  atomic_read(&folio->_mapcount) >= 0,
-	};
 
-	return hpm_page_heat(&signs);
+	return hpm_page_heat(flags & (BIT(PG_dirty) | BIT(PG_writeback)) ||
+				     atomic_read(&folio->_mapcount) >= 0,
+			     flags & BIT(PG_referenced), flags & BIT(PG_active),
+			     flags & BIT(PG_workingset),
+			     hpm_folio_lru_refs(folio));
 }
 
 /* Of one of many pages: whether they are mapped is told by other words. */
-static u8 large_heat(const struct hpm_place *place)
+static u8 large_heat(unsigned long pfn, struct address_space *mapping,
+		     u32 index)
 {
-	struct folio *folio = hpm_place_get(place);
+	struct hpm_place place = {
+		.pfn = pfn,
+		.mapping = mapping,
+		.index = index,
+	};
+	struct folio *folio = hpm_place_get(&place);
 	u8 heat;
 
 	if (!folio)
@@ -120,14 +115,15 @@ static u8 large_heat(const struct hpm_place *place)
 	return heat;
 }
 
-u8 hpm_place_heat(const struct hpm_place *place)
+u8 hpm_frame_heat(unsigned long pfn, struct address_space *mapping, u32 index)
 {
-	struct page *page = pfn_to_page(place->pfn);
+	struct page *page = pfn_to_page(pfn);
 	struct folio *folio = page_folio(page);
 
-	if (!hpm_place_looks(place, page, folio) || PageHWPoison(page))
+	if (!hpm_frame_looks(page, folio, mapping, index) || PageHWPoison(page))
 		return HPM_HEAT_GONE;
-	return folio_test_large(folio) ? large_heat(place) : page_heat(folio);
+	return folio_test_large(folio) ? large_heat(pfn, mapping, index) :
+					 page_heat(folio);
 }
 
 /*----------------------------------------------------------------
@@ -192,9 +188,11 @@ static struct inode *victim_inode(struct hpm_share *cache,
 
 /*
  * What is there still is known again, for the next time, unless everything was
- * forgotten meanwhile.  Memory may have gone offline since it was found.
+ * forgotten since it was taken (hpm_index_forget()).  Memory may have gone offline
+ * since then.
  */
-static void return_victim(struct hpm_share *cache, const struct hpm_victim *v)
+static void return_victim(struct hpm_share *cache, const struct hpm_victim *v,
+			  unsigned int forgotten)
 {
 	int token = hpm_pool_token_get(cache->pool);
 	struct folio *folio = NULL;
@@ -205,8 +203,7 @@ static void return_victim(struct hpm_share *cache, const struct hpm_victim *v)
 		this_cpu_inc(cache->stats->evicted);
 	} else {
 		folio_put(folio);
-		if (READ_ONCE(cache->forgotten) ==
-		    cache->evictor->look.forgotten)
+		if (READ_ONCE(cache->forgotten) == forgotten && !(forgotten & 1))
 			hpm_index_put_back(cache, v);
 	}
 	hpm_pool_token_put(cache->pool, token);
@@ -238,7 +235,7 @@ static unsigned long evict_pages(struct hpm_share *cache,
 
 /* Pages of one file that lie one behind the other. */
 static void evict_run(struct hpm_share *cache, const struct hpm_victim *v,
-		      unsigned int nr)
+		      unsigned int nr, unsigned int forgotten)
 {
 	unsigned int i;
 
@@ -247,19 +244,7 @@ static void evict_run(struct hpm_share *cache, const struct hpm_victim *v,
 		return;
 	}
 	for (i = 0; i < nr; i++)
-		return_victim(cache, &v[i]);
-}
-
-static int compare_victims(const void *a, const void *b)
-{
-	const struct hpm_place *x = &((const struct hpm_victim *)a)->place;
-	const struct hpm_place *y = &((const struct hpm_victim *)b)->place;
-
-	if (x->mapping != y->mapping)
-		return x->mapping < y->mapping ? -1 : 1;
-	if (x->index != y->index)
-		return x->index < y->index ? -1 : 1;
-	return 0;
+		return_victim(cache, &v[i], forgotten);
 }
 
 static bool is_next(const struct hpm_victim *a, const struct hpm_victim *b)
@@ -278,66 +263,41 @@ static unsigned int run_length(const struct hpm_victims *v, unsigned int first)
 }
 
 /*
- * Blocks that got too many copies were noted in the order in which files were
- * read, so their victims are mostly in runs already, and need no sorting: a few
- * tell.
+ * Victims that went as others came are mostly in runs, as files are read.  Those
+ * of a scan are in no order, and to sort them would cost what it saves.
  */
-static bool is_in_runs(const struct hpm_victims *v)
-{
-	unsigned int nr = min(v->nr, HPM_MAX_VICTIMS / 8u), i, breaks = 0;
-
-	for (i = 0; i < nr; i += run_length(v, i))
-		breaks++;
-	return breaks <= nr / LEAST_RUN;
-}
-
-static void evict_victims(struct hpm_share *cache, struct hpm_victims *v)
+static void evict(struct hpm_share *cache, struct hpm_victims *v)
 {
 	unsigned int first, nr;
 
-	if (!is_in_runs(v))
-		sort(v->victim, v->nr, sizeof(v->victim[0]), compare_victims,
-		     NULL);
 	for (first = 0; first < v->nr; first += nr) {
 		nr = run_length(v, first);
-		evict_run(cache, &v->victim[first], nr);
+		evict_run(cache, &v->victim[first], nr, v->forgotten);
 		cond_resched();
 	}
 	v->nr = 0;
-}
-
-static void evict(struct hpm_share *cache, struct hpm_look *look)
-{
-	unsigned int i;
-
-	for (i = 0; i < HPM_CROWD; i++)
-		evict_victims(cache, &look->victims[i]);
 }
 
 /*----------------------------------------------------------------
  * Workers
  *--------------------------------------------------------------*/
 
-static struct hpm_look *begin(struct hpm_share *cache, bool hurry)
+/* How many copies may stay, for now. */
+static unsigned int find_limit(struct hpm_share *cache, bool hurry)
 {
-	struct hpm_look *look = &cache->evictor->look;
+	unsigned int limit;
 
-	look->hurry = hurry;
-	look->limit = hpm_evict_limit(READ_ONCE(cache->copies_limit),
-				      si_mem_available(), totalram_pages(),
-				      hurry);
-	look->forgotten = READ_ONCE(cache->forgotten);
-	look->nr_spared = 0;
-	WRITE_ONCE(cache->limit_now, look->limit);
-	WRITE_ONCE(cache->era, cache->era + 1);
-	return look;
+	limit = hpm_evict_limit(READ_ONCE(cache->copies_limit),
+				si_mem_available(), totalram_pages(), hurry);
+	WRITE_ONCE(cache->limit_now, limit);
+	return limit;
 }
 
 /* Between two groups that are looked at: what there is too much of goes. */
 static void pause_look(struct hpm_share *cache, struct hpm_look *look)
 {
 	if (hpm_look_full(look))
-		evict(cache, look);
+		evict(cache, &look->victims);
 	cond_resched();
 }
 
@@ -364,45 +324,38 @@ static void scan(struct hpm_share *cache, struct hpm_look *look)
 	for (i = 0; i < HPM_CACHE_SHARDS; i++)
 		if (READ_ONCE(cache->shard[i].nr))
 			scan_shard(cache, i, look);
-	evict(cache, look);
+	evict(cache, &look->victims);
 }
 
-static void look_at_crowd(struct hpm_share *cache, const u64 *crowd,
-			  unsigned int nr, struct hpm_look *look)
+/* So many copies are left that a scan has more to do than is good. */
+static bool is_much_left(struct hpm_share *cache)
 {
-	unsigned int i = 0, end;
-	int token;
-
-	while (i < nr) {
-		end = min(i + AT_ONCE, nr);
-		token = hpm_pool_token_get(cache->pool);
-		for (; i < end && !hpm_look_full(look); i++)
-			hpm_index_thin(cache, crowd[i], look);
-		hpm_pool_token_put(cache->pool, token);
-		pause_look(cache, look);
-	}
-	evict(cache, look);
+	return atomic_long_read(&cache->nr_left) >=
+	       LEFT_IS_MUCH(hpm_index_nr(cache));
 }
 
-/* So many copies more are left that no look at single blocks will find. */
-static bool __leave(struct hpm_share *cache, unsigned long nr)
+/* To be remembered with the victims that are taken next. */
+static unsigned int forgotten_so_far(struct hpm_share *cache)
 {
-	cache->nr_left += nr;
-	return cache->nr_left >= LEFT_IS_MUCH(hpm_index_nr(cache));
+	/* Before any of them is: pairs with hpm_index_forget(). */
+	return smp_load_acquire(&cache->forgotten);
 }
 
-/* After a look at single blocks, or at all of them. */
-static void leave_spared(struct hpm_share *cache, bool all)
+static void end_era(struct hpm_share *cache)
 {
-	bool due;
+	WRITE_ONCE(cache->era, READ_ONCE(cache->era) + 1);
+}
 
-	spin_lock_irq(&cache->crowd_lock);
-	if (all)
-		cache->nr_left = 0;
-	due = __leave(cache, cache->evictor->look.nr_spared);
-	spin_unlock_irq(&cache->crowd_lock);
-	if (due)
-		hpm_evict_soon(cache);
+static struct hpm_look *begin_scan(struct hpm_share *cache)
+{
+	struct hpm_look *look = cache->look;
+
+	look->hurry = xchg(&cache->shrunk, false);
+	look->limit = find_limit(cache, look->hurry);
+	look->victims.forgotten = forgotten_so_far(cache);
+	look->nr_spared = 0;
+	end_era(cache);
+	return look;
 }
 
 /* A scan that took so long ended just now: when is the next? */
@@ -424,64 +377,97 @@ static void do_scan(struct work_struct *work)
 	struct hpm_share *cache = container_of(to_delayed_work(work),
 					       struct hpm_share, scan_work);
 	unsigned long began = jiffies;
-	bool hurry;
+	struct hpm_look *look;
 
 	mutex_lock(&cache->evict_lock);
 	WRITE_ONCE(cache->scan_soon, false);
-	hurry = xchg(&cache->shrunk, false);
-	scan(cache, begin(cache, hurry));
+	look = begin_scan(cache);
+	scan(cache, look);
 	cache->scans++;
 	queue_scan(cache, jiffies - began);
-	leave_spared(cache, true);
+	atomic_long_set(&cache->nr_left, look->nr_spared);
+	if (is_much_left(cache))
+		hpm_evict_soon(cache);
 	mutex_unlock(&cache->evict_lock);
 }
 
-static unsigned int take_crowd(struct hpm_share *cache, u64 *crowd)
+/* What waits on a CPU; @v is empty. */
+static void take_surplus(struct hpm_surplus *s, struct hpm_victims *v)
 {
-	unsigned int nr;
-
-	spin_lock_irq(&cache->crowd_lock);
-	nr = cache->nr_crowd;
-	memcpy(crowd, cache->crowd, nr * sizeof(*crowd));
-	cache->nr_crowd = 0;
-	spin_unlock_irq(&cache->crowd_lock);
-	return nr;
+	spin_lock_irq(&s->lock);
+	v->nr = s->nr;
+	memcpy(v->victim, s->victim, s->nr * sizeof(s->victim[0]));
+	s->nr = 0;
+	spin_unlock_irq(&s->lock);
 }
 
-static void do_crowd(struct work_struct *work)
+static void do_surplus(struct work_struct *work)
 {
-	struct hpm_share *cache = container_of(work, struct hpm_share,
-					       crowd_work);
-	u64 *crowd = cache->evictor->crowd;
-	struct hpm_look *look;
-	unsigned int nr;
+	struct hpm_share *cache = container_of(to_delayed_work(work),
+					       struct hpm_share, surplus_work);
+	struct hpm_victims *v;
+	int cpu;
 
 	mutex_lock(&cache->evict_lock);
-	look = begin(cache, false);
-	nr = take_crowd(cache, crowd);
-	look_at_crowd(cache, crowd, nr, look);
-	leave_spared(cache, false);
+	find_limit(cache, false);
+	v = &cache->look->victims;
+	v->forgotten = forgotten_so_far(cache);
+	for_each_possible_cpu(cpu) {
+		take_surplus(per_cpu_ptr(cache->surplus, cpu), v);
+		evict(cache, v);
+	}
 	mutex_unlock(&cache->evict_lock);
 }
 
-/* What does not fit is found by the next scan. */
-void hpm_evict_note(struct hpm_share *cache, u64 pbn)
+/* Returns whether so much is left that a scan is due. */
+static bool __count_all_over(struct hpm_share *cache, struct hpm_surplus *s)
 {
-	unsigned long flags;
-	bool due = false;
-	unsigned int nr;
+	atomic_long_add(s->nr_left, &cache->nr_left);
+	s->nr_left = 0;
+	s->nr_over = 0;
+	if (atomic_add_return(OVER_AT_ONCE, &cache->nr_over) % ERA_OVER)
+		return false;
+	end_era(cache);
+	return is_much_left(cache);
+}
 
-	spin_lock_irqsave(&cache->crowd_lock, flags);
-	if (cache->nr_crowd < MAX_CROWD)
-		cache->crowd[cache->nr_crowd++] = pbn;
-	else if (++cache->nr_missed % MAX_CROWD == 0)
-		due = __leave(cache, MAX_CROWD);
-	nr = cache->nr_crowd;
-	spin_unlock_irqrestore(&cache->crowd_lock, flags);
-	if (nr == ENOUGH_CROWD || nr == MAX_CROWD)
-		queue_work(cache->wq, &cache->crowd_work);
-	if (due)
+unsigned int __hpm_evict_count(struct hpm_share *cache, struct hpm_surplus *s,
+			       bool taken, bool left)
+{
+	unsigned int news = 0;
+
+	if (taken && s->nr == 1)
+		news |= HPM_NEWS_FIRST;
+	if (taken && s->nr == ENOUGH_SURPLUS)
+		news |= HPM_NEWS_ENOUGH;
+	s->nr_left += left;
+	if (++s->nr_over == OVER_AT_ONCE && __count_all_over(cache, s))
+		news |= HPM_NEWS_LEFT;
+	return news;
+}
+
+void __hpm_evict_tell(struct hpm_share *cache, unsigned int news)
+{
+	if (news & HPM_NEWS_FIRST)
+		queue_delayed_work(cache->wq, &cache->surplus_work,
+				   SURPLUS_WAITS);
+	if (news & HPM_NEWS_ENOUGH)
+		mod_delayed_work(cache->wq, &cache->surplus_work, 0);
+	if (news & HPM_NEWS_LEFT)
 		hpm_evict_soon(cache);
+}
+
+void hpm_evict_forget(struct hpm_share *cache)
+{
+	struct hpm_surplus *s;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		s = per_cpu_ptr(cache->surplus, cpu);
+		spin_lock_irq(&s->lock);
+		s->nr = 0;
+		spin_unlock_irq(&s->lock);
+	}
 }
 
 /* Never later than it would be by time; one that is at work sees to it itself. */
@@ -505,6 +491,18 @@ void hpm_evict_kick(struct hpm_share *cache)
  * Birth and end
  *--------------------------------------------------------------*/
 
+static int alloc_surplus(struct hpm_share *cache)
+{
+	int cpu;
+
+	cache->surplus = alloc_percpu(struct hpm_surplus);
+	if (!cache->surplus)
+		return -ENOMEM;
+	for_each_possible_cpu(cpu)
+		spin_lock_init(&per_cpu_ptr(cache->surplus, cpu)->lock);
+	return 0;
+}
+
 int hpm_evict_init(struct hpm_share *cache)
 {
 	cache->copies_limit = DEFAULT_COPIES;
@@ -512,16 +510,14 @@ int hpm_evict_init(struct hpm_share *cache)
 	cache->scan_ms = DEFAULT_SCAN_MS;
 	cache->pace = LEAST_PACE;
 	mutex_init(&cache->evict_lock);
-	spin_lock_init(&cache->crowd_lock);
 	INIT_DELAYED_WORK(&cache->scan_work, do_scan);
-	INIT_WORK(&cache->crowd_work, do_crowd);
+	INIT_DELAYED_WORK(&cache->surplus_work, do_surplus);
 
-	cache->crowd = kvcalloc(MAX_CROWD, sizeof(*cache->crowd), GFP_KERNEL);
-	cache->evictor = kvzalloc(sizeof(*cache->evictor), GFP_KERNEL);
+	cache->look = kvzalloc(sizeof(*cache->look), GFP_KERNEL);
 	/* Not for reclaim: nobody gets memory only by way of this. */
 	cache->wq = alloc_workqueue("hpm_share/%s", WQ_UNBOUND, 0,
 				    cache->pool->name);
-	if (!cache->crowd || !cache->evictor || !cache->wq) {
+	if (!cache->look || !cache->wq || alloc_surplus(cache)) {
 		hpm_evict_exit(cache);
 		return -ENOMEM;
 	}
@@ -532,12 +528,11 @@ int hpm_evict_init(struct hpm_share *cache)
 
 void hpm_evict_exit(struct hpm_share *cache)
 {
-	/* The first of them may ask for the second. */
 	if (cache->wq) {
-		cancel_work_sync(&cache->crowd_work);
+		cancel_delayed_work_sync(&cache->surplus_work);
 		cancel_delayed_work_sync(&cache->scan_work);
 		destroy_workqueue(cache->wq);
 	}
-	kvfree(cache->evictor);
-	kvfree(cache->crowd);
+	free_percpu(cache->surplus);
+	kvfree(cache->look);
 }

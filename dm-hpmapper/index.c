@@ -53,6 +53,8 @@ static struct kmem_cache *copy_slab;
 #define MAX_KEPT		32
 /* Entries that a shard has in hand: of what went, for what comes. */
 #define MAX_SPARE		128
+/* So many copies of a block are looked at when one more comes. */
+#define SURPLUS_LOOKS		8
 
 /*----------------------------------------------------------------
  * Chains
@@ -169,6 +171,44 @@ static void __drop_block(struct hpm_shard *shard, struct hpm_copy **link,
 	}
 }
 
+static bool is_young(const struct hpm_share *cache, const struct hpm_copy *c)
+{
+	return ((cache->era - c->era) & HPM_ERA_MASK) < HPM_YOUTH;
+}
+
+/* The copies of the block whose head hangs at @block, but for the kept one. */
+static struct hpm_copy **behind_kept(struct hpm_copy **block)
+{
+	return (*block)->kept ? &(*block)->next : block;
+}
+
+/* What is at *link is no copy any more. */
+static void __drop_gone(struct hpm_shard *shard, struct hpm_copy **block,
+			struct hpm_copy **link)
+{
+	struct hpm_copy *c = *link;
+
+	__unlink(shard, *block, link);
+	__spare_copy(shard, c);
+}
+
+static void __make_victim(struct hpm_shard *shard, struct hpm_copy **block,
+			  struct hpm_copy **link, struct hpm_victim *v)
+{
+	struct hpm_copy *c = *link;
+
+	v->pbn = c->pbn;
+	v->fp = c->fp;
+	place_of(c, &v->place);
+	__unlink(shard, *block, link);
+	__spare_copy(shard, c);
+}
+
+static u8 heat_of(const struct hpm_copy *c)
+{
+	return hpm_frame_heat(pfn_of(c), c->mapping, c->index);
+}
+
 /*----------------------------------------------------------------
  * Looking up
  *--------------------------------------------------------------*/
@@ -258,14 +298,16 @@ static struct hpm_copy *__take_coldest(struct hpm_share *cache,
 static void fill_copy(struct hpm_share *cache, struct hpm_copy *c, u64 pbn,
 		      u64 fp, const struct hpm_place *place)
 {
-	c->word = ((struct hpm_copy) {
-		.pbn = pbn,
-		.pfn_high = place->pfn >> 32,
-		.era = READ_ONCE(cache->era),
-		.heat = HPM_HEAT_WARM,
-		.meta = place->meta,
-		.kept = place->kept,
-	}).word;
+	struct hpm_copy new;
+
+	new.word = 0;
+	new.pbn = pbn;
+	new.pfn_high = place->pfn >> 32;
+	new.era = READ_ONCE(cache->era);
+	new.heat = HPM_HEAT_WARM;
+	new.meta = place->meta;
+	new.kept = place->kept;
+	c->word = new.word;
 	c->fp = fp;
 	c->mapping = place->mapping;
 	c->index = place->index;
@@ -343,17 +385,17 @@ static struct hpm_copy *__take_another(struct hpm_share *cache,
 
 /* Returns how many copies the block has now; 0: there is no entry to be had. */
 static unsigned int __enter(struct hpm_share *cache, struct hpm_shard *shard,
-			    u32 hash, u64 pbn, u64 fp,
+			    struct hpm_copy **bucket, u64 pbn, u64 fp,
 			    const struct hpm_place *place)
 {
-	struct hpm_copy **link = __find(bucket_of(cache, hash), pbn), *c;
+	struct hpm_copy **link = __find(bucket, pbn), *c;
 	unsigned int nr;
 
 	__check_unchanged(cache, shard, link, pbn, fp);
 	c = __take_known(shard, link, pbn, place, &nr);
 	if (!c && unlikely(shard->nr >= READ_ONCE(cache->max_nr))) {
 		c = __take_another(cache, shard);
-		link = __find(bucket_of(cache, hash), pbn);
+		link = __find(bucket, pbn);
 	}
 	if (!c)
 		c = __take_spare(shard);
@@ -378,13 +420,70 @@ static void get_spare(struct hpm_shard *shard)
 	spin_unlock_irqrestore(&shard->lock, flags);
 }
 
+/*
+ * Of the copies of a block, *nr of them, the one that is to go, if one is: the
+ * coldest, and of those the oldest.  Those that are none any more are dropped.
+ */
+static inline struct hpm_copy **__find_coldest(struct hpm_share *cache,
+					       struct hpm_shard *shard,
+					       struct hpm_copy **block, u64 pbn,
+					       unsigned int *nr)
+{
+	struct hpm_copy *c, **link = behind_kept(block), **found = NULL;
+	unsigned int looks = SURPLUS_LOOKS;
+	u8 heat, least = HPM_HEAT_HOT;
+
+	while (is_of(c = *link, pbn) && looks) {
+		if (!is_young(cache, c)) {
+			looks--;
+			heat = heat_of(c);
+			if (heat == HPM_HEAT_GONE) {
+				__drop_gone(shard, block, link);
+				--*nr;
+				continue;
+			}
+			if (heat <= least) {
+				least = heat;
+				found = link;
+			}
+		}
+		link = &c->next;
+	}
+	return found;
+}
+
+/*
+ * A copy came, and the block has more than may stay: one of those that were there
+ * before becomes a victim.  Returns the news for hpm_evict_tell().
+ */
+static unsigned int __take_surplus(struct hpm_share *cache,
+				   struct hpm_shard *shard,
+				   struct hpm_copy **block, u64 pbn,
+				   unsigned int nr)
+{
+	struct hpm_surplus *s = this_cpu_ptr(cache->surplus);
+	unsigned int limit = READ_ONCE(cache->limit_now), news;
+	struct hpm_copy **link;
+	bool take;
+
+	link = __find_coldest(cache, shard, block, pbn, &nr);
+	spin_lock(&s->lock);
+	take = link && nr > limit && s->nr < HPM_MAX_SURPLUS;
+	if (take)
+		__make_victim(shard, block, link, &s->victim[s->nr++]);
+	news = __hpm_evict_count(cache, s, take, nr - take > limit);
+	spin_unlock(&s->lock);
+	return news;
+}
+
 void hpm_index_enter(struct hpm_share *cache, u64 pbn, u64 fp,
 		     const struct hpm_place *place)
 {
 	u32 hash = hash_of(cache, pbn);
 	struct hpm_shard *shard = shard_of(cache, hash);
+	struct hpm_copy **bucket = bucket_of(cache, hash);
+	unsigned int nr, news = 0;
 	unsigned long flags;
-	unsigned int nr;
 
 	if (is_barred(cache, place->pfn))
 		return;
@@ -392,15 +491,16 @@ void hpm_index_enter(struct hpm_share *cache, u64 pbn, u64 fp,
 	if (!READ_ONCE(shard->spare))
 		get_spare(shard);
 	spin_lock_irqsave(&shard->lock, flags);
-	nr = __enter(cache, shard, hash, pbn, fp, place);
+	nr = __enter(cache, shard, bucket, pbn, fp, place);
+	if (nr > READ_ONCE(cache->limit_now))
+		news = __take_surplus(cache, shard, __find(bucket, pbn), pbn, nr);
 	spin_unlock_irqrestore(&shard->lock, flags);
 
 	if (nr)
 		this_cpu_inc(cache->stats->entered);
 	else
 		this_cpu_inc(cache->stats->no_memory);
-	if (hpm_is_crowded(cache, nr))
-		hpm_evict_note(cache, pbn);
+	hpm_evict_tell(cache, news);
 }
 
 /*
@@ -412,7 +512,7 @@ void hpm_index_put_back(struct hpm_share *cache, const struct hpm_victim *v)
 {
 	u32 hash = hash_of(cache, v->pbn);
 	struct hpm_shard *shard = shard_of(cache, hash);
-	struct hpm_copy *head;
+	struct hpm_copy **bucket = bucket_of(cache, hash), *head;
 	unsigned long flags;
 
 	if (is_barred(cache, v->place.pfn))
@@ -421,9 +521,9 @@ void hpm_index_put_back(struct hpm_share *cache, const struct hpm_victim *v)
 	if (!READ_ONCE(shard->spare))
 		get_spare(shard);
 	spin_lock_irqsave(&shard->lock, flags);
-	head = *__find(bucket_of(cache, hash), v->pbn);
+	head = *__find(bucket, v->pbn);
 	if (head && head->fp == v->fp)
-		__enter(cache, shard, hash, v->pbn, v->fp, &v->place);
+		__enter(cache, shard, bucket, v->pbn, v->fp, &v->place);
 	spin_unlock_irqrestore(&shard->lock, flags);
 }
 
@@ -563,17 +663,26 @@ void hpm_index_drop(struct hpm_pool *pool, u64 pbn, u32 nr)
 	}
 }
 
-/* A read that saw the switch as it was may still enter what it reads. */
+/* Sleeps.  A read that saw the switch as it was may still enter what it reads. */
 void hpm_index_forget(struct hpm_pool *pool)
 {
 	struct hpm_share *cache = pool->cache;
 
 	if (!cache)
 		return;
-	/* Who is about to put a victim back holds a token, or sees this. */
+	/*
+	 * Victims are out of the index, and may be put back (return_victim()), but
+	 * not those that were taken before the end of this; who is about to put one
+	 * back holds a token.
+	 */
+	mutex_lock(&cache->forget_lock);
 	WRITE_ONCE(cache->forgotten, cache->forgotten + 1);
 	hpm_tokens_wait(&pool->tokens);
 	hpm_index_sweep(cache, 0, U64_MAX, 0, 0);
+	hpm_evict_forget(cache);
+	/* After all of that: pairs with forgotten_so_far(). */
+	smp_store_release(&cache->forgotten, cache->forgotten + 1);
+	mutex_unlock(&cache->forget_lock);
 }
 
 /*----------------------------------------------------------------
@@ -600,23 +709,12 @@ unsigned long hpm_index_nr_blocks(struct hpm_share *cache)
 	return nr;
 }
 
-static bool is_young(const struct hpm_share *cache, const struct hpm_copy *c)
-{
-	return ((cache->era - c->era) & HPM_ERA_MASK) < HPM_YOUTH;
-}
-
 static void __set_heat(struct hpm_shard *shard, struct hpm_copy *c, u8 heat)
 {
 	if (c->heat == heat)
 		return;
 	c->heat = heat;
 	list_move_tail(&c->lru, &shard->lru[heat]);
-}
-
-/* The copies of the block whose head hangs at @block, but for the kept one. */
-static struct hpm_copy **behind_kept(struct hpm_copy **block)
-{
-	return (*block)->kept ? &(*block)->next : block;
 }
 
 /*
@@ -628,7 +726,6 @@ static unsigned int __judge(struct hpm_share *cache, struct hpm_shard *shard,
 			    struct hpm_look *look)
 {
 	struct hpm_copy *c, **link = behind_kept(block);
-	struct hpm_place place;
 	unsigned int nr = 0;
 	u8 heat;
 
@@ -638,11 +735,9 @@ static unsigned int __judge(struct hpm_share *cache, struct hpm_shard *shard,
 		if (!look->hurry && is_young(cache, c)) {
 			look->nr_young++;
 		} else {
-			place_of(c, &place);
-			heat = hpm_place_heat(&place);
+			heat = heat_of(c);
 			if (heat == HPM_HEAT_GONE) {
-				__unlink(shard, *block, link);
-				__spare_copy(shard, c);
+				__drop_gone(shard, block, link);
 				continue;
 			}
 			__set_heat(shard, c, heat);
@@ -657,25 +752,16 @@ static unsigned int __judge(struct hpm_share *cache, struct hpm_shard *shard,
 static void __take_chosen(struct hpm_shard *shard, struct hpm_copy **block,
 			  unsigned int nr, struct hpm_look *look)
 {
-	struct hpm_victims *to = look->victims;
-	struct hpm_copy *c, **link = behind_kept(block);
-	struct hpm_victim *v;
+	struct hpm_copy **link = behind_kept(block);
+	struct hpm_victims *to = &look->victims;
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
-		c = *link;
-		if (look->heat[i] != HPM_HEAT_GONE) {
-			link = &c->next;
-			continue;
-		}
-		v = &to->victim[to->nr++];
-		if (to < &look->victims[HPM_CROWD - 1])
-			to++;
-		v->pbn = c->pbn;
-		v->fp = c->fp;
-		place_of(c, &v->place);
-		__unlink(shard, *block, link);
-		__spare_copy(shard, c);
+		if (look->heat[i] == HPM_HEAT_GONE)
+			__make_victim(shard, block, link,
+				      &to->victim[to->nr++]);
+		else
+			link = &(*link)->next;
 	}
 }
 
@@ -694,20 +780,6 @@ static void __thin_block(struct hpm_share *cache, struct hpm_shard *shard,
 	nr -= chosen;
 	if (nr > look->limit)
 		look->nr_spared += min(look->nr_young, nr - look->limit);
-}
-
-void hpm_index_thin(struct hpm_share *cache, u64 pbn, struct hpm_look *look)
-{
-	u32 hash = hash_of(cache, pbn);
-	struct hpm_shard *shard = shard_of(cache, hash);
-	struct hpm_copy **block;
-	unsigned long flags;
-
-	spin_lock_irqsave(&shard->lock, flags);
-	block = __find(bucket_of(cache, hash), pbn);
-	if (*block)
-		__thin_block(cache, shard, block, look);
-	spin_unlock_irqrestore(&shard->lock, flags);
 }
 
 void hpm_index_thin_bucket(struct hpm_share *cache, unsigned int nr_shard,

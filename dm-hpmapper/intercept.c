@@ -206,11 +206,12 @@ struct folio *hpm_place_get(const struct hpm_place *place)
 	struct page *page = pfn_to_page(place->pfn);
 	struct folio *folio = page_folio(page);
 
-	if (PageHWPoison(page) || !hpm_place_looks(place, page, folio) ||
+	if (PageHWPoison(page) ||
+	    !hpm_frame_looks(page, folio, place->mapping, place->index) ||
 	    !folio_try_get(folio))
 		return NULL;
 	if (page_folio(page) == folio && !folio_test_slab(folio) &&
-	    hpm_place_looks(place, page, folio))
+	    hpm_frame_looks(page, folio, place->mapping, place->index))
 		return folio;
 	folio_put(folio);
 	return NULL;

@@ -106,9 +106,7 @@ done
 read_now=$(($(device_read) - before))
 echo "# $read_now KiB read by all, $first by the first alone; $(value waited) bios waited"
 check "many at once read what one reads" [ "$read_now" -le $((first * 13 / 10)) ]
-# A block is noted when it has three copies too many, and looked at when there are
-# 2,048 of those.
-few_left() { [ "$(copies)" -le $((4 * $(value blocks) + 2048)) ]; }
+few_left() { [ "$(copies)" -le $((2 * $(value blocks) + 4096)) ]; }
 check "and their surplus goes before it is time to scan" within 10 few_left
 echo "# $(copies) copies of $(value blocks) blocks, $(value scans) scans"
 dmsetup message pool 0 "cache scan_ms 500"

@@ -74,19 +74,19 @@ static void test_pinned_stay(void **state)
 
 static void test_heat(void **state)
 {
-	struct hpm_page_signs s = { .referenced = false };
-
 	(void)state;
-	assert_int_equal(hpm_page_heat(&s), HPM_HEAT_COLD);
-	s.referenced = true;
-	assert_int_equal(hpm_page_heat(&s), HPM_HEAT_WARM);
-	s.active = true;
-	assert_int_equal(hpm_page_heat(&s), HPM_HEAT_HOT);
-	s.active = false;
-	s.refs = 1;
-	assert_int_equal(hpm_page_heat(&s), HPM_HEAT_HOT);
-	s.pinned = true;
-	assert_int_equal(hpm_page_heat(&s), HPM_HEAT_PINNED);
+	assert_int_equal(hpm_page_heat(false, false, false, false, 0),
+			 HPM_HEAT_COLD);
+	assert_int_equal(hpm_page_heat(false, true, false, false, 0),
+			 HPM_HEAT_WARM);
+	assert_int_equal(hpm_page_heat(false, true, true, false, 0),
+			 HPM_HEAT_HOT);
+	assert_int_equal(hpm_page_heat(false, true, false, true, 0),
+			 HPM_HEAT_HOT);
+	assert_int_equal(hpm_page_heat(false, true, false, false, 1),
+			 HPM_HEAT_HOT);
+	assert_int_equal(hpm_page_heat(true, true, true, false, 1),
+			 HPM_HEAT_PINNED);
 }
 
 static void test_limit(void **state)
