@@ -257,6 +257,7 @@ case_scarce() {
 	local n
 
 	case_row "$1"
+	now_us work_began
 	for ((n = 1; n <= COUNT; n++)); do
 		startup again "/mnt/$n" "$FILES" "$READ" >/dev/null
 	done
@@ -304,6 +305,7 @@ tell_parts() {
 
 measure() {		# measure PEER CASE: a row of the table
 	local peer=$1 case=$2 before after t0 t1 r0 w0 c0 r1 w1 c1 c2 line
+	local work_began=
 
 	drop_caches
 	[ "$case" != scarce ] || take_memory
@@ -328,6 +330,7 @@ measure() {		# measure PEER CASE: a row of the table
 	awk -v a="$before" -v b="$after" \
 		'BEGIN { exit !(a < 110 && b < 110) }' || return 1
 	line="$peer $case $(tenth $(((r1 - r0) / 2))) $(tenth $(((w1 - w0) / 2))) $(tenth $((c1 - c0))) $(((t1 - t0) / 1000)) $(tenth $((c2 - c0)))"
+	line+=" $(((t1 - ${work_began:-$t1}) / 1000))"
 	echo "# $line" >&2
 	echo "$line" >>"$table"
 }
@@ -372,6 +375,7 @@ print_table() {
 		row "$case: cached at the end, MB" "$case" 5
 		row "$case: cached 10 s later, MB" "$case" 7
 		row "$case: time, ms" "$case" 6
+		[ "$case" != scarce ] || row "$case: of that the work" "$case" 8
 	done
 }
 
