@@ -52,6 +52,28 @@ bench_root() {		# bench_root DIR PROGRAM...
 	done
 }
 
+# This script again, in that root, where IN_MEMORY is set and what can be sourced
+# is where it is in the tree: bench_again DIR ARGUMENT...
+bench_again() {
+	local root=$1 top script file
+
+	shift
+	top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+	script=$(realpath "$0")
+	script=${script#"$top"/}
+	for file in "$script" bench/lib.sh tests/vm/lib.sh; do
+		mkdir -p "$root/src/$(dirname "$file")"
+		cp "$top/$file" "$root/src/$file"
+	done
+	cp "$BUILD/bench/startup" "$root/bin/"
+	IN_MEMORY=1 exec chroot "$root" /bin/bash "/src/$script" "$@"
+}
+
+# What 300 direct reads of the disk "canary" take, in us each.
+bench_canary() {
+	startup canary "$(nullb_path canary)"
+}
+
 # Mean latency in us of a fio job: fio_lat read|write DEVICE OPTIONS...
 fio_lat() {
 	local dir=$1 dev=$2 field

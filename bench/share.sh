@@ -33,13 +33,9 @@ if [ -z "${IN_MEMORY:-}" ]; then
 	mount -t configfs none /sys/kernel/config
 	bench_root $root bash dmsetup mount umount mountpoint mkdir rmdir ln rm \
 		sleep basename dirname awk sed sync btrfs mkfs.btrfs mkfs.ext4
-	cp "$BUILD/bench/startup" $root/bin/
 	cp /etc/mke2fs.conf $root/etc/
-	mkdir -p $root/src/bench $root/src/tests/vm
-	cp "$here/share.sh" "$here/lib.sh" $root/src/bench
-	cp "$here/../tests/vm/lib.sh" $root/src/tests/vm
-	export IN_MEMORY=1 PEERS CASES COUNT FILES SIZE READ HPM_CACHE
-	exec chroot $root /bin/bash /src/bench/share.sh
+	export PEERS CASES COUNT FILES SIZE READ HPM_CACHE
+	bench_again $root
 fi
 
 PATH=/bin
@@ -82,10 +78,6 @@ cached() {
 
 available() {
 	awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo
-}
-
-canary() {
-	startup canary "$(nullb_path canary)"
 }
 
 drop_caches() {
@@ -310,7 +302,7 @@ measure() {		# measure PEER CASE: a row of the table
 	drop_caches
 	[ "$case" != scarce ] || take_memory
 	settle
-	before=$(canary)
+	before=$(bench_canary)
 	r0=$(disk_stat 3) w0=$(disk_stat 7) c0=$(cached)
 	now_us t0
 	"case_$case" "$peer"
@@ -319,7 +311,7 @@ measure() {		# measure PEER CASE: a row of the table
 	sleep 10
 	c2=$(cached)
 	settle
-	after=$(canary)
+	after=$(bench_canary)
 	[ "$case" != scarce ] || give_memory
 	w1=$(disk_stat 7)
 	tell_parts "$peer" "$case"

@@ -24,23 +24,13 @@ if [ -z "${IN_MEMORY:-}" ]; then
 	mount -t configfs none /sys/kernel/config
 	bench_root $root bash dmsetup dd mkdir rmdir cat dirname basename \
 		mountpoint
-	cp "$BUILD/bench/startup" $root/bin/
 	cp --sparse=always "$1" $root/tmp/image
-	mkdir -p $root/src/bench $root/src/tests/vm $root/src/tests/crash
-	cp "$here/recovery.sh" $root/src/tests/crash
-	cp "$here/../../bench/lib.sh" $root/src/bench
-	cp "$here/../vm/lib.sh" $root/src/tests/vm
-	export IN_MEMORY=1
-	exec chroot $root /bin/bash /src/tests/crash/recovery.sh /tmp/image "$2"
+	bench_again $root /tmp/image "$2"
 fi
 
 PATH=/bin
 modprobe() { :; }
 sectors=$2
-
-canary() {
-	startup canary "$(nullb_path canary)"
-}
 
 reads_of() {
 	local f
@@ -56,13 +46,13 @@ recover() {
 	nullb "$1" 1024 "$2"
 	meta=$(nullb_path "$1")
 	dd if=/tmp/image of="$meta" bs=1M oflag=direct conv=sparse status=none
-	before=$(canary)
+	before=$(bench_canary)
 	reads=$(reads_of "$meta") start=$EPOCHREALTIME
 	dmsetup create pool --table \
 		"0 $sectors hpmapper-pool $meta /dev/mapper/data 4096 0 0"
 	end=$EPOCHREALTIME
 	status=$(dmsetup status pool)
-	echo "$2: recovery took $((${end/./} - ${start/./})) us, $(($(reads_of "$meta") - reads)) reads; canary: $before us before, $(canary) us after"
+	echo "$2: recovery took $((${end/./} - ${start/./})) us, $(($(reads_of "$meta") - reads)) reads; canary: $before us before, $(bench_canary) us after"
 	[[ $status == *" rw "* ]]
 	dmsetup remove --retry pool
 	nullb_remove "$1"
