@@ -28,7 +28,7 @@ bench-numbers: $(BENCH_OUT)/msgtime | vm-$(or $(KERNEL),6.1)
 	@$(BENCH_VM) 'set -o pipefail; $(foreach v,PARTS SIZES NSECS,$(if $($v),$v="$($v)")) MSGTIME=$(BENCH_OUT)/msgtime $(TOP)/bench/numbers.sh | tee $$VM_OUT/bench-numbers.txt'
 
 # What is timed has its programs, this one too, in memory: see share.sh.
-PKGS_share := gcc libc6-dev dmsetup fio e2fsprogs btrfs-progs mount coreutils
+PKGS_share := gcc libc6-dev dmsetup fio e2fsprogs xfsprogs btrfs-progs mount coreutils
 
 $(BENCH_OUT)/startup: $(TOP)/bench/startup.c | deps-share
 	@mkdir -p $(@D)
@@ -39,7 +39,7 @@ $(BENCH_OUT)/startup: $(TOP)/bench/startup.c | deps-share
 bench-share: bench-share-row bench-share-cost ## 64 containers of one image beside the peers; what hits and misses cost (COUNT=, PEERS=, CASES=)
 
 bench-share-row: $(BENCH_OUT)/startup | vm-$(or $(KERNEL),6.1)
-	@$(BENCH_VM) '$(foreach v,PEERS CASES COUNT FILES READ HPM_CACHE,$(if $($v),$v="$($v)")) $(TOP)/bench/share.sh | tee $$VM_OUT/bench-share.txt'
+	@$(BENCH_VM) '$(foreach v,PEERS CASES COUNT FILES READ HPM_CACHE FS,$(if $($v),$v="$($v)")) $(TOP)/bench/share.sh | tee $$VM_OUT/bench-share.txt'
 
 bench-share-cost: | deps-share vm-$(or $(KERNEL),6.1)
 	@$(BENCH_VM) '$(TOP)/bench/hit.sh | tee $$VM_OUT/bench-share-cost.txt'

@@ -11,7 +11,7 @@
 # memory.  Disks are RAM-backed and answer after 80 us.
 #
 #	PEERS='overlay2 btrfs thin hpmapper'  COUNT=64  FILES=1400  READ=4096
-#	CASES='row once scarce'
+#	CASES='row once scarce'  FS=ext4|xfs
 #
 # All that is run meanwhile is in memory, this script and its shell included:
 # a wait for the host's files would make the virtual clock jump.  A canary
@@ -24,17 +24,17 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 : "${PEERS:=overlay2 btrfs thin hpmapper}" "${CASES:=row once scarce}"
 : "${COUNT:=64}" "${FILES:=1400}" "${SIZE:=1024}"
-: "${READ:=4096}" "${HPM_CACHE:=}"
+: "${READ:=4096}" "${HPM_CACHE:=}" "${FS:=ext4}"
 
 if [ -z "${IN_MEMORY:-}" ]; then
 	root=/dev/shm/root
 	modprobe null_blk nr_devices=0
-	modprobe -a overlay btrfs ext4 dm-thin-pool dm-hpmapper
+	modprobe -a overlay btrfs ext4 xfs dm-thin-pool dm-hpmapper
 	mount -t configfs none /sys/kernel/config
 	bench_root $root bash dmsetup mount umount mountpoint mkdir rmdir ln rm \
-		sleep basename dirname awk sed sync btrfs mkfs.btrfs mkfs.ext4
+		sleep basename dirname awk sed sync btrfs mkfs.btrfs mkfs.ext4 mkfs.xfs
 	cp /etc/mke2fs.conf $root/etc/
-	export PEERS CASES COUNT FILES SIZE READ HPM_CACHE
+	export PEERS CASES COUNT FILES SIZE READ HPM_CACHE FS
 	bench_again $root
 fi
 
@@ -118,8 +118,19 @@ tenth() {		# KiB as MB with one decimal
 data() { nullb_path data; }
 meta() { nullb_path meta; }
 
-make_ext4() {
-	mkfs.ext4 -q -b 4096 -E lazy_itable_init=0 "$1"
+make_fs() {
+	case $FS in
+	ext4) mkfs.ext4 -q -b 4096 -E lazy_itable_init=0 "$1" ;;
+	xfs) mkfs.xfs -q "$1" ;;
+	*) bench_fail "no file system: $FS" ;;
+	esac
+}
+
+mount_fs() {		# mount_fs DEVICE DIR; a clone has the UUID of the image
+	local options=noatime
+
+	[ "$FS" != xfs ] || options+=,nouuid
+	mount -t "$FS" -o "$options" "$1" "$2"
 }
 
 fill_image() {		# fill_image DIR
@@ -128,13 +139,13 @@ fill_image() {		# fill_image DIR
 }
 
 overlay2_image() {
-	make_ext4 "$(data)"
+	make_fs "$(data)"
 	overlay2_up
 	mkdir /mnt/disk/image
 	fill_image /mnt/disk/image
 	overlay2_down
 }
-overlay2_up() { mount -t ext4 -o noatime "$(data)" /mnt/disk; }
+overlay2_up() { mount_fs "$(data)" /mnt/disk; }
 overlay2_down() { umount /mnt/disk; }
 overlay2_clone() {
 	local c=/mnt/disk/c$1
@@ -168,8 +179,8 @@ dm_image() {
 	dmsetup create pool --table "$1"
 	dmsetup message pool 0 "create_thin 0"
 	dmsetup create image --table "0 $volume_sectors $2 /dev/mapper/pool 0"
-	make_ext4 /dev/mapper/image
-	mount -t ext4 -o noatime /dev/mapper/image /mnt/disk
+	make_fs /dev/mapper/image
+	mount_fs /dev/mapper/image /mnt/disk
 	fill_image /mnt/disk
 	umount /mnt/disk
 	dmsetup remove --retry image
@@ -178,7 +189,7 @@ dm_image() {
 dm_clone() {
 	dmsetup message pool 0 "create_snap $1 0"
 	dmsetup create "c$1" --table "0 $volume_sectors $2 /dev/mapper/pool $1"
-	mount -t ext4 -o noatime "/dev/mapper/c$1" "/mnt/$1"
+	mount_fs "/dev/mapper/c$1" "/mnt/$1"
 }
 dm_drop() {
 	umount "/mnt/$1"
@@ -358,7 +369,9 @@ row() {
 print_table() {
 	local case
 
-	printf '\n%-34s' "$COUNT containers"
+	echo
+	[ "$FS" = ext4 ] || echo "# on $FS"
+	printf '%-34s' "$COUNT containers"
 	printf ' %12s' $PEERS
 	echo
 	for case in $CASES; do
