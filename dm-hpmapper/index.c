@@ -22,14 +22,15 @@
  * is shared says that no write in place can be in flight: whoever makes it
  * shared, a snapshot, has waited for those (gate.c).
  *
- * Copies that are kept.  Some blocks every volume changes as soon as it has read
- * them: those that a file system writes when it is mounted, a log that every
- * container appends to.  Their latest copies are dirty, or other bytes by now,
- * and each volume would read them anew.  A block that is read although copies
- * of it were known is taken for one of these, and of the bytes that are read a
- * page of our own is kept.  There are few such blocks, and few are kept; the
- * entry has a reference to the page, and is the first that is tried.  It is
- * proved like any other.
+ * Copies that are kept.  Some blocks every volume changes as soon as it has
+ * read them: those that a file system writes when it is mounted, a log that
+ * every container appends to.  Their latest copies are dirty, or other bytes
+ * by now, and each volume would read them anew.  A block that is read although
+ * copies of it were known is taken for one of these, and of the bytes that are
+ * read a page of our own is kept; likewise of metadata that a file system
+ * reads into memory of its own, where no copy could be found.  There are few
+ * such blocks, and few are kept; the entry has a reference to the page, and is
+ * the first that is tried.  It is proved like any other.
  *
  * Shape: shards of a hash table, each with a lock, its buckets, and a list
  * for each heat.  The copies of a block stand one behind the other in their

@@ -28,13 +28,15 @@
  *
  * What may be entered
  * -------------------
- * Only what no user can have changed between the device and the fingerprint:
- * a page of a file of this very volume, locked and not up to date; or of this
+ * Only what no user can have changed between the device and the fingerprint: a
+ * page of a file of this very volume, locked and not up to date; or of this
  * volume's own block device, likewise or with the buffer of its file system
  * that is locked and being read, if nobody but that file system has the device
- * open.  Not direct I/O, whose owner writes into the buffer when he likes, and
- * so would plant what others then take for the block; not encrypted files,
- * whose pages are decrypted in place.
+ * open.  Of what a file system reads into buffers of its own a copy is kept
+ * (index.c), as they are no pages that could be found again.  Not direct I/O,
+ * whose owner writes into the buffer when he likes, and so would plant what
+ * others then take for the block; not encrypted files, whose pages are
+ * decrypted in place.
  *
  * Waiting for another's read
  * --------------------------
@@ -84,6 +86,7 @@ struct hpm_lead {
 	struct bio *bio;
 	struct bvec_iter iter;		/* as it was before the read */
 	bool keep;			/* a copy of the first block: index.c */
+	bool keep_all;			/* of all of them, and enter none */
 	struct work_struct work;
 };
 
@@ -159,6 +162,19 @@ static bool is_private_buffer(struct folio *folio, struct page *page)
 static bool is_source_file(const struct inode *host)
 {
 	return S_ISREG(host->i_mode) && !IS_ENCRYPTED(host);
+}
+
+/*
+ * Memory that a file system reads its metadata into, and that nobody else gets at
+ * before the read has ended: xfs has buffers of its own, of pages or of a slab.  No
+ * read of a user's is marked as metadata.
+ */
+static bool is_buffer_memory(const struct bio *bio, struct folio *folio)
+{
+	if (!(bio->bi_opf & REQ_META))
+		return false;
+	return folio_test_slab(folio) ||
+	       (!READ_ONCE(folio->mapping) && !folio_mapped(folio));
 }
 
 /* A page that is being read: what may be done with it, and where it is. */
@@ -590,11 +606,14 @@ static void __unlist_lead(struct hpm_share *cache, struct hpm_lead *lead,
 static struct hpm_lead *make_lead(struct hpm_bio *hb, struct bio *bio,
 				  const struct hpm_piece *p, bool keep)
 {
+	struct page *page = bio_page(bio);
 	struct hpm_lead *lead;
 	struct hpm_dest d;
+	bool keep_all;
 
-	look_at_page(hb->v, bio_page(bio), &d);
-	if (!d.source)
+	look_at_page(hb->v, page, &d);
+	keep_all = !d.source && is_buffer_memory(bio, page_folio(page));
+	if (!d.source && !keep_all)
 		return NULL;
 	lead = kmem_cache_alloc(lead_slab, GFP_NOWAIT | __GFP_NOWARN);
 	if (!lead)
@@ -603,6 +622,7 @@ static struct hpm_lead *make_lead(struct hpm_bio *hb, struct bio *bio,
 	lead->nr_followers = 0;
 	lead->listed = false;
 	lead->keep = keep;
+	lead->keep_all = keep_all;
 	lead->pbn = p->pbn;
 	lead->nr = p->sectors / HPM_BLOCK_SECTORS;
 	lead->since = jiffies;
@@ -611,6 +631,19 @@ static struct hpm_lead *make_lead(struct hpm_bio *hb, struct bio *bio,
 	lead->iter = bio->bi_iter;
 	lead->iter.bi_size = p->sectors << SECTOR_SHIFT;
 	return lead;
+}
+
+/* What is in a file system's own buffer: a copy is kept, as it is no page's. */
+static void keep_buffer(struct hpm_share *cache, const struct bio *bio,
+			struct page *page, u64 pbn)
+{
+	void *bytes = kmap_local_page(page);
+	u64 fp;
+
+	if (is_buffer_memory(bio, page_folio(page)) &&
+	    block_fingerprint(cache, bytes, &fp))
+		hpm_index_keep(cache, pbn, fp, bytes);
+	kunmap_local(bytes);
 }
 
 static void enter_page(struct hpm_volume *v, struct page *page, u64 pbn,
@@ -639,20 +672,28 @@ static void enter_page(struct hpm_volume *v, struct page *page, u64 pbn,
 	kunmap_local(bytes);
 }
 
-static void enter_read(struct hpm_lead *lead)
+static void enter_block(struct hpm_lead *lead, struct page *page, u64 pbn)
 {
 	struct hpm_volume *v = lead->hb->v;
+
+	if (lead->keep_all)
+		keep_buffer(v->pool->cache, lead->bio, page, pbn);
+	else
+		enter_page(v, page, pbn, lead->keep && pbn == lead->pbn);
+}
+
+static void enter_read(struct hpm_lead *lead)
+{
 	unsigned int done = 0;
 	struct bvec_iter iter;
 	struct bio_vec bv;
 
-	if (!hpm_share_shares(v))
+	if (!hpm_share_shares(lead->hb->v))
 		return;
 	__bio_for_each_segment(bv, lead->bio, iter, lead->iter) {
 		if (bv.bv_len == HPM_BLOCK_SIZE && done % HPM_BLOCK_SIZE == 0)
-			enter_page(v, bv.bv_page,
-				   lead->pbn + done / HPM_BLOCK_SIZE,
-				   lead->keep && !done);
+			enter_block(lead, bv.bv_page,
+				    lead->pbn + done / HPM_BLOCK_SIZE);
 		done += bv.bv_len;
 	}
 }

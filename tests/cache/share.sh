@@ -63,6 +63,34 @@ for ((i = 2 * CLONES + 1; i <= 2 * CLONES + 8; i++)); do
 	dmsetup message pool 0 "delete $i"
 done
 
+# Metadata that a file system reads into memory of its own, as xfs does, is read
+# once as well.
+FS=xfs
+msg create_thin 900
+activate 900
+make_fs /dev/mapper/v900
+mounted 900
+mkdir /mnt/900/{1..100}
+touch /mnt/900/{1..100}/{1..20}
+down 900
+look_through() {	# look_through ID: prints how many KiB are read
+	local before
+
+	before=$(device_read)
+	msg "create_snap $1 900"
+	up "$1" ro,norecovery
+	find "/mnt/$1" -type f -size +0
+	down "$1"
+	echo $(($(device_read) - before))
+	msg "delete $1"
+}
+xfs_first=$(look_through 901)
+xfs_next=$(look_through 902)
+echo "# xfs: $xfs_first KiB of metadata by the first, $xfs_next by the next"
+check "nor is what a file system keeps for itself" [ "$xfs_next" -le $((xfs_first / 10)) ]
+msg delete 900
+FS=ext4
+
 # Direct I/O is served, and by mapping.
 before=$(device_read)
 check "direct reads are right" right 2 -d
