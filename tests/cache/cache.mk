@@ -17,7 +17,7 @@ CACHE_CFLAGS  = $(LIBHPM_CFLAGS) -O1 -g -fno-omit-frame-pointer \
 CACHE_PURE   := $(TOP)/dm-hpmapper/fingerprint.c $(TOP)/dm-hpmapper/evict-policy.c
 CACHE_TESTS  := $(patsubst $(CACHE_DIR)/%.c,$(CACHE_OUT)/%,$(wildcard $(CACHE_DIR)/test_*.c))
 
-PKGS_cache := gcc libc6-dev libcmocka-dev
+PKGS_cache := gcc libc6-dev libcmocka-dev xfsprogs
 
 .SECONDEXPANSION:
 
