@@ -183,8 +183,8 @@ static struct hpm_copy **behind_kept(struct hpm_copy **block)
 	return (*block)->kept ? &(*block)->next : block;
 }
 
-/* What is at *link is no copy any more. */
-static void __drop_gone(struct hpm_shard *shard, struct hpm_copy **block,
+/* What is at *link is not known any more. */
+static void __drop_copy(struct hpm_shard *shard, struct hpm_copy **block,
 			struct hpm_copy **link)
 {
 	struct hpm_copy *c = *link;
@@ -201,8 +201,7 @@ static void __make_victim(struct hpm_shard *shard, struct hpm_copy **block,
 	v->pbn = c->pbn;
 	v->fp = c->fp;
 	place_of(c, &v->place);
-	__unlink(shard, *block, link);
-	__spare_copy(shard, c);
+	__drop_copy(shard, block, link);
 }
 
 static u8 heat_of(const struct hpm_copy *c)
@@ -439,7 +438,7 @@ static inline struct hpm_copy **__find_coldest(struct hpm_share *cache,
 			looks--;
 			heat = heat_of(c);
 			if (heat == HPM_HEAT_GONE) {
-				__drop_gone(shard, block, link);
+				__drop_copy(shard, block, link);
 				--*nr;
 				continue;
 			}
@@ -738,7 +737,7 @@ static unsigned int __judge(struct hpm_share *cache, struct hpm_shard *shard,
 		} else {
 			heat = heat_of(c);
 			if (heat == HPM_HEAT_GONE) {
-				__drop_gone(shard, block, link);
+				__drop_copy(shard, block, link);
 				continue;
 			}
 			__set_heat(shard, c, heat);
