@@ -830,7 +830,7 @@ static int snapshot_ready(struct hpm_md *md, const char **why)
 		return r;
 	}
 	if (!md->spare_vol)
-		md->spare_vol = kzalloc(sizeof(*md->spare_vol), GFP_KERNEL);
+		md->spare_vol = kzalloc(sizeof(*md->spare_vol), GFP_NOIO);
 	if (!md->spare_vol) {
 		*why = "no memory is left";
 		return -ENOMEM;
@@ -1060,11 +1060,11 @@ int hpm_vol_by_name(struct hpm_md *md, const char *name,
 	return vol ? 0 : -ENOENT;
 }
 
-/* One more owner; the first needs chains. */
+/* One more owner; the first needs chains.  What cleans memory needs md->lock, too. */
 static int vol_use(struct hpm_vol *vol)
 {
 	if (!vol->changes)
-		vol->changes = kzalloc(sizeof(*vol->changes), GFP_KERNEL);
+		vol->changes = kzalloc(sizeof(*vol->changes), GFP_NOIO);
 	if (!vol->changes)
 		return -ENOMEM;
 	vol->opens++;
@@ -1074,13 +1074,14 @@ static int vol_use(struct hpm_vol *vol)
 int hpm_vol_open(struct hpm_md *md, u32 id, struct hpm_vol **volp)
 {
 	int r = volumes_lock(md);
+	struct hpm_vol *vol = hpm_vol_by_id(md, id);
 
-	*volp = hpm_vol_by_id(md, id);
-	if (*volp)
-		r = vol_use(*volp);
+	if (vol)
+		r = vol_use(vol);
 	else if (!r)	/* else it may be the snapshot that cannot be applied */
 		r = -ENOENT;
 	mutex_unlock(&md->lock);
+	*volp = r ? NULL : vol;
 	return r;
 }
 
