@@ -172,15 +172,14 @@ static struct hpm_busy *__busy_find(struct hpm_space *sp, u64 large)
 }
 
 /* md->lock held: one large block's worth of marking cannot fail after this. */
-static int busy_prepare(struct hpm_md *md)
+static void busy_prepare(struct hpm_md *md)
 {
 	struct hpm_space *sp = &md->space;
 
 	if (!sp->spare_busy)
 		sp->spare_busy = kzalloc(sizeof(*sp->spare_busy) +
 					 BITS_TO_LONGS(md->large_size) *
-					 sizeof(long), GFP_NOIO);
-	return sp->spare_busy ? 0 : -ENOMEM;
+					 sizeof(long), HPM_GFP_MUST);
 }
 
 static struct hpm_busy *__busy_get(struct hpm_space *sp, u64 large)
@@ -293,26 +292,24 @@ u64 hpm_space_free_now(struct hpm_md *md)
  * @gone may be cut into so many extents.  The room in the open batch is not
  * reckoned with: a commit may take that batch away at any moment.
  */
-int hpm_space_prepare(struct hpm_md *md, const unsigned long *gone)
+void hpm_space_prepare(struct hpm_md *md, const unsigned long *gone)
 {
 	struct hpm_space *sp = &md->space;
 	unsigned int start = 0, nr = 0, runs = 0;
 	struct hpm_free_batch *b;
 
 	if (!sp->loaded)
-		return 0;
+		return;
 	while (next_run(gone, md->large_size, &start, &nr))
 		runs++;
 	if (!runs)
-		return 0;
+		return;
 	while (sp->nr_spare * HPM_FREE_EXTENTS < runs) {
-		b = kzalloc(sizeof(*b), GFP_NOIO);
-		if (!b)
-			return -ENOMEM;
+		b = kzalloc(sizeof(*b), HPM_GFP_MUST);
 		list_add(&b->list, &sp->spare);
 		sp->nr_spare++;
 	}
-	return busy_prepare(md);
+	busy_prepare(md);
 }
 
 static bool extend(struct hpm_extent *e, u64 pbn, u32 nr)
@@ -614,24 +611,20 @@ static unsigned int __reserve_runs(struct fill *f, u64 large,
 	return found;
 }
 
-static int reserve_runs(struct fill *f, u64 large, unsigned long *free,
-			u32 least)
+static void reserve_runs(struct fill *f, u64 large, unsigned long *free,
+			 u32 least)
 {
 	struct hpm_space *sp = &f->md->space;
 	struct hpm_extent ext[HPM_STOCK_EXTENTS];
 	unsigned int i, found;
 	unsigned long flags;
-	int r;
 
-	r = busy_prepare(f->md);
-	if (r)
-		return r;
+	busy_prepare(f->md);
 	spin_lock_irqsave(&sp->lock, flags);
 	found = __reserve_runs(f, large, free, least, ext);
 	spin_unlock_irqrestore(&sp->lock, flags);
 	for (i = 0; i < found; i++)
 		hpm_stock_give(f->st, ext[i].pbn, ext[i].nr);
-	return 0;
 }
 
 static unsigned int busy_in(struct hpm_space *sp, u64 large)
@@ -669,7 +662,8 @@ static int fill_from(struct fill *f, u64 large, u32 least)
 
 	if (get_state(sp, large) == HPM_LARGE_FREE) {
 		bitmap_fill(free, f->md->large_size);
-		return reserve_runs(f, large, free, least);
+		reserve_runs(f, large, free, least);
+		return 0;
 	}
 	r = hpm_space_free_bound(f->md, large);
 	if (r < 0)
@@ -683,7 +677,8 @@ static int fill_from(struct fill *f, u64 large, u32 least)
 		not_part(sp, large);
 		return 0;
 	}
-	return reserve_runs(f, large, free, least);
+	reserve_runs(f, large, free, least);
+	return 0;
 }
 
 static int fill_holes(struct fill *f, u32 least)
@@ -813,13 +808,10 @@ static int take_large(struct hpm_md *md, u64 *pbn)
 	struct hpm_space *sp = &md->space;
 	u64 large = find_free_large(sp);
 	unsigned long flags;
-	int r;
 
 	if (large == HPM_LARGE_NONE)
 		return -ENOSPC;
-	r = busy_prepare(md);
-	if (r)
-		return r;
+	busy_prepare(md);
 	/* Still free and not busy: both would take md->lock. */
 	spin_lock_irqsave(&sp->lock, flags);
 	__busy_mark(sp, __busy_get(sp, large), 0, md->large_size);

@@ -74,6 +74,14 @@ struct hpm_cache {
 int hpm_cache_init(struct hpm_md *md);
 void hpm_cache_exit(struct hpm_md *md);
 
+/*
+ * What a record needs when it is applied, a checkpoint when it has cut, and a look
+ * at the map: a record that is in the journal cannot be refused, so for want of a
+ * page the pool would have to call itself damaged.  It is a few pages at a time; the
+ * caller may sleep, and what cleans memory may wait for him.
+ */
+#define HPM_GFP_MUST	(GFP_NOIO | __GFP_NOFAIL)
+
 /* A block-sized, block-aligned buffer, zeroed or not. */
 void *hpm_block_alloc(gfp_t gfp);
 void hpm_block_free(void *p);
@@ -225,8 +233,8 @@ struct hpm_refs_write {
 	unsigned int nr;
 };
 
-int hpm_refs_cut(struct hpm_md *md, u64 epoch, struct hpm_refs_write *w,
-		 struct hpm_super *sb);
+void hpm_refs_cut(struct hpm_md *md, u64 epoch, struct hpm_refs_write *w,
+		  struct hpm_super *sb);
 /* The superblock is durable: homes move on, old frees become usable. */
 void hpm_refs_cut_done(struct hpm_md *md, struct hpm_refs_write *w);
 /* The checkpoint failed: the pages are dirty again. */
@@ -442,8 +450,8 @@ void hpm_space_take_freed(struct hpm_md *md, u64 durable,
 
 /* Nothing busy, nothing freed, all FREE: the state before loading. */
 void hpm_space_reset(struct hpm_md *md);
-/* Memory for freeing what is set in @gone (large_size bits): all that can fail. */
-int hpm_space_prepare(struct hpm_md *md, const unsigned long *gone);
+/* Memory for freeing what is set in @gone (large_size bits), sought while one may sleep. */
+void hpm_space_prepare(struct hpm_md *md, const unsigned long *gone);
 /*
  * The counts of a large block have changed: @gained small blocks came into
  * use, those in @gone (may be NULL) went out of it.

@@ -194,9 +194,7 @@ static int cut_make(struct hpm_md *md, struct cut *cut)
 	if (r)
 		return r;
 	super_fill(md, cut->sb, record);
-	r = hpm_refs_cut(md, md->epoch, &cut->refs, cut->sb);
-	if (r)
-		return r;
+	hpm_refs_cut(md, md->epoch, &cut->refs, cut->sb);
 	hpm_cache_seal(md, &cut->nodes);
 	for (i = 0; i < HPM_NR_ARRAYS; i++)
 		WRITE_ONCE(md->array[i].owned, 0);

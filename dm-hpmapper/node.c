@@ -126,15 +126,9 @@ int hpm_block_check(u32 seed, const void *block, u8 type, u64 nr)
 
 static struct hpm_node *node_create(struct hpm_cache *c)
 {
-	struct hpm_node *n = kmalloc(sizeof(*n), GFP_NOIO);
+	struct hpm_node *n = kmalloc(sizeof(*n), HPM_GFP_MUST);
 
-	if (!n)
-		return NULL;
-	n->data = hpm_block_alloc(GFP_NOIO | __GFP_ZERO);
-	if (!n->data) {
-		kfree(n);
-		return NULL;
-	}
+	n->data = hpm_block_alloc(HPM_GFP_MUST | __GFP_ZERO);
 	n->cache = c;
 	return n;
 }
@@ -161,8 +155,6 @@ static struct hpm_node *node_alloc(struct hpm_cache *c)
 
 	if (!n)
 		n = node_create(c);
-	if (!n)
-		return NULL;
 	INIT_HLIST_NODE(&n->hash);
 	INIT_LIST_HEAD(&n->list);
 	atomic_set(&n->holds, 1);
@@ -398,9 +390,6 @@ static int node_read(struct hpm_md *md, struct hpm_ptr ptr, u8 type,
 	unsigned long flags;
 	int r;
 
-	*why = "no memory";
-	if (!n)
-		return -ENOMEM;
 	n->block = ptr.block;
 	n->epoch = ptr.epoch;
 	*why = "cannot be read";
@@ -456,7 +445,7 @@ int hpm_node_get(struct hpm_md *md, struct hpm_ptr ptr, u8 type, u8 level,
 	const char *why;
 	int r = node_get(md, ptr, type, level, out, &why);
 
-	if (r && r != -ENOMEM)
+	if (r)
 		pr_err_ratelimited("hpmapper: metadata block %llu (type %u, level %u, epoch %llu): %s (%d)\n",
 				   (unsigned long long)ptr.block, type, level,
 				   (unsigned long long)ptr.epoch, why, r);
@@ -504,8 +493,6 @@ static int node_start(struct hpm_md *md, struct hpm_node **out)
 	struct hpm_node *n = node_alloc(&md->cache);
 	int r;
 
-	if (!n)
-		return -ENOMEM;
 	r = hpm_refs_alloc(md, &n->block);
 	if (r) {
 		node_free(n);
@@ -674,9 +661,7 @@ int hpm_cache_write(struct hpm_md *md, struct list_head *sealed)
 	unsigned int nr = 0;
 	int r = 0;
 
-	vec = kmalloc_array(WRITE_CHUNK, sizeof(*vec), GFP_NOIO);
-	if (!vec)
-		return -ENOMEM;
+	vec = kmalloc_array(WRITE_CHUNK, sizeof(*vec), HPM_GFP_MUST);
 	list_for_each_entry(n, sealed, list) {
 		hpm_block_seal(md->seed, n->data);
 		vec[nr++] = (struct hpm_io_vec){

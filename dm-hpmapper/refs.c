@@ -517,25 +517,16 @@ static void write_free(struct hpm_refs_write *w)
 	*w = (struct hpm_refs_write){ 0 };
 }
 
-static int write_alloc(struct hpm_refs_write *w, unsigned int nr)
+static void write_alloc(struct hpm_refs_write *w, unsigned int nr)
 {
 	*w = (struct hpm_refs_write){ 0 };
 	if (!nr)
-		return 0;
-	w->vec = kvcalloc(nr, sizeof(*w->vec), GFP_NOIO);
-	w->page = kvcalloc(nr, sizeof(*w->page), GFP_NOIO);
-	w->home = kvcalloc(nr, sizeof(*w->home), GFP_NOIO);
-	if (!w->vec || !w->page || !w->home)
-		goto no_memory;
-	for (; w->nr < nr; w->nr++) {
-		w->vec[w->nr].data = hpm_block_alloc(GFP_NOIO);
-		if (!w->vec[w->nr].data)
-			goto no_memory;
-	}
-	return 0;
-no_memory:
-	write_free(w);
-	return -ENOMEM;
+		return;
+	w->vec = kvcalloc(nr, sizeof(*w->vec), HPM_GFP_MUST);
+	w->page = kvcalloc(nr, sizeof(*w->page), HPM_GFP_MUST);
+	w->home = kvcalloc(nr, sizeof(*w->home), HPM_GFP_MUST);
+	for (; w->nr < nr; w->nr++)
+		w->vec[w->nr].data = hpm_block_alloc(HPM_GFP_MUST);
 }
 
 static unsigned int third_home(const struct hpm_refs *r, u32 page)
@@ -572,19 +563,16 @@ static void refs_seal_freed(struct hpm_refs *r)
 	}
 }
 
-int hpm_refs_cut(struct hpm_md *md, u64 epoch, struct hpm_refs_write *w,
-		 struct hpm_super *sb)
+void hpm_refs_cut(struct hpm_md *md, u64 epoch, struct hpm_refs_write *w,
+		  struct hpm_super *sb)
 {
 	struct hpm_refs *r = &md->refs;
 	u32 page;
 	unsigned int i = 0;
-	int ret;
 
 	lockdep_assert_held(&md->lock);
 	BUILD_BUG_ON(sizeof(struct hpm_refs_page) != HPM_BLOCK_SIZE);
-	ret = write_alloc(w, bitmap_weight(r->dirty, r->nr_pages));
-	if (ret)
-		return ret;
+	write_alloc(w, bitmap_weight(r->dirty, r->nr_pages));
 	segments_store(r, sb);
 	memset(sb->home, 0, sizeof(sb->home));
 	for (page = 0; page < r->nr_pages; page++) {
@@ -600,7 +588,6 @@ int hpm_refs_cut(struct hpm_md *md, u64 epoch, struct hpm_refs_write *w,
 	}
 	bitmap_zero(r->dirty, r->nr_pages);
 	refs_seal_freed(r);
-	return 0;
 }
 
 /* The blocks in `older' are free, those in `sealed' wait once more. */

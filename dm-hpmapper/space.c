@@ -384,9 +384,10 @@ static int change_small(struct counts *c, int delta)
 	r = judge_small(c, delta);
 	if (!r)
 		r = smalls_claim_hi(c);
-	if (!r)
-		r = hpm_space_prepare(c->md, c->gone);
-	if (!r && c->used != used)
+	if (r)
+		return r;
+	hpm_space_prepare(c->md, c->gone);
+	if (c->used != used)
 		r = large_claim(c, &leaf, &elt);
 	if (r)
 		return r;
@@ -479,9 +480,8 @@ static void clear_punched(struct counts *c)
 static int large_ready(struct counts *c, struct hpm_node **leaf,
 		       struct hpm_disk_large **elt)
 {
-	int r = hpm_space_prepare(c->md, c->gone);
-
-	return r ? r : large_claim(c, leaf, elt);
+	hpm_space_prepare(c->md, c->gone);
+	return large_claim(c, leaf, elt);
 }
 
 static int change_large(struct counts *c, int delta)

@@ -84,13 +84,13 @@ static struct hpm_vol *vol_by_name(struct hpm_md *md, const char *name)
 	return NULL;
 }
 
-static struct hpm_vol *vol_new(struct hpm_md *md, u32 id, u64 serial)
+static struct hpm_vol *vol_new(struct hpm_md *md, u32 id, u64 serial, gfp_t gfp)
 {
 	struct hpm_vol *vol = md->spare_vol;
 
 	md->spare_vol = NULL;
 	if (!vol)
-		vol = kzalloc(sizeof(*vol), GFP_NOIO);
+		vol = kzalloc(sizeof(*vol), gfp);
 	if (!vol)
 		return NULL;
 	vol->md = md;
@@ -164,7 +164,7 @@ static int vol_from_disk(struct hpm_md *md, u32 id,
 		pr_err("hpmapper: volume %u: damaged entry in the table\n", id);
 		return -EUCLEAN;
 	}
-	vol = vol_new(md, id, serial);
+	vol = vol_new(md, id, serial, GFP_NOIO);
 	if (!vol)
 		return -ENOMEM;
 	vol->flags = le32_to_cpu(d->flags);
@@ -238,9 +238,7 @@ static int dying_slot(struct hpm_md *md, u32 *slot)
 		return 0;
 	if (max > MAX_DYING_SLOTS)
 		return -ENOSPC;
-	bits = kvcalloc(BITS_TO_LONGS(max), sizeof(*bits), GFP_NOIO);
-	if (!bits)
-		return -ENOMEM;
+	bits = kvcalloc(BITS_TO_LONGS(max), sizeof(*bits), HPM_GFP_MUST);
 	if (md->max_dying)
 		memcpy(bits, md->dying_slots,
 		       BITS_TO_LONGS(md->max_dying) * sizeof(*bits));
@@ -271,13 +269,11 @@ static int dying_write(struct hpm_md *md, u32 slot, const struct hpm_dying *d)
 	return 0;
 }
 
-static int dying_insert(struct hpm_md *md, u32 slot, u64 serial, u64 cursor,
-			struct hpm_root root, struct hpm_dying **out)
+static struct hpm_dying *dying_insert(struct hpm_md *md, u32 slot, u64 serial,
+				      u64 cursor, struct hpm_root root)
 {
-	struct hpm_dying *d = kzalloc(sizeof(*d), GFP_NOIO);
+	struct hpm_dying *d = kzalloc(sizeof(*d), HPM_GFP_MUST);
 
-	if (!d)
-		return -ENOMEM;
 	d->serial = serial;
 	d->cursor = cursor;
 	d->slot = slot;
@@ -285,8 +281,7 @@ static int dying_insert(struct hpm_md *md, u32 slot, u64 serial, u64 cursor,
 	list_add_tail(&d->list, &md->dying);
 	__set_bit(slot, md->dying_slots);
 	md->nr_dying++;
-	*out = d;
-	return 0;
+	return d;
 }
 
 static void dying_remove(struct hpm_md *md, struct hpm_dying *d)
@@ -299,14 +294,12 @@ static void dying_remove(struct hpm_md *md, struct hpm_dying *d)
 
 int hpm_dying_add(struct hpm_md *md, u64 serial, struct hpm_root root)
 {
-	struct hpm_dying *d;
 	u32 slot;
 	int r = dying_slot(md, &slot);
 
 	if (!r)
-		r = dying_insert(md, slot, serial, 0, root, &d);
-	if (!r)
-		r = dying_write(md, slot, d);
+		r = dying_write(md, slot,
+				dying_insert(md, slot, serial, 0, root));
 	if (!r)
 		hpm_kick(md, HPM_KICK_RECLAIM);
 	return r;
@@ -317,7 +310,6 @@ static int load_dying_leaf(void *ctx, u64 first, const void *elts,
 {
 	const struct hpm_disk_dying *e = elts;
 	struct hpm_md *md = ctx;
-	struct hpm_dying *d;
 	unsigned int i;
 	u32 slot;
 	int r;
@@ -336,11 +328,9 @@ static int load_dying_leaf(void *ctx, u64 first, const void *elts,
 			if (r)
 				return r;
 		}
-		r = dying_insert(md, first + i, le64_to_cpu(e[i].serial),
-				 le64_to_cpu(e[i].cursor),
-				 hpm_root_from_disk(&e[i].root), &d);
-		if (r)
-			return r;
+		dying_insert(md, first + i, le64_to_cpu(e[i].serial),
+			     le64_to_cpu(e[i].cursor),
+			     hpm_root_from_disk(&e[i].root));
 	}
 	return 0;
 }
@@ -435,9 +425,7 @@ static int apply_new(struct hpm_md *md, const struct hpm_disk_record *r,
 	if (rec_id(r) > HPM_MAX_VOLUME_ID || hpm_vol_by_id(md, rec_id(r)) ||
 	    serial != md->next_serial)
 		return -EUCLEAN;
-	vol = vol_new(md, rec_id(r), serial);
-	if (!vol)
-		return -ENOMEM;
+	vol = vol_new(md, rec_id(r), serial, HPM_GFP_MUST);
 	md->next_serial++;
 	vol->flags = HPM_VOL_LIVE;
 	rec_name(r, vol->name);

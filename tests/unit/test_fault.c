@@ -138,6 +138,7 @@ static void fail_allocs(bool ever, unsigned int step)
 {
 	struct sim *s = begin(rig_seed());
 	u64 first = hpm_env_allocs(), nr, i;
+	int r;
 
 	assert_int_equal(history(s), 0);
 	nr = hpm_env_allocs() - first;
@@ -146,7 +147,11 @@ static void fail_allocs(bool ever, unsigned int step)
 		s = begin(rig_seed());
 		s->may_fail = true;
 		hpm_env_fail_alloc(i, ever);
-		history(s);
+		r = history(s);
+		/* What was asked for may be refused; the pool is as well as before. */
+		if ((r && r != -ENOMEM) || hpm_md_mode(s->md) != HPM_MODE_WRITE)
+			sim_fail(s, "allocation %llu failed: %d, mode %d", i, r,
+				 hpm_md_mode(s->md));
 		look_after(s, rig_seed() + i);
 	}
 	fprintf(stderr, "    %llu allocations, every %u. fails\n", nr, step);
