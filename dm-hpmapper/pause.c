@@ -20,7 +20,13 @@ static const char * const names[HPM_NR_POINTS] = {
 	[HPM_POINT_HELD] = "held",
 };
 
-#define PATIENCE	(30 * NSEC_PER_SEC)
+/*
+ * A test that fails must not hold a thread for ever, and one that cannot sleep
+ * would soon be called a lockup.  What goes on while another sleeps may take
+ * minutes, on a kernel that checks everything.
+ */
+#define SPIN_PATIENCE	(30ULL * NSEC_PER_SEC)
+#define SLEEP_PATIENCE	(600ULL * NSEC_PER_SEC)
 
 static unsigned int armed;	/* enum hpm_point */
 static int skip;
@@ -32,6 +38,7 @@ static bool may_sleep(void)
 
 void hpm_pause(enum hpm_point point)
 {
+	bool sleeps = may_sleep();
 	u64 end;
 
 	if (READ_ONCE(armed) != point)
@@ -42,9 +49,9 @@ void hpm_pause(enum hpm_point point)
 	}
 	if (cmpxchg(&armed, point, HPM_POINT_HELD) != point)
 		return;
-	end = ktime_get_ns() + PATIENCE;
+	end = ktime_get_ns() + (sleeps ? SLEEP_PATIENCE : SPIN_PATIENCE);
 	while (READ_ONCE(armed) == HPM_POINT_HELD && ktime_get_ns() < end) {
-		if (may_sleep())
+		if (sleeps)
 			usleep_range(100, 200);
 		else
 			cpu_relax();

@@ -6,8 +6,9 @@
  * Like fault.h for a build for tests only (-DCONFIG_HPM_FAULTS).  A point's name
  * written to the module parameter "pause" holds the next thread that gets
  * there; the parameter then reads "held", and anything else written to it lets
- * the thread go on, as does half a minute.  One thread is held at a time; so many
- * as the parameter "pause_skip" says get through before.
+ * the thread go on, as do ten minutes, or half a minute where it cannot sleep.  One
+ * thread is held at a time; so many as the parameter "pause_skip" says get through
+ * before.
  *
  * "probe" is the entry of a kernel function, whose name is written to the
  * parameter "pause_at" before.
