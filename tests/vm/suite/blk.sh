@@ -67,6 +67,9 @@ job() {	# job NAME OPTIONS...: fio ends without an error
 		--size=8M --randseed=7 "$@"
 }
 
+# (Polled, null_blk would take its pages under RCU's lock.)
+dmsetup suspend v && dmsetup suspend pool && fill_disks
+dmsetup resume pool && dmsetup resume v
 job "polled writes, verified" --rw=randwrite --bs=4k --ioengine=io_uring \
 	--hipri=1 --direct=1 --iodepth=8 --verify=crc32c --verify_fatal=1
 job "polled reads of a cold map" --rw=randread --bs=4k --ioengine=io_uring \

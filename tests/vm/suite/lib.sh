@@ -205,6 +205,17 @@ devices() {
 	slice data hdata "$d"
 }
 
+# Each block of both disks is written, as it is: null_blk takes a page for one that
+# never was, wherever it is, and a test may not want it to.  Nobody else may write.
+fill_disks() {
+	local disk
+
+	for disk in $meta $data; do
+		dd if="$disk" of="$disk" bs=1M iflag=direct oflag=direct \
+			conv=notrunc status=none || return
+	done
+}
+
 # pool_table [LOW WATER] [FEATURE...]
 : "${large:=1024}"
 pool_table() {
