@@ -15,7 +15,7 @@ SUITE_PROGS := $(patsubst $(TOP)/tests/vm/progs/%.c,$(BUILD)/tests/%,$(wildcard 
 
 SUITE_PROGS += $(BUILD)/tools/hpm_check
 
-$(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c | deps-suite
+$(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c $(TOP)/tests/vm/progs/dm.h | deps-suite
 	@mkdir -p $(@D)
 	@echo "CC        $(@F)"
 	@gcc -O2 -Wall -Wextra -pthread -o $@.$$$$ $< && mv $@.$$$$ $@
@@ -23,7 +23,7 @@ $(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c | deps-suite
 # What is short, and what is not.  (stress tests at random.)
 SUITE      := credit message table partial foreign snapshot limits flush cost \
 	space check module ring mixed
-SUITE_LONG := discard resize nowait metadata suspend force persist fs defrag live blk fsload rot ladder
+SUITE_LONG := discard resize nowait metadata suspend force persist fs defrag live blk fsload rot ladder memory
 # What is likely to differ between kernels.
 SUITE_FAST := limits message
 comma      := ,

@@ -17,121 +17,38 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/dm-ioctl.h>
 #include <regex.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-#define SIZE 65536
-
-static union arg {
-	struct dm_ioctl io;
-	char bytes[SIZE];
-} arg;
+#include "dm.h"
 
 static const char *pool;
-static int control, kmsg;
+static int kmsg;
 static unsigned int failed;
-
-static void *prepare(const char *name)
-{
-	memset(&arg, 0, sizeof(arg));
-	arg.io.version[0] = DM_VERSION_MAJOR;
-	arg.io.data_size = SIZE;
-	arg.io.data_start = sizeof(arg.io);
-	snprintf(arg.io.name, sizeof(arg.io.name), "%s", name);
-	return &arg.io + 1;
-}
-
-static int message(const char *text)
-{
-	struct dm_target_msg *msg = prepare(pool);
-
-	strcpy(msg->message, text);
-	return ioctl(control, DM_TARGET_MSG, &arg) ? errno : 0;
-}
-
-/* "0 100 type parameters;100 100 ..." */
-static int load(const char *name, char *table)
-{
-	char *next = prepare(name), *line, *save = NULL;
-
-	for (line = strtok_r(table, ";", &save); line;
-	     line = strtok_r(NULL, ";", &save)) {
-		struct dm_target_spec *spec = (void *)next;
-		unsigned long long start, length;
-		int at = 0;
-
-		if (sscanf(line, "%llu %llu %15s %n", &start, &length,
-			   spec->target_type, &at) < 3) {
-			printf("# not a table: %s\n", line);
-			return -1;
-		}
-		spec->sector_start = start;
-		spec->length = length;
-		strcpy((char *)(spec + 1), line + at);
-		next += (sizeof(*spec) + strlen(line + at) + 8) & ~7ul;
-		spec->next = next - (char *)spec;
-		arg.io.target_count++;
-	}
-	return ioctl(control, DM_TABLE_LOAD, &arg) ? errno : 0;
-}
-
-static void plain(const char *name, unsigned long cmd)
-{
-	prepare(name);
-	ioctl(control, cmd, &arg);
-}
 
 static int create(char *table)
 {
 	int r;
 
-	prepare("refuse");
-	if (ioctl(control, DM_DEV_CREATE, &arg))
-		return errno;
-	r = load("refuse", table);
-	plain("refuse", DM_DEV_REMOVE);
+	r = dm_call("refuse", DM_DEV_CREATE, 0);
+	if (r)
+		return r;
+	r = dm_load("refuse", table);
+	dm_call("refuse", DM_DEV_REMOVE, 0);
 	return r;
 }
 
 static int reload(char *table)
 {
-	int r = load(pool, table);
+	int r = dm_load(pool, table);
 
 	if (!r)
-		plain(pool, DM_TABLE_CLEAR);
+		dm_call(pool, DM_TABLE_CLEAR, 0);
 	return r;
-}
-
-/* What must stay as it is. */
-static void state(char *buf, size_t size)
-{
-	const char *data = arg.bytes + sizeof(arg.io);
-	unsigned int flags[] = { DM_STATUS_TABLE_FLAG, DM_NOFLUSH_FLAG };
-	size_t n = 0;
-
-	for (int i = 0; i < 2; i++) {
-		char *end;
-
-		prepare(pool);
-		arg.io.flags = flags[i];
-		if (ioctl(control, DM_TABLE_STATUS, &arg))
-			return;
-		/* behind "durable" it counts what the pool does by itself */
-		end = strstr(data + sizeof(struct dm_target_spec), " durable");
-		if (end)
-			*end = '\0';
-		n += snprintf(buf + n, size - n, "%s\n",
-			      data + sizeof(struct dm_target_spec));
-	}
-	if (!message("list") && arg.io.flags & DM_DATA_OUT_FLAG)
-		snprintf(buf + n, size - n, "%s",
-			 arg.bytes + arg.io.data_start);
 }
 
 /* What the kernel has said since the last call. */
@@ -185,7 +102,7 @@ static int number(const char *name)
 
 static void test(char *kind, char *err, char *regex, char *text)
 {
-	static char before[SIZE], after[SIZE], log[SIZE];
+	static char before[DM_SIZE], after[DM_SIZE], log[DM_SIZE];
 	char what[2048];
 	regex_t re;
 	bool good;
@@ -197,14 +114,14 @@ static void test(char *kind, char *err, char *regex, char *text)
 		failed++;
 		return;
 	}
-	state(before, sizeof(before));
+	dm_state(pool, before, sizeof(before));
 	said(log, sizeof(log));
 	if (!strcmp(kind, "message"))
-		r = message(text);
+		r = dm_message(pool, text);
 	else
 		r = *kind == 'c' ? create(text) : reload(text);
 	said(log, sizeof(log));
-	state(after, sizeof(after));
+	dm_state(pool, after, sizeof(after));
 
 	good = r == number(err) && !regexec(&re, log, 0, NULL, 0) &&
 	       !strcmp(before, after);
@@ -222,9 +139,8 @@ int main(int argc, char **argv)
 {
 	char line[4096];
 
-	control = open("/dev/mapper/control", O_RDWR);
 	kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
-	if (argc != 2 || control < 0 || kmsg < 0) {
+	if (argc != 2 || !dm_open() || kmsg < 0) {
 		fprintf(stderr, "usage: refuse <pool>\n");
 		return 2;
 	}
