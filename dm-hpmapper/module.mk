@@ -13,7 +13,8 @@
 # The sources are linked into that directory, because kbuild puts objects
 # beside them.  Warnings are errors; WERROR=0 takes that back.
 #
-# KERNEL=host is the running kernel, KERNEL=debug the one of debug-kernel.
+# KERNEL=host is the running kernel, KERNEL=debug the one of debug-kernel,
+# KERNEL=kcsan the one of kcsan-kernel, which has the module instrumented.
 
 .SECONDEXPANSION:
 

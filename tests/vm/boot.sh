@@ -10,7 +10,8 @@
 # and its status is the status of this script, but for
 #
 #	98	the guest ended before the command did
-#	99	the guest's kernel complained (oops, WARNING, lockdep, KASAN, ...);
+#	99	the guest's kernel complained (oops, WARNING, lockdep, KASAN,
+#		KCSAN, ...);
 #		a command that provokes this says so first: vm-expect <regex>
 #	124	TIMEOUT
 #	125	the guest could not be set up
@@ -19,7 +20,7 @@
 #
 # What is chosen by environment variables (BUILD and CACHE must be set):
 #
-#	KERNEL=6.1|6.12|debug	the kernel; 6.1 if not said
+#	KERNEL=6.1|6.12|debug|kcsan	the kernel; 6.1 if not said
 #	VARIANT=name		which build of the module (see module.mk)
 #	CLOCK=real|virtual	virtual: time is the count of instructions,
 #				1 ns each, on one CPU; it repeats exactly
@@ -217,6 +218,9 @@ complaints() {
 	echo "vm: the guest's kernel complained:" >&2
 	# from the first complaint on, enough to see what it was
 	grep -aFA 60 -m 1 "$(head -n 1 <<<"$lines")" "$console" >&2
+	# and what there is besides, without the times
+	printf '%s\n' "$lines" | sed 's/^\[[^]]*\] *//' | tr -d '\r' |
+		sort | uniq -c | sed 's/^/vm: /' >&2
 }
 
 if [ -n "$HOST" ]; then
@@ -244,7 +248,7 @@ args+=" printk.time=1 random.trust_cpu=on HPM_RUN=$run HPM_OUT=$out"
 args+=" HPM_MODULES=$run/lib/modules/$(cat "$kdir/release")"
 machine=pc
 mib=$(to_mib "$MEM")
-if [ "$KERNEL" = debug ]; then
+if [ "$KERNEL" = debug ] || [ "$KERNEL" = kcsan ]; then
 	# with the default machine it stalls in ACPI's PCI routing
 	machine=q35
 fi

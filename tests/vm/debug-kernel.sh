@@ -1,19 +1,36 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Build the debug kernel from Debian's linux-source-6.1, with debug.config.
+# Build a kernel that looks for mistakes from Debian's linux-source-6.1.
 #
-#	debug-kernel.sh <directory> <jobs>
+#	debug-kernel.sh debug|kcsan <directory> <jobs>
+#
+# debug is made with debug.config, the other with that and kcsan.config, which
+# has the last word.
 #
 # The directory gets the shape that kernels.sh gives to Debian's kernels.
 # Of the sources only what a module needs to be built is kept.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-dir=$1 jobs=$2
+name=$1 dir=$2 jobs=$3
 src=$dir/src
 log=$dir/build.log
-config=$here/debug.config
+configs=("$here/debug.config")
+make=(make -C "$src" -j "$jobs" KBUILD_BUILD_HOST=hpm KBUILD_BUILD_USER=hpm
+	LOCALVERSION=-hpm-"$name")
+case $name in
+debug) ;;
+kcsan)
+	configs+=("$here/kcsan.config")
+	# The module's accesses alone are to be watched.  What of the kernel
+	# would be instrumented says no more than where its barriers are:
+	# without those of its locks, KCSAN_WEAK_MEMORY would be wrong about us.
+	make+=(CFLAGS_KCSAN=-D__KCSAN_INSTRUMENT_BARRIERS__) ;;
+*)
+	echo "debug-kernel.sh: no kernel \"$name\"" >&2
+	exit 2 ;;
+esac
 
 run() {
 	if ! "$@" >>"$log" 2>&1; then
@@ -24,18 +41,28 @@ run() {
 	fi
 }
 
+# What the files say of each option: the last line about it.
+options() {
+	cat "${configs[@]}" | awk -F= '
+		/^CONFIG_/ { if (!($1 in said)) name[n++] = $1; said[$1] = $0 }
+		END { for (i = 0; i < n; i++) print said[name[i]] }'
+}
+
 # An option that is "n" is one that is not there.
 check_config() {
 	local line bad=0
 	while read -r line; do
-		grep -qxF "$line" "$src/.config" ||
-			{ echo "not in .config: $line" >&2; bad=1; }
-	done < <(grep '^CONFIG_' "$config")
+		if [[ $line = *=n ]]; then
+			! grep -q "^${line%n}" "$src/.config"
+		else
+			grep -qxF "$line" "$src/.config"
+		fi || { echo "not in .config: $line" >&2; bad=1; }
+	done < <(options)
 	[ $bad = 0 ] || exit 1
 }
 
 # A fresh check-out has new times on old contents: that is no reason.
-key=$(cat "$config" "$0" | sha256sum)
+key=$(cat "${configs[@]}" "$0" | sha256sum)
 if [ -e "$dir/release" ] && [ "$(cat "$dir/key" 2>/dev/null)" = "$key" ]; then
 	touch "$dir/release"
 	exit 0
@@ -52,16 +79,14 @@ if [ ! -e "$src/Makefile" ] || [ -e "$src/.trimmed" ]; then
 	mv "$dir/src.tmp" "$src"
 fi
 
-echo "KERNEL    debug (takes a while: $log)" >&2
+echo "KERNEL    $name (takes a while: $log)" >&2
 : >"$log"
-make=(make -C "$src" -j "$jobs" KBUILD_BUILD_HOST=hpm KBUILD_BUILD_USER=hpm
-	LOCALVERSION=-hpm-debug)
 cat "$src/kernel/configs/tiny.config" "$src/arch/x86/configs/tiny.config" \
 	2>/dev/null >"$dir/all.config" || :
 # what we say comes last and wins
-cut -d= -f1 <(grep ^CONFIG_ "$config") | sort >"$dir/ours"
+options | cut -d= -f1 | sort >"$dir/ours"
 grep -vwFf "$dir/ours" "$dir/all.config" >"$dir/all.new" || :
-cat "$dir/all.new" "$config" >"$dir/all.config"
+cat "$dir/all.new" <(options | grep -v '=n$') >"$dir/all.config"
 run "${make[@]}" KCONFIG_ALLCONFIG="$dir/all.config" allnoconfig
 check_config
 run "${make[@]}" bzImage modules

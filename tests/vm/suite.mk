@@ -62,3 +62,16 @@ test-debug: $(SUITE_PROGS) vm-debug | deps-suite ## all integration tests, then 
 	@BUILD=$(BUILD) CACHE=$(CACHE) STRESS_TIME=$(TIME) STRESS_SEED=$(SEED) \
 		SCRIPT_TIMEOUT=$$(($(TIME) * 4 + 2400)) TIMEOUT=10800 CPUS=2 \
 		$(SUITE_DIR)/guests.sh $(DEBUG_GUESTS)
+
+# What must not race: everything that runs concurrently by itself, the scripts
+# among them that have several processes at a volume, and the cache.  A data
+# race in the module fails the guest (boot.sh).
+KCSAN_GUESTS ?= kcsan:$(call with_commas,credit message partial snapshot limits \
+	flush space check module ring mixed) \
+	kcsan:$(call with_commas,discard resize nowait suspend force defrag live blk fsload)
+
+.PHONY: test-kcsan
+test-kcsan: ## data races: integration tests, random everything and the cache's on the KCSAN kernel (TIME=60, KCSAN_GUESTS=kcsan:live)
+	@MAKE="$(MAKE)" BUILD=$(BUILD) KERNEL=kcsan GUESTS='$(KCSAN_GUESTS)' \
+		TIME=$(TIME) CPUS=2 SCRIPT_TIMEOUT=3600 \
+		$(TOP)/tests/suites.sh test-vm test-stress test-share test-torture

@@ -40,7 +40,8 @@ deps-%: $(DEPS)/% ;
 .PHONY: deps-vm
 deps-vm: $(DEPS)/vm ## install the packages that the guests need
 
-# Kernels.  6.1 and 6.12 are Debian's; "debug" is built by debug-kernel.sh.
+# Kernels.  6.1 and 6.12 are Debian's; debug-kernel.sh builds "debug" (KASAN,
+# lockdep, kmemleak) and "kcsan" (data races), which cannot be had in one.
 
 META_6.1  := linux-image-amd64
 META_6.12 := linux-image-6.12-amd64
@@ -49,20 +50,26 @@ $(CACHE)/kernels/%/release: | $(DEPS)/vm
 	@mkdir -p $(@D:%/$*=%)
 	@flock $(CACHE)/kernels $(VM_DIR)/kernels.sh $* $(META_$*) $(@D)
 
-# The source, for the debug kernel and for checkpatch.pl.
+# The source, for these two and for checkpatch.pl.
 $(CACHE)/kernels/source/linux-source-6.1.tar.xz: | $(DEPS)/vm
 	@mkdir -p $(@D)
 	@flock $(CACHE)/kernels $(VM_DIR)/source.sh linux-source-6.1 $@
 
 PKGS_kernel := gcc make flex bison bc libelf-dev libssl-dev kmod xz-utils
 
-$(CACHE)/kernels/debug/release: $(VM_DIR)/debug.config $(VM_DIR)/debug-kernel.sh \
+DEBUG_KERNELS := debug kcsan
+
+$(CACHE)/kernels/kcsan/release: $(VM_DIR)/kcsan.config
+
+$(DEBUG_KERNELS:%=$(CACHE)/kernels/%/release): $(CACHE)/kernels/%/release: \
+		$(VM_DIR)/debug.config $(VM_DIR)/debug-kernel.sh \
 		$(CACHE)/kernels/source/linux-source-6.1.tar.xz | $(DEPS)/kernel
 	@CACHE=$(CACHE) flock $(CACHE)/kernels/source \
-		nice $(VM_DIR)/debug-kernel.sh $(@D) $(JOBS)
+		nice $(VM_DIR)/debug-kernel.sh $* $(@D) $(JOBS)
 
-.PHONY: debug-kernel
+.PHONY: debug-kernel kcsan-kernel
 debug-kernel: $(CACHE)/kernels/debug/release ## build the kernel with KASAN, lockdep, KUnit (10 minutes)
+kcsan-kernel: $(CACHE)/kernels/kcsan/release ## build the kernel that finds the module's data races (10 minutes)
 
 .PHONY: kernels
 kernels: $(KERNELS:%=$(CACHE)/kernels/%/release) ## download and unpack the kernels
@@ -90,11 +97,11 @@ $(BUILD)/vm/modules-%$(SUFFIX)/stamp: $$(call VM_KO,$$*) $(CACHE)/kernels/%/rele
 .PRECIOUS: $(BUILD)/vm/% $(BUILD)/vm/initramfs-% $(BUILD)/vm/modules-%/stamp \
 	$(CACHE)/kernels/%/release $(DEPS)/%
 
-.PHONY: vm-6.1 vm-6.12 vm-debug
+.PHONY: vm-6.1 vm-6.12 $(DEBUG_KERNELS:%=vm-%)
 ifdef HOST
-vm-6.1 vm-6.12 vm-debug: $$(call VM_KO,host) $$(VM_DEPS)
+vm-6.1 vm-6.12 $(DEBUG_KERNELS:%=vm-%): $$(call VM_KO,host) $$(VM_DEPS)
 else
-vm-6.1 vm-6.12 vm-debug: vm-%: $(BUILD)/vm/relay $(BUILD)/vm/initramfs-% \
+vm-6.1 vm-6.12 $(DEBUG_KERNELS:%=vm-%): vm-%: $(BUILD)/vm/relay $(BUILD)/vm/initramfs-% \
 	$(BUILD)/vm/modules-%$(SUFFIX)/stamp $$(VM_DEPS)
 endif
 

@@ -140,7 +140,10 @@ refusals() {
 # How many times the usual something may take before it counts as hung, or as
 # never to come.  No check is of how fast something is: on a busy machine, or on
 # a kernel that checks everything that it does, it is slow.
-: "${PATIENCE:=$([ "${VM_KERNEL:-}" = debug ] && echo 10 || echo 3)}"
+case ${VM_KERNEL:-} in
+debug|kcsan) : "${PATIENCE:=10}" ;;
+*) : "${PATIENCE:=3}" ;;
+esac
 
 # timeout SECONDS COMMAND..., for those whom these scripts start as well
 timeout() {
