@@ -854,13 +854,14 @@ static bool leads_others(const struct bio *bio)
 
 enum {
 	READ_IT,
+	LEAD_IT,
 	FOLLOW,
 	LOOK_AGAIN,
 };
 
 /*
  * What to do with a piece whose first block is not cached; @lead, if it is not
- * NULL, is listed if the piece is to be read.  *nr becomes the length.
+ * NULL, is listed if others may wait for the piece.  *nr becomes the length.
  */
 static int decide(struct hpm_share *cache, const struct hpm_piece *p,
 		  struct hpm_lead *lead, bool wait, bool again, u32 *nr)
@@ -885,6 +886,7 @@ static int decide(struct hpm_share *cache, const struct hpm_piece *p,
 		} else if (lead) {
 			lead->nr = *nr;
 			__list_lead(cache, lead);
+			what = LEAD_IT;
 		}
 	}
 	spin_unlock_irqrestore(&cache->lead_lock, flags);
@@ -907,7 +909,11 @@ static int miss(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 	nr = unknown(cache, p->pbn, nr);
 	lead = make_lead(hb, bio, p, !again);
 	what = decide(cache, p, alone ? NULL : lead, wait, again, &nr);
-	if (lead && (what != READ_IT || !(lead->listed || alone))) {
+	/*
+	 * Not by lead->listed: whoever lets the followers go may have taken it
+	 * off the list by now, and be at them still.
+	 */
+	if (lead && what != LEAD_IT && !(what == READ_IT && alone)) {
 		kmem_cache_free(lead_slab, lead);
 		lead = NULL;
 	}
@@ -918,7 +924,9 @@ static int miss(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 
 	hpm_piece_cut(p, nr);
 	if (lead) {
-		lead->nr = nr;
+		/* That of one that is listed is known, and others look at it. */
+		if (alone)
+			lead->nr = nr;
 		lead->iter.bi_size = p->sectors << SECTOR_SHIFT;
 		hb->lead = lead;
 	}
