@@ -38,8 +38,9 @@ void hpm_bio_put(struct hpm_bio *hb, blk_status_t status)
 	struct bio *bio = hb->bio;
 	int left;
 
-	if (unlikely(status && !bio->bi_status))
-		bio->bi_status = status;
+	/* Parts may end at once: any of the errors will do. */
+	if (unlikely(status && !READ_ONCE(bio->bi_status)))
+		WRITE_ONCE(bio->bi_status, status);
 	left = atomic_dec_return(&hb->parts);
 	if (!left)
 		bio_endio(bio);
@@ -49,7 +50,8 @@ void hpm_bio_put(struct hpm_bio *hb, blk_status_t status)
 
 void hpm_bio_wait_parts(struct hpm_bio *hb)
 {
-	wait_var_event(&hb->parts, atomic_read(&hb->parts) == 1);
+	/* What they have left in the bio is seen: pairs with hpm_bio_put(). */
+	wait_var_event(&hb->parts, atomic_read_acquire(&hb->parts) == 1);
 }
 
 void hpm_op_end(struct hpm_volume *v, struct hpm_op *op, blk_status_t status)
