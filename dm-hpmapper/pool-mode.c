@@ -73,7 +73,7 @@ void hpm_pool_failed_op(void *ctx, enum hpm_mode mode, const char *why, int err)
 
 	spin_lock_irqsave(&pool->lock, flags);
 	if (!pool->dead && mode > pool->error_mode) {
-		pool->error_mode = mode;
+		WRITE_ONCE(pool->error_mode, mode);
 		pool->why = why;
 		pool->why_err = err;
 		__hpm_pool_update_mode(pool);
@@ -116,7 +116,7 @@ static void set_no_space(struct hpm_pool *pool, bool *word, bool is)
 		return;
 	}
 
-	*word = is;
+	WRITE_ONCE(*word, is);
 	if (is)
 		__hpm_pool_start_timeout(pool);
 	else if (!pool->out_of_data && !pool->meta_full)
@@ -164,13 +164,11 @@ static void no_space_timeout(struct work_struct *ws)
  */
 
 static void tell_mode(struct hpm_pool *pool, enum hpm_mode old,
-		      enum hpm_mode mode)
+		      enum hpm_mode mode, const char *why, int err)
 {
-	/* An error's sentence belongs to the step that the error made. */
-	if (mode > old && mode == pool->error_mode && pool->why)
+	if (mode > old && why)
 		DMERR("%s: switching from %s to %s mode: %s (%d)", pool->name,
-		      mode_name(old), mode_name(mode), pool->why,
-		      pool->why_err);
+		      mode_name(old), mode_name(mode), why, err);
 	else if (mode > old)
 		DMWARN("%s: switching from %s to %s mode", pool->name,
 		       mode_name(old), mode_name(mode));
@@ -207,24 +205,30 @@ static void set_needs_check(struct hpm_pool *pool)
 static void do_mode(struct work_struct *ws)
 {
 	struct hpm_pool *pool = container_of(ws, struct hpm_pool, mode_work);
-	bool told_full, full, check;
+	bool told_full, full, check, dead;
 	enum hpm_mode told, mode;
+	const char *why;
+	int err;
 
 	spin_lock_irq(&pool->lock);
 	told = pool->told_mode;
 	mode = pool->mode;
+	dead = pool->dead;
+	/* An error's sentence belongs to the step that the error made. */
+	why = mode == pool->error_mode ? pool->why : NULL;
+	err = pool->why_err;
 	told_full = pool->told_meta_full;
 	full = pool->meta_full;
 	check = pool->error_mode >= HPM_MODE_READ_ONLY && pool->md &&
-		!pool->dead && !pool->needs_check && !pool->opened_read_only;
+		!dead && !pool->needs_check && !pool->opened_read_only;
 	pool->told_mode = mode;
 	pool->told_meta_full = full;
 	pool->needs_check |= check;
 	spin_unlock_irq(&pool->lock);
 
-	if (mode != told && !pool->dead) {
+	if (mode != told && !dead) {
 		trace_hpm_mode(pool, told, mode);
-		tell_mode(pool, told, mode);
+		tell_mode(pool, told, mode, why, err);
 	}
 	if (full && !told_full)
 		DMERR("%s: the metadata device is full: delete volumes, discard, or grow it",

@@ -20,6 +20,24 @@ static void bring_up_to_date(struct dm_target *ti, struct hpm_pool *pool,
 	hpm_noio_end(noio);
 }
 
+/* What the status says of the pool itself, all of one instant. */
+struct words {
+	struct hpm_features features;
+	enum hpm_mode mode;
+	bool meta_full;
+	bool timed_out;
+};
+
+static void get_words(struct hpm_pool *pool, struct words *w)
+{
+	spin_lock_irq(&pool->lock);
+	w->features = pool->features;
+	w->mode = pool->mode;
+	w->meta_full = pool->meta_full;
+	w->timed_out = pool->timed_out;
+	spin_unlock_irq(&pool->lock);
+}
+
 /* dm-thin calls a pool whose metadata is full read-only, too. */
 static const char *mode_word(enum hpm_mode mode, bool meta_full)
 {
@@ -46,11 +64,11 @@ static const char *discard_word(const struct hpm_features *f)
  *
  * All blocks are of 4 KiB.
  */
-static unsigned int emit_thin(struct hpm_pool *pool,
+static unsigned int emit_thin(const struct words *w,
 			      const struct hpm_md_stats *st, char *result,
 			      unsigned int sz, unsigned int maxlen)
 {
-	bool error = pool->features.error_if_no_space || pool->timed_out;
+	bool error = w->features.error_if_no_space || w->timed_out;
 
 	DMEMIT("%llu %llu/%llu %llu/%llu ", st->transaction_id, st->meta_used,
 	       st->meta_total, st->data_used, st->data_total);
@@ -58,8 +76,8 @@ static unsigned int emit_thin(struct hpm_pool *pool,
 		DMEMIT("%llu ", st->held_root);
 	else
 		DMEMIT("- ");
-	DMEMIT("%s %s %s %s %llu", mode_word(pool->mode, pool->meta_full),
-	       discard_word(&pool->features),
+	DMEMIT("%s %s %s %s %llu", mode_word(w->mode, w->meta_full),
+	       discard_word(&w->features),
 	       error ? "error_if_no_space" : "queue_if_no_space",
 	       st->needs_check ? "needs_check" : "-",
 	       hpm_pool_meta_low_water(st));
@@ -68,7 +86,7 @@ static unsigned int emit_thin(struct hpm_pool *pool,
 }
 
 /* Pairs of a key and a value; new ones come at the end. */
-static unsigned int emit_pairs(struct hpm_pool *pool,
+static unsigned int emit_pairs(struct hpm_pool *pool, const struct words *w,
 			       const struct hpm_md_stats *st, char *result,
 			       unsigned int sz, unsigned int maxlen)
 {
@@ -91,7 +109,7 @@ static unsigned int emit_pairs(struct hpm_pool *pool,
 	       READ_ONCE(pool->defrag_running) ? "running" : "idle",
 	       atomic64_read(&pool->defrag_moved),
 	       atomic64_read(&pool->defrag_pinned));
-	DMEMIT(" metadata %s", pool->meta_full ? "full" : "ok");
+	DMEMIT(" metadata %s", w->meta_full ? "full" : "ok");
 
 	return hpm_share_status(pool, result, sz, maxlen);
 }
@@ -103,6 +121,7 @@ static void emit_status(struct dm_target *ti, struct hpm_table *t,
 	struct hpm_pool *pool = t->pool;
 	struct hpm_md_stats st;
 	unsigned int sz = 0;
+	struct words w;
 
 	bring_up_to_date(ti, pool, status_flags);
 	if (hpm_pool_failed(pool)) {
@@ -111,8 +130,9 @@ static void emit_status(struct dm_target *ti, struct hpm_table *t,
 	}
 
 	hpm_md_get_stats(pool->md, &st);
-	sz = emit_thin(pool, &st, result, sz, maxlen);
-	emit_pairs(pool, &st, result, sz, maxlen);
+	get_words(pool, &w);
+	sz = emit_thin(&w, &st, result, sz, maxlen);
+	emit_pairs(pool, &w, &st, result, sz, maxlen);
 }
 
 /* The words that are not the default, as they were asked for. */

@@ -176,7 +176,7 @@ static int check_reload(struct hpm_table *t)
 	struct hpm_md_stats st;
 
 	if (pool->opened_read_only && !t->features.read_only &&
-	    pool->error_mode < HPM_MODE_READ_ONLY) {
+	    READ_ONCE(pool->error_mode) < HPM_MODE_READ_ONLY) {
 		t->ti->error = "A pool that was opened read_only stays so until it is removed";
 		return -EROFS;
 	}
@@ -383,7 +383,7 @@ static void start_volumes(struct hpm_pool *pool)
 	hpm_volumes_start(pool);
 
 	spin_lock_irq(&pool->lock);
-	pool->suspended = false;
+	WRITE_ONCE(pool->suspended, false);
 	spin_unlock_irq(&pool->lock);
 
 	mutex_lock(&pool->message_lock);
@@ -421,7 +421,7 @@ static void pool_presuspend(struct dm_target *ti)
 	struct hpm_pool *pool = t->pool;
 
 	spin_lock_irq(&pool->lock);
-	pool->suspended = true;
+	WRITE_ONCE(pool->suspended, true);
 	spin_unlock_irq(&pool->lock);
 
 	mutex_lock(&pool->message_lock);

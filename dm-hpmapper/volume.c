@@ -358,7 +358,7 @@ static void set_target(struct dm_target *ti, const struct hpm_pool *pool)
 	ti->flush_supported = true;
 	ti->num_flush_bios = 1;
 	ti->num_write_zeroes_bios = 1;
-	if (pool->features.discard) {
+	if (READ_ONCE(pool->features.discard)) {
 		ti->discards_supported = true;
 		ti->num_discard_bios = 1;
 	}
