@@ -385,6 +385,20 @@ int hpm_map_lookup(struct hpm_vol *vol, u64 vbn, u32 max, struct hpm_run *run)
 typedef int (*node_get_fn)(struct hpm_md *md, struct hpm_ptr ptr, u8 type,
 			   u8 level, struct hpm_node **out);
 
+/* The node is held, and may be being changed. */
+static struct hpm_ptr map_child(struct hpm_vol *vol, const struct hpm_node *n,
+				u64 key)
+{
+	struct hpm_ptr ptr;
+	unsigned int seq;
+
+	do {
+		seq = read_seqcount_begin(&vol->seq);
+		ptr = node_ptr(n, node_child(n, key));
+	} while (read_seqcount_retry(&vol->seq, seq));
+	return ptr;
+}
+
 /* Brings the nodes on the way to @key into memory. */
 static int map_load_key(struct hpm_vol *vol, u64 key, node_get_fn get)
 {
@@ -406,7 +420,7 @@ static int map_load_key(struct hpm_vol *vol, u64 key, node_get_fn get)
 		if (r)
 			return r;
 		if (level > 1)
-			ptr = node_ptr(n, node_child(n, key));
+			ptr = map_child(vol, n, key);
 		hpm_node_put(n);
 	}
 	return 0;
