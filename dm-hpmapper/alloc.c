@@ -76,6 +76,12 @@ static enum hpm_large_state get_state(struct hpm_space *sp, u64 large)
 
 static struct hpm_busy *__busy_find(struct hpm_space *sp, u64 large);
 
+/* Allocation looks at it with md->lock alone, while bios give blocks back. */
+static void __add_free_large(struct hpm_space *sp, s64 nr)
+{
+	WRITE_ONCE(sp->nr_free_large, sp->nr_free_large + nr);
+}
+
 /* Both locks held. */
 static void __set_state(struct hpm_space *sp, u64 large,
 			enum hpm_large_state state)
@@ -93,7 +99,7 @@ static void __set_state(struct hpm_space *sp, u64 large,
 		sp->nr_part++;
 	if ((old == HPM_LARGE_FREE || state == HPM_LARGE_FREE) &&
 	    !__busy_find(sp, large))
-		sp->nr_free_large += state == HPM_LARGE_FREE ? 1 : -1;
+		__add_free_large(sp, state == HPM_LARGE_FREE ? 1 : -1);
 }
 
 /* The lower bit of each pair whose state is in @states. */
@@ -193,7 +199,7 @@ static struct hpm_busy *__busy_get(struct hpm_space *sp, u64 large)
 	b->large = large;
 	hlist_add_head(&b->hash, busy_bucket(sp, large));
 	if (get_state(sp, large) == HPM_LARGE_FREE)
-		sp->nr_free_large--;
+		__add_free_large(sp, -1);
 	return b;
 }
 
@@ -202,7 +208,7 @@ static void __busy_put(struct hpm_space *sp, struct hpm_busy *b)
 	if (b->nr)
 		return;
 	if (get_state(sp, b->large) == HPM_LARGE_FREE)
-		sp->nr_free_large++;
+		__add_free_large(sp, 1);
 	hlist_del(&b->hash);
 	kfree(b);
 }
@@ -439,6 +445,13 @@ void hpm_stock_init(struct hpm_stock *st)
 	spin_lock_init(&st->lock);
 }
 
+/* How full it is, is looked at without the lock as well. */
+static void __stock_count(struct hpm_stock *st, unsigned int nr, u32 blocks)
+{
+	WRITE_ONCE(st->nr, nr);
+	WRITE_ONCE(st->blocks, blocks);
+}
+
 /* The smallest that is large enough, or else the largest. */
 static bool better(const struct hpm_extent *a, const struct hpm_extent *b,
 		   u32 want)
@@ -464,9 +477,9 @@ u32 hpm_stock_take(struct hpm_stock *st, u32 want, u64 *pbn)
 		*pbn = e->pbn;
 		e->pbn += nr;
 		e->nr -= nr;
-		st->blocks -= nr;
+		__stock_count(st, st->nr - !e->nr, st->blocks - nr);
 		if (!e->nr)
-			*e = st->ext[--st->nr];
+			*e = st->ext[st->nr];
 	}
 	spin_unlock_irqrestore(&st->lock, flags);
 	return nr;
@@ -494,8 +507,8 @@ static void __stock_absorb(struct hpm_stock *st, struct hpm_extent *e)
 		}
 		e->pbn = min(e->pbn, o->pbn);
 		e->nr += o->nr;
-		st->blocks -= o->nr;
-		*o = st->ext[--st->nr];
+		__stock_count(st, st->nr - 1, st->blocks - o->nr);
+		*o = st->ext[st->nr];
 	}
 }
 
@@ -506,8 +519,8 @@ static void __stock_put(struct hpm_stock *st, struct hpm_extent *e)
 	unsigned int i;
 
 	if (st->nr < HPM_STOCK_EXTENTS) {
-		st->ext[st->nr++] = *e;
-		st->blocks += e->nr;
+		st->ext[st->nr] = *e;
+		__stock_count(st, st->nr + 1, st->blocks + e->nr);
 		e->nr = 0;
 		return;
 	}
@@ -516,7 +529,7 @@ static void __stock_put(struct hpm_stock *st, struct hpm_extent *e)
 			o = &st->ext[i];
 	if (o->nr >= e->nr)
 		return;
-	st->blocks += e->nr - o->nr;
+	__stock_count(st, st->nr, st->blocks + e->nr - o->nr);
 	swap(*o, *e);
 }
 
@@ -926,7 +939,7 @@ int hpm_space_resize(struct hpm_md *md, u64 nr_blocks)
 	if (old)
 		memcpy(state, old, state_words(sp->nr_large) * sizeof(u64));
 	spin_lock_irqsave(&sp->lock, flags);
-	sp->nr_free_large += nr_large - sp->nr_large;
+	__add_free_large(sp, nr_large - sp->nr_large);
 	sp->nr_large = nr_large;
 	sp->nr_blocks = nr_large << md->large_shift;
 	sp->state = state;

@@ -244,6 +244,13 @@ int hpm_array_read(struct hpm_md *md, struct hpm_array *a, u64 index,
  * Writing
  *--------------------------------------------------------------*/
 
+/* One more that this epoch owns; whoever gets a credit looks at both numbers. */
+static void count_nodes(struct hpm_array *a, unsigned int new)
+{
+	WRITE_ONCE(a->nodes, a->nodes + new);
+	WRITE_ONCE(a->owned, a->owned + 1);
+}
+
 /* A root above the root, until @height is reached; the first one at once. */
 static int arr_raise(struct hpm_md *md, struct hpm_array *a,
 		     unsigned int height)
@@ -257,8 +264,7 @@ static int arr_raise(struct hpm_md *md, struct hpm_array *a,
 		r = arr_new(md, a, level, 0, &top);
 		if (r)
 			return r;
-		a->nodes++;
-		a->owned++;
+		count_nodes(a, 1);
 		if (a->root.height)
 			hpm_ptr_to_disk(&top->arr->child[0], a->root.ptr);
 		a->root.ptr = hpm_node_ptr(top);
@@ -299,8 +305,7 @@ static int arr_own(struct hpm_md *md, struct hpm_array *a, struct hpm_ptr ptr,
 	}
 	if (n->block != ptr.block) {
 		arr_link(a, parent, slot, n);
-		a->nodes += !ptr.block;
-		a->owned++;
+		count_nodes(a, !ptr.block);
 	}
 	*out = n;
 	return 0;

@@ -276,16 +276,19 @@ unsigned int hpm_share_status(struct hpm_pool *pool, char *result,
 	}
 	sum_stats(cache, &st);
 	DMEMIT(" share %s copies_limit %u/%u copies %lu/%lu blocks %lu",
-	       cache->share && pool->features.share ? "on" : "off",
-	       cache->limit_now, cache->copies_limit, hpm_index_nr(cache),
-	       cache->max_nr * HPM_CACHE_SHARDS, hpm_index_nr_blocks(cache));
+	       READ_ONCE(cache->share) && READ_ONCE(pool->features.share) ?
+	       "on" : "off", READ_ONCE(cache->limit_now),
+	       READ_ONCE(cache->copies_limit), hpm_index_nr(cache),
+	       READ_ONCE(cache->max_nr) * HPM_CACHE_SHARDS,
+	       hpm_index_nr_blocks(cache));
 	DMEMIT(" hits %llu not_read %llu waited %llu", st.hits, st.bytes,
 	       st.waited);
 	DMEMIT(" miss_new %llu miss_stale %llu miss_busy %llu caught %llu",
 	       st.miss_new, st.miss_stale, st.miss_busy, st.caught);
 	DMEMIT(" entered %llu unentered %llu changed %llu", st.entered,
 	       st.no_memory, st.changed);
-	DMEMIT(" evicted %llu scans %llu barred %u", st.evicted, cache->scans,
-	       cache->nr_barred);
+	DMEMIT(" evicted %llu scans %llu barred %u", st.evicted,
+	       /* Figures, and nothing more. */
+	       data_race(cache->scans), data_race(cache->nr_barred));
 	return sz;
 }

@@ -222,7 +222,7 @@ int hpm_change_lock(struct hpm_change *c, struct list_head *waiter)
 		if (waiter)
 			list_add_tail(waiter, &other->waiters);
 	} else {
-		c->state = HPM_CHANGE_LOCKED;
+		WRITE_ONCE(c->state, HPM_CHANGE_LOCKED);
 		atomic_inc(&vol->nr_changes);
 		hlist_add_head_rcu(&c->hash, change_is_short(c) ?
 				   small_chain(vol, c->vbn) :
@@ -272,7 +272,7 @@ void hpm_change_publish(struct hpm_change *c, struct list_head *waiters)
 	WRITE_ONCE(vol->last_record, c->record);
 	first = list_empty(&j->fifo);
 	list_add_tail(&c->fifo, &j->fifo);
-	kick = c->record - j->applied >= APPLY_KICK;
+	kick = c->record - READ_ONCE(j->applied) >= APPLY_KICK;
 	/* The record number first: readers order changes by it. */
 	smp_store_release(&c->state, HPM_CHANGE_PUBLISHED);
 	spin_unlock(&j->lock);
@@ -313,7 +313,8 @@ void hpm_change_cancel(struct hpm_change *c, struct list_head *waiters)
 
 	spin_lock_irqsave(&vol->lock, flags);
 	hlist_del_rcu(&c->hash);
-	c->state = HPM_CHANGE_IDLE;
+	/* Readers may be at it still: view_chain(). */
+	WRITE_ONCE(c->state, HPM_CHANGE_IDLE);
 	list_splice_tail_init(&c->waiters, waiters);
 	spin_unlock_irqrestore(&vol->lock, flags);
 	atomic_dec(&vol->nr_changes);
@@ -444,8 +445,15 @@ void hpm_snap_stats(struct hpm_md *md, struct hpm_md_stats *st)
 
 	spin_lock_irqsave(&j->lock, flags);
 	pending = __snap_pending(j);
-	st->time = pending ? j->snap.time : md->time;
-	st->nr_volumes = pending ? j->snap.nr_volumes : md->nr_volumes;
+	if (pending) {
+		st->time = j->snap.time;
+		st->nr_volumes = j->snap.nr_volumes;
+	} else {
+		/* Figures: another record may be being applied. */
+		st->time = data_race(md->time);
+		/* Likewise. */
+		st->nr_volumes = data_race(md->nr_volumes);
+	}
 	spin_unlock_irqrestore(&j->lock, flags);
 }
 
@@ -496,8 +504,10 @@ int hpm_md_apply(struct hpm_md *md)
 		cond_resched();
 	} while (!r && applied < goal);
 	hpm_hand_out_freed(md);
-	if (md->refs.nr_free < md->refs.reserve + HPM_META_PER_RECORD * 64 ||
-	    md->cache.nr_dirty > md->cache.limit / 2)
+	if (READ_ONCE(md->refs.nr_free) <
+	    md->refs.reserve + HPM_META_PER_RECORD * 64 ||
+	    /* About so many: a checkpoint may come a little early or late. */
+	    data_race(md->cache.nr_dirty) > READ_ONCE(md->cache.limit) / 2)
 		hpm_kick(md, HPM_KICK_CHECKPOINT);
 	return r;
 }

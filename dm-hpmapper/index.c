@@ -115,10 +115,10 @@ static void __unlink(struct hpm_shard *shard, struct hpm_copy *head,
 	struct hpm_copy *c = *link;
 
 	if (c == head && !(c->next && c->next->pbn == c->pbn))
-		shard->nr_blocks--;
-	*link = c->next;
+		WRITE_ONCE(shard->nr_blocks, shard->nr_blocks - 1);
+	WRITE_ONCE(*link, c->next);
 	list_del(&c->lru);
-	shard->nr--;
+	WRITE_ONCE(shard->nr, shard->nr - 1);
 	shard->nr_kept -= c->kept;
 }
 
@@ -138,7 +138,7 @@ static void __spare_copy(struct hpm_shard *shard, struct hpm_copy *c)
 		return;
 	}
 	c->next = shard->spare;
-	shard->spare = c;
+	WRITE_ONCE(shard->spare, c);
 	shard->nr_spare++;
 }
 
@@ -147,7 +147,7 @@ static struct hpm_copy *__take_spare(struct hpm_shard *shard)
 	struct hpm_copy *c = shard->spare;
 
 	if (c) {
-		shard->spare = c->next;
+		WRITE_ONCE(shard->spare, c->next);
 		shard->nr_spare--;
 	}
 	return c;
@@ -345,13 +345,13 @@ static inline void __add(struct hpm_shard *shard, struct hpm_copy **link,
 	struct hpm_copy *head = *link;
 
 	if (!is_of(head, c->pbn))
-		shard->nr_blocks++;
+		WRITE_ONCE(shard->nr_blocks, shard->nr_blocks + 1);
 	else if (head->kept)
 		link = &head->next;
 	c->next = *link;
-	*link = c;
+	WRITE_ONCE(*link, c);
 	list_add_tail(&c->lru, c->kept ? &shard->kept : &shard->lru[c->heat]);
-	shard->nr++;
+	WRITE_ONCE(shard->nr, shard->nr + 1);
 	shard->nr_kept += c->kept;
 }
 

@@ -202,10 +202,11 @@ static void look_at_page(struct hpm_volume *v, struct page *page,
 {
 	struct folio *folio = page_folio(page);
 	struct address_space *mapping = file_mapping(folio);
-	pgoff_t index = folio->index + folio_page_idx(folio, page);
+	pgoff_t index = READ_ONCE(folio->index) + folio_page_idx(folio, page);
 
+	/* Of a page that nobody has locked, these words may be another's now. */
 	d->place.pfn = page_to_pfn(page);
-	d->place.mapping = folio->mapping;
+	d->place.mapping = READ_ONCE(folio->mapping);
 	d->place.index = (u32)index;
 	d->place.meta = mapping == v->mapping;
 	d->place.kept = false;

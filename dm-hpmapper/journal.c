@@ -147,7 +147,9 @@ u64 hpm_journal_add(struct hpm_md *md, const union hpm_record_buf *buf)
 	jb->head.nr = cpu_to_le16(nr + slots);
 	j->open->records++;
 	j->open->last = j->next_record;
-	return j->next_record++;
+	/* How far it is, is looked at without the lock. */
+	WRITE_ONCE(j->next_record, j->next_record + 1);
+	return j->open->last;
 }
 
 /*----------------------------------------------------------------

@@ -998,7 +998,7 @@ int hpm_md_grow(struct hpm_md *md, const char **why)
 	}
 	if (meta == md->meta_blocks && data == md->space.nr_blocks)
 		return 0;
-	if (md->sb_flags & HPM_SB_NEEDS_CHECK) {
+	if (READ_ONCE(md->sb_flags) & HPM_SB_NEEDS_CHECK) {
 		*why = "the pool needs a check (hpm_check) before it can grow";
 		return -EUCLEAN;
 	}
@@ -1031,7 +1031,7 @@ int hpm_md_set_needs_check(struct hpm_md *md)
 	int r;
 
 	mutex_lock(&md->checkpoint_lock);
-	md->sb_flags |= HPM_SB_NEEDS_CHECK;
+	WRITE_ONCE(md->sb_flags, md->sb_flags | HPM_SB_NEEDS_CHECK);
 	memcpy(sb, md->sb, sizeof(*sb));
 	sb->flags |= cpu_to_le32(HPM_SB_NEEDS_CHECK);
 	r = super_write(md, sb);
@@ -1041,24 +1041,29 @@ int hpm_md_set_needs_check(struct hpm_md *md)
 	return r;
 }
 
-void hpm_md_get_stats(struct hpm_md *md, struct hpm_md_stats *st)
+/*
+ * Figures without a lock, not all of one instant.  Those that more is done with
+ * than to show them are marked.
+ */
+void __no_kcsan hpm_md_get_stats(struct hpm_md *md, struct hpm_md_stats *st)
 {
 	struct hpm_journal *j = &md->journal;
 	struct hpm_refs *refs = &md->refs;
+	u64 nr_free;
 
 	memset(st, 0, sizeof(*st));
 	hpm_snap_stats(md, st);
 	st->transaction_id = md->transaction_id;
 	st->meta_total = md->meta_blocks;
 	st->meta_used = refs->nr_used;
-	st->meta_free_now = refs->nr_free > refs->reserve ?
-			    refs->nr_free - refs->reserve : 0;
+	nr_free = READ_ONCE(refs->nr_free);
+	st->meta_free_now = nr_free > refs->reserve ? nr_free - refs->reserve : 0;
 	st->data_total = md->space.nr_blocks;
 	st->data_used = md->space.used;
 	st->data_free_now = hpm_space_free_now(md);
 	st->held_root = md->has_held ? md->held.root.ptr.block : 0;
-	st->needs_check = md->sb_flags & HPM_SB_NEEDS_CHECK;
-	st->nr_dying = md->nr_dying;
+	st->needs_check = READ_ONCE(md->sb_flags) & HPM_SB_NEEDS_CHECK;
+	st->nr_dying = READ_ONCE(md->nr_dying);
 	st->record = READ_ONCE(j->next_record) - 1;
 	st->record_applied = READ_ONCE(j->applied);
 	st->record_durable = READ_ONCE(j->durable);

@@ -735,7 +735,8 @@ void hpm_cache_unseal(struct hpm_md *md, struct list_head *sealed)
 
 unsigned long hpm_md_cache_count(struct hpm_md *md)
 {
-	return READ_ONCE(md->cache.nr_clean) + READ_ONCE(md->cache.nr_spare);
+	/* Reclaim wants to know about how many. */
+	return data_race(md->cache.nr_clean) + data_race(md->cache.nr_spare);
 }
 
 static unsigned long cache_free_spare(struct hpm_cache *c, unsigned long nr)
@@ -778,8 +779,11 @@ void hpm_md_cache_limit(struct hpm_md *md, unsigned long nodes)
 
 	if (!nodes)
 		nodes = CACHE_DEFAULT_LIMIT;
+	spin_lock_irqsave(&c->lock, flags);
+	/* hpm_md_apply() looks at it without the lock. */
 	WRITE_ONCE(c->limit, nodes);
-	steps = 2 * READ_ONCE(c->nr_clean) + CACHE_LOCK_BATCH;
+	steps = 2 * c->nr_clean + CACHE_LOCK_BATCH;
+	spin_unlock_irqrestore(&c->lock, flags);
 	while (over && steps > CACHE_LOCK_BATCH) {
 		spin_lock_irqsave(&c->lock, flags);
 		over = cache_over(c);

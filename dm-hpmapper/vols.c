@@ -84,6 +84,12 @@ static struct hpm_vol *vol_by_name(struct hpm_md *md, const char *name)
 	return NULL;
 }
 
+/* Whoever gets a credit looks at it without md->lock. */
+static void count_dirty(struct hpm_md *md, int nr)
+{
+	WRITE_ONCE(md->nr_dirty_vols, md->nr_dirty_vols + nr);
+}
+
 static struct hpm_vol *vol_new(struct hpm_md *md, u32 id, u64 serial, gfp_t gfp)
 {
 	struct hpm_vol *vol = md->spare_vol;
@@ -112,7 +118,7 @@ static void vol_free(struct hpm_md *md, struct hpm_vol *vol)
 	hlist_del(&vol->by_id);
 	if (!list_empty(&vol->dirty)) {
 		list_del(&vol->dirty);
-		md->nr_dirty_vols--;
+		count_dirty(md, -1);
 	}
 	md->nr_volumes--;
 	kfree(vol->changes);
@@ -124,7 +130,7 @@ void hpm_vol_mark_dirty(struct hpm_vol *vol)
 	if (!list_empty(&vol->dirty))
 		return;
 	list_add_tail(&vol->dirty, &vol->md->dirty_vols);
-	vol->md->nr_dirty_vols++;
+	count_dirty(vol->md, 1);
 }
 
 /*----------------------------------------------------------------
@@ -215,7 +221,7 @@ int hpm_vols_flush(struct hpm_md *md)
 		if (r)
 			return r;
 		list_del_init(&vol->dirty);
-		md->nr_dirty_vols--;
+		count_dirty(md, -1);
 	}
 	return 0;
 }
@@ -280,7 +286,7 @@ static struct hpm_dying *dying_insert(struct hpm_md *md, u32 slot, u64 serial,
 	d->root = root;
 	list_add_tail(&d->list, &md->dying);
 	__set_bit(slot, md->dying_slots);
-	md->nr_dying++;
+	WRITE_ONCE(md->nr_dying, md->nr_dying + 1);
 	return d;
 }
 
@@ -288,7 +294,7 @@ static void dying_remove(struct hpm_md *md, struct hpm_dying *d)
 {
 	__clear_bit(d->slot, md->dying_slots);
 	list_del(&d->list);
-	md->nr_dying--;
+	WRITE_ONCE(md->nr_dying, md->nr_dying - 1);
 	kfree(d);
 }
 
