@@ -174,7 +174,7 @@ static void __drop_block(struct hpm_shard *shard, struct hpm_copy **link,
 
 static bool is_young(const struct hpm_share *cache, const struct hpm_copy *c)
 {
-	return ((cache->era - c->era) & HPM_ERA_MASK) < HPM_YOUTH;
+	return ((READ_ONCE(cache->era) - c->era) & HPM_ERA_MASK) < HPM_YOUTH;
 }
 
 /* The copies of the block whose head hangs at @block, but for the kept one. */
