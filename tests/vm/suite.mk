@@ -68,10 +68,12 @@ test-debug: $(SUITE_PROGS) vm-debug | deps-suite ## all integration tests, then 
 # race in the module fails the guest (boot.sh).
 KCSAN_GUESTS ?= kcsan:$(call with_commas,credit message partial snapshot limits \
 	flush space check module ring mixed) \
-	kcsan:$(call with_commas,discard resize nowait suspend force defrag live blk fsload)
+	kcsan:$(call with_commas,discard resize nowait suspend force defrag live blk fsload) \
+	kcsan:stress
 
 .PHONY: test-kcsan
 test-kcsan: ## data races: integration tests, random everything and the cache's on the KCSAN kernel (TIME=60, KCSAN_GUESTS=kcsan:live)
 	@MAKE="$(MAKE)" BUILD=$(BUILD) KERNEL=kcsan GUESTS='$(KCSAN_GUESTS)' \
-		TIME=$(TIME) CPUS=2 SCRIPT_TIMEOUT=3600 \
-		$(TOP)/tests/suites.sh test-vm test-stress test-share test-torture
+		TIME=$(TIME) STRESS_TIME=$(TIME) STRESS_SEED=$(SEED) CPUS=2 \
+		SCRIPT_TIMEOUT=$$(($(TIME) * 4 + 2400)) \
+		$(TOP)/tests/suites.sh test-vm test-share test-torture
