@@ -724,7 +724,6 @@ struct hpm_md {
 	struct hpm_super *next_sb;	/* checkpoint_lock: being made */
 	enum hpm_mode mode;
 	const char *why;
-	int why_err;
 	u64 checkpoints;
 	struct hpm_entry *scratch;	/* md->lock */
 };
