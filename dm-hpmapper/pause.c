@@ -49,8 +49,9 @@ void hpm_pause(enum hpm_point point)
 	}
 	if (cmpxchg(&armed, point, HPM_POINT_HELD) != point)
 		return;
-	end = ktime_get_ns() + (sleeps ? SLEEP_PATIENCE : SPIN_PATIENCE);
-	while (READ_ONCE(armed) == HPM_POINT_HELD && ktime_get_ns() < end) {
+	/* A kprobe counts as an NMI: no clock that has a lock. */
+	end = ktime_get_mono_fast_ns() + (sleeps ? SLEEP_PATIENCE : SPIN_PATIENCE);
+	while (READ_ONCE(armed) == HPM_POINT_HELD && ktime_get_mono_fast_ns() < end) {
 		if (sleeps)
 			usleep_range(100, 200);
 		else

@@ -65,7 +65,7 @@ TORTURE_TIME = $(if $(filter command% environment%,$(origin TIME)),$(TIME),1200)
 .PHONY: test-races test-cache-faults test-offline
 test-races: $(CACHE_PROGS) ## each race of a served read, made to happen (TESTS='freeze dma', KERNEL=)
 	@$(MAKE) --no-print-directory vm-$(KERNEL) VARIANT=faults
-	@CPUS=2 VARIANT=faults NAME=races-$(KERNEL) TIMEOUT=1200 $(VM) "$(CACHE_WITH) $(CACHE_DIR)/races.sh $(TESTS)"
+	@CPUS=2 VARIANT=faults NAME=races-$(KERNEL) TIMEOUT=3600 $(VM) "$(CACHE_WITH) $(CACHE_DIR)/races.sh $(TESTS)"
 
 test-cache-faults: $(CACHE_PROGS) ## mistakes in serving reads: the tests must notice (FAULTS='show_early evict_frozen')
 	@$(MAKE) --no-print-directory vm-$(KERNEL) VARIANT=faults
