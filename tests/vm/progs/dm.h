@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Device-mapper ioctls for programs that want the errno, and nothing between
- * them and the kernel.  Each returns 0 or an errno; one thread only.
+ * them and the kernel.  Each returns 0 or an errno, which errno is, too; one thread
+ * only.  DM_SIZE is what goes to the kernel with each, in bytes: who sends thousands,
+ * or looks at how long they take, defines a smaller one before.
  */
 #ifndef HPM_TEST_DM_H
 #define HPM_TEST_DM_H
@@ -15,7 +17,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#ifndef DM_SIZE
 #define DM_SIZE 65536
+#endif
 
 static union {
 	struct dm_ioctl io;

@@ -11,23 +11,18 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/dm-ioctl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define BLOCK 4096
-#define SIZE  8192
+#define DM_SIZE 8192
+#include "dm.h"
 
-static union {
-	struct dm_ioctl io;
-	char bytes[SIZE];
-} arg;
-static int control;
+#define BLOCK 4096
+
 static const char *pool;
 static uint64_t buf[BLOCK / 8] __attribute__((aligned(BLOCK)));
 
@@ -37,47 +32,33 @@ static void die(const char *what)
 	exit(1);
 }
 
-static void *prepare(const char *name)
-{
-	memset(&arg, 0, sizeof(arg));
-	arg.io.version[0] = DM_VERSION_MAJOR;
-	arg.io.data_size = SIZE;
-	arg.io.data_start = sizeof(arg.io);
-	snprintf(arg.io.name, sizeof(arg.io.name), "%s", name);
-	return &arg.io + 1;
-}
-
 static void call(unsigned long cmd, const char *what)
 {
-	if (ioctl(control, cmd, &arg))
+	if (dm_call("level", cmd, 0))
 		die(what);
 }
 
 static void snapshot(unsigned int id)
 {
-	struct dm_target_msg *msg = prepare(pool);
+	char text[64];
 
-	sprintf(msg->message, "create_snap %u %u", id, id - 1);
-	call(DM_TARGET_MSG, msg->message);
+	snprintf(text, sizeof(text), "create_snap %u %u", id, id - 1);
+	if (dm_message(pool, text))
+		die(text);
 }
 
 static int activate(unsigned int id, unsigned int blocks)
 {
-	struct dm_target_spec *spec;
-	char path[64];
+	char path[64], table[256];
 	int fd;
 
-	prepare("level");
 	call(DM_DEV_CREATE, "create");
-	spec = prepare("level");
-	arg.io.target_count = 1;
-	spec->length = blocks * 8;
-	strcpy(spec->target_type, "hpmapper");
-	sprintf((char *)(spec + 1), "/dev/mapper/%s %u", pool, id);
-	call(DM_TABLE_LOAD, "load");
-	prepare("level");
+	snprintf(table, sizeof(table), "0 %u hpmapper /dev/mapper/%s %u",
+		 blocks * 8, pool, id);
+	if (dm_load("level", table))
+		die("load");
 	call(DM_DEV_SUSPEND, "resume");
-	snprintf(path, sizeof(path), "/dev/dm-%u", minor(arg.io.dev));
+	snprintf(path, sizeof(path), "/dev/dm-%u", minor(dm_arg.io.dev));
 	fd = open(path, O_RDWR | O_DIRECT);
 	if (fd < 0)
 		die(path);
@@ -87,7 +68,6 @@ static int activate(unsigned int id, unsigned int blocks)
 static void deactivate(int fd)
 {
 	close(fd);
-	prepare("level");
 	call(DM_DEV_REMOVE, "remove");
 }
 
@@ -115,8 +95,7 @@ int main(int argc, char **argv)
 {
 	unsigned int levels = argc == 3 ? atoi(argv[2]) : 0, i, j, bad = 0;
 
-	control = open("/dev/mapper/control", O_RDWR);
-	if (!levels || control < 0) {
+	if (!levels || !dm_open()) {
 		fprintf(stderr, "usage: levels <pool> <levels>\n");
 		return 2;
 	}

@@ -27,7 +27,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <linux/dm-ioctl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <pthread.h>
@@ -43,6 +42,9 @@
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+
+#define DM_SIZE 4096
+#include "dm.h"
 
 #define SECTOR	     512
 #define WORDS	     (SECTOR / 8)
@@ -418,23 +420,7 @@ static void verify(const char *what, const uint64_t *seen, uint64_t before,
 
 static void message(const char *text)
 {
-	static int fd = -1;
-	struct {
-		struct dm_ioctl io;
-		struct dm_target_msg msg;
-		char text[256];
-	} m = {};
-
-	if (fd < 0)
-		fd = open("/dev/mapper/control", O_RDWR);
-	m.io.version[0] = DM_VERSION_MAJOR;
-	m.io.data_size = sizeof(m);
-	m.io.data_start = offsetof(typeof(m), msg);
-	snprintf(m.io.name, sizeof(m.io.name), "%s", pool);
-	snprintf((char *)&m + offsetof(typeof(m), msg) +
-			 offsetof(struct dm_target_msg, message),
-		 sizeof(m.text), "%s", text);
-	if (ioctl(fd, DM_TARGET_MSG, &m))
+	if (dm_message(pool, text))
 		die("message %s", text);
 }
 
@@ -613,6 +599,8 @@ int main(int argc, char **argv)
 	sigaddset(&enough, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &enough, NULL);
 	options(argc, argv);
+	if (pool && !dm_open())
+		die("/dev/mapper/control");
 	run_id = (uint64_t)seed << 48 ^ (uint64_t)getpid() << 32;
 	current = calloc(sectors, sizeof(*current));
 	last = calloc(sectors, sizeof(*last));

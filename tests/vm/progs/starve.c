@@ -28,9 +28,10 @@
  *
  * One that may fail does so with ENOMEM and without a change to the pool (dm.h);
  * or with what is said instead when a device could not be looked for (ENODEV) or
- * made (ENXIO by device-mapper, EINVAL by the driver core).  Allocations are the kernel's slabs and pages, by its fault
- * injection (fail-nth; Documentation/fault-injection/), which must have been told not
- * to spare those that may wait.  What another thread allocates does not fail.
+ * made (ENXIO by device-mapper, EINVAL by the driver core).  Allocations are the
+ * kernel's slabs and pages, by its fault injection (fail-nth;
+ * Documentation/fault-injection/), which must have been told not to spare those that
+ * may wait.  What another thread allocates does not fail.
  */
 #define _GNU_SOURCE
 #include <errno.h>
