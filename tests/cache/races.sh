@@ -213,10 +213,6 @@ test_dma() {
 test_encrypted() {
 	local id
 
-	if zgrep -qs '# CONFIG_FS_ENCRYPTION is not set' /proc/config.gz; then
-		echo "# not tested: this kernel cannot encrypt files"
-		return
-	fi
 	msg create_thin 10
 	activate 10
 	make_fs /dev/mapper/v10 -O encrypt

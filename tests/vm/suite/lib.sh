@@ -119,10 +119,17 @@ no() {
 }
 
 refusals() {
-	local line
-
-	refuse pool <"$tmp/refusals" >"$tmp/refused" 2>&1
+	tap refuse pool <"$tmp/refusals"
 	rm "$tmp/refusals"
+}
+
+# tap PROGRAM...: it writes TAP, which is counted here
+tap() {
+	local line status=0
+
+	"$@" >"$tmp/tap" 2>&1 || status=$?
+	[ $status = 0 ] || grep -q '^not ok' "$tmp/tap" ||
+		echo "not ok - $1 ends well (status $status)" >>"$tmp/tap"
 	while IFS= read -r line; do
 		case $line in
 		"ok - "*)
@@ -134,7 +141,7 @@ refusals() {
 		*)
 			echo "$line" ;;
 		esac
-	done <"$tmp/refused"
+	done <"$tmp/tap"
 }
 
 # How many times the usual something may take before it counts as hung, or as
