@@ -245,6 +245,81 @@ static void ways(void **state)
 	assert_fails(parts_check(&s), "go with --file");
 }
 
+/* What an archive has for names, and what a person shall see of it. */
+static void escapes(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} want[] = {
+		{ "", "" },
+		{ "usr/lib", "usr/lib" },
+		{ "k\xc3\xb6ln/\xe6\x97\xa5 \xf0\x9f\x90\xb3",
+		  "k\xc3\xb6ln/\xe6\x97\xa5 \xf0\x9f\x90\xb3" },
+		{ "a\nb\tc\r", "a\\x0ab\\x09c\\x0d" },
+		{ "\x1b[31m\x07\x7f", "\\x1b[31m\\x07\\x7f" },
+		{ "caf\xe9", "caf\\xe9" },
+		/* a C1 control, which some terminals obey, in UTF-8 */
+		{ "\xc2\x9b"
+		  "31m",
+		  "\\xc2\\x9b31m" },
+		/* overlong, a surrogate, beyond Unicode, cut short */
+		{ "\xc0\xaf", "\\xc0\\xaf" },
+		{ "\xe0\x80\xaf", "\\xe0\\x80\\xaf" },
+		{ "\xed\xa0\x80", "\\xed\\xa0\\x80" },
+		{ "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" },
+		{ "x\xe6\x97", "x\\xe6\\x97" },
+		/* text from right to left, no width, a line of its own */
+		{ "a\xe2\x80\xae"
+		  "b",
+		  "a\\xe2\\x80\\xaeb" },
+		{ "a\xe2\x80\x8b"
+		  "b\xe2\x80\xa8",
+		  "a\\xe2\\x80\\x8bb\\xe2\\x80\\xa8" },
+	};
+	char out[64];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(want) / sizeof(want[0]); i++)
+		assert_string_equal(text_escape(out, sizeof(out), want[i].in),
+				    want[i].out);
+	assert_string_equal(text_escape(out, 9, "12345678"), "12345678");
+	assert_string_equal(text_escape(out, 9, "123456789"), "12345...");
+	assert_string_equal(text_escape(out, 9, "1234\n6789"), "1234...");
+	assert_string_equal(text_escape(out, 9, "123456\xc3\xb6"),
+			    "123456\xc3\xb6");
+	assert_string_equal(text_escape(out, 2, "12345"), "1");
+}
+
+/* Every sentence is one line, and every failure is a document. */
+static void sentences(void **state)
+{
+	char huge[4000], *text;
+	json_t *doc;
+
+	(void)state;
+	err_clear();
+	(void)err_say(ST_BAD_INPUT, "bad: %s", "a\nhpmctl: fine\x1b[2J\xff");
+	assert_string_equal(err_text(), "bad: a\\x0ahpmctl: fine\\x1b[2J\\xff");
+	err_kernel("caf\xe9");
+	doc = err_json();
+	assert_non_null(doc);
+	text = json_dumps(doc, 0);
+	assert_non_null(text);
+	assert_non_null(strstr(text, "caf\\\\xe9"));
+	free(text);
+	json_decref(doc);
+	err_clear();
+	memset(huge, '\n', sizeof(huge) - 1);
+	huge[sizeof(huge) - 1] = '\0';
+	(void)err_sys(ENOSPC, "%s", huge);
+	assert_non_null(strstr(err_text(), "...: No space left"));
+	doc = err_json();
+	assert_non_null(doc);
+	json_decref(doc);
+	err_clear();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -259,6 +334,8 @@ int main(void)
 		cmocka_unit_test(mount_points),
 		cmocka_unit_test(meta_sizes),
 		cmocka_unit_test(ways),
+		cmocka_unit_test(escapes),
+		cmocka_unit_test(sentences),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "text.h"
 
 bool verbose;
 
@@ -33,6 +34,18 @@ static enum status status_of(int errnum)
 	}
 }
 
+/*
+ * The words of a sentence may come from an archive or a device: whatever these
+ * hold, it stays one line, moves no cursor, and can be put into JSON.
+ */
+static void format(char *out, size_t size, const char *fmt, va_list ap)
+{
+	char raw[2048];
+
+	(void)vsnprintf(raw, sizeof(raw), fmt, ap);
+	(void)text_escape(out, size, raw);
+}
+
 static bool err_begin(enum status status, int errnum, const char *fmt,
 		      va_list ap)
 {
@@ -42,7 +55,8 @@ static bool err_begin(enum status status, int errnum, const char *fmt,
 	err.status = status;
 	err.errnum = errnum;
 	err.kernel[0] = '\0';
-	(void)vsnprintf(err.text, sizeof(err.text), fmt, ap);
+	/* (what strerror() says has room behind it) */
+	format(err.text, sizeof(err.text) - 128, fmt, ap);
 	return true;
 }
 
@@ -72,7 +86,7 @@ void err_set_say(enum status status, const char *fmt, ...)
 void err_kernel(const char *reason)
 {
 	if (err.set && !err.kernel[0] && reason)
-		(void)snprintf(err.kernel, sizeof(err.kernel), "%s", reason);
+		(void)text_escape(err.kernel, sizeof(err.kernel), reason);
 }
 
 bool err_pending(void)
@@ -115,10 +129,11 @@ void err_clear(void)
 
 static void say(const char *prefix, const char *fmt, va_list ap)
 {
+	char text[2048];
+
+	format(text, sizeof(text), fmt, ap);
 	(void)fflush(stdout);
-	(void)fputs(prefix, stderr);
-	(void)vfprintf(stderr, fmt, ap);
-	(void)fputc('\n', stderr);
+	(void)fprintf(stderr, "%s%s\n", prefix, text);
 }
 
 void warn(const char *fmt, ...)

@@ -39,6 +39,13 @@ void chomp(char *text);
 /* "12/34"; false: it is not that. */
 bool parse_pair(const char *word, uint64_t *a, uint64_t *b);
 
+/*
+ * @in as it can be printed on one line of a terminal, and as JSON: what is not
+ * UTF-8, what controls a terminal and what reorders text becomes "\xNN", byte by
+ * byte.  A result that is longer than @size ends in "...".
+ */
+const char *text_escape(char *out, size_t size, const char *in);
+
 /* snprintf() into a fixed buffer; -1 and a sentence if it does not fit. */
 int print_to(char *out, size_t size, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
