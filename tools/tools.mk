@@ -11,20 +11,23 @@
 TOOLS_DIR  := $(TOP)/tools
 TOOLS_OUT  := $(BUILD)/tools
 HPMCTL_DIR := $(TOOLS_DIR)/hpmctl
+# What the metadata tools are built with, too.
+HPMCTL_COMMON := $(wildcard $(TOOLS_DIR)/common/*.c)
 HPM_VERSION ?= $(shell git -C $(TOP) describe --tags --always --dirty 2>/dev/null || echo 0)
 
 PKGS_tools := gcc libc6-dev make pkg-config libdevmapper-dev libarchive-dev \
 	libjansson-dev libblkid-dev nettle-dev uthash-dev
 PKGS_tools-lint := clang-format clang-tidy mandoc man-db groff
 
-TOOLS_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror \
+TOOLS_CFLAGS := -std=gnu11 -D_GNU_SOURCE -I$(TOOLS_DIR)/common -O2 -g -Wall -Wextra -Werror \
 	-Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef \
 	-Wno-missing-field-initializers -fstack-protector-strong \
 	-D_FORTIFY_SOURCE=2
 HPMCTL_PC     := devmapper libarchive jansson blkid nettle
 HPMCTL_LIBS    = $$(pkg-config --libs $(HPMCTL_PC)) -lm
 HPMCTL_SRC    := $(wildcard $(HPMCTL_DIR)/*.c)
-HPMCTL_OBJ    := $(HPMCTL_SRC:$(HPMCTL_DIR)/%.c=$(TOOLS_OUT)/hpmctl.o/%.o)
+HPMCTL_OBJ    := $(HPMCTL_SRC:$(HPMCTL_DIR)/%.c=$(TOOLS_OUT)/hpmctl.o/%.o) \
+	$(HPMCTL_COMMON:$(TOOLS_DIR)/common/%.c=$(TOOLS_OUT)/hpmctl.o/common/%.o)
 
 # The version is in one object, made anew when it changes.
 $(TOOLS_OUT)/hpmctl.o/version: FORCE
@@ -38,6 +41,11 @@ $(TOOLS_OUT)/hpmctl.o/%.o: $(HPMCTL_DIR)/%.c $$(DEPS)/tools
 	@echo "CC        hpmctl/$*.c"
 	@gcc $(TOOLS_CFLAGS) $$(pkg-config --cflags $(HPMCTL_PC)) \
 		-DHPMCTL_VERSION='"$(HPM_VERSION)"' -MMD -MP -c -o $@ $<
+
+$(TOOLS_OUT)/hpmctl.o/common/%.o: $(TOOLS_DIR)/common/%.c $$(DEPS)/tools
+	@mkdir -p $(@D)
+	@echo "CC        common/$*.c"
+	@gcc $(TOOLS_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(TOOLS_OUT)/hpmctl: $(HPMCTL_OBJ)
 	@echo "LD        hpmctl"
@@ -65,13 +73,14 @@ install-tools: $$(TOOLS) ## install the tools, their man pages and completion
 	done
 
 # What a person may run by hand; the CI does.
-HPMCTL_TEXT = $(HPMCTL_SRC) $(wildcard $(HPMCTL_DIR)/*.h) \
+HPMCTL_TEXT = $(HPMCTL_SRC) $(HPMCTL_COMMON) \
+	$(wildcard $(HPMCTL_DIR)/*.h $(TOOLS_DIR)/common/*.h) \
 	$(wildcard $(TOP)/tests/hpmctl/*.[ch])
 
 .PHONY: lint-tools
 lint-tools: | $$(DEPS)/tools $$(DEPS)/tools-lint ## clang-format, clang-tidy, man pages
 	@clang-format --dry-run -Werror $(HPMCTL_TEXT)
-	@clang-tidy --quiet $(HPMCTL_SRC) -- $(TOOLS_CFLAGS) \
+	@clang-tidy --quiet $(HPMCTL_SRC) $(HPMCTL_COMMON) -- $(TOOLS_CFLAGS) \
 		$$(pkg-config --cflags $(HPMCTL_PC)) -DHPMCTL_VERSION='"0"' \
 		2> >(grep -vE 'warnings generated|^Suppressed|^Use -header' >&2)
 	@mandoc -Tlint -Wwarning $(wildcard $(TOOLS_DIR)/man/*.8)

@@ -70,6 +70,42 @@ expect 2 'ext4 or xfs' import p v x.tar --fs vfat
 expect 2 '--fs does not go with --from' import p v x.tar --fs xfs --from w
 expect 2 'is not a time' top -d 0
 
+# What a newcomer types.
+expect 2 'did you mean --disk /dev/vda?' pool create p /dev/vda
+expect 2 '{--disk DEV | --file PATH --size SIZE | --meta DEV --data DEV}' pool create p /dev/vda
+expect 2 'did you mean --file ./p.pool?' pool create p ./p.pool
+expect 2 'did you mean --add /dev/vdb?' pool grow p /dev/vdb
+expect 2 'did you mean --data +10G?' pool grow p +10G
+expect 2 'did you mean --size 10G?' volume create p v 10G
+expect 2 '--size SIZE' volume create p
+expect 2 'did you mean "pool list", or "volume list"?' list
+expect 2 'did you mean "volume list"?' volume ls
+expect 2 'did you mean "volume list"?' volume ls p
+expect 2 'did you mean "pool create"?' create pool p
+expect 2 'did you mean "volume snapshot"?' volume snapshoot p a b
+expect 2 'did you mean "volume remove"?' volume rm p a
+expect 2 'did you mean "pool status"?' pool info p
+expect 2 'did you mean "import"?' help imprt
+expect 2 'did you mean --large-block?' pool create a --large-blok 1M
+expect 2 'there is no option --frob before a command' --frob pool list
+expect 2 '--force takes no argument' pool remove p --force=yes
+"$hpmctl" pool create p --no >"$out" 2>"$err"
+grep -qF 'may be --no-discard-passdown, or --no-sharing' "$err"
+ok $? 'an option that may be several is told so'
+for size in 0 0K 0.0G; do
+	expect 2 'nothing has no size' pool create p --file "$out.p" --size $size
+	expect 2 'nothing has no size' volume create p v --size $size
+	expect 2 'nothing has no size' import p v x.tar --size $size
+done
+expect 2 'give the size that it shall have' volume resize p v -10M
+expect 2 'give the size that it shall have' volume resize p v -- -10M
+expect 2 'give the size that it shall have' volume resize -5 p v
+expect 2 'a size is not negative' volume create p v --size -5G
+expect 2 'no space in it' volume create p v --size '10 G'
+expect 2 'a whole number of bytes' volume create p v --size 0.3G
+expect 2 'must be below 8E' volume create p v --size 8E
+expect 2 '--iterations is at least 1' top -n 0
+
 for cmd in 'pool create' 'pool activate' 'pool status' 'pool list' 'pool grow' \
 	'pool checkpoint' 'pool set' 'pool remove' 'volume create' \
 	'volume snapshot' 'volume activate' 'volume deactivate' 'volume list' \
@@ -79,9 +115,55 @@ for cmd in 'pool create' 'pool activate' 'pool status' 'pool list' 'pool grow' \
 	expect 0 'Examples:' $cmd --help
 done
 
-"$hpmctl" --json pool create a >"$out" 2>"$err"
-jq -e '.error.status == 2 and (.error.message | length > 0)' "$out" >"$err"
-ok $? 'an error is a JSON document, too'
+# one <jq expression> <argument>...: one document on one line, whatever is wrong
+one() {
+	local expr=$1 bad=0
+	shift
+	"$hpmctl" "$@" >"$out" 2>"$err" </dev/null
+	[ "$(wc -l <"$out")" = 1 ] || bad=1
+	jq -es "length == 1 and (.[0] | $expr)" "$out" >/dev/null 2>>"$err" || bad=1
+	ok $bad "hpmctl $*: one JSON document: $expr"
+}
+
+usage_error='.error.status == 2 and (.error.message | length > 0)'
+one "$usage_error" --json pool create a
+one "$usage_error" --json frob
+one "$usage_error" frob --json
+one "$usage_error" --json
+one "$usage_error" pool --json
+one "$usage_error" --json pool
+one "$usage_error" --frob --json
+one "$usage_error" pool frob --json
+one "$usage_error" pool create a --frob --json
+one "$usage_error" pool create a --size --json
+one "$usage_error" pool create a --file y --size 10Gx --json
+one "$usage_error" pool create a --json=yes
+one "$usage_error" volume list --json
+one "$usage_error" volume resize p v -10M --jso
+one "$usage_error" top -n 0 --json
+one "$usage_error" help frob --json
+one "$usage_error" volume create p $'caf\xe9 \e[2J' --size 1G --json
+one '.error.message | contains("caf\\xe9\\x1b")' pool $'caf\xe9\e' --json
+one '.help | contains("Commands:")' --json --help
+one '.help | contains("Examples:")' pool create --help --json
+one '.help | contains("volume snapshot")' help volume --json
+one '.on_disk_format > 0' --json --version
+
+# A name is no way to write to the terminal, or to forge a second message.
+"$hpmctl" pool status $'x\e[2J\nhpmctl: forged' >"$out" 2>"$err"
+[ "$(wc -l <"$err")" = 1 ] && ! grep -q $'\e' "$err"
+ok $? 'a message is one line without control characters'
+
+# Nobody reads, or nobody listens.
+"$hpmctl" --help 2>"$err" >/dev/full
+[ $? = 1 ] && grep -q 'cannot write the output: No space left' "$err"
+ok $? 'output that cannot be written is an error'
+(trap '' PIPE; "$hpmctl" --help 2>"$err"; echo $? >"$out") | true
+[ "$(cat "$out")" = 1 ] || [ "$(cat "$out")" = 0 ]
+ok $? 'a reader that goes away ends nothing by a signal'
+"$hpmctl" --version >&- 2>"$err"
+[ $? = 1 ]
+ok $? 'closed output is an error, not a device of ours'
 
 [ "$("$hpmctl" --help | wc -L)" -le 100 ]
 ok $? 'lines of the help are not long'

@@ -10,7 +10,8 @@ HPMCTL_TESTS     := $(TOP)/tests/hpmctl
 HPMCTL_TEST_OUT  := $(BUILD)/tests/hpmctl
 HPMCTL_TEST_PROG := $(patsubst $(HPMCTL_TESTS)/test_%.c,$(HPMCTL_TEST_OUT)/test_%,$(wildcard $(HPMCTL_TESTS)/test_*.c))
 HPMCTL_LIB_SRC    = $(filter-out $(HPMCTL_DIR)/main.c,$(HPMCTL_SRC))
-HPMCTL_LIB_OBJ    = $(HPMCTL_LIB_SRC:$(HPMCTL_DIR)/%.c=$(HPMCTL_TEST_OUT)/%.o)
+HPMCTL_LIB_OBJ    = $(HPMCTL_LIB_SRC:$(HPMCTL_DIR)/%.c=$(HPMCTL_TEST_OUT)/%.o) \
+	$(HPMCTL_COMMON:$(TOOLS_DIR)/common/%.c=$(HPMCTL_TEST_OUT)/common/%.o)
 HPMCTL_SAN       := -O1 -g -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -fno-omit-frame-pointer
 
@@ -24,6 +25,12 @@ $(HPMCTL_TEST_OUT)/%.o: $(HPMCTL_DIR)/%.c $$(DEPS)/tools
 		$(HPMCTL_SAN) $$(pkg-config --cflags $(HPMCTL_PC)) \
 		-DHPMCTL_VERSION='"test"' -MMD -MP -c -o $@ $<
 
+$(HPMCTL_TEST_OUT)/common/%.o: $(TOOLS_DIR)/common/%.c $$(DEPS)/tools
+	@mkdir -p $(@D)
+	@echo "CC        common/$*.c (sanitized)"
+	@gcc $(filter-out -O2 -D_FORTIFY_SOURCE=2,$(TOOLS_CFLAGS)) \
+		$(HPMCTL_SAN) -MMD -MP -c -o $@ $<
+
 $(HPMCTL_TEST_OUT)/test_%: $(HPMCTL_TESTS)/test_%.c $$(HPMCTL_LIB_OBJ) $$(DEPS)/hpmctl-test
 	@echo "CC        test_$*"
 	@gcc $(filter-out -O2 -D_FORTIFY_SOURCE=2,$(TOOLS_CFLAGS)) \
@@ -31,7 +38,7 @@ $(HPMCTL_TEST_OUT)/test_%: $(HPMCTL_TESTS)/test_%.c $$(HPMCTL_LIB_OBJ) $$(DEPS)/
 		$(HPMCTL_LIB_OBJ) -lcmocka $(HPMCTL_LIBS)
 
 -include $(HPMCTL_TEST_PROG:=.d) $(wildcard $(HPMCTL_TEST_OUT)/*.d)
-.PRECIOUS: $(HPMCTL_TEST_OUT)/%.o
+.PRECIOUS: $(HPMCTL_TEST_OUT)/%.o $(HPMCTL_TEST_OUT)/common/%.o
 
 .PHONY: test-hpmctl
 test-hpmctl: $$(HPMCTL_TEST_PROG) $$(TOOLS_OUT)/hpmctl ## test hpmctl, as far as that goes without the module

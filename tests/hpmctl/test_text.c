@@ -3,8 +3,10 @@
 #include "test.h"
 #include "freeze.h"
 #include "kmsg.h"
+#include "out.h"
 #include "parts.h"
 #include "progress.h"
+#include "suggest.h"
 #include "text.h"
 
 static void sizes(void **state)
@@ -21,6 +23,14 @@ static void sizes(void **state)
 		{ "64k", 65536 },
 		{ "64KiB", 65536 },
 		{ "64kb", 65536 },
+		{ "64Ki", 65536 },
+		{ "10Gi", 10ULL << 30 },
+		{ "512b", 512 },
+		{ "512bytes", 512 },
+		{ "8S", 4096 },
+		{ "1.5s", 768 },
+		{ "1.000G", 1ULL << 30 },
+		{ "00001K", 1024 },
 		{ "1.5G", 3ULL << 29 },
 		{ "0.5K", 512 },
 		{ "2T", 2ULL << 40 },
@@ -28,9 +38,17 @@ static void sizes(void **state)
 		{ "7E", 7ULL << 60 },
 		{ "9223372036854775807", INT64_MAX },
 	};
-	static const char *const bad[] = { "",	  "-1",	   "1X",   "K",	  "1 K",
-					   "1KK", "1..5K", "0x10", "1.5", "+1",
-					   "1e3", "nan",   ".5K" };
+	static const char *const bad[] = {
+		"",	 "-1",	 "1X",
+		"K",	 "1 K",	 "1KK",
+		"1..5K", "0x10", "1.5",
+		"+1",	 "1e3",	 "nan",
+		".5K",	 "1.K",	 "10Gib ",
+		" 1",	 "1\n",	 "1Gig",
+		"0.1K",	 "0.3G", "1.0000000000000000001G",
+		"Ki",	 "1i",	 "--1",
+		"1,5G",	 "inf",	 "\xc2\xb9K"
+	};
 	uint64_t bytes;
 	size_t i;
 
@@ -41,6 +59,9 @@ static void sizes(void **state)
 	}
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_fails(parse_size(bad[i], &bytes), "is not a size");
+	assert_fails(parse_size("-5G", &bytes), "not negative");
+	assert_fails(parse_size("10 G", &bytes), "no space in it");
+	assert_fails(parse_size("0.1G", &bytes), "a whole number of bytes");
 	assert_fails(parse_size("8E", &bytes), "too large");
 	assert_fails(parse_size("9223372036854775808", &bytes), "too large");
 	assert_fails(parse_size("99999999999999999999999T", &bytes),
@@ -58,6 +79,8 @@ static void new_sizes(void **state)
 	assert_int_equal(bytes, 1024);
 	assert_fails(parse_new_size("++1K", 0, &bytes), "not a size");
 	assert_fails(parse_new_size("+7E", 7ULL << 60, &bytes), "too large");
+	assert_fails(parse_new_size("-1K", 8192, &bytes), "that it shall have");
+	assert_fails(parse_new_size("", 8192, &bytes), "not a size");
 }
 
 static void size_texts(void **state)
@@ -170,6 +193,64 @@ static void kernel_reasons(void **state)
 			assert_string_equal(text, log[i][1]);
 		else
 			assert_null(text);
+	}
+}
+
+/* Names that are no UTF-8, in documents. */
+static void json_texts(void **state)
+{
+	json_t *o;
+
+	(void)state;
+	o = json_text("caf\xe9\n");
+	assert_string_equal(json_string_value(o), "caf\\xe9\\x0a");
+	json_decref(o);
+	o = json_text("k\xc3\xb6ln");
+	assert_string_equal(json_string_value(o), "k\xc3\xb6ln");
+	json_decref(o);
+}
+
+static void distances(void **state)
+{
+	(void)state;
+	assert_int_equal(word_distance("list", "list"), 0);
+	assert_int_equal(word_distance("lits", "list"), 1);
+	assert_int_equal(word_distance("lst", "list"), 1);
+	assert_int_equal(word_distance("snapshoot", "snapshot"), 1);
+	assert_int_equal(word_distance("", "abc"), 3);
+	assert_int_equal(word_distance("kitten", "sitting"), 3);
+	assert_true(word_distance("a-word-that-is-longer-than-all", "a") > 24);
+}
+
+static void suggestions(void **state)
+{
+	static const char *const words[][3] = {
+		{ "list", NULL,
+		  "did you mean \"pool list\", or \"volume list\"?" },
+		{ "volume", "ls", "did you mean \"volume list\"?" },
+		{ "volume", "snapshto", "did you mean \"volume snapshot\"?" },
+		{ "create", "pool", "did you mean \"pool create\"?" },
+		{ "volumes", "list", "did you mean \"volume list\"?" },
+		{ "pol", "create", "did you mean \"pool create\"?" },
+		{ "pool-list", NULL, "did you mean \"pool list\"?" },
+		{ "volume", "delete", "did you mean \"volume remove\"?" },
+		{ "volume", "show", "or \"volume stat\"?" },
+		{ "imprt", "p", "did you mean \"import\"?" },
+		{ "resize", "p", "did you mean \"volume resize\"?" },
+		{ "frob", NULL, "" },
+		{ "pool", "frob", "" },
+		{ "xy", "z", "" },
+	};
+	char out[256];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		suggest_command(words[i][0], words[i][1], out, sizeof(out));
+		if (!*words[i][2])
+			assert_string_equal(out, "");
+		else if (!strstr(out, words[i][2]))
+			fail_msg("%s: \"%s\"", words[i][0], out);
 	}
 }
 
@@ -330,6 +411,9 @@ int main(void)
 		cmocka_unit_test(names),
 		cmocka_unit_test(words),
 		cmocka_unit_test(kernel_reasons),
+		cmocka_unit_test(json_texts),
+		cmocka_unit_test(distances),
+		cmocka_unit_test(suggestions),
 		cmocka_unit_test(progress_lines),
 		cmocka_unit_test(mount_points),
 		cmocka_unit_test(meta_sizes),

@@ -261,6 +261,12 @@ says "is said to be blank" "there is no pool"
 ok "size" 0 "$bin/hpm_metadata_size" -n -u m -d 1T
 says "is a number" '^[0-9]+$'
 ok "no size at all" 2 "$bin/hpm_metadata_size" -d 1X
+for size in 1Ti 1TiB 1tb 1.0T 2147483648s 1099511627776bytes; do
+	ok "size $size" 0 test "$("$bin/hpm_metadata_size" -n -d "$size")" = "$("$bin/hpm_metadata_size" -n -d 1T)"
+done
+for size in -1T '1 T' 1e12 .5T 0.3G 8E; do
+	ok "no size: $size" 2 "$bin/hpm_metadata_size" -d "$size"
+done
 for args in "-d 1G" "-d 1T -s 100" "-d 100T -v 100000" "-d 64K -b 64K"; do
 	# shellcheck disable=SC2086
 	ok "size $args" 0 "$bin/hpm_metadata_size" $args

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <ctype.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
 #include "err.h"
 #include "out.h"
+#include "suggest.h"
 #include "text.h"
 
 #define MAX_OPTS    32
@@ -71,6 +74,32 @@ static int list_add(struct str_list *list, const char *item)
 	return 0;
 }
 
+static int set_size(const struct opt *o, const char *arg)
+{
+	uint64_t bytes;
+
+	if (parse_size(arg, &bytes))
+		return -1;
+	if (!bytes && o->kind == OPT_SIZE)
+		return err_say(ST_USAGE, "--%s is %s: nothing has no size",
+			       o->name, arg);
+	*(uint64_t *)o->value = bytes;
+	return 0;
+}
+
+static int set_number(const struct opt *o, const char *arg)
+{
+	uint64_t n;
+
+	if (parse_uint(arg, UINT32_MAX, &n))
+		return -1;
+	if (!n && o->kind == OPT_COUNT)
+		return err_say(ST_USAGE, "--%s is at least 1, not %s", o->name,
+			       arg);
+	*(uint64_t *)o->value = n;
+	return 0;
+}
+
 static int opt_set(const struct opt *o, const char *arg)
 {
 	switch (o->kind) {
@@ -81,9 +110,11 @@ static int opt_set(const struct opt *o, const char *arg)
 		*(const char **)o->value = arg;
 		return 0;
 	case OPT_SIZE:
-		return parse_size(arg, o->value);
+	case OPT_SIZE_0:
+		return set_size(o, arg);
 	case OPT_UINT:
-		return parse_uint(arg, UINT32_MAX, o->value);
+	case OPT_COUNT:
+		return set_number(o, arg);
 	case OPT_SECONDS:
 		return parse_seconds(arg, o->value);
 	case OPT_LIST:
@@ -92,64 +123,134 @@ static int opt_set(const struct opt *o, const char *arg)
 	return -1;
 }
 
-static void print_name(const struct cmd *cmd)
-{
-	printf("hpmctl %s%s%s", cmd->noun ? cmd->noun : "",
-	       cmd->noun ? " " : "", cmd->verb);
-}
-
-static void print_opts(const struct opt *o)
+static void print_opts(FILE *f, const struct opt *o)
 {
 	for (; o && o->name; o++) {
 		char left[64];
 
 		if (o->letter)
-			printf("  -%c, ", o->letter);
+			(void)fprintf(f, "  -%c, ", o->letter);
 		else
-			printf("      ");
+			(void)fprintf(f, "      ");
 		(void)snprintf(left, sizeof(left), "--%s%s%s", o->name,
 			       o->meta ? " " : "", o->meta ? o->meta : "");
-		printf("%-26s %s\n", left, o->help);
+		(void)fprintf(f, "%-26s %s\n", left, o->help);
 	}
 }
 
-void cli_help(const struct cmd *cmd)
+/* "hpmctl pool create [options] NAME {--disk DEV | ...}" */
+static void usage_text(const struct cmd *cmd, const char *options, char *out,
+		       size_t size)
 {
-	printf("usage: ");
-	print_name(cmd);
-	printf(" [options]%s%s\n\n%s\n", *cmd->args ? " " : "", cmd->args,
-	       cmd->summary);
-	if (cmd->more)
-		printf("\n%s", cmd->more);
-	printf("\nOptions:\n");
-	print_opts(cmd->opts);
-	print_opts(common_opts);
-	printf("\nExamples:\n%s", cmd->examples);
+	(void)snprintf(out, size, "hpmctl %s%s%s%s%s%s%s%s",
+		       cmd->noun ? cmd->noun : "", cmd->noun ? " " : "",
+		       cmd->verb, options, *cmd->args ? " " : "", cmd->args,
+		       cmd->need ? " " : "", cmd->need ? cmd->need : "");
 }
 
-static int check_count(const struct cmd *cmd, int nr)
+void cli_help(FILE *f, const struct cmd *cmd)
 {
-	if (nr >= cmd->min_args && nr <= cmd->max_args)
+	char usage[256];
+
+	usage_text(cmd, " [options]", usage, sizeof(usage));
+	(void)fprintf(f, "usage: %s\n\n%s\n", usage, cmd->summary);
+	if (cmd->more)
+		(void)fprintf(f, "\n%s", cmd->more);
+	(void)fprintf(f, "\nOptions:\n");
+	print_opts(f, cmd->opts);
+	print_opts(f, common_opts);
+	(void)fprintf(f, "\nExamples:\n%s", cmd->examples);
+}
+
+/*
+ * Which of the arguments is too many, and the option that it may belong to: a
+ * device's path behind a pool's name is mostly meant for --disk.
+ */
+static int too_many(const struct cmd *cmd, const char *arg)
+{
+	const char *option = cmd->option_for ? cmd->option_for(arg) : NULL;
+	char usage[256];
+
+	usage_text(cmd, "", usage, sizeof(usage));
+	if (option)
+		return err_say(
+			ST_USAGE,
+			"too many arguments: did you mean %s %s? usage: %s",
+			option, arg, usage);
+	return err_say(ST_USAGE,
+		       "too many arguments: \"%s\" is not expected; usage: %s",
+		       arg, usage);
+}
+
+static int check_count(const struct cmd *cmd, char **args, int nr)
+{
+	char usage[256];
+
+	if (nr > cmd->max_args)
+		return too_many(cmd, args[cmd->max_args]);
+	if (nr >= cmd->min_args)
 		return 0;
-	return err_say(ST_USAGE, "%s arguments; usage: hpmctl %s%s%s %s",
-		       nr < cmd->min_args ? "missing" : "too many",
-		       cmd->noun ? cmd->noun : "", cmd->noun ? " " : "",
-		       cmd->verb, cmd->args);
+	usage_text(cmd, "", usage, sizeof(usage));
+	return err_say(ST_USAGE, "missing arguments; usage: %s", usage);
+}
+
+/* "--sizee" may be a slip, "--s" may be several, "--json=yes" has too much. */
+static int bad_long(const struct parser *p, const char *text)
+{
+	size_t len = strcspn(text + 2, "=");
+	const char *names[MAX_OPTS], *near;
+	char word[64], several[256] = "";
+	int i, nr = 0;
+
+	(void)snprintf(word, sizeof(word), "%.*s", (int)len, text + 2);
+	for (i = 0; i < p->nr; i++) {
+		size_t at = strlen(several);
+
+		names[i] = p->opt[i]->name;
+		if (!strcmp(names[i], word))
+			return err_say(ST_USAGE, "--%s takes no argument",
+				       word);
+		if (len && !strncmp(names[i], word, strlen(word)) &&
+		    at < sizeof(several))
+			(void)snprintf(several + at, sizeof(several) - at,
+				       "%s--%s", nr++ ? ", or " : "", names[i]);
+	}
+	if (nr)
+		return err_say(ST_USAGE, "%s may be %s: write more of it", text,
+			       several);
+	near = suggest_word(word, names, (size_t)p->nr);
+	return err_say(
+		ST_USAGE,
+		"there is no option %s here (%s%s%s--help tells those there are)",
+		text, near ? "did you mean --" : "", near ? near : "",
+		near ? "? " : "");
 }
 
 /* getopt has stepped over what it could not use, unless it is one letter. */
-static int bad_option(int value, char **argv)
+static int bad_option(const struct parser *p, int value, char **argv)
 {
 	char letter[3] = { '-', (char)optopt, '\0' };
-	const char *text =
-		optopt > 0 && optopt < LETTER_BASE ? letter : argv[optind - 1];
+	const char *word = argv[optind - 1];
+	bool is_letter = optopt > 0 && optopt < LETTER_BASE;
 
 	if (value == ':')
-		return err_say(ST_USAGE, "%s needs an argument", text);
-	return err_say(
-		ST_USAGE,
-		"there is no option %s here (--help tells those there are)",
-		text);
+		return err_say(ST_USAGE, "%s needs an argument",
+			       is_letter ? letter : word);
+	if (is_letter && isdigit((unsigned char)optopt)) {
+		/* In the middle of a word, getopt has not stepped over it. */
+		if (word[0] != '-' || word[1] != optopt)
+			word = argv[optind];
+		return err_say(
+			ST_USAGE,
+			"\"%s\" is no option, and no size or number is negative: to make something smaller, give the size that it shall have",
+			word ? word : letter);
+	}
+	if (is_letter)
+		return err_say(
+			ST_USAGE,
+			"there is no option %s here (--help tells those there are)",
+			letter);
+	return bad_long(p, word);
 }
 
 static int parse(const struct cmd *cmd, int argc, char **argv)
@@ -167,34 +268,73 @@ static int parse(const struct cmd *cmd, int argc, char **argv)
 		if (value == -1)
 			return 0;
 		if (value == ':' || value == '?')
-			return bad_option(value, argv);
+			return bad_option(&p, value, argv);
 		if (opt_set(parser_find(&p, value), optarg))
 			return -1;
 	}
 }
 
-static int finish(int ret)
+/* Help is a document, too, if one is wanted. */
+int cli_print_help(const struct cmd *cmd,
+		   void (*list)(FILE *f, const char *noun), const char *noun)
 {
-	if (ret >= 0 && !err_pending())
-		return out_flush() ? ST_FAILED : ret;
-	if (want_json)
-		out_json(err_json());
-	(void)out_flush();
-	fprintf(stderr, "hpmctl: %s\n", err_text());
+	char *text = NULL;
+	size_t size;
+	FILE *f = want_json ? open_memstream(&text, &size) : stdout;
+	int ret;
+
+	if (!f)
+		return err_nomem();
+	if (cmd)
+		cli_help(f, cmd);
+	else
+		list(f, noun);
+	if (!want_json)
+		return 0;
+	ret = fclose(f) ? err_nomem() :
+			  out_json(json_pack("{s:s}", "help", text));
+	free(text);
+	return ret;
+}
+
+/* Memory for the error's own document may be what is missing. */
+static void add_error(void)
+{
+	json_t *doc = err_json();
+
+	if (doc && !out_json(doc))
+		return;
+	(void)puts("{\"error\":{\"message\":\"out of memory\",\"status\":1}}");
+}
+
+int cli_finish(int ret)
+{
+	bool failed = ret < 0 || err_pending();
+
+	if (want_json) {
+		if (failed)
+			add_error();
+		if (out_document())
+			failed = true;
+	}
+	if (out_flush())
+		failed = true;
+	if (!failed)
+		return ret;
+	(void)fprintf(stderr, "hpmctl: %s\n", err_text());
 	if (err_reason())
-		fprintf(stderr, "hpmctl: the kernel says: %s\n", err_reason());
+		(void)fprintf(stderr, "hpmctl: the kernel says: %s\n",
+			      err_reason());
 	return (int)err_status();
 }
 
 int cli_run(const struct cmd *cmd, int argc, char **argv)
 {
 	if (parse(cmd, argc, argv))
-		return finish(-1);
-	if (want_help) {
-		cli_help(cmd);
-		return finish(0);
-	}
-	if (check_count(cmd, argc - optind))
-		return finish(-1);
-	return finish(cmd->run(argv + optind, argc - optind));
+		return cli_finish(-1);
+	if (want_help)
+		return cli_finish(cli_print_help(cmd, NULL, NULL));
+	if (check_count(cmd, argv + optind, argc - optind))
+		return cli_finish(-1);
+	return cli_finish(cmd->run(argv + optind, argc - optind));
 }

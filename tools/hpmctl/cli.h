@@ -9,12 +9,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum opt_kind {
 	OPT_FLAG,    /* bool */
 	OPT_STRING,  /* const char * */
-	OPT_SIZE,    /* uint64_t, bytes */
+	OPT_SIZE,    /* uint64_t, bytes, not 0 */
+	OPT_SIZE_0,  /* the same, or 0 */
 	OPT_UINT,    /* uint64_t */
+	OPT_COUNT,   /* the same, not 0 */
 	OPT_SECONDS, /* double */
 	OPT_LIST,    /* struct str_list */
 };
@@ -38,12 +41,15 @@ struct cmd {
 	const char *noun; /* NULL for commands of one word */
 	const char *verb;
 	const char *args; /* as the help shows them */
+	const char *need; /* options that must be given, as it shows them */
 	int min_args, max_args;
 	const char *summary;
 	const char *more; /* further paragraphs of the help, or NULL */
 	const char *examples;
 	const struct opt *opts;
 	int (*run)(char **args, int nr);
+	/* Which option the one argument too many may belong to, or NULL. */
+	const char *(*option_for)(const char *arg);
 };
 
 extern bool want_json;
@@ -53,7 +59,15 @@ extern bool want_json;
  * it; returns the exit status.
  */
 int cli_run(const struct cmd *cmd, int argc, char **argv);
-void cli_help(const struct cmd *cmd);
+void cli_help(FILE *f, const struct cmd *cmd);
+/* Prints it, or what @list prints; with --json as a document.  -1: failed */
+int cli_print_help(const struct cmd *cmd,
+		   void (*list)(FILE *f, const char *noun), const char *noun);
+/*
+ * The end of every command: prints the document of --json and the error, if
+ * there is one.  @ret: below 0 if the command failed; returns the exit status.
+ */
+int cli_finish(int ret);
 
 /* All commands; the last has no verb. */
 extern const struct cmd *const all_cmds[];

@@ -5,6 +5,9 @@
  * A function that fails says why with one of these and returns -1; its callers
  * pass the -1 on, and main() prints the sentence.  The first sentence stays:
  * what fails while cleaning up is not the reason.
+ *
+ * Every sentence is escaped when it is made (text_escape()), so callers put the
+ * names that others chose into it as they are.
  */
 #ifndef HPMCTL_ERR_H
 #define HPMCTL_ERR_H

@@ -12,39 +12,16 @@
 #include "dm.h"
 #include "err.h"
 #include "freeze.h"
-
-/* mountinfo writes blanks and backslashes as \ooo */
-static void unescape(char *text)
-{
-	char *out = text;
-
-	while (*text) {
-		if (text[0] == '\\' && text[1] >= '0' && text[1] <= '3' &&
-		    text[2] >= '0' && text[2] <= '7' && text[3] >= '0' &&
-		    text[3] <= '7') {
-			*out++ = (char)((text[1] - '0') << 6 |
-					(text[2] - '0') << 3 | (text[3] - '0'));
-			text += 4;
-		} else {
-			*out++ = *text++;
-		}
-	}
-	*out = '\0';
-}
+#include "pool.h"
+#include "users.h"
 
 void mount_point_of(const char *mountinfo, const char *num, char *out,
 		    size_t size)
 {
-	char dev[DM_NUM_TEXT], point[PATH_MAX];
 	const char *line = mountinfo;
 
 	out[0] = '\0';
-	while (*line && !*out) {
-		if (sscanf(line, "%*d %*d %23s %*s %4095s", dev, point) == 2 &&
-		    !strcmp(dev, num)) {
-			unescape(point);
-			(void)snprintf(out, size, "%s", point);
-		}
+	while (*line && !mount_line(line, num, out, size)) {
 		line += strcspn(line, "\n");
 		line += *line == '\n';
 	}
@@ -70,8 +47,9 @@ static char *read_all(const char *path)
 }
 
 /* Mounted where we cannot see it, it cannot be frozen: then say so. */
-static int check_unmounted(const char *device)
+static int check_unmounted(const char *device, const char *num)
 {
+	char users[USERS_TEXT];
 	struct dm_state st;
 
 	if (dm_state_of(device, &st))
@@ -79,10 +57,31 @@ static int check_unmounted(const char *device)
 	if (st.open_count)
 		return err_say(
 			ST_BUSY,
-			"%s is in use, but where it is mounted cannot be seen from here, so it cannot be frozen",
-			device);
+			"%s is in use, but not mounted where it can be frozen from here: %s",
+			device, users_text(num, users));
 	warn("%s is not mounted, so there is nothing to freeze", device);
 	return 0;
+}
+
+/*
+ * The kernel does not tell who froze a file system.  A device that was suspended
+ * with a freeze can be told apart; otherwise it was a program like fsfreeze, a
+ * backup, or another snapshot that is being taken.
+ */
+static int say_frozen(const char *point, const char *device, const char *num)
+{
+	char suspended[8] = "";
+
+	(void)sysfs_read(num, "dm/suspended", suspended, sizeof(suspended));
+	if (suspended[0] == '1')
+		return err_say(
+			ST_BUSY,
+			"%s is frozen already, as its device is suspended: \"dmsetup resume %s\" ends that",
+			point, device);
+	return err_say(
+		ST_BUSY,
+		"%s is frozen already, by another program: wait until it has finished, or, if nothing is at work there, thaw it with \"fsfreeze -u %s\"",
+		point, point);
 }
 
 static void hold_signals(struct frozen *fs)
@@ -93,7 +92,8 @@ static void hold_signals(struct frozen *fs)
 	(void)sigprocmask(SIG_BLOCK, &all, &fs->mask);
 }
 
-static int do_freeze(const char *point, struct frozen *fs)
+static int do_freeze(const char *point, const char *device, const char *num,
+		     struct frozen *fs)
 {
 	fs->fd = open(point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fs->fd < 0)
@@ -102,7 +102,13 @@ static int do_freeze(const char *point, struct frozen *fs)
 	hold_signals(fs);
 	if (!ioctl(fs->fd, FIFREEZE, 0))
 		return 0;
-	(void)err_sys(errno, "cannot freeze %s", point);
+	if (errno == EBUSY)
+		(void)say_frozen(point, device, num);
+	else if (errno == EOPNOTSUPP)
+		(void)err_say(ST_FAILED,
+			      "the file system at %s cannot be frozen", point);
+	else
+		(void)err_sys(errno, "cannot freeze %s", point);
 	(void)sigprocmask(SIG_SETMASK, &fs->mask, NULL);
 	(void)close(fs->fd);
 	fs->fd = -1;
@@ -119,7 +125,8 @@ int freeze_begin(const char *device, const char *num, struct frozen *fs)
 		return -1;
 	mount_point_of(text, num, point, sizeof(point));
 	free(text);
-	return *point ? do_freeze(point, fs) : check_unmounted(device);
+	return *point ? do_freeze(point, device, num, fs) :
+			check_unmounted(device, num);
 }
 
 int freeze_end(struct frozen *fs)

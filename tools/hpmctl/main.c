@@ -1,41 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* hpmctl: pools and volumes of dm-hpmapper, for people and for scripts. */
+#include <fcntl.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "dm.h"
 #include "err.h"
 #include "ondisk.h"
 #include "out.h"
+#include "suggest.h"
 
-const struct cmd *const all_cmds[] = {
-	&pool_create_cmd,
-	&pool_activate_cmd,
-	&pool_status_cmd,
-	&pool_list_cmd,
-	&pool_grow_cmd,
-	&pool_checkpoint_cmd,
-	&pool_set_cmd,
-	&pool_remove_cmd,
-	&volume_create_cmd,
-	&volume_snapshot_cmd,
-	&volume_activate_cmd,
-	&volume_deactivate_cmd,
-	&volume_list_cmd,
-	&volume_stat_cmd,
-	&volume_resize_cmd,
-	&volume_rename_cmd,
-	&volume_set_cmd,
-	&volume_remove_cmd,
-	&import_cmd,
-	&top_cmd,
-	NULL,
-};
-
-static void print_list(const char *noun)
+static void print_list(FILE *f, const char *noun)
 {
 	const struct cmd *const *c;
 	char name[64];
@@ -46,18 +26,20 @@ static void print_list(const char *noun)
 		(void)snprintf(name, sizeof(name), "%s%s%s",
 			       (*c)->noun ? (*c)->noun : "",
 			       (*c)->noun ? " " : "", (*c)->verb);
-		printf("  %-20s %s\n", name, (*c)->summary);
+		(void)fprintf(f, "  %-20s %s\n", name, (*c)->summary);
 	}
 }
 
-static void print_usage(const char *noun)
+static void print_usage(FILE *f, const char *noun)
 {
-	printf("usage: hpmctl [--json] %s ...\n\nCommands:\n",
-	       noun ? noun : "COMMAND");
-	print_list(noun);
-	printf("\n\"hpmctl COMMAND --help\" tells more, with examples; hpmctl(8) tells all.\n"
-	       "Exit status: 0 done, 1 failed, 2 wrong usage, 3 not found,\n"
-	       "4 exists already or in use, 5 bad input, 130 interrupted.\n");
+	(void)fprintf(f, "usage: hpmctl [--json] %s ...\n\nCommands:\n",
+		      noun ? noun : "COMMAND");
+	print_list(f, noun);
+	(void)fprintf(
+		f,
+		"\n\"hpmctl COMMAND --help\" tells more, with examples; hpmctl(8) tells all.\n"
+		"Exit status: 0 done, 1 failed, 2 wrong usage, 3 not found,\n"
+		"4 exists already or in use, 5 bad input, 130 interrupted.\n");
 }
 
 static const struct cmd *find_cmd(const char *first, const char *second,
@@ -88,21 +70,29 @@ static bool is_noun(const char *word)
 
 static int wrong_usage(const char *first, const char *second)
 {
+	char hint[256];
+
 	if (!first)
-		fprintf(stderr,
-			"hpmctl: which command? (hpmctl --help tells)\n");
-	else if (!is_noun(first))
-		fprintf(stderr,
-			"hpmctl: there is no command %s (hpmctl --help tells those there are)\n",
+		return err_say(ST_USAGE,
+			       "which command? (hpmctl --help tells)");
+	if (first[0] == '-')
+		return err_say(
+			ST_USAGE,
+			"there is no option %s before a command (hpmctl --help tells those there are)",
 			first);
-	else if (!second)
-		fprintf(stderr, "hpmctl: %s what? (hpmctl %s --help tells)\n",
-			first, first);
-	else
-		fprintf(stderr,
-			"hpmctl: there is no command %s %s (hpmctl %s --help tells those there are)\n",
-			first, second, first);
-	return ST_USAGE;
+	if (is_noun(first) && !second)
+		return err_say(ST_USAGE, "%s what? (hpmctl %s --help tells)",
+			       first, first);
+	suggest_command(first, second, hint, sizeof(hint));
+	if (is_noun(first))
+		return err_say(
+			ST_USAGE,
+			"there is no command %s %s (%s%shpmctl %s --help tells those there are)",
+			first, second, hint, *hint ? " " : "", first);
+	return err_say(
+		ST_USAGE,
+		"there is no command %s (%s%shpmctl --help tells those there are)",
+		first, hint, *hint ? " " : "");
 }
 
 static bool is_help(const char *word)
@@ -113,9 +103,13 @@ static bool is_help(const char *word)
 
 static int print_version(void)
 {
+	if (want_json)
+		return out_json(json_pack("{s:s, s:i}", "version",
+					  HPMCTL_VERSION, "on_disk_format",
+					  HPM_FORMAT_VERSION));
 	printf("hpmctl %s (on-disk format %u)\n", HPMCTL_VERSION,
 	       HPM_FORMAT_VERSION);
-	return out_flush() ? ST_FAILED : ST_OK;
+	return 0;
 }
 
 /* "hpmctl help pool create" is "hpmctl pool create --help". */
@@ -124,50 +118,84 @@ static int help_on(char **words, int nr)
 	const struct cmd *cmd = NULL;
 	int used;
 
+	/* "help --json" */
+	while (nr > 0 && words[nr - 1][0] == '-')
+		nr--;
 	if (nr > 0)
 		cmd = find_cmd(words[0], nr > 1 ? words[1] : NULL, &used);
-	if (cmd)
-		cli_help(cmd);
-	else if (nr > 0 && !is_noun(words[0]))
-		return wrong_usage(words[0], NULL);
-	else
-		print_usage(nr > 0 ? words[0] : NULL);
-	return out_flush() ? ST_FAILED : ST_OK;
+	if (!cmd && nr > 0 && (!is_noun(words[0]) || nr > 1))
+		return wrong_usage(words[0], nr > 1 ? words[1] : NULL);
+	return cli_print_help(cmd, print_usage, nr > 0 ? words[0] : NULL);
+}
+
+/*
+ * Whether --json stands anywhere: an error may be found before the option that
+ * says how it is to be told.  getopt takes beginnings of it as well.
+ */
+static bool asks_for_json(int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (!strncmp(argv[i], "--json=", 7) ||
+		    (strlen(argv[i]) > 3 &&
+		     !strncmp(argv[i], "--json", strlen(argv[i]))))
+			return true;
+	return false;
 }
 
 static int run(int argc, char **argv)
 {
 	const struct cmd *cmd;
+	const char *second;
 	int words;
 
+	want_json = asks_for_json(argc, argv);
 	/* Options that every command knows may come first, too. */
 	for (; argc > 1 && argv[1][0] == '-'; argv++, argc--) {
-		if (!strcmp(argv[1], "--json"))
-			want_json = true;
-		else if (!strcmp(argv[1], "-v") ||
-			 !strcmp(argv[1], "--verbose"))
+		if (!strcmp(argv[1], "-v") || !strcmp(argv[1], "--verbose"))
 			verbose = true;
-		else
+		else if (strcmp(argv[1], "--json") != 0)
 			break;
 	}
 	if (argc < 2)
-		return wrong_usage(NULL, NULL);
+		return cli_finish(wrong_usage(NULL, NULL));
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
-		return print_version();
+		return cli_finish(print_version());
 	if (is_help(argv[1]))
-		return help_on(argv + 2, argc - 2);
+		return cli_finish(help_on(argv + 2, argc - 2));
 	if (argc > 2 && is_noun(argv[1]) && is_help(argv[2]))
-		return help_on(argv + 1, 1);
-	cmd = find_cmd(argv[1], argc > 2 ? argv[2] : NULL, &words);
+		return cli_finish(help_on(argv + 1, 1));
+	second = argc > 2 && argv[2][0] != '-' ? argv[2] : NULL;
+	cmd = find_cmd(argv[1], second, &words);
 	if (!cmd)
-		return wrong_usage(argv[1], argc > 2 ? argv[2] : NULL);
+		return cli_finish(wrong_usage(argv[1], second));
 	return cli_run(cmd, argc - words, argv + words);
+}
+
+/*
+ * A device that is opened while one of these is closed would get its number,
+ * and what is printed would be written to the device.  What is opened here cannot
+ * be written to, so that output to a closed file still fails.
+ */
+static bool open_standard_files(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	return fd >= 0 && !close(fd);
 }
 
 int main(int argc, char **argv)
 {
 	int status;
 
+	if (!open_standard_files())
+		return ST_FAILED;
+	/* A reader that goes away must not end what is half done. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	/* Names in archives are UTF-8 whatever the user's locale is. */
 	if (!setlocale(LC_CTYPE, "C.UTF-8"))
 		(void)setlocale(LC_CTYPE, "");

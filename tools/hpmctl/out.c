@@ -7,18 +7,92 @@
 
 #include "err.h"
 #include "out.h"
+#include "text.h"
+
+/* What one byte becomes at the most: \xNN */
+#define ESCAPED_MAX 4
+
+static json_t *document;
+static bool streamed;
 
 int out_json(json_t *doc)
 {
-	int ret;
+	int ret = 0;
 
 	if (!doc)
 		return err_nomem();
-	ret = json_dumpf(doc, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	if (!document) {
+		document = doc;
+		return 0;
+	}
+	if (json_object_update(document, doc))
+		ret = err_nomem();
+	json_decref(doc);
+	return ret;
+}
+
+int out_json_item(const char *key, json_t *item)
+{
+	json_t *list = json_object_get(document, key);
+
+	if (!item)
+		return err_nomem();
+	if (!list) {
+		if (out_json(json_pack("{s:[]}", key))) {
+			json_decref(item);
+			return -1;
+		}
+		list = json_object_get(document, key);
+	}
+	return json_array_append_new(list, item) ? err_nomem() : 0;
+}
+
+static int print(json_t *doc)
+{
+	int ret = json_dumpf(doc, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+
 	json_decref(doc);
 	if (ret || putchar('\n') == EOF)
 		return err_sys(errno, "cannot write the output");
 	return 0;
+}
+
+int out_document(void)
+{
+	json_t *doc = document;
+
+	document = NULL;
+	if (!doc && streamed)
+		return 0;
+	if (!doc)
+		doc = json_object();
+	return doc ? print(doc) : err_nomem();
+}
+
+int out_stream(json_t *doc)
+{
+	streamed = true;
+	return doc ? print(doc) : err_nomem();
+}
+
+/* In memory that the caller frees; NULL: there is none. */
+static char *escaped(const char *text)
+{
+	size_t size = ESCAPED_MAX * strlen(text) + 1;
+	char *out = malloc(size);
+
+	if (out)
+		(void)text_escape(out, size, text);
+	return out;
+}
+
+json_t *json_text(const char *text)
+{
+	char *fit = escaped(text);
+	json_t *string = fit ? json_string(fit) : NULL;
+
+	free(fit);
+	return string;
 }
 
 int out_flush(void)
@@ -38,11 +112,14 @@ struct table {
 
 static void add_cell(struct table *t, unsigned int at, const char *text)
 {
-	size_t len = strlen(text);
+	size_t len;
 
-	t->cell[at] = strdup(text);
-	if (!t->cell[at])
+	t->cell[at] = escaped(text);
+	if (!t->cell[at]) {
 		t->failed = true;
+		return;
+	}
+	len = strlen(t->cell[at]);
 	if (len > t->width[at % t->columns])
 		t->width[at % t->columns] = len;
 }

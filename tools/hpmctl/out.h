@@ -6,8 +6,20 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* Prints a document on one line and lets it go; NULL: out of memory. */
+/*
+ * With --json a command prints one document, whatever happens.  What it has to
+ * tell, it adds to that document key by key; the command line prints it at the
+ * end, together with the error if there was one.  NULL: out of memory.
+ */
 int out_json(json_t *doc);
+/* Adds one more item to the list @key of the document. */
+int out_json_item(const char *key, json_t *item);
+/* Prints that document, if --json wants one, and forgets it. */
+int out_document(void);
+/* For "top": prints a document on a line of its own, now. */
+int out_stream(json_t *doc);
+/* A text that others chose: escaped, as a JSON string is UTF-8. */
+json_t *json_text(const char *text);
 /* For programs that wait for one document a second. */
 int out_flush(void);
 

@@ -9,6 +9,7 @@
 #include "label.h"
 #include "loop.h"
 #include "ondisk.h"
+#include "out.h"
 #include "pool.h"
 #include "text.h"
 
@@ -98,6 +99,19 @@ struct each {
 	void *ctx;
 };
 
+/* A pool that was removed while it was looked at is one less, no failure. */
+static int forgive_gone(const char *name)
+{
+	struct dm_state st;
+
+	if (err_errno() != ENXIO)
+		return -1;
+	err_clear();
+	return dm_state_of(name, &st) ? -1 :
+	       st.exists ? err_sys(ENXIO, "cannot ask the pool %s", name) :
+			   0;
+}
+
 static int each_device(const struct dm_name *dev, void *ctx)
 {
 	const struct each *each = ctx;
@@ -122,7 +136,7 @@ static int each_device(const struct dm_name *dev, void *ctx)
 			ret = each->fn(&pool, each->ctx);
 	}
 	dm_lines_free(&line, nr);
-	return ret;
+	return ret < 0 ? forgive_gone(dev->name) : ret;
 }
 
 int pool_each(int (*fn)(struct pool *pool, void *ctx), void *ctx)
@@ -269,7 +283,7 @@ static json_t *value_json(const char *key, const char *value)
 	a = strtoull(value, &end, 10);
 	if (isdigit((unsigned char)*value) && !*end)
 		return json_integer((json_int_t)a);
-	return json_string(value);
+	return json_text(value);
 }
 
 static json_t *pairs_json(const struct pool_status *st)
@@ -297,9 +311,9 @@ static json_t *device_json(const char *num)
 
 	blkdev_describe(num, &dev);
 	loop_file(num, file, sizeof(file));
-	return json_pack("{s:s, s:s, s:I, s:s?}", "device", dev.path, "number",
-			 num, "bytes", (json_int_t)dev.bytes, "file",
-			 *file ? file : NULL);
+	return json_pack("{s:o, s:s, s:I, s:o}", "device", json_text(dev.path),
+			 "number", num, "bytes", (json_int_t)dev.bytes, "file",
+			 *file ? json_text(file) : json_null());
 }
 
 /* Of a pool that has failed, not even this may be readable. */

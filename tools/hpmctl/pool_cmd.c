@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -116,7 +117,7 @@ static struct {
 	{                                                                      \
 		"low-water",                                                   \
 		0,                                                             \
-		OPT_SIZE,                                                      \
+		OPT_SIZE_0,                                                    \
 		&want.low_water,                                               \
 		"SIZE",                                                        \
 		"tell by a dm event when less is free (default: 1/16)"         \
@@ -266,6 +267,17 @@ static int finish_pool(const char *name, struct parts *parts)
 	return show_pool(name);
 }
 
+/* "pool create p /dev/vda" */
+static const char *disk_or_file(const char *arg)
+{
+	struct stat st;
+
+	if (!strncmp(arg, "/dev/", 5) ||
+	    (!stat(arg, &st) && S_ISBLK(st.st_mode)))
+		return "--disk";
+	return strchr(arg, '/') ? "--file" : NULL;
+}
+
 static int pool_create(char **args, int nr)
 {
 	struct parts parts;
@@ -283,8 +295,10 @@ const struct cmd pool_create_cmd = {
 	.noun = "pool",
 	.verb = "create",
 	.args = "NAME",
+	.need = "{--disk DEV | --file PATH --size SIZE | --meta DEV --data DEV}",
 	.min_args = 1,
 	.max_args = 1,
+	.option_for = disk_or_file,
 	.summary = "make a pool on a disk, a file, or two devices",
 	.more = "The devices must be empty; --force overwrites what is on them.\n"
 		"A disk is cut in two: its beginning becomes NAME-meta, the rest NAME-data.\n",
@@ -311,8 +325,10 @@ const struct cmd pool_activate_cmd = {
 	.noun = "pool",
 	.verb = "activate",
 	.args = "NAME",
+	.need = "{--disk DEV | --file PATH | --meta DEV --data DEV}",
 	.min_args = 1,
 	.max_args = 1,
+	.option_for = disk_or_file,
 	.summary = "bring a pool that was made before back to life",
 	.more = "Nothing is ever formatted by this.  Volumes are activated one by one.\n",
 	.examples =
@@ -334,6 +350,7 @@ static struct {
 static const struct opt no_opts[] = { { 0 } };
 
 struct listing {
+	bool names;	     /* nothing else */
 	json_t *json;	     /* an array, or NULL */
 	struct table *table; /* or NULL: status in full */
 };
@@ -355,7 +372,7 @@ static int list_pool(struct pool *pool, void *ctx)
 	struct listing *l = ctx;
 	struct pool_status st;
 
-	if (list_want.names) {
+	if (l->names) {
 		puts(pool->name);
 		return 0;
 	}
@@ -386,7 +403,7 @@ static int list_all(struct listing *l)
 
 static int pool_status(char **args, int nr)
 {
-	struct listing l = { NULL, NULL };
+	struct listing l = { 0 };
 
 	return nr ? show_pool(args[0]) : list_all(&l);
 }
@@ -413,12 +430,13 @@ static int pool_list(char **args, int nr)
 	static const char *const header[] = { "POOL",  "MODE", ">VOLUMES",
 					      ">DATA", ">OF",  ">METADATA",
 					      ">OF" };
-	struct listing l = { NULL, NULL };
+	struct listing l = { 0 };
 	int ret;
 
 	(void)args;
 	(void)nr;
-	if (!want_json && !list_want.names)
+	l.names = list_want.names && !want_json;
+	if (!want_json && !l.names)
 		l.table = table_new(header, 7);
 	ret = list_all(&l);
 	if (!ret && l.table)
@@ -518,12 +536,22 @@ static int reload_pool(const struct pool *pool)
 	return ret ? -1 : 0;
 }
 
+/* "pool grow p +10G", "pool grow p /dev/vdb" */
+static const char *data_or_disk(const char *arg)
+{
+	return arg[0] == '/' ? "--add" : "--data";
+}
+
 static int pool_grow(char **args, int nr)
 {
 	struct pool pool;
+	uint64_t bytes;
 
 	(void)nr;
-	if (pool_get(args[0], &pool))
+	/* That they are sizes at all is known before anything is asked. */
+	if ((grow.data && parse_new_size(grow.data, 0, &bytes)) ||
+	    (grow.meta && parse_new_size(grow.meta, 0, &bytes)) ||
+	    pool_get(args[0], &pool))
 		return -1;
 	if (grow.data && grow_file(pool.data, grow.data, "data"))
 		return -1;
@@ -540,6 +568,7 @@ const struct cmd pool_grow_cmd = {
 	.args = "NAME",
 	.min_args = 1,
 	.max_args = 1,
+	.option_for = data_or_disk,
 	.summary = "give a pool more space, while it is in use",
 	.more = "Files are made larger.  Without a size, the pool takes what its disk or its\n"
 		"devices have gained.  A pool never shrinks.\n",
@@ -670,8 +699,9 @@ static int pool_set(char **args, int nr)
 		return -1;
 	chomp(reply);
 	if (want_json)
-		ret = out_json(json_pack("{s:s, s:s, s:s}", "pool", pool.name,
-					 "setting", s->key, "reply", reply));
+		ret = out_json(json_pack("{s:s, s:s, s:o}", "pool", pool.name,
+					 "setting", s->key, "reply",
+					 json_text(reply)));
 	else if (*reply)
 		puts(reply);
 	free(reply);

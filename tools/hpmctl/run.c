@@ -58,11 +58,23 @@ static int widen_path(void)
 static int spawn(pid_t *pid, const char *const *argv, int out)
 {
 	posix_spawn_file_actions_t fa;
+	posix_spawnattr_t attr;
+	sigset_t set;
 	int ret;
 
 	ret = posix_spawn_file_actions_init(&fa);
 	if (ret)
 		return err_sys(ret, "cannot run %s", argv[0]);
+	ret = posix_spawnattr_init(&attr);
+	if (ret) {
+		(void)posix_spawn_file_actions_destroy(&fa);
+		return err_sys(ret, "cannot run %s", argv[0]);
+	}
+	/* We ignore SIGPIPE, which other programs do not expect. */
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGPIPE);
+	(void)posix_spawnattr_setsigdefault(&attr, &set);
+	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
 	ret = posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY,
 					       0);
 	if (!ret)
@@ -71,9 +83,10 @@ static int spawn(pid_t *pid, const char *const *argv, int out)
 	if (!ret)
 		ret = posix_spawn_file_actions_adddup2(&fa, out, 2);
 	if (!ret)
-		ret = posix_spawnp(pid, argv[0], &fa, NULL, (char *const *)argv,
-				   environ);
+		ret = posix_spawnp(pid, argv[0], &fa, &attr,
+				   (char *const *)argv, environ);
 	(void)posix_spawn_file_actions_destroy(&fa);
+	(void)posix_spawnattr_destroy(&attr);
 	return ret ? err_sys(ret, "cannot run %s", argv[0]) : 0;
 }
 

@@ -1,69 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <ctype.h>
 #include <errno.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "err.h"
-#include "text.h"
 #include "ondisk.h"
+#include "size.h"
+#include "text.h"
 
-/* The factor that a suffix stands for; 0: it is none. */
-static uint64_t suffix_factor(const char *s)
-{
-	static const char letters[] = "KMGTPE";
-	const char *p;
-
-	if (!*s || !strcasecmp(s, "B"))
-		return 1;
-	if (!strcmp(s, "s"))
-		return 512;
-	p = strchr(letters, toupper((unsigned char)*s));
-	if (!p || (s[1] && strcasecmp(s + 1, "iB") && strcasecmp(s + 1, "B")))
-		return 0;
-	return 1ULL << (10 * (p - letters + 1));
-}
-
-static int bad_size(const char *text)
-{
-	return err_say(ST_USAGE,
-		       "\"%s\" is not a size (examples: 4096, 64K, 1.5G, 2T)",
-		       text);
-}
-
-/* Digits, maybe with a fraction; long double holds 64 bits exactly. */
 int parse_size(const char *text, uint64_t *bytes)
 {
-	long double value;
-	uint64_t factor;
-	char *end;
-	size_t digits = strspn(text, "0123456789.");
+	char why[SIZE_WHY];
 
-	if (!digits || !isdigit((unsigned char)text[0]))
-		return bad_size(text);
-	value = strtold(text, &end);
-	if (end != text + digits)
-		return bad_size(text);
-	factor = suffix_factor(end);
-	if (!factor)
-		return bad_size(text);
-	value *= (long double)factor;
-	if (value >= 0x1p63L)
-		return err_say(ST_USAGE, "the size %s is too large", text);
-	if (value != floorl(value) && factor == 1)
-		return bad_size(text);
-	*bytes = (uint64_t)value;
-	return 0;
+	return size_parse(text, bytes, why) ? err_say(ST_USAGE, "%s", why) : 0;
 }
 
 int parse_new_size(const char *text, uint64_t base, uint64_t *bytes)
 {
 	uint64_t value;
 
+	if (text[0] == '-')
+		return err_say(
+			ST_USAGE,
+			"\"%s\" is not a size: to make something smaller, give the size that it shall have",
+			text);
 	if (text[0] != '+')
 		return parse_size(text, bytes);
 	if (parse_size(text + 1, &value))

@@ -8,8 +8,7 @@
 #include <stdint.h>
 
 /*
- * "4096", "64K", "1.5G", "2TiB": bytes, in powers of 1024; a trailing "s"
- * means sectors.  These say what is wrong and return -1, or return 0.
+ * Sizes as size.h tells.  These say what is wrong and return -1, or return 0.
  */
 int parse_size(const char *text, uint64_t *bytes);
 /* "+1G" is 1 GiB more than @base; without the sign as parse_size(). */

@@ -24,7 +24,7 @@ static struct {
 } want = { .delay = 1 };
 
 static const struct opt top_opts[] = {
-	{ "iterations", 'n', OPT_UINT, &want.count, "N",
+	{ "iterations", 'n', OPT_COUNT, &want.count, "N",
 	  "stop after so many (default: go on)" },
 	{ "delay", 'd', OPT_SECONDS, &want.delay, "SECONDS",
 	  "between two (default: 1)" },
@@ -315,13 +315,15 @@ static int show_all(struct top *t)
 		json_decref(t->pools);
 		return -1;
 	}
-	if (want_json &&
-	    out_json(json_pack("{s:f, s:o}", "time", (double)time(NULL),
-			       "pools", t->pools)))
-		return -1;
-	if (!t->shown && t->pool)
+	if (!t->shown && t->pool) {
+		json_decref(t->pools);
 		return err_say(ST_NOT_FOUND, "there is no active pool %s",
 			       t->pool);
+	}
+	if (want_json &&
+	    out_stream(json_pack("{s:f, s:o}", "time", (double)time(NULL),
+				 "pools", t->pools)))
+		return -1;
 	if (!t->shown && !want_json)
 		puts("There is no active pool.");
 	return out_flush();
@@ -394,10 +396,11 @@ static int top(char **args, int nr)
 {
 	struct top t = { .pool = nr ? args[0] : NULL };
 	uint64_t n;
+	struct pool pool;
 	int ret;
 
 	catch_signals();
-	ret = begin(&t);
+	ret = (t.pool && pool_get(t.pool, &pool)) || begin(&t) ? -1 : 0;
 	for (n = 0; !ret && !interrupted(); n++) {
 		ret = show_all(&t);
 		turn(&t);

@@ -7,6 +7,7 @@
 
 #include "dm.h"
 #include "err.h"
+#include "out.h"
 #include "text.h"
 #include "volume.h"
 
@@ -485,7 +486,7 @@ int volume_snapshot(const struct pool *pool, const struct volume *origin,
 
 static json_t *text_or_null(const char *text)
 {
-	return *text ? json_string(text) : json_null();
+	return *text ? json_text(text) : json_null();
 }
 
 static void add_parent(json_t *o, const struct volumes *vols,
@@ -497,8 +498,7 @@ static void add_parent(json_t *o, const struct volumes *vols,
 
 	(void)json_object_set_new(
 		o, "parent",
-		parent ? json_string(volume_label(parent, label)) :
-			 json_null());
+		parent ? json_text(volume_label(parent, label)) : json_null());
 	(void)json_object_set_new(o, "parent_serial",
 				  json_integer((json_int_t)v->parent));
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* hpmctl volume ... */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 static struct {
 	uint64_t size, id;
 	bool activate, freeze, deferred, read_only, force, names;
+	bool several; /* volumes are named: --json has a list of them */
 } want = { .id = NO_ID };
 
 static const struct opt no_opts[] = { { 0 } };
@@ -33,6 +35,14 @@ static int check_id(void)
 		return err_say(ST_USAGE, "an id is from 0 to %u",
 			       HPM_MAX_VOLUME_ID);
 	return 0;
+}
+
+/* One volume is "volume", those of a command that takes several "volumes". */
+static int tell_json(const char *key, json_t *o)
+{
+	if (want.several)
+		return out_json_item("volumes", o);
+	return out_json(json_pack("{s:o}", key, o));
 }
 
 /* What is told after a volume was made or changed. */
@@ -52,8 +62,7 @@ static int show_volume(const struct pool *pool, const char *name)
 	else if (v->active)
 		ret = volume_find_device(pool, v);
 	if (!ret && want_json)
-		ret = out_json(json_pack("{s:o}", "volume",
-					 volume_json(pool, &vols, v)));
+		ret = tell_json("volume", volume_json(pool, &vols, v));
 	else if (!ret)
 		printf("%s: id %u, %s%s%s%s\n", volume_label(v, label), v->id,
 		       v->bytes ? size_text(v->bytes, size) : "no size",
@@ -86,6 +95,12 @@ static int finish_new(const struct pool *pool, struct volume *v)
 	return show_volume(pool, v->name);
 }
 
+/* "volume create p v 10G" */
+static const char *volume_size(const char *arg)
+{
+	return isdigit((unsigned char)arg[0]) ? "--size" : NULL;
+}
+
 static int cmd_create(char **args, int nr)
 {
 	struct pool pool;
@@ -106,8 +121,10 @@ const struct cmd volume_create_cmd = {
 	.noun = "volume",
 	.verb = "create",
 	.args = "POOL NAME",
+	.need = "--size SIZE",
 	.min_args = 2,
 	.max_args = 2,
+	.option_for = volume_size,
 	.summary = "make an empty volume",
 	.more = "It takes no space until it is written to, so its size may exceed the pool's.\n",
 	.examples =
@@ -203,6 +220,7 @@ static int cmd_activate(char **args, int nr)
 	struct volume v;
 	int i;
 
+	want.several = nr > 2;
 	for (i = 1; i < nr; i++) {
 		if (pool_get(args[0], &pool) ||
 		    volume_get(&pool, args[i], &v) ||
@@ -246,6 +264,7 @@ static int cmd_deactivate(char **args, int nr)
 	struct volume v;
 	int i;
 
+	want.several = nr > 2;
 	for (i = 1; i < nr; i++) {
 		if (pool_get(args[0], &pool) ||
 		    volume_get(&pool, args[i], &v) ||
@@ -270,6 +289,14 @@ const struct cmd volume_deactivate_cmd = {
 	.run = cmd_deactivate,
 };
 
+static int tell_removed(const struct pool *pool, const char *name, uint32_t id)
+{
+	json_t *o = json_pack("{s:o, s:s, s:I}", "removed", json_text(name),
+			      "pool", pool->name, "id", (json_int_t)id);
+
+	return want.several ? out_json_item("volumes", o) : out_json(o);
+}
+
 static int remove_one(const struct pool *pool, const char *name)
 {
 	struct volume v;
@@ -279,9 +306,7 @@ static int remove_one(const struct pool *pool, const char *name)
 	    volume_delete(pool, &v))
 		return -1;
 	if (want_json)
-		return out_json(json_pack("{s:s, s:s, s:I}", "removed", name,
-					  "pool", pool->name, "id",
-					  (json_int_t)v.id));
+		return tell_removed(pool, name, v.id);
 	return 0;
 }
 
@@ -290,6 +315,7 @@ static int cmd_remove(char **args, int nr)
 	struct pool pool;
 	int i;
 
+	want.several = nr > 2;
 	if (pool_get(args[0], &pool))
 		return -1;
 	for (i = 1; i < nr; i++)
@@ -488,7 +514,7 @@ static int stat_one(const struct pool *pool, const struct volumes *vols,
 						 json_integer((json_int_t)n));
 		(void)json_object_set_new(o, "io", iostat_json(&io));
 	}
-	return out_json(json_pack("{s:o}", "volume", o));
+	return tell_json("volume", o);
 }
 
 static int cmd_stat(char **args, int nr)
@@ -498,6 +524,7 @@ static int cmd_stat(char **args, int nr)
 	struct pool pool;
 	int i, ret = 0;
 
+	want.several = nr > 2;
 	if (pool_get(args[0], &pool) || volumes_read(&pool, &vols))
 		return -1;
 	for (i = 1; i < nr && !ret; i++) {
@@ -571,8 +598,8 @@ static int cmd_resize(char **args, int nr)
 	uint64_t bytes;
 
 	(void)nr;
-	if (pool_get(args[0], &pool) || volume_get(&pool, args[1], &v) ||
-	    volume_find_device(&pool, &v) ||
+	if (parse_new_size(args[2], 0, &bytes) || pool_get(args[0], &pool) ||
+	    volume_get(&pool, args[1], &v) || volume_find_device(&pool, &v) ||
 	    parse_new_size(args[2], v.bytes, &bytes))
 		return -1;
 	bytes = whole_blocks(bytes);

@@ -10,12 +10,14 @@
 # sanitizers (tests/unit/unit.mk).
 
 LIBHPM_DIR    := $(TOP)/tools/lib
+# What hpmctl is built with, too.
+COMMON_DIR    := $(TOP)/tools/common
 LIBHPM        := $(BUILD)/tools/libhpm.a
 ENGINE_SRC     = $(shell grep -l '^.include "md\.h"' $(TOP)/dm-hpmapper/*.c)
-LIBHPM_SRC     = $(ENGINE_SRC) $(wildcard $(LIBHPM_DIR)/*.c)
-LIBHPM_HDR     = $(wildcard $(TOP)/dm-hpmapper/*.h $(LIBHPM_DIR)/include/*.h)
+LIBHPM_SRC     = $(ENGINE_SRC) $(wildcard $(LIBHPM_DIR)/*.c $(COMMON_DIR)/*.c)
+LIBHPM_HDR     = $(wildcard $(TOP)/dm-hpmapper/*.h $(LIBHPM_DIR)/include/*.h $(COMMON_DIR)/*.h)
 LIBHPM_CFLAGS := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
-	-I$(LIBHPM_DIR)/include -I$(TOP)/dm-hpmapper \
+	-I$(LIBHPM_DIR)/include -I$(COMMON_DIR) -I$(TOP)/dm-hpmapper \
 	-Wall -Wextra -Werror -Wno-address-of-packed-member \
 	-Wno-unused-parameter
 LIBHPM_OBJ     = $(patsubst $(TOP)/%.c,$(BUILD)/tools/libhpm/%.o,$(LIBHPM_SRC))

@@ -4,6 +4,7 @@
 #include <getopt.h>
 
 #include "meta.h"
+#include "size.h"
 
 #ifndef HPM_TOOLS_VERSION
 #define HPM_TOOLS_VERSION "0"
@@ -184,34 +185,14 @@ int parse_number(const char *text, u64 max, u64 *v)
 	return 0;
 }
 
-static int size_shift(const char *unit)
-{
-	static const char letters[] = "KMGTP";
-	const char *at;
-
-	if (!*unit || !strcmp(unit, "B"))
-		return 0;
-	if (!strcmp(unit, "s"))
-		return 9;
-	at = strchr(letters, toupper((unsigned char)*unit));
-	if (!at || (unit[1] && strcmp(unit + 1, "iB") && strcmp(unit + 1, "B")))
-		return -1;
-	return 10 * (int)(at - letters + 1);
-}
-
 int parse_bytes(const char *text, u64 *bytes)
 {
-	char *end;
-	double v;
-	int shift;
+	char why[SIZE_WHY];
+	uint64_t v;
 
-	v = strtod(text, &end);
-	shift = size_shift(end);
-	if ((!isdigit((unsigned char)*text) && *text != '.') || end == text ||
-	    shift < 0 || !(v >= 0) || v * (double)(1ull << shift) > 9e18)
-		return complain("'%s' is not a size (as 512M, 1.5T, 2048s)",
-				text);
-	*bytes = (u64)(v * (double)(1ull << shift) + 0.5);
+	if (size_parse(text, &v, why))
+		return complain("%s", why);
+	*bytes = v;
 	return 0;
 }
 
