@@ -24,6 +24,19 @@
 		err_clear();                                                \
 	} while (0)
 
+/* The same, and the status is that of an archive or a device that is bad. */
+#define assert_bad(expr, words)                                             \
+	do {                                                                \
+		err_clear();                                                \
+		assert_true((expr) < 0);                                    \
+		if (!strstr(err_text(), words))                             \
+			fail_msg("\"%s\" lacks \"%s\"", err_text(), words); \
+		if (err_status() != ST_BAD_INPUT)                           \
+			fail_msg("\"%s\" has status %d", err_text(),        \
+				 (int)err_status());                        \
+		err_clear();                                                \
+	} while (0)
+
 /* The expression is 0; if not, its sentence is shown. */
 #define assert_works(expr)                                  \
 	do {                                                \

@@ -7,18 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <uthash.h>
 
+#include "dirs.h"
 #include "err.h"
 #include "layer.h"
-#include "text.h"
+#include "rawtar.h"
 #include "tree.h"
 
 #define WHITEOUT     ".wh."
 #define WHITEOUT_OPQ ".wh..wh..opq"
 #define WHITEOUT_AUX ".wh..wh." /* what an old aufs kept for itself */
+#define AUX_LINKS    ".wh..wh.plnk"
 #define WARNINGS_MAX 10
+
+/* What each file system that can be made has room for, in seconds. */
+#define TIME_MIN INT32_MIN
+#define TIME_MAX 15032385535LL
 
 /* A resolved path that this layer has written. */
 struct written {
@@ -28,10 +35,12 @@ struct written {
 
 struct layer {
 	struct tree tree;
-	struct archive *in, *disk;
+	struct rawtar in;
+	struct archive *disk;
+	struct dirs dirs;
 	struct written *written;
+	bool aux_links; /* there is something in AUX_LINKS */
 	struct layer_stats *stats;
-	const char *source;
 	/* the last parent that was resolved, as most entries share theirs */
 	char dir[PATH_MAX], resolved[PATH_MAX];
 	bool cached;
@@ -124,45 +133,65 @@ static int resolve(struct layer *l, const char *path, char parent[PATH_MAX],
 	return 0;
 }
 
-/* The target of a hard link is a path in the archive as well. */
-static int resolve_link(struct layer *l, struct archive_entry *entry)
+/*
+ * The target of a hard link is a path in the archive as well, and must be there:
+ * nothing that comes later can be meant.
+ */
+static int resolve_link(struct layer *l, struct archive_entry *entry,
+			const char *path)
 {
 	const char *link = archive_entry_hardlink(entry);
-	char parent[PATH_MAX], base[NAME_MAX + 1], path[PATH_MAX];
+	char parent[PATH_MAX], base[NAME_MAX + 1], target[PATH_MAX];
+	struct stat st;
 
 	if (!link)
 		return 0;
-	if (resolve(l, link, parent, base) || tree_join(parent, base, path))
+	if (resolve(l, link, parent, base) || tree_join(parent, base, target))
 		return -1;
-	archive_entry_copy_hardlink(entry, path);
+	if (!strcmp(target, path))
+		return err_say(ST_BAD_INPUT, "the archive links %s to itself",
+			       path);
+	if (fstatat(l->tree.root, target, &st, AT_SYMLINK_NOFOLLOW))
+		return errno == ENOENT ?
+			       err_say(ST_BAD_INPUT,
+				       "the archive links %s to %s, which is not there",
+				       path, link) :
+			       err_sys(errno, "cannot look at %s", target);
+	if (S_ISDIR(st.st_mode))
+		return err_say(ST_BAD_INPUT,
+			       "the archive links %s to the directory %s", path,
+			       link);
+	archive_entry_copy_hardlink(entry, target);
 	return 0;
+}
+
+static bool is_directory(struct archive_entry *entry)
+{
+	return archive_entry_filetype(entry) == AE_IFDIR &&
+	       !archive_entry_hardlink(entry);
 }
 
 /*
  * A directory stays if a directory comes; anything else makes room for the new.
- * (A hard link to itself would lose its file.)
  */
 static int make_room(struct layer *l, struct archive_entry *entry,
 		     const char *path)
 {
-	const char *link = archive_entry_hardlink(entry);
 	struct stat st;
 
-	if (link && !strcmp(link, path))
-		return err_say(ST_BAD_INPUT, "the archive links %s to itself",
-			       path);
 	if (fstatat(l->tree.root, path, &st, AT_SYMLINK_NOFOLLOW)) {
 		if (errno == ENOENT)
 			return 0;
 		return err_sys(errno, "cannot look at %s", path);
 	}
-	if (S_ISDIR(st.st_mode) && archive_entry_filetype(entry) == AE_IFDIR &&
-	    !link)
+	if (S_ISDIR(st.st_mode) && is_directory(entry))
 		return 0;
 	if (!strcmp(path, "."))
 		return err_say(ST_BAD_INPUT,
 			       "the archive's root is not a directory");
 	l->cached = false;
+	if (S_ISDIR(st.st_mode))
+		dirs_forget(&l->dirs, path);
 	return tree_remove(&l->tree, path);
 }
 
@@ -194,47 +223,169 @@ static int whiteout(struct layer *l, const char *parent, const char *base)
 	if (strncmp(base, WHITEOUT, strlen(WHITEOUT)) != 0)
 		return 0;
 	l->stats->whiteouts++;
+	if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
+		return err_say(ST_BAD_INPUT,
+			       "the archive has a whiteout of nothing: %s/%s",
+			       parent, base);
+	if (dirs_touch(&l->dirs, parent))
+		return -1;
 	if (!strcmp(base, WHITEOUT_OPQ)) {
 		l->cached = false;
 		ret = tree_purge(&l->tree, parent, was_written, l);
-	} else if (!strncmp(base, WHITEOUT_AUX, strlen(WHITEOUT_AUX))) {
-		ret = 0;
-	} else if (!*name || !strcmp(name, ".") || !strcmp(name, "..")) {
-		ret = err_say(ST_BAD_INPUT,
-			      "the archive has a whiteout of nothing: %s/%s",
-			      parent, base);
 	} else {
 		ret = tree_join(parent, name, path) || delete_lower(l, path);
 	}
 	return ret ? -1 : 1;
 }
 
+/* What a component of a path says of it. */
+enum name_kind {
+	NAME_PLAIN,
+	NAME_WHITEOUT,
+	NAME_AUX
+};
+
+static enum name_kind kind_of(const char *name, size_t len, bool last)
+{
+	const size_t aux = strlen(WHITEOUT_AUX), wh = strlen(WHITEOUT);
+
+	if (last && len == strlen(WHITEOUT_OPQ) &&
+	    !strncmp(name, WHITEOUT_OPQ, len))
+		return NAME_WHITEOUT;
+	if (len > aux && !strncmp(name, WHITEOUT_AUX, aux))
+		return NAME_AUX;
+	if (len >= wh && !strncmp(name, WHITEOUT, wh))
+		return NAME_WHITEOUT;
+	return NAME_PLAIN;
+}
+
+/*
+ * An aufs kept its own files in its layers, and old images have them: they are
+ * not the image's.  But other entries can be hard links to those below
+ * .wh..wh.plnk, which is why that is unpacked, and removed again at the end.
+ *
+ * 1: the entry is not for the image; 0: it is; -1: it is below a whiteout.
+ */
+static int skip_name(struct layer *l, const char *path)
+{
+	const char *p = path;
+
+	for (;;) {
+		size_t len;
+		bool last;
+
+		while (*p == '/' || (p[0] == '.' && (p[1] == '/' || !p[1])))
+			p++;
+		if (!*p)
+			return 0;
+		len = strcspn(p, "/");
+		last = !p[len + strspn(p + len, "/")];
+		switch (kind_of(p, len, last)) {
+		case NAME_AUX:
+			l->stats->whiteouts += last;
+			if (strncmp(p, AUX_LINKS, len) != 0 || last)
+				return 1;
+			l->aux_links = true;
+			return 0;
+		case NAME_WHITEOUT:
+			if (last)
+				return 0;
+			return err_say(
+				ST_BAD_INPUT,
+				"the archive has something below a whiteout: %s",
+				path);
+		case NAME_PLAIN:
+			break;
+		}
+		p += len;
+	}
+}
+
+static int drop_aux_links(struct layer *l)
+{
+	if (!l->aux_links)
+		return 0;
+	dirs_forget(&l->dirs, AUX_LINKS);
+	return dirs_touch(&l->dirs, ".") || tree_remove(&l->tree, AUX_LINKS);
+}
+
 /*----------------------------------------------------------------
  * Entries
  *--------------------------------------------------------------*/
 
-static int bad_archive(struct layer *l)
-{
-	/* What the stream said is nearer to the reason. */
-	return err_say(ST_BAD_INPUT, "cannot unpack %s: %s", l->source,
-		       archive_error_string(l->in));
-}
-
-static void disk_warning(struct layer *l, const char *path)
+static void say_warning(struct layer *l, const char *of, const char *text)
 {
 	if (l->stats->warnings++ < WARNINGS_MAX)
-		warn("%s: %s", path, archive_error_string(l->disk));
+		warn("%s: %s", of, text);
 }
 
-static int disk_result(struct layer *l, int ret, const char *path)
+/* The machine's failures; of all others, the archive is the reason. */
+static bool is_machines(int errnum)
 {
-	if (ret == ARCHIVE_WARN)
-		disk_warning(l, path);
-	if (ret >= ARCHIVE_WARN)
+	static const int list[] = { EIO,    ENOSPC, EDQUOT, EROFS,  ENOMEM,
+				    EMFILE, ENFILE, ENODEV, ENXIO,  EUCLEAN,
+				    EBUSY,  EAGAIN, EINTR,  EBADMSG };
+	size_t i;
+
+	for (i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+		if (list[i] == errnum)
+			return true;
+	return false;
+}
+
+/* "No space left" can be said of two things, one of which nobody thinks of. */
+static int no_space(const struct layer *l, const char *path)
+{
+	struct statvfs st;
+
+	if (!fstatvfs(l->tree.root, &st) && st.f_files && !st.f_ffree &&
+	    st.f_bavail > 256)
+		return err_sys(
+			ENOSPC,
+			"the file system has no inodes left for %s (a larger --size has more)",
+			path);
+	return err_sys(ENOSPC,
+		       "the volume is too small for %s (give a larger --size)",
+		       path);
+}
+
+static int disk_failed(struct layer *l, const char *path)
+{
+	int e = archive_errno(l->disk);
+
+	if (e == ENOSPC)
+		return no_space(l, path);
+	if (is_machines(e))
+		return err_sys(e, "cannot write %s (%s)", path,
+			       archive_error_string(l->disk));
+	return err_say(ST_BAD_INPUT,
+		       "the archive has a file that cannot be: %s (%s)", path,
+		       archive_error_string(l->disk));
+}
+
+/*
+ * To libarchive it is a warning if the owner or the mode could not be set.  A
+ * file that is another one's than in the archive is worse than no file.
+ */
+static int check_written(struct layer *l, struct archive_entry *entry,
+			 const char *path)
+{
+	struct stat st;
+
+	say_warning(l, path, archive_error_string(l->disk));
+	if (archive_entry_hardlink(entry) || geteuid())
 		return 0;
-	return err_sys(
-		archive_errno(l->disk) > 0 ? archive_errno(l->disk) : EIO,
-		"cannot write %s (%s)", path, archive_error_string(l->disk));
+	if (fstatat(l->tree.root, path, &st, AT_SYMLINK_NOFOLLOW))
+		return err_sys(errno, "cannot look at %s", path);
+	if (st.st_uid != archive_entry_uid(entry) ||
+	    st.st_gid != archive_entry_gid(entry))
+		return err_say(ST_FAILED, "cannot set the owner of %s: %s",
+			       path, archive_error_string(l->disk));
+	if (!S_ISLNK(st.st_mode) &&
+	    (st.st_mode & 07777) != archive_entry_perm(entry))
+		return err_say(ST_FAILED, "cannot set the mode of %s: %s", path,
+			       archive_error_string(l->disk));
+	return 0;
 }
 
 static int copy_data(struct layer *l, const char *path)
@@ -244,69 +395,112 @@ static int copy_data(struct layer *l, const char *path)
 	size_t size;
 	int ret;
 
-	while ((ret = archive_read_data_block(l->in, &data, &size, &at)) ==
+	while ((ret = archive_read_data_block(l->in.a, &data, &size, &at)) ==
 	       ARCHIVE_OK) {
-		la_ssize_t n =
-			archive_write_data_block(l->disk, data, size, at);
-
-		if (n < ARCHIVE_OK && disk_result(l, (int)n, path))
-			return -1;
+		if (archive_write_data_block(l->disk, data, size, at) <
+		    ARCHIVE_OK)
+			return disk_failed(l, path);
 		l->stats->bytes += size;
 	}
-	return ret == ARCHIVE_EOF ? 0 : bad_archive(l);
+	return ret == ARCHIVE_EOF ? 0 : rawtar_failed(&l->in);
 }
 
 static int write_entry(struct layer *l, struct archive_entry *entry,
 		       const char *path)
 {
-	if (disk_result(l, archive_write_header(l->disk, entry), path))
-		return -1;
+	int header = archive_write_header(l->disk, entry), end;
+
+	if (header < ARCHIVE_WARN)
+		return disk_failed(l, path);
 	if (!archive_entry_hardlink(entry) || archive_entry_size(entry) > 0)
 		if (archive_entry_filetype(entry) == AE_IFREG &&
 		    copy_data(l, path))
 			return -1;
-	return disk_result(l, archive_write_finish_entry(l->disk), path);
+	end = archive_write_finish_entry(l->disk);
+	if (end < ARCHIVE_WARN)
+		return disk_failed(l, path);
+	if (header == ARCHIVE_WARN || end == ARCHIVE_WARN)
+		return check_written(l, entry, path);
+	return 0;
+}
+
+static int write_dir(struct layer *l, struct archive_entry *entry,
+		     const char *path)
+{
+	if (mkdirat(l->tree.root, path, 0700) && errno != EEXIST)
+		return errno == ENOSPC ?
+			       no_space(l, path) :
+			       err_sys(errno, "cannot make the directory %s",
+				       path);
+	return dirs_set(&l->dirs, path, entry);
+}
+
+/* Programs write year 1 if they know no time; the nearest that there is. */
+static void keep_time(struct layer *l, struct archive_entry *entry,
+		      const char *path)
+{
+	la_int64_t t = archive_entry_mtime(entry);
+
+	if (t >= TIME_MIN && t <= TIME_MAX)
+		return;
+	say_warning(l, path, "its time is out of the file system's range");
+	archive_entry_set_mtime(entry, t < 0 ? TIME_MIN : TIME_MAX, 0);
+}
+
+static int place_entry(struct layer *l, struct archive_entry *entry,
+		       const char *parent, const char *base)
+{
+	char path[PATH_MAX];
+
+	if (tree_join(parent, base, path) ||
+	    (*base && dirs_touch(&l->dirs, parent)) ||
+	    resolve_link(l, entry, path) || make_room(l, entry, path) ||
+	    note_written(l, path))
+		return -1;
+	keep_time(l, entry, path);
+	archive_entry_copy_pathname(entry, path);
+	l->stats->entries++;
+	return is_directory(entry) ? write_dir(l, entry, path) :
+				     write_entry(l, entry, path);
 }
 
 static int unpack_entry(struct layer *l, struct archive_entry *entry)
 {
-	char parent[PATH_MAX], base[NAME_MAX + 1], path[PATH_MAX];
+	char parent[PATH_MAX], base[NAME_MAX + 1];
 	const char *name = archive_entry_pathname(entry);
 	int ret;
 
-	if (!name)
+	if (!name || !*name)
 		return err_say(ST_BAD_INPUT,
 			       "%s has a path that cannot be understood",
-			       l->source);
+			       l->in.in->name);
+	image_names_add(&l->stats->names, name);
+	ret = skip_name(l, name);
+	if (ret)
+		return ret < 0 ? -1 : 0;
 	if (resolve(l, name, parent, base))
 		return -1;
 	ret = whiteout(l, parent, base);
 	if (ret)
 		return ret < 0 ? -1 : 0;
-	if (tree_join(parent, base, path) || resolve_link(l, entry) ||
-	    make_room(l, entry, path) || note_written(l, path))
-		return -1;
-	archive_entry_copy_pathname(entry, path);
-	l->stats->entries++;
-	return write_entry(l, entry, path);
+	return place_entry(l, entry, parent, base);
 }
 
 static int unpack_all(struct layer *l)
 {
 	struct archive_entry *entry;
+	const char *warning;
 	int ret;
 
-	while ((ret = archive_read_next_header(l->in, &entry)) == ARCHIVE_OK ||
-	       ret == ARCHIVE_WARN) {
-		if (ret == ARCHIVE_WARN && l->stats->warnings++ < WARNINGS_MAX)
-			warn("%s: %s", l->source, archive_error_string(l->in));
+	while ((ret = rawtar_next(&l->in, &entry, &warning)) > 0) {
+		if (warning)
+			say_warning(l, l->in.in->name, warning);
 		if (unpack_entry(l, entry))
 			return -1;
 	}
-	if (ret != ARCHIVE_EOF)
-		return bad_archive(l);
-	/* Directories get their times and modes only now. */
-	return disk_result(l, archive_write_close(l->disk), "directories");
+	if (ret)
+		return -1;
+	return drop_aux_links(l) || dirs_apply(&l->dirs, &l->stats->warnings);
 }
 
 /*----------------------------------------------------------------
@@ -332,22 +526,33 @@ static struct archive *disk_writer(void)
 	return a;
 }
 
+static int touch(const char *dir, void *ctx)
+{
+	struct layer *l = ctx;
+
+	return dirs_touch(&l->dirs, dir);
+}
+
 /* libarchive writes below the working directory, and so does this. */
 static int unpack_here(struct layer *l, struct stream *in)
 {
 	mode_t mask = umask(0);
 	int ret = -1;
 
-	l->in = archive_reader();
 	l->disk = disk_writer();
-	if (l->in && l->disk && !stream_feed(in, l->in))
+	if (l->disk && !rawtar_open(&l->in, in))
 		ret = unpack_all(l);
 	if (l->disk)
 		(void)archive_write_free(l->disk);
-	if (l->in)
-		(void)archive_read_free(l->in);
+	rawtar_close(&l->in);
 	free_written(l);
+	dirs_free(&l->dirs);
 	(void)umask(mask);
+	if (!ret && in->check_plain && !digest_matches(&in->plain))
+		return err_say(
+			ST_BAD_INPUT,
+			"%s is damaged: it has not the digest that the image names",
+			in->name);
 	return ret ? -1 : stream_finish(in);
 }
 
@@ -362,10 +567,12 @@ int layer_unpack(struct stream *in, const char *root, struct layer_stats *stats)
 		goto out;
 	}
 	l->stats = stats;
-	l->source = in->name;
+	l->tree.before_change = touch;
+	l->tree.ctx = l;
 	ret = tree_open(&l->tree, root);
 	if (ret)
 		goto out;
+	l->dirs.root = l->tree.root;
 	if (fchdir(l->tree.root))
 		ret = err_sys(errno, "cannot enter %s", root);
 	else

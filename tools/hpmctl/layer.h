@@ -17,6 +17,7 @@
 
 #include <stdint.h>
 
+#include "imagename.h"
 #include "stream.h"
 
 struct layer_stats {
@@ -24,6 +25,7 @@ struct layer_stats {
 	uint64_t whiteouts;
 	uint64_t bytes; /* of files' contents */
 	uint64_t warnings;
+	struct image_names names; /* that the archive has */
 };
 
 /* Unpacks all of @in, which is then finished, below the directory @root. */

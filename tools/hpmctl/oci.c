@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "err.h"
+#include "imagename.h"
 #include "oci.h"
 #include "text.h"
 

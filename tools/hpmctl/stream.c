@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "err.h"
+#include "imagename.h"
 #include "run.h"
 #include "stream.h"
 
@@ -65,18 +66,6 @@ int stream_open_at(int dir, const char *name, struct stream **sp)
 /*----------------------------------------------------------------
  * Members of archives
  *--------------------------------------------------------------*/
-
-const char *member_name(const char *name)
-{
-	for (;;) {
-		if (*name == '/')
-			name++;
-		else if (name[0] == '.' && name[1] == '/')
-			name += 2;
-		else
-			return name;
-	}
-}
 
 struct archive *archive_reader(void)
 {
@@ -151,6 +140,14 @@ int stream_expect(struct stream *s, const char *digest, uint64_t size)
 			       s->name, (unsigned long long)s->total,
 			       (unsigned long long)size);
 	s->check = true;
+	return 0;
+}
+
+int stream_expect_plain(struct stream *s, const char *digest)
+{
+	if (digest_begin(&s->plain, digest))
+		return -1;
+	s->check_plain = true;
 	return 0;
 }
 

@@ -25,6 +25,9 @@ struct stream {
 	struct archive *member; /* positioned at it; owned */
 	bool check;		/* against the digest below and the total */
 	struct digest digest;
+	/* of what is in the bytes when they are not compressed, if it is set */
+	bool check_plain;
+	struct digest plain;
 	unsigned char buf[256 << 10];
 };
 
@@ -37,6 +40,9 @@ int stream_open_member(const char *path, const char *name, struct stream **sp);
 /* All of it must have this digest and size. */
 int stream_expect(struct stream *s, const char *digest, uint64_t size);
 
+/* What it holds must have this digest when the compression is taken off. */
+int stream_expect_plain(struct stream *s, const char *digest);
+
 /* How many bytes are at *@data, 0 at the end, -1 and a sentence. */
 ssize_t stream_read(struct stream *s, const void **data);
 /* Reads what is left and checks the digest. */
@@ -47,7 +53,5 @@ void stream_close(struct stream *s);
 int stream_feed(struct stream *s, struct archive *a);
 /* Reads an archive in any format and compression that may hold an image. */
 struct archive *archive_reader(void);
-/* Strips "./" and "/" from the front. */
-const char *member_name(const char *name);
 
 #endif /* HPMCTL_STREAM_H */

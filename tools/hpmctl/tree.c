@@ -15,6 +15,7 @@
 #include "tree.h"
 
 #define DEPTH_MAX 1024 /* of directories to be made or removed */
+#define LINKS_MAX 40   /* the kernel's limit for one path */
 
 /* The path that /proc has for a descriptor. */
 static int fd_path(int fd, char out[PATH_MAX])
@@ -40,6 +41,9 @@ int tree_open(struct tree *t, const char *path)
 		return -1;
 	}
 	t->prefix_len = strlen(t->prefix);
+	/* ("/" is what a mount that is nowhere in the tree has) */
+	while (t->prefix_len && t->prefix[t->prefix_len - 1] == '/')
+		t->prefix_len--;
 	return 0;
 }
 
@@ -126,45 +130,142 @@ static char *cut_last(char *path)
 	return slash + 1;
 }
 
-static int open_or_make(const struct tree *t, const char *dir, int depth);
+/*----------------------------------------------------------------
+ * What is missing of a path
+ *--------------------------------------------------------------*/
 
-/* The directory is missing: its parent is found or made, then itself. */
-static int make_dir(const struct tree *t, const char *dir, int depth)
+/* A path that is looked up step by step, as the kernel would in the root. */
+struct walk {
+	char done[PATH_MAX]; /* without links; all of it is there */
+	char rest[2 * PATH_MAX];
+	unsigned int links;
+	unsigned int made;
+};
+
+static int before_change(const struct tree *t, const char *dir)
 {
-	char parent[PATH_MAX], *base;
-	int fd, ret;
-
-	strcpy(parent, dir);
-	trim(parent);
-	base = cut_last(parent);
-	if (depth == DEPTH_MAX)
-		return err_say(ST_BAD_INPUT, "%.60s... is too deep", dir);
-	fd = open_or_make(t, base ? parent : "", depth + 1);
-	if (fd < 0)
-		return -1;
-	if (!base)
-		base = parent;
-	ret = mkdirat(fd, base, 0755);
-	(void)close(fd);
-	if (ret)
-		return err_sys(errno, "cannot make the directory %s%s", dir,
-			       errno == EEXIST ?
-				       " (a symbolic link leads to nothing)" :
-				       "");
-	fd = open_in_root(t, dir);
-	return fd < 0 ? err_sys(errno, "cannot open %s", dir) : fd;
+	return t->before_change ? t->before_change(dir, t->ctx) : 0;
 }
 
-static int open_or_make(const struct tree *t, const char *dir, int depth)
+/* Cuts the first component off the rest; NULL: there is none left. */
+static char *next_component(struct walk *w, char out[NAME_MAX + 1])
 {
-	int fd = open_in_root(t, dir);
+	const char *p = w->rest + strspn(w->rest, "/");
+	size_t len = strcspn(p, "/");
 
-	if (fd >= 0)
-		return fd;
-	if (errno != ENOENT || !*dir)
-		return err_sys(errno, "the archive has a path through %s",
-			       *dir ? dir : "/");
-	return make_dir(t, dir, depth);
+	if (!len || len > NAME_MAX)
+		return NULL;
+	memcpy(out, p, len);
+	out[len] = '\0';
+	memmove(w->rest, p + len, strlen(p + len) + 1);
+	return out;
+}
+
+/* At @next is a link; what it says takes its place. */
+static int take_link(const struct tree *t, struct walk *w, const char *next)
+{
+	size_t rest = strlen(w->rest) + 1;
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(t->root, next, target, sizeof(target) - 1);
+
+	if (n < 0)
+		return err_sys(errno, "cannot read the link %s", next);
+	target[n] = '\0';
+	if (++w->links > LINKS_MAX)
+		return err_say(ST_BAD_INPUT,
+			       "the archive has links in a circle: %s", next);
+	if (target[0] == '/')
+		w->done[0] = '\0';
+	if ((size_t)n + rest + 1 > sizeof(w->rest))
+		return err_say(ST_BAD_INPUT,
+			       "the archive has a path that is too long: %s",
+			       next);
+	memmove(w->rest + n + 1, w->rest, rest);
+	memcpy(w->rest, target, (size_t)n);
+	w->rest[n] = '/';
+	return 0;
+}
+
+/*
+ * In a container, something else is mounted at /proc and /sys.  A link to what
+ * an image has not there means another system's, so nothing is made for it.
+ */
+static bool is_kernels(const char *path)
+{
+	static const char *const dirs[] = { "proc", "sys" };
+	size_t i, len = strcspn(path, "/");
+
+	for (i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		if (strlen(dirs[i]) == len && !strncmp(path, dirs[i], len))
+			return true;
+	return false;
+}
+
+static int make_one(const struct tree *t, struct walk *w, const char *next)
+{
+	if (w->links && is_kernels(next))
+		return err_say(
+			ST_BAD_INPUT,
+			"the archive has a path through a symbolic link that leads to /%s",
+			next);
+	if (++w->made > DEPTH_MAX)
+		return err_say(ST_BAD_INPUT, "%.60s... is too deep", next);
+	if (before_change(t, w->done))
+		return -1;
+	if (mkdirat(t->root, next, 0755))
+		return err_sys(errno, "cannot make the directory %s", next);
+	strcpy(w->done, next);
+	return 0;
+}
+
+static int step(const struct tree *t, struct walk *w, const char *name)
+{
+	char next[PATH_MAX], *slash;
+	struct stat st;
+
+	if (!strcmp(name, "."))
+		return 0;
+	if (!strcmp(name, "..")) {
+		slash = strrchr(w->done, '/');
+		*(slash ? slash : w->done) = '\0';
+		return 0;
+	}
+	if (tree_join(w->done, name, next))
+		return -1;
+	if (fstatat(t->root, next, &st, AT_SYMLINK_NOFOLLOW))
+		return errno == ENOENT ?
+			       make_one(t, w, next) :
+			       err_sys(errno, "cannot look at %s", next);
+	if (S_ISLNK(st.st_mode))
+		return take_link(t, w, next);
+	if (!S_ISDIR(st.st_mode))
+		return err_say(
+			ST_BAD_INPUT,
+			"the archive has a path through %s, which is not a directory",
+			next);
+	strcpy(w->done, next);
+	return 0;
+}
+
+static int walk(const struct tree *t, const char *dir, char out[PATH_MAX])
+{
+	struct walk *w = calloc(1, sizeof(*w));
+	char name[NAME_MAX + 1];
+	int ret = 0;
+
+	if (!w)
+		return err_nomem();
+	strcpy(w->rest, dir);
+	while (!ret && next_component(w, name))
+		ret = step(t, w, name);
+	if (!ret && w->rest[strspn(w->rest, "/")])
+		ret = err_say(
+			ST_BAD_INPUT,
+			"the archive has a link to a name that is too long: %.60s...",
+			w->rest);
+	strcpy(out, w->done);
+	free(w);
+	return ret;
 }
 
 static int resolve_dir(const struct tree *t, const char *dir,
@@ -172,10 +273,14 @@ static int resolve_dir(const struct tree *t, const char *dir,
 {
 	char path[PATH_MAX];
 	const char *rest;
-	int ret, fd = open_or_make(t, dir, 0);
+	int ret, fd = open_in_root(t, dir);
 
+	/* Whatever is wrong with it, the walk finds out where. */
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP ||
+		       errno == ENAMETOOLONG))
+		return walk(t, dir, out);
 	if (fd < 0)
-		return -1;
+		return err_sys(errno, "cannot open %s", *dir ? dir : "/");
 	ret = fd_path(fd, path);
 	(void)close(fd);
 	if (ret)
@@ -195,7 +300,13 @@ int tree_resolve(const struct tree *t, const char *path, char parent[PATH_MAX],
 {
 	char copy[PATH_MAX], *last;
 
-	if (print_to(copy, sizeof(copy), "%s", path) || check_components(copy))
+	if (strlen(path) >= sizeof(copy))
+		return err_say(
+			ST_BAD_INPUT,
+			"the archive has a path that is too long: %.60s...",
+			path);
+	strcpy(copy, path);
+	if (check_components(copy))
 		return -1;
 	trim(copy);
 	last = cut_last(copy);
@@ -211,9 +322,17 @@ int tree_resolve(const struct tree *t, const char *path, char parent[PATH_MAX],
 
 int tree_join(const char *parent, const char *base, char out[PATH_MAX])
 {
+	int n;
+
 	if (!*parent)
-		return print_to(out, PATH_MAX, "%s", *base ? base : ".");
-	return print_to(out, PATH_MAX, "%s/%s", parent, base);
+		n = snprintf(out, PATH_MAX, "%s", *base ? base : ".");
+	else
+		n = snprintf(out, PATH_MAX, "%s/%s", parent, base);
+	if (n < PATH_MAX)
+		return 0;
+	return err_say(ST_BAD_INPUT,
+		       "the archive has a path that is too long: %.60s...",
+		       out);
 }
 
 /*----------------------------------------------------------------
@@ -221,6 +340,7 @@ int tree_join(const char *parent, const char *base, char out[PATH_MAX])
  *--------------------------------------------------------------*/
 
 struct purge {
+	const struct tree *tree;
 	bool (*keep)(const char *path, void *ctx);
 	void *ctx;
 };
@@ -233,19 +353,23 @@ static bool is_dots(const char *name)
 	return !strcmp(name, ".") || !strcmp(name, "..");
 }
 
-/* What is in the directory @fd, which is closed, and at @path for @keep. */
+/*
+ * What is in the directory @fd, which is closed, and at @path for @keep; @stays:
+ * the directory itself is kept.
+ */
 static int remove_inside(int fd, const char *path, const struct purge *p,
-			 int depth)
+			 int depth, bool stays)
 {
 	char child[PATH_MAX];
 	struct dirent *d;
 	DIR *dir = fdopendir(fd);
-	int ret = 0;
+	int ret;
 
 	if (!dir) {
 		(void)close(fd);
 		return err_sys(errno, "cannot read %s", path);
 	}
+	ret = stays ? before_change(p->tree, path) : 0;
 	while (!ret && (d = readdir(dir))) {
 		if (is_dots(d->d_name))
 			continue;
@@ -271,7 +395,7 @@ static int remove_at(int dir, const char *name, const char *path,
 	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return kept ? 0 : err_sys(errno, "cannot remove %s", path);
-	if (remove_inside(fd, path, p, depth))
+	if (remove_inside(fd, path, p, depth, kept))
 		return -1;
 	if (!kept && unlinkat(dir, name, AT_REMOVEDIR))
 		return err_sys(errno, "cannot remove %s", path);
@@ -280,7 +404,7 @@ static int remove_at(int dir, const char *name, const char *path,
 
 int tree_remove(const struct tree *t, const char *path)
 {
-	const struct purge all = { NULL, NULL };
+	const struct purge all = { t, NULL, NULL };
 
 	return remove_at(t->root, path, path, &all, 0);
 }
@@ -288,11 +412,11 @@ int tree_remove(const struct tree *t, const char *path)
 int tree_purge(const struct tree *t, const char *path,
 	       bool (*keep)(const char *path, void *ctx), void *ctx)
 {
-	const struct purge p = { keep, ctx };
+	const struct purge p = { t, keep, ctx };
 	int fd = openat(t->root, *path ? path : ".",
 			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0)
 		return err_sys(errno, "cannot open %s", path);
-	return remove_inside(fd, path, &p, 0);
+	return remove_inside(fd, path, &p, 0, true);
 }

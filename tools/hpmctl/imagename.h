@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Whether an archive is an image itself, told by the names in it: an image
+ * layout's, or what "docker save" writes.  A file system has other names at its
+ * top.
+ */
+#ifndef HPMCTL_IMAGENAME_H
+#define HPMCTL_IMAGENAME_H
+
+#include <stdbool.h>
+
+struct image_names {
+	bool other; /* one that no image has: the archive is a file system */
+	bool index, manifest, repositories;
+};
+
+void image_names_add(struct image_names *n, const char *path);
+/* When all names are known. */
+bool image_names_is_image(const struct image_names *n);
+/* Strips "./" and "/" from the front. */
+const char *member_name(const char *name);
+
+#endif /* HPMCTL_IMAGENAME_H */
