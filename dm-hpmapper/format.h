@@ -252,7 +252,16 @@ struct hpm_super {
 	__le32 held_time;
 	__le32 held_flags;	/* 1: a metadata snapshot is held */
 	__le64 array_nodes[HPM_NR_ARRAYS];	/* blocks in each */
-	__le64 reserved[11];
+	/*
+	 * crc32c, seeded as a block's, over the checksums of all pages of counts
+	 * in their order, 0 for one that was never written.  It says something
+	 * only while refs_epoch is this superblock's epoch: a version that does
+	 * not know it leaves zeroes here.
+	 */
+	__le64 refs_epoch;
+	__le32 refs_csum;
+	__le32 reserved0;
+	__le64 reserved[9];
 	struct hpm_disk_segment segment[HPM_MAX_SEGMENTS];
 	/* which home of each refcount page is current, two bits each */
 	__u8 home[HPM_MAX_REFS_PAGES / 4];

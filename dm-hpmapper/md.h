@@ -185,6 +185,7 @@ struct hpm_refs {
 	unsigned long *sealed;	/* ... in the one being written */
 	unsigned long *older;	/* ... in the one the newest superblock closed */
 	unsigned long *dirty;	/* by page: to be written at the cut */
+	__le32 *csum;		/* by page: of what its newest home holds, 0: nothing */
 	u8 *home;		/* by page: where the newest superblock finds it */
 	u8 *home_old;		/* by page: where the older one does */
 	u64 cursor;
@@ -211,6 +212,12 @@ int hpm_refs_load(struct hpm_md *md, const struct hpm_super *sb);
 int hpm_refs_load_other(struct hpm_md *md, const struct hpm_super *sb);
 /* Fixed areas: count 1 for ever. */
 void hpm_refs_reserve_range(struct hpm_md *md, u64 start, u64 nr);
+/*
+ * How many of @nr_blocks, which the device has now, can be of use: new pages
+ * of counts need room for their homes.  md->lock held, as for the growth.
+ */
+u64 hpm_refs_usable(struct hpm_md *md, u64 nr_blocks);
+/* To as many blocks as hpm_refs_usable() has said. */
 int hpm_refs_grow(struct hpm_md *md, u64 nr_blocks);
 u64 hpm_refs_home(struct hpm_md *md, u32 page, unsigned int home);
 

@@ -724,7 +724,13 @@ static void take_super(struct hpm_md *md, const struct hpm_super *sb)
 {
 	unsigned int i;
 
-	md->epoch = le64_to_cpu(sb->head.epoch) + 1;
+	/*
+	 * A checkpoint that a crash cut short has left nodes of the epoch after
+	 * the superblock's.  The recovery puts other nodes at the same places,
+	 * and if the device loses the write of one, what is there must not look
+	 * like it: so the recovery's epoch is one that nobody has used.
+	 */
+	md->epoch = le64_to_cpu(sb->head.epoch) + 1 + get_random_u32() % (1 << 20);
 	md->time = le32_to_cpu(sb->time);
 	md->transaction_id = le64_to_cpu(sb->transaction_id);
 	md->next_serial = le64_to_cpu(sb->next_serial);
@@ -747,7 +753,7 @@ static int load_state(struct hpm_md *md, struct hpm_super *sb[2],
 {
 	int r;
 
-	*why = "the reference counts cannot be read";
+	*why = "the reference counts of metadata blocks are damaged (hpm_repair builds new ones)";
 	r = hpm_refs_init(md, md->meta_blocks);
 	if (!r)
 		r = hpm_refs_load(md, sb[0]);
@@ -971,8 +977,6 @@ static int grow_locked(struct hpm_md *md, u64 meta, u64 data, const char **why)
 	*why = "no memory";
 	if (meta > md->meta_blocks) {
 		r = hpm_refs_grow(md, meta);
-		if (r == -ENOSPC)
-			*why = "the metadata device has been grown too often";
 		if (!r)
 			md->meta_blocks = meta;
 	}
@@ -981,9 +985,29 @@ static int grow_locked(struct hpm_md *md, u64 meta, u64 data, const char **why)
 	return r;
 }
 
-int hpm_md_grow(struct hpm_md *md, const char **why)
+/*
+ * What the metadata device has gained may be too little to hold the counts of
+ * itself.  It is left alone then, until more comes: that is no reason to refuse
+ * what the data device has gained.
+ */
+static u64 usable_meta(struct hpm_md *md)
 {
 	u64 meta = min_t(u64, hpm_io_meta_blocks(md->io), HPM_MAX_META_BLOCKS);
+	u64 usable = meta;
+
+	mutex_lock(&md->lock);
+	if (meta > md->meta_blocks)
+		usable = hpm_refs_usable(md, meta);
+	mutex_unlock(&md->lock);
+	if (usable < meta)
+		pr_warn("hpmapper: the last %llu blocks of the metadata device stay unused until it is larger: they have no room for their own reference counts\n",
+			(unsigned long long)(meta - usable));
+	return usable;
+}
+
+int hpm_md_grow(struct hpm_md *md, const char **why)
+{
+	u64 meta = usable_meta(md);
 	u64 data = hpm_io_data_blocks(md->io) >> md->large_shift <<
 		   md->large_shift;
 	int r;

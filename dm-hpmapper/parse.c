@@ -203,8 +203,8 @@ static int read_name(struct parser *p, const char *arg)
 			return refuse(p, -EINVAL,
 				      "a name has letters, digits and ._-+:@=, only");
 
-	if (!strcmp(arg, "-"))
-		return refuse(p, -EINVAL, "\"-\" is no name");
+	if (!strcmp(arg, "-") || !strcmp(arg, ".") || !strcmp(arg, ".."))
+		return refuse(p, -EINVAL, "\"%s\" is no name", arg);
 	if (n >= HPM_NAME_SIZE)
 		return refuse(p, -ENAMETOOLONG,
 			      "a name has at most %u characters",

@@ -321,12 +321,24 @@ static int check_growth(struct hpm_pool *pool, const char *what, u64 now,
 		      pool->name, what, now, was);
 		return -EINVAL;
 	}
-	if (now == was)
-		return 0;
+	return now > was;
+}
 
-	DMINFO("%s: growing the %s device from %llu to %llu blocks of 4 KiB",
-	       pool->name, what, was, now);
-	return 1;
+static void tell_growth(struct hpm_pool *pool, const char *what, u64 now,
+			u64 was)
+{
+	if (now > was)
+		DMINFO("%s: the %s device has grown from %llu to %llu blocks of 4 KiB",
+		       pool->name, what, was, now);
+}
+
+static void tell_grown(struct hpm_pool *pool, const struct hpm_md_stats *was)
+{
+	struct hpm_md_stats now;
+
+	hpm_md_get_stats(pool->md, &now);
+	tell_growth(pool, "data", now.data_total, was->data_total);
+	tell_growth(pool, "metadata", now.meta_total, was->meta_total);
 }
 
 /* What the devices have gained is in the metadata before it is used. */
@@ -355,6 +367,8 @@ static int grow_devices(struct hpm_pool *pool, struct hpm_table *t)
 	r = hpm_md_grow(pool->md, &why);
 	if (r)
 		DMERR("%s: cannot grow: %s (error %d)", pool->name, why, r);
+	else
+		tell_grown(pool, &st);
 	return r;
 }
 

@@ -34,6 +34,21 @@
  *
  * If a checkpoint fails, its `sealed' blocks stay where they are and those of
  * the next attempt join them: both belong to the epoch that it closes.
+ *
+ * A lost write
+ * ------------
+ * A page's home is written again and again, so a device that loses the last
+ * write of it leaves an older page there, which is whole in itself: right
+ * checksum, right place, and of an epoch that the superblock allows for.  Its
+ * counts would give away blocks that are in use.  Nodes are safe from this, as
+ * a pointer names the epoch of what it points to; so the superblock names its
+ * pages, too, by one checksum over the checksums of them all (refs_csum).
+ *
+ * The checksum counts only if refs_epoch is the superblock's own epoch.  A
+ * version that does not know the two fields writes zeroes when it makes a
+ * checkpoint, and when it only sets a flag it copies the superblock with its
+ * epoch, of which the pages are the same: so what such a version leaves behind
+ * has either no checksum or the right one.
  */
 #include "md.h"
 
@@ -59,6 +74,7 @@ static void refs_free(struct hpm_refs *r)
 	kvfree(r->sealed);
 	kvfree(r->older);
 	kvfree(r->dirty);
+	kvfree(r->csum);
 	kvfree(r->home);
 	kvfree(r->home_old);
 }
@@ -84,10 +100,11 @@ static int refs_alloc(struct hpm_refs *r, u64 nr_blocks)
 	r->sealed = bits_alloc(nr_blocks);
 	r->older = bits_alloc(nr_blocks);
 	r->dirty = bits_alloc(r->nr_pages);
+	r->csum = kvcalloc(r->nr_pages, sizeof(*r->csum), GFP_NOIO);
 	r->home = kvmalloc(r->nr_pages, GFP_NOIO);
 	r->home_old = kvmalloc(r->nr_pages, GFP_NOIO);
 	if (r->count && r->barred && r->freed && r->sealed && r->older &&
-	    r->dirty && r->home && r->home_old) {
+	    r->dirty && r->csum && r->home && r->home_old) {
 		memset(r->home, HOME_NONE, r->nr_pages);
 		memset(r->home_old, HOME_NONE, r->nr_pages);
 		return 0;
@@ -286,6 +303,47 @@ static void home_store(struct hpm_super *sb, u32 page, unsigned int home)
 	sb->home[page / 4] |= home << page % 4 * 2;
 }
 
+/* The block where @sb has a page; 0: nowhere. */
+static u64 home_in_super(const struct hpm_super *sb, u32 page)
+{
+	u32 i, first, nr, home = home_load(sb, page);
+
+	for (i = 0; home != HOME_NONE && i < le32_to_cpu(sb->nr_segments);
+	     i++) {
+		first = le32_to_cpu(sb->segment[i].first);
+		nr = le32_to_cpu(sb->segment[i].nr);
+		if (page >= first && page - first < nr)
+			return le64_to_cpu(sb->segment[i].start) +
+			       (u64)HPM_REFS_HOMES * (page - first) + home;
+	}
+	return 0;
+}
+
+/*----------------------------------------------------------------
+ * The checksum of all pages
+ *--------------------------------------------------------------*/
+
+static __le32 pages_csum(struct hpm_md *md, const __le32 *csum, u32 nr)
+{
+	return cpu_to_le32(crc32c(md->seed, csum, nr * sizeof(*csum)));
+}
+
+static void csum_store(struct hpm_md *md, struct hpm_super *sb)
+{
+	const struct hpm_refs *r = &md->refs;
+
+	sb->refs_csum = pages_csum(md, r->csum, r->nr_pages);
+	sb->refs_epoch = sb->head.epoch;
+}
+
+/* Are these the pages that @sb means, as far as it says? */
+static bool csum_right(struct hpm_md *md, const struct hpm_super *sb,
+		       const __le32 *csum, u32 nr)
+{
+	return sb->refs_epoch != sb->head.epoch ||
+	       sb->refs_csum == pages_csum(md, csum, nr);
+}
+
 /*----------------------------------------------------------------
  * Reading
  *--------------------------------------------------------------*/
@@ -294,9 +352,11 @@ static void home_store(struct hpm_super *sb, u32 page, unsigned int home)
 static int page_read(struct hpm_md *md, const struct hpm_super *sb, u32 page,
 		     struct hpm_refs_page *p)
 {
-	u64 block = hpm_refs_home(md, page, home_load(sb, page));
-	int r = hpm_io_read(md->io, block, p);
+	u64 block = home_in_super(sb, page);
+	int r = -EUCLEAN;
 
+	if (block < md->refs.nr_blocks)
+		r = hpm_io_read(md->io, block, p);
 	if (r) {
 		pr_err("hpmapper: metadata block %llu: reference counts cannot be read (%d)\n",
 		       (unsigned long long)block, r);
@@ -323,6 +383,7 @@ static int page_load(struct hpm_md *md, const struct hpm_super *sb, u32 page,
 	ret = page_read(md, sb, page, p);
 	if (ret)
 		return ret;
+	r->csum[page] = p->head.csum;
 	for (i = 0; i < HPM_REFS_PER_PAGE; i++, block++) {
 		count = le32_to_cpu(p->refs[i]);
 		if (!count)
@@ -385,6 +446,9 @@ int hpm_refs_load(struct hpm_md *md, const struct hpm_super *sb)
 		ret = page_load(md, sb, page, p);
 	}
 	hpm_block_free(p);
+	if (!ret && !csum_right(md, sb, r->csum, r->nr_pages))
+		ret = refs_corrupt(le64_to_cpu(sb->head.blocknr),
+				   "its pages of reference counts are not those it was written with: a write of one was lost");
 	return ret ? ret : check_all_reserved(md);
 }
 
@@ -396,6 +460,55 @@ static void refs_bar(struct hpm_refs *r, u64 block)
 	__set_bit(block, r->barred);
 	__set_bit(block, r->older);
 	r->nr_free--;
+}
+
+/* Has the older superblock this page where the newest does not have it? */
+static bool page_is_other(struct hpm_md *md, const struct hpm_super *sb,
+			  u32 page)
+{
+	u64 block = home_in_super(sb, page);
+
+	return block && block != home_in_super(md->sb, page);
+}
+
+/* Where the older superblock has it is no home any more once all have moved. */
+static unsigned int home_of_other(struct hpm_md *md, const struct hpm_super *sb,
+				  u32 page)
+{
+	unsigned int home = home_load(sb, page);
+
+	if (home == HOME_NONE ||
+	    home_in_super(sb, page) != hpm_refs_home(md, page, home))
+		return HOME_NONE;
+	return home;
+}
+
+/* What a page of the older superblock has a count for; returns its checksum. */
+static __le32 bar_page(struct hpm_md *md, const struct hpm_super *sb, u32 page,
+		       struct hpm_refs_page *p)
+{
+	bool unknown = page_read(md, sb, page, p) != 0;
+	u32 i;
+
+	for (i = 0; i < HPM_REFS_PER_PAGE; i++)
+		if (unknown || p->refs[i])
+			refs_bar(&md->refs, (u64)page * HPM_REFS_PER_PAGE + i);
+	return unknown ? 0 : p->head.csum;
+}
+
+static void bar_all_other(struct hpm_md *md, const struct hpm_super *sb)
+{
+	struct hpm_refs *r = &md->refs;
+	u32 page, i;
+
+	pr_warn("hpmapper: the older superblock (metadata block %llu) is of no use: a page of its reference counts is not the one it was written with\n",
+		(unsigned long long)le64_to_cpu(sb->head.blocknr));
+	for (page = 0; page < r->nr_pages; page++) {
+		if (!page_is_other(md, sb, page))
+			continue;
+		for (i = 0; i < HPM_REFS_PER_PAGE; i++)
+			refs_bar(r, (u64)page * HPM_REFS_PER_PAGE + i);
+	}
 }
 
 /*
@@ -410,34 +523,39 @@ static void refs_bar(struct hpm_refs *r, u64 block)
  *
  * A page that both have in the same home is the same.  If one of the older
  * state cannot be read, the damage is that state's; the newest is whole, so
- * the pool opens, and all that the page could speak of stays barred.
+ * the pool opens, and all that the page could speak of stays barred.  If a
+ * write of one was lost, nobody knows of which, so that goes for all of them.
  */
 int hpm_refs_load_other(struct hpm_md *md, const struct hpm_super *sb)
 {
 	struct hpm_refs *r = &md->refs;
 	struct hpm_refs_page *p = hpm_block_alloc(GFP_NOIO);
-	u32 page, nr, i;
-	bool unknown;
+	__le32 *csum = kvcalloc(r->nr_pages, sizeof(*csum), GFP_NOIO);
+	u32 page, nr;
+	int ret = -ENOMEM;
 
-	if (!p)
-		return -ENOMEM;
+	if (!p || !csum)
+		goto out;
 	nr = min_t(u64, r->nr_pages,
 		   DIV_ROUND_UP_ULL(le64_to_cpu(sb->meta_blocks),
 				    HPM_REFS_PER_PAGE));
 	for (page = 0; page < nr; page++) {
-		r->home_old[page] = home_load(sb, page);
-		if (r->home_old[page] == HOME_NONE ||
-		    r->home_old[page] == r->home[page])
-			continue;
-		unknown = page_read(md, sb, page, p) != 0;
-		for (i = 0; i < HPM_REFS_PER_PAGE; i++)
-			if (unknown || p->refs[i])
-				refs_bar(r, (u64)page * HPM_REFS_PER_PAGE + i);
+		r->home_old[page] = home_of_other(md, sb, page);
+		if (page_is_other(md, sb, page))
+			csum[page] = bar_page(md, sb, page, p);
+		else if (home_load(sb, page) != HOME_NONE)
+			csum[page] = r->csum[page];
 	}
 	for (; page < r->nr_pages; page++)
 		r->home_old[page] = HOME_NONE;
-	hpm_block_free(p);
-	return 0;
+	if (!csum_right(md, sb, csum, nr))
+		bar_all_other(md, sb);
+	ret = 0;
+out:
+	if (p)
+		hpm_block_free(p);
+	kvfree(csum);
+	return ret;
 }
 
 /*----------------------------------------------------------------
@@ -458,6 +576,7 @@ static void refs_copy(struct hpm_refs *r, const struct hpm_refs *old)
 	bits_copy(r->sealed, old->sealed, old->nr_blocks);
 	bits_copy(r->older, old->older, old->nr_blocks);
 	bits_copy(r->dirty, old->dirty, old->nr_pages);
+	memcpy(r->csum, old->csum, old->nr_pages * sizeof(*r->csum));
 	memcpy(r->home, old->home, old->nr_pages);
 	memcpy(r->home_old, old->home_old, old->nr_pages);
 	memcpy(r->segment, old->segment, sizeof(r->segment));
@@ -468,37 +587,93 @@ static void refs_copy(struct hpm_refs *r, const struct hpm_refs *old)
 }
 
 /*
+ * Growth by growth the list of segments fills up.  With the last one taken, all
+ * pages get new homes, in a single segment.  It lies in the new space, so no
+ * durable superblock has anything there, and the former homes are freed as any
+ * block is: they are used again when two superblocks have the new ones.
+ */
+static bool segments_full(const struct hpm_refs *r)
+{
+	return r->nr_segments == HPM_MAX_SEGMENTS;
+}
+
+/* The homes that a growth to @pages has to make room for. */
+static u64 homes_wanted(const struct hpm_refs *r, u32 pages)
+{
+	u32 old = segments_full(r) ? 0 : r->nr_pages;
+
+	return pages == r->nr_pages ? 0 : (u64)HPM_REFS_HOMES * (pages - old);
+}
+
+u64 hpm_refs_usable(struct hpm_md *md, u64 nr_blocks)
+{
+	const struct hpm_refs *r = &md->refs;
+	u32 pages = DIV_ROUND_UP_ULL(nr_blocks, HPM_REFS_PER_PAGE);
+	u64 homes = homes_wanted(r, pages);
+
+	if (homes < nr_blocks - r->nr_blocks)
+		return nr_blocks;
+	return min_t(u64, nr_blocks, (u64)r->nr_pages * HPM_REFS_PER_PAGE);
+}
+
+static void segments_merge(struct hpm_refs *r, u64 start)
+{
+	r->nr_segments = 0;
+	segment_add(r, 0, r->nr_pages, start);
+	memset(r->home, HOME_NONE, r->nr_pages);
+	memset(r->home_old, HOME_NONE, r->nr_pages);
+	bitmap_fill(r->dirty, r->nr_pages);
+}
+
+/* Of the segments that @old has and the counts have no more. */
+static int homes_free(struct hpm_md *md, const struct hpm_refs *old)
+{
+	u64 b, end;
+	u32 i;
+	int ret = 0;
+
+	for (i = 0; i < old->nr_segments; i++) {
+		b = old->segment[i].start;
+		end = b + (u64)HPM_REFS_HOMES * old->segment[i].nr;
+		for (; !ret && b < end; b++)
+			ret = hpm_refs_dec(md, b, 0);
+	}
+	return ret;
+}
+
+/*
  * The pages of the new space have their homes at its start.  Nothing of this
  * is durable before the next checkpoint, and nothing durable is touched: after
  * a crash the pool is as large as it was.
- *
- * -ENOSPC: no segment is left, or the added space does not even hold the homes
- * of its own pages.
  */
 int hpm_refs_grow(struct hpm_md *md, u64 nr_blocks)
 {
-	struct hpm_refs *old = &md->refs, r;
+	struct hpm_refs old = md->refs, *r = &md->refs;
 	u32 pages = DIV_ROUND_UP_ULL(nr_blocks, HPM_REFS_PER_PAGE);
-	u64 homes = (u64)HPM_REFS_HOMES * (pages - old->nr_pages);
-	u64 start = old->nr_blocks;
+	u64 homes = homes_wanted(&old, pages);
+	bool merge = homes && segments_full(&old);
 	int ret;
 
 	lockdep_assert_held(&md->lock);
-	if (nr_blocks < start || nr_blocks > HPM_MAX_META_BLOCKS)
+	if (nr_blocks < old.nr_blocks || nr_blocks > HPM_MAX_META_BLOCKS ||
+	    hpm_refs_usable(md, nr_blocks) != nr_blocks)
 		return -EINVAL;
-	if (homes && (old->nr_segments == HPM_MAX_SEGMENTS ||
-		      homes > nr_blocks - start))
-		return -ENOSPC;
-	ret = refs_alloc(&r, nr_blocks);
-	if (ret)
+	ret = refs_alloc(r, nr_blocks);
+	if (ret) {
+		*r = old;
 		return ret;
-	refs_copy(&r, old);
-	if (homes)
-		segment_add(&r, old->nr_pages, pages - old->nr_pages, start);
-	refs_free(old);
-	*old = r;
-	hpm_refs_reserve_range(md, start, homes);
-	return 0;
+	}
+	refs_copy(r, &old);
+	if (merge)
+		segments_merge(r, old.nr_blocks);
+	else if (homes)
+		segment_add(r, old.nr_pages, pages - old.nr_pages,
+			    old.nr_blocks);
+	hpm_refs_reserve_range(md, old.nr_blocks, homes);
+	if (merge)
+		ret = homes_free(md, &old);
+	refs_free(&old);
+	return ret;
 }
 
 /*----------------------------------------------------------------
@@ -538,8 +713,9 @@ static unsigned int third_home(const struct hpm_refs *r, u32 page)
 	return home;
 }
 
-static void page_fill(struct hpm_md *md, u64 epoch, u32 page, u64 block,
-		      struct hpm_refs_page *p)
+/* Returns its checksum. */
+static __le32 page_fill(struct hpm_md *md, u64 epoch, u32 page, u64 block,
+			struct hpm_refs_page *p)
 {
 	const u32 *count = &md->refs.count[(u64)page * HPM_REFS_PER_PAGE];
 	unsigned int i;
@@ -550,6 +726,7 @@ static void page_fill(struct hpm_md *md, u64 epoch, u32 page, u64 block,
 	for (i = 0; i < HPM_REFS_PER_PAGE; i++)
 		p->refs[i] = cpu_to_le32(count[i]);
 	hpm_block_seal(md->seed, p);
+	return p->head.csum;
 }
 
 /* What was freed up to here belongs to the epoch that is closed. */
@@ -582,10 +759,12 @@ void hpm_refs_cut(struct hpm_md *md, u64 epoch, struct hpm_refs_write *w,
 		w->page[i] = page;
 		w->home[i] = third_home(r, page);
 		w->vec[i].block = hpm_refs_home(md, page, w->home[i]);
-		page_fill(md, epoch, page, w->vec[i].block, w->vec[i].data);
+		r->csum[page] = page_fill(md, epoch, page, w->vec[i].block,
+					  w->vec[i].data);
 		home_store(sb, page, w->home[i]);
 		i++;
 	}
+	csum_store(md, sb);
 	bitmap_zero(r->dirty, r->nr_pages);
 	refs_seal_freed(r);
 }

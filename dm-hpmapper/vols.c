@@ -691,6 +691,13 @@ static void buf_name(union hpm_record_buf *buf, const char *name)
 	strscpy((char *)buf->slots[1], name, HPM_NAME_SIZE);
 }
 
+/* Names that mean something else where a name is a word of a line or a path. */
+static bool name_reserved(const char *name, const char **why)
+{
+	*why = "'-' stands for no name, '.' and '..' are no names";
+	return !strcmp(name, "-") || !strcmp(name, ".") || !strcmp(name, "..");
+}
+
 static int check_name(struct hpm_md *md, const char *name, const char **why)
 {
 	const char *c;
@@ -707,10 +714,8 @@ static int check_name(struct hpm_md *md, const char *name, const char **why)
 			return -EINVAL;
 		}
 	}
-	if (!strcmp(name, "-")) {
-		*why = "'-' stands for no name";
+	if (name_reserved(name, why))
 		return -EINVAL;
-	}
 	if (vol_by_name(md, name)) {
 		*why = "a volume of that name exists";
 		return -EEXIST;
@@ -907,7 +912,8 @@ int hpm_vol_set_name(struct hpm_md *md, u32 id, const char *name,
 
 	if (r)
 		return r;
-	r = check_name(md, name, why);
+	/* Its own name is nobody else's, and one that it has from long ago stays. */
+	r = name && !strcmp(name, vol->name) ? 0 : check_name(md, name, why);
 	if (r)
 		return change_refuse(md, r);
 	buf_init(&buf, HPM_REC_NAME, vol->serial, 0);

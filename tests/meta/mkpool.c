@@ -5,7 +5,8 @@
  *
  * Makes a pool on an existing file; with leak=1 or flag=1, spoils the counts of
  * one that is there, or lets it ask for a check; with incompat=N, lets its label
- * have these incompatible features.
+ * have these incompatible features; with lost=1, a page of its reference counts is
+ * an older one, as if the device had lost the last write of it.
  */
 #include <unistd.h>
 
@@ -34,6 +35,30 @@ static int set_incompat(const struct dev *dev, u64 flags)
 	return dev_write(dev, HPM_LABEL_BLOCK, 1, &l);
 }
 
+/* Page 0, whole in itself, but for the highest block in use. */
+static int lose_page(const struct dev *dev)
+{
+	struct pool p = { .dev = *dev };
+	struct hpm_refs_page rp;
+	u64 block;
+	unsigned int i = HPM_REFS_PER_PAGE;
+	int r;
+
+	if (pool_load(&p, NULL, NULL))
+		return -EINVAL;
+	block = refs_home(p.sb, 0);
+	r = dev_read(dev, block, 1, &rp);
+	if (r)
+		return r;
+	while (i && !rp.refs[i - 1])
+		i--;
+	if (!i)
+		return -EINVAL;
+	rp.refs[i - 1] = 0;
+	block_seal(p.seed, &rp);
+	return dev_write(dev, block, 1, &rp);
+}
+
 int main(int argc, char **argv)
 {
 	struct make_params p = {
@@ -56,6 +81,8 @@ int main(int argc, char **argv)
 		return 2;
 	if (argument(argc, argv, "incompat", 0))
 		r = set_incompat(&dev, argument(argc, argv, "incompat", 0));
+	else if (argument(argc, argv, "lost", 0))
+		r = lose_page(&dev);
 	else if (argument(argc, argv, "leak", 0) ||
 		 argument(argc, argv, "flag", 0))
 		r = spoil_pool(&dev, p.data_blocks,

@@ -179,6 +179,18 @@ ok "the flag is cleared" 0 "$bin/hpm_check" --clear-needs-check-flag p
 ok "and is gone" 0 "$bin/hpm_check" p
 ok "quietly" 0 test ! -s err
 
+echo "# a page of counts that the device has lost"
+pool p seed="$seed"
+maps p >map1
+"$bin/mkpool" p lost=1 || exit 1
+ok "a lost page of counts" 1 "$bin/hpm_check" p
+says "is told" "a write was lost"
+ok "a lost page of counts is not mended in place" 1 "$bin/hpm_check" --auto-repair p
+ok "a repair builds new ones" 0 "$bin/hpm_repair" -i p -o q
+ok "and what it built is whole" 0 "$bin/hpm_check" q
+maps q >map2
+ok "and has every mapping" 0 cmp map1 map2
+
 # A pool that failed has both: the flag, and records that no checkpoint has.
 pool p seed="$seed" journal=1
 maps p >map1

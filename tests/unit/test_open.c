@@ -312,33 +312,6 @@ static void test_grow(void **state)
 	}
 }
 
-/* So often that the list of segments is full; then it says so. */
-static void test_grow_often(void **state)
-{
-	struct sim *s = grow_begin(rig_seed());
-	u64 meta = 1024;
-	unsigned int n;
-	int r;
-
-	(void)state;
-	sim_msg_create(s, 1);
-	for (n = 0; n < 100; n++) {
-		meta += 1100;
-		hpm_mem_resize(s->io, meta, 512);
-		r = hpm_md_grow(s->md, &why);
-		if (r)
-			break;
-		sim_write_blocks(s, 1, n, 3);
-	}
-	assert_int_equal(r, -ENOSPC);
-	assert_non_null(strstr(why, "too often"));
-	assert_true(n >= HPM_MAX_SEGMENTS - 1);
-	sim_compare(s);
-	sim_check(s);
-	sim_crash(s, HPM_LOSE_ALL, 1);
-	sim_destroy(s);
-}
-
 /*
  *----------------------------------------------------------------
  * Messages
@@ -484,11 +457,10 @@ static void test_hold(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(test_sizes),	   rig_test(test_foreign),
-		rig_test(test_versions),   rig_test(test_format_over),
-		rig_test(test_read_only),  rig_test(test_grow),
-		rig_test(test_grow_often), rig_test(test_messages),
-		rig_test(test_hold),
+		rig_test(test_sizes),	  rig_test(test_foreign),
+		rig_test(test_versions),  rig_test(test_format_over),
+		rig_test(test_read_only), rig_test(test_grow),
+		rig_test(test_messages),  rig_test(test_hold),
 	};
 
 	return rig_run(tests);

@@ -51,6 +51,7 @@ struct check {
 
 	u32 *refs; /* counted, by metadata block */
 	u32 *disk_refs;
+	__le32 page_csum[HPM_MAX_REFS_PAGES];
 	u8 *seen; /* by metadata block: entered */
 	u64 nr_large;
 	struct large *large;
@@ -848,8 +849,20 @@ static void take_refs_page(struct check *c, u32 page, u64 start)
 		      what ?: "is another page, or of a later epoch");
 		return;
 	}
+	c->page_csum[page] = p->head.csum;
 	for (i = 0; i < HPM_REFS_PER_PAGE && first + i < c->meta_blocks; i++)
 		c->disk_refs[first + i] = le32_to_cpu(p->refs[i]);
+}
+
+/* @nr pages were looked at. */
+static void check_page_csums(struct check *c, u32 nr)
+{
+	const struct hpm_super *sb = c->sb;
+	u32 sum = crc32c(c->seed, c->page_csum, nr * sizeof(c->page_csum[0]));
+
+	if (sb->refs_epoch == sb->head.epoch &&
+	    le32_to_cpu(sb->refs_csum) != sum)
+		fault(c, "the counts pages are not the superblock's");
 }
 
 static void fix(struct check *c, u64 start, u64 nr)
@@ -872,7 +885,8 @@ static void take_refs(struct check *c)
 		const struct hpm_disk_segment *d = &c->sb->segment[s];
 		u32 nr = le32_to_cpu(d->nr);
 
-		if (le32_to_cpu(d->first) != next || nr > HPM_MAX_REFS_PAGES) {
+		if (le32_to_cpu(d->first) != next ||
+		    nr > HPM_MAX_REFS_PAGES - next) {
 			fault(c, "segment %u of counts pages is not next", s);
 			return;
 		}
@@ -886,6 +900,7 @@ static void take_refs(struct check *c)
 	if ((u64)next * HPM_REFS_PER_PAGE < c->meta_blocks)
 		fault(c, "%u counts pages are too few for %llu blocks", next,
 		      c->meta_blocks);
+	check_page_csums(c, next);
 }
 
 /* The chain of batches behind the checkpoint. */

@@ -38,6 +38,11 @@ void block_seal(u32 seed, void *block)
 	h->csum = cpu_to_le32(block_sum(seed, block));
 }
 
+__le32 pages_csum(u32 seed, const __le32 *csum, u64 nr)
+{
+	return cpu_to_le32(crc32c(seed, csum, nr * sizeof(*csum)));
+}
+
 const char *block_type_name(u8 type)
 {
 	static const char *const name[] = {

@@ -943,12 +943,16 @@ static void sum_used(struct build *b)
 static int write_refs(struct build *b, struct hpm_super *sb)
 {
 	struct hpm_refs_page *p = blocks_alloc(1);
+	__le32 *csum = calloc(b->refs_pages, sizeof(*csum));
 	u64 page;
 	unsigned int i;
 	int r = 0;
 
-	if (!p)
+	if (!p || !csum) {
+		free(p);
+		free(csum);
 		return complain("out of memory");
+	}
 	for (page = 0; page < b->refs_pages && !r; page++) {
 		memset(p, 0, sizeof(*p));
 		p->head.nr = cpu_to_le16(HPM_REFS_PER_PAGE);
@@ -958,12 +962,16 @@ static int write_refs(struct build *b, struct hpm_super *sb)
 				b->refs[page * HPM_REFS_PER_PAGE + i]);
 		r = put_block(b, b->refs_start + page * HPM_REFS_HOMES,
 			      HPM_BT_REFS, b->epoch, b->seed, p);
+		csum[page] = p->head.csum;
 	}
+	sb->refs_csum = pages_csum(b->seed, csum, b->refs_pages);
+	sb->refs_epoch = cpu_to_le64(b->epoch);
 	/* All homes are the first ones: two bits of 0 each. */
 	sb->nr_segments = cpu_to_le32(1);
 	sb->segment[0].nr = cpu_to_le32((u32)b->refs_pages);
 	sb->segment[0].start = cpu_to_le64(b->refs_start);
 	free(p);
+	free(csum);
 	return r;
 }
 

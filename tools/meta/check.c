@@ -679,16 +679,34 @@ static bool page_good(struct check *c, u64 page, u64 block, const void *data)
 	return !what;
 }
 
+/* Each page may be whole, and one of them not the one that was written last. */
+static void check_pages_csum(struct check *c, const __le32 *csum, u64 pages)
+{
+	const struct hpm_super *sb = c->p->sb;
+
+	if (sb->refs_epoch != sb->head.epoch ||
+	    sb->refs_csum == pages_csum(c->p->seed, csum, pages))
+		return;
+	fault(c->rep,
+	      "block %llu (superblock) was written with other pages of counts than there are (a write was lost)",
+	      le64_to_cpu(sb->head.blocknr));
+}
+
 /* @compare: else only whether they are whole. */
 static int check_refs(struct check *c, bool compare)
 {
 	u64 page, block, pages;
-	void *buf = blocks_alloc(1);
+	struct hpm_refs_page *buf = blocks_alloc(1);
+	__le32 *csum;
 	int r;
 
-	if (!buf)
-		return complain("out of memory");
 	pages = DIV_ROUND_UP(c->p->meta_blocks, HPM_REFS_PER_PAGE);
+	csum = calloc(pages, sizeof(*csum));
+	if (!buf || !csum) {
+		free(buf);
+		free(csum);
+		return complain("out of memory");
+	}
 	for (page = 0; page < pages; page++) {
 		block = refs_home(c->p->sb, page);
 		if (!block) {
@@ -703,10 +721,13 @@ static int check_refs(struct check *c, bool compare)
 			      block, page, strerror(-r));
 		else if (compare)
 			compare_page(c, page, buf);
-		else
-			page_good(c, page, block, buf);
+		else if (page_good(c, page, block, buf))
+			csum[page] = buf->head.csum;
 	}
+	if (!compare && !c->rep->faults)
+		check_pages_csum(c, csum, pages);
 	free(buf);
+	free(csum);
 	return 0;
 }
 

@@ -115,6 +115,8 @@ int scan_run(struct scan *s);
 /* What is wrong with a block, for "block N <fault>", or NULL. */
 const char *block_fault(u32 seed, const void *block, u64 nr);
 void block_seal(u32 seed, void *block);
+/* Over the checksums of all pages of counts, for a superblock. */
+__le32 pages_csum(u32 seed, const __le32 *csum, u64 nr);
 u32 label_seed(void);
 u32 uuid_seed(const u8 *uuid);
 const char *block_type_name(u8 type);
