@@ -15,6 +15,8 @@
  *	.. behind it	the homes of the refcount pages, three for each page
  *	the rest	nodes: map trees, sparse arrays
  *
+ * The data device begins with the pool's mark; the rest is the volumes'.
+ *
  * Every block starts with struct hpm_block_head.  Its checksum is crc32c over
  * the block from behind the csum field to the end, seeded with the crc32c of
  * the pool's uuid: a block of another pool, or of this device's former pool,
@@ -56,6 +58,7 @@ enum hpm_block_type {
 	HPM_BT_MAP_NODE	= 6,
 	HPM_BT_ARR_LEAF	= 7,
 	HPM_BT_ARR_NODE	= 8,
+	HPM_BT_MARK	= 9,	/* on the data device */
 };
 
 struct hpm_block_head {
@@ -219,10 +222,27 @@ struct hpm_label {
  * has them in slots behind its own, as those with a name do.  A version that does
  * not know them would leave old checksums behind, so the flag is incompat.
  */
-#define HPM_COMPAT_SUPPORTED	0ULL
+#define HPM_COMPAT_MARK		0x1ULL	/* the data device begins with a mark */
+#define HPM_COMPAT_SUPPORTED	HPM_COMPAT_MARK
 #define HPM_COMPAT_RO_SUPPORTED	0ULL
 #define HPM_INCOMPAT_SUPPORTED	0ULL
 #define HPM_INCOMPAT_DATA_CSUM	0x1ULL	/* reserved, not supported */
+
+/*
+ * The mark of a pool on its data device: small block HPM_MARK_BLOCK, which has a
+ * count of HPM_MARK_COUNT and is mapped by nobody.  The pool has one if the label
+ * has the flag and the block has that count.  The checksum's seed is fixed.
+ */
+#define HPM_MARK_BLOCK		0
+#define HPM_MARK_COUNT		4096u
+#define HPM_MARK_TEXT		"Data of a dm-hpmapper pool; its metadata are elsewhere.\n"
+
+struct hpm_mark {
+	struct hpm_block_head head;
+	__u8 uuid[HPM_UUID_SIZE];	/* the pool's */
+	__u8 text[64];			/* for those who look at the device */
+	__u8 pad[HPM_PAYLOAD - 80];
+} __packed;
 
 #define HPM_SB_NEEDS_CHECK	0x1u
 #define HPM_SB_CLEAN		0x2u	/* the journal was empty at deactivation */

@@ -141,7 +141,8 @@ static sector_t to_sector_of(u64 block)
 	return block * HPM_BLOCK_SECTORS;
 }
 
-int hpm_io_read(struct hpm_io *io, u64 block, void *data)
+static int one_block(struct hpm_io *io, struct block_device *bdev,
+		     blk_opf_t opf, u64 block, void *data)
 {
 	struct bio_vec bvec;
 	struct bio bio;
@@ -151,8 +152,7 @@ int hpm_io_read(struct hpm_io *io, u64 block, void *data)
 	if (r)
 		return r;
 
-	bio_init(&bio, io->meta, &bvec, 1,
-		 REQ_OP_READ | REQ_META | REQ_PRIO | REQ_SYNC);
+	bio_init(&bio, bdev, &bvec, 1, opf | REQ_META | REQ_PRIO | REQ_SYNC);
 	as_root(&bio);
 	bio.bi_iter.bi_sector = to_sector_of(block);
 	add_block(&bio, data);
@@ -161,6 +161,22 @@ int hpm_io_read(struct hpm_io *io, u64 block, void *data)
 
 	io_leave(io);
 	return r;
+}
+
+int hpm_io_read(struct hpm_io *io, u64 block, void *data)
+{
+	return one_block(io, io->meta, REQ_OP_READ, block, data);
+}
+
+int hpm_io_read_mark(struct hpm_io *io, void *data)
+{
+	return one_block(io, io->data, REQ_OP_READ, HPM_MARK_BLOCK, data);
+}
+
+int hpm_io_write_mark(struct hpm_io *io, void *data)
+{
+	return one_block(io, io->data, REQ_OP_WRITE | REQ_FUA, HPM_MARK_BLOCK,
+			 data);
 }
 
 static int flush_device(struct hpm_io *io, struct block_device *bdev)

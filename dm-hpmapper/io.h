@@ -39,6 +39,14 @@ int hpm_io_write_run(struct hpm_io *io, u64 block, void **data,
 int hpm_io_flush_meta(struct hpm_io *io);
 int hpm_io_flush_data(struct hpm_io *io);
 
+/*
+ * The first block of the data device, where the pool's mark stands; the only one
+ * that the engine itself reads or writes.  Durable when the write returns.
+ * -EOPNOTSUPP: there is no data device here.
+ */
+int hpm_io_read_mark(struct hpm_io *io, void *data);
+int hpm_io_write_mark(struct hpm_io *io, void *data);
+
 /* The devices' present sizes, in metadata blocks and in small blocks. */
 u64 hpm_io_meta_blocks(struct hpm_io *io);
 u64 hpm_io_data_blocks(struct hpm_io *io);

@@ -42,11 +42,6 @@
  *     it is durable and no I/O on it is in flight (ops->drain), so a crash
  *     never brings a mapping back over somebody else's data.
  *
- *  6. When space is short the newest superblock is written once more, over the
- *     older one (settle()).  A crash in between finds the older one, torn or
- *     whole, and the newest, untouched; afterwards both say the same.  What only
- *     the older state needed is used again after that, and not before.
- *
  * Recovery writes nothing until its own checkpoint; a crash inside it repeats
  * it.  Its checkpoint carries a new nonce, with which no batch of the time
  * before the crash can be mistaken for one that follows it; both superblocks
@@ -180,7 +175,6 @@ struct cut {
 	struct list_head nodes;
 	struct hpm_refs_write refs;
 	struct hpm_super *sb;
-	bool tight;		/* md->lock is held to the end */
 };
 
 /*
@@ -189,6 +183,7 @@ struct cut {
  */
 static int cut_make(struct hpm_md *md, struct cut *cut)
 {
+	unsigned int i;
 	u64 record;
 	int r;
 
@@ -201,22 +196,11 @@ static int cut_make(struct hpm_md *md, struct cut *cut)
 	super_fill(md, cut->sb, record);
 	hpm_refs_cut(md, md->epoch, &cut->refs, cut->sb);
 	hpm_cache_seal(md, &cut->nodes);
-	hpm_counts_epoch(md);
+	for (i = 0; i < HPM_NR_ARRAYS; i++)
+		WRITE_ONCE(md->array[i].owned, 0);
 	if (!hpm_fault(HPM_FAULT_EPOCH_OPEN))
 		WRITE_ONCE(md->epoch, md->epoch + 1);
 	return 0;
-}
-
-static void cut_lock(struct hpm_md *md, struct cut *cut)
-{
-	if (!cut->tight)
-		mutex_lock(&md->lock);
-}
-
-static void cut_unlock(struct hpm_md *md, struct cut *cut)
-{
-	if (!cut->tight)
-		mutex_unlock(&md->lock);
 }
 
 /* With both locks: the cut, and the batch up to it. */
@@ -234,8 +218,7 @@ static int cut_begin(struct hpm_md *md, struct cut *cut)
 		return -EROFS;
 	mutex_lock(&md->lock);
 	r = cut_make(md, cut);
-	cut->tight = !r && hpm_credit_tight(md);
-	cut_unlock(md, cut);
+	mutex_unlock(&md->lock);
 	if (!r)
 		r = hpm_journal_write(md, true);
 	if (r)
@@ -263,49 +246,21 @@ static int cut_write(struct hpm_md *md, struct cut *cut)
 	return r;
 }
 
-/*
- * Writes the newest superblock a second time, over the older one: the same state,
- * with the same journal behind it, at both places.  Nothing needs any more what
- * was given back in the epoch that it closed, and nothing had to be applied or
- * committed for that.  checkpoint_lock and md->lock held.
- */
-static int settle(struct hpm_md *md)
+static void cut_done(struct hpm_md *md, struct cut *cut)
 {
-	int r;
-
-	memcpy(md->next_sb, md->sb, sizeof(*md->sb));
-	r = super_write(md, md->next_sb);
-	if (r) {
-		hpm_md_fail(md, HPM_MODE_READ_ONLY,
-			    "a superblock could not be written", r);
-		return r;
-	}
-	hpm_journal_checkpointed(md, md->sb);
-	hpm_refs_settled(md);
-	return 0;
-}
-
-/* With all that there is to gain if it is short, or if applying waits for it. */
-static int cut_done(struct hpm_md *md, struct cut *cut)
-{
-	int r = 0;
-
 	hpm_journal_checkpointed(md, cut->sb);
 	md->checkpoints++;
 	hpm_cache_written(md, &cut->nodes);
-	cut_lock(md, cut);
+	mutex_lock(&md->lock);
 	hpm_refs_cut_done(md, &cut->refs);
-	if (md->refs.nr_older && (cut->tight || hpm_meta_short(md)))
-		r = settle(md);
 	mutex_unlock(&md->lock);
 	hpm_hand_out_freed(md);
 	hpm_credit_progress(md);
-	return r;
 }
 
 static void cut_failed(struct hpm_md *md, struct cut *cut, int err)
 {
-	cut_lock(md, cut);
+	mutex_lock(&md->lock);
 	hpm_cache_unseal(md, &cut->nodes);
 	hpm_refs_cut_failed(md, &cut->refs);
 	mutex_unlock(&md->lock);
@@ -319,8 +274,9 @@ static int cut_end(struct hpm_md *md, struct cut *cut, int r)
 	if (!r)
 		r = cut_write(md, cut);
 	if (!r)
-		return cut_done(md, cut);
-	cut_failed(md, cut, r);
+		cut_done(md, cut);
+	else
+		cut_failed(md, cut, r);
 	return r;
 }
 
@@ -351,22 +307,6 @@ int hpm_md_checkpoint(struct hpm_md *md)
 	mutex_lock(&md->checkpoint_lock);
 	r = checkpoint_locked(md);
 	mutex_unlock(&md->checkpoint_lock);
-	return r;
-}
-
-int hpm_md_make_room(struct hpm_md *md)
-{
-	int r;
-
-	mutex_lock(&md->checkpoint_lock);
-	r = checkpoint_locked(md);
-	mutex_lock(&md->lock);
-	if (!r && md->refs.nr_older)
-		r = settle(md);
-	mutex_unlock(&md->lock);
-	mutex_unlock(&md->checkpoint_lock);
-	if (!r)
-		hpm_credit_progress(md);
 	return r;
 }
 
@@ -548,6 +488,8 @@ static int write_label(struct hpm_md *md, u64 block, struct hpm_label *label)
 	label->journal_start = cpu_to_le64(md->journal_start);
 	label->journal_blocks = cpu_to_le64(md->journal_blocks);
 	label->created_with_blocks = cpu_to_le64(md->meta_blocks);
+	if (md->marked)
+		label->compat = cpu_to_le64(HPM_COMPAT_MARK);
 	hpm_block_seal(label_seed(), label);
 	return hpm_io_write_run(md->io, block, &data, 1,
 				HPM_IO_PREFLUSH | HPM_IO_FUA);
@@ -629,6 +571,8 @@ static int format(struct hpm_md *md, void *buf, const char **why)
 	if (!r && !hpm_fault(HPM_FAULT_OLD_SUPER))
 		r = wipe_head(md, buf);
 	if (!r)
+		r = hpm_mark_make(md, buf);
+	if (!r)
 		r = write_label(md, HPM_LABEL_COPY, buf);
 	if (r)
 		return r;
@@ -671,6 +615,10 @@ static int read_label(struct hpm_md *md, const struct hpm_label *l,
 		*why = "the metadata device holds something that is not a pool";
 		return -EINVAL;
 	}
+	if (l->head.type == HPM_BT_MARK) {
+		*why = "the metadata device is a pool's data device";
+		return -EINVAL;
+	}
 	if (hpm_block_check(label_seed(), l, HPM_BT_LABEL, HPM_LABEL_BLOCK)) {
 		*why = "the pool's label (metadata block 0) is damaged";
 		return -EUCLEAN;
@@ -692,6 +640,7 @@ static int read_label(struct hpm_md *md, const struct hpm_label *l,
 	}
 	set_large_shift(md, shift);
 	set_uuid(md, l->uuid);
+	md->marked = le64_to_cpu(l->compat) & HPM_COMPAT_MARK;
 	md->journal_start = le64_to_cpu(l->journal_start);
 	md->journal_blocks = le64_to_cpu(l->journal_blocks);
 	if (md->journal_start < HPM_RESERVED_BLOCKS ||
@@ -805,7 +754,6 @@ static void take_super(struct hpm_md *md, const struct hpm_super *sb)
 	md->held.root = hpm_root_from_disk(&sb->held);
 	md->has_held = le32_to_cpu(sb->held_flags);
 	md->held_time = le32_to_cpu(sb->held_time);
-	hpm_counts_epoch(md);
 	memcpy(md->sb, sb, sizeof(*sb));
 }
 
@@ -877,6 +825,8 @@ static int open_pool(struct hpm_md *md, struct hpm_super *sb[2],
 	mutex_lock(&md->lock);
 	r = load_state(md, sb, nr, why);
 	mutex_unlock(&md->lock);
+	if (!r)		/* from here on sb[1] is of no use but as a buffer */
+		r = hpm_mark_check(md, sb[1], why);
 	if (!r)
 		r = recover(md, sb[0], why);
 	return r;
@@ -1144,7 +1094,7 @@ void __no_kcsan hpm_md_get_stats(struct hpm_md *md, struct hpm_md_stats *st)
 	nr_free = READ_ONCE(refs->nr_free);
 	st->meta_free_now = nr_free > refs->reserve ? nr_free - refs->reserve : 0;
 	st->data_total = md->space.nr_blocks;
-	st->data_used = md->space.used;
+	st->data_used = md->space.used - md->marked;
 	st->data_free_now = hpm_space_free_now(md);
 	st->held_root = md->has_held ? md->held.root.ptr.block : 0;
 	st->needs_check = READ_ONCE(md->sb_flags) & HPM_SB_NEEDS_CHECK;

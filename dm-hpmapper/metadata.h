@@ -86,6 +86,7 @@ struct hpm_md_params {
 	bool may_format;		/* format a zeroed device */
 	bool read_only;			/* nothing is ever written */
 	bool ignore_needs_check;	/* for the tools */
+	bool adopt_data;		/* whatever its mark says */
 	unsigned long cache_nodes;	/* target size of the node cache, 0: default */
 };
 
@@ -127,7 +128,7 @@ struct hpm_md_stats {
 	u64 transaction_id;
 	u64 meta_used, meta_total;	/* metadata blocks */
 	u64 meta_free_now;		/* usable at once, reserve excluded */
-	u64 data_used, data_total;	/* small blocks; reserved, pending not in */
+	u64 data_used, data_total;	/* small blocks; reserved, pending, the mark not in */
 	u64 data_free_now;		/* allocatable at once */
 	u64 held_root;			/* metadata block, 0: none */
 	u32 time;
@@ -321,15 +322,13 @@ void hpm_credit_put(struct hpm_md *md, unsigned int n);
 /*
  * What a credit is for.  A part of the metadata is kept for what gives space
  * back.  Discards may use half of it: in a tree that snapshots share they take
- * metadata, and need not give any back.  Deletes may use more, and all of it is
- * for what gives back for certain, as the reclaim after a delete; so a full pool
- * can be emptied.
+ * metadata, and need not give any back.  The rest is for deletes, and for the
+ * reclaim after them, which always do; so a full pool can be emptied.
  */
 enum hpm_credit_use {
 	HPM_FOR_WRITE,
 	HPM_FOR_DISCARD,
 	HPM_FOR_DELETE,
-	HPM_FOR_RECLAIM,
 };
 
 /*

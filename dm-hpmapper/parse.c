@@ -27,6 +27,8 @@ static int parse_feature(struct hpm_features *f, const char *word,
 		f->discard_passdown = false;
 	else if (!strcasecmp(word, "read_only"))
 		f->read_only = true;
+	else if (!strcasecmp(word, "adopt_data"))
+		f->adopt_data = true;
 	else if (!strcasecmp(word, "error_if_no_space"))
 		said->error = true;
 	else if (!strcasecmp(word, "queue_if_no_space"))

@@ -21,6 +21,7 @@ struct hpm_features {
 	bool discard_passdown;
 	bool error_if_no_space;
 	bool read_only;
+	bool adopt_data;	/* take a data device with a wrong mark, once */
 	bool share;		/* the interceptor may serve shared blocks */
 };
 

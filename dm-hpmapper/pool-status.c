@@ -135,7 +135,10 @@ static void emit_status(struct dm_target *ti, struct hpm_table *t,
 	emit_pairs(pool, &w, &st, result, sz, maxlen);
 }
 
-/* The words that are not the default, as they were asked for. */
+/*
+ * The words that are not the default, as they were asked for; but for
+ * adopt_data, which says what was to be done once.
+ */
 static unsigned int emit_features(const struct hpm_features *f, char *result,
 				  unsigned int sz, unsigned int maxlen)
 {

@@ -206,6 +206,8 @@ static int check_reload(struct hpm_table *t)
  *	ignore_discard		volumes take no discards
  *	no_discard_passdown	discards are not passed to the data device
  *	read_only		nothing is written, neither data nor metadata
+ *	adopt_data		take the data device for the pool's although its
+ *				mark says otherwise, and put the pool's there
  *	error_if_no_space	a write that finds no space fails (the default)
  *	queue_if_no_space	it waits, for no_space_timeout seconds
  *	sharing			reads are served from each other's copies (the

@@ -162,6 +162,7 @@ static int pool_open(struct hpm_pool *pool, const struct hpm_table *t,
 		.large_shift = t->large_shift,
 		.may_format = !t->features.read_only,
 		.read_only = t->features.read_only,
+		.adopt_data = t->features.adopt_data,
 	};
 	unsigned int noio = hpm_noio_begin();
 	struct hpm_md_stats st;

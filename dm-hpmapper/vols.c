@@ -87,8 +87,6 @@ static struct hpm_vol *vol_by_name(struct hpm_md *md, const char *name)
 /* Whoever gets a credit looks at it without md->lock. */
 static void count_dirty(struct hpm_md *md, int nr)
 {
-	/* What flushing it took is seen before: pairs with meta_room(). */
-	smp_wmb();
 	WRITE_ONCE(md->nr_dirty_vols, md->nr_dirty_vols + nr);
 }
 
@@ -955,7 +953,7 @@ int hpm_md_set_transaction_id(struct hpm_md *md, u64 old, u64 new,
 static int hold_or_release(struct hpm_md *md, bool hold, const char **why)
 {
 	union hpm_record_buf buf;
-	int r = change_begin(md, hold ? HPM_FOR_WRITE : HPM_FOR_RECLAIM, why);
+	int r = change_begin(md, hold ? HPM_FOR_WRITE : HPM_FOR_DELETE, why);
 
 	if (r)
 		return r;
@@ -995,7 +993,7 @@ int hpm_md_reclaim_step(struct hpm_md *md)
 
 	if (list_empty(&md->dying))
 		return 0;
-	r = hpm_credit_wait(md, 1, HPM_FOR_RECLAIM);
+	r = hpm_credit_wait(md, 1, HPM_FOR_DELETE);
 	if (r)
 		return r;
 	mutex_lock(&md->lock);

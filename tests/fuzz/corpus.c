@@ -92,6 +92,7 @@ static const char *const table[] = {
 	"/dev/a /dev/b 128 8192 0",
 	"/dev/a /dev/b 4096 1 2 ignore_discard queue_if_no_space",
 	"/dev/a /dev/b 1024 1 4 no_discard_passdown read_only sharing error_if_no_space",
+	"/dev/a /dev/b 512 1 1 adopt_data",
 	"/dev/a /dev/b 1024 1 1 no_sharing\n/dev/a /dev/b 1024 1 2 sharing no_sharing",
 	"/dev/a /dev/b 1024 18446744073709551615 1 skip_block_zeroing",
 	"/dev/a /dev/b 512 0 9 x\n/dev/pool 16777215\n254:0 0",

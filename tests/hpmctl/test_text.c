@@ -8,6 +8,7 @@
 #include "progress.h"
 #include "suggest.h"
 #include "text.h"
+#include "size.h"
 
 static void sizes(void **state)
 {

@@ -92,6 +92,17 @@ int hpm_io_flush_data(struct hpm_io *io)
 	return 0;
 }
 
+/* There is no data device, so pools here have no mark. */
+int hpm_io_read_mark(struct hpm_io *io, void *data)
+{
+	return -EOPNOTSUPP;
+}
+
+int hpm_io_write_mark(struct hpm_io *io, void *data)
+{
+	return -EOPNOTSUPP;
+}
+
 u64 hpm_io_meta_blocks(struct hpm_io *io)
 {
 	return io->meta_blocks;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * mkpool FILE [seed=N] [steps=N] [large=SHIFT] [data=BLOCKS] [vol=BLOCKS]
- *	[vols=N] [hold=1] [dying=1] [journal=1] [check=1]
+ *	[vols=N] [hold=1] [dying=1] [journal=1] [check=1] [mark=FILE]
  *
  * Makes a pool on an existing file; with leak=1 or flag=1, spoils the counts of
  * one that is there, or lets it ask for a check; with incompat=N, lets its label
@@ -21,6 +21,17 @@ static u64 argument(int argc, char **argv, const char *key, u64 otherwise)
 		if (!strncmp(argv[i], key, n) && argv[i][n] == '=')
 			return strtoull(argv[i] + n + 1, NULL, 0);
 	return otherwise;
+}
+
+static const char *word(int argc, char **argv, const char *key)
+{
+	size_t n = strlen(key);
+	int i;
+
+	for (i = 2; i < argc; i++)
+		if (!strncmp(argv[i], key, n) && argv[i][n] == '=')
+			return argv[i] + n + 1;
+	return NULL;
 }
 
 static int set_incompat(const struct dev *dev, u64 flags)
@@ -72,6 +83,7 @@ int main(int argc, char **argv)
 		.dying = argument(argc, argv, "dying", 0),
 		.journal = argument(argc, argv, "journal", 0),
 		.check = argument(argc, argv, "check", 0),
+		.mark = word(argc, argv, "mark"),
 	};
 	struct dev dev;
 	int r;

@@ -228,6 +228,30 @@ static int make(struct maker *m)
 	return r;
 }
 
+static const char *mark_file;
+
+static int write_mark(struct hpm_io *io, void *data)
+{
+	FILE *f = fopen(mark_file, "we");
+
+	(void)io;
+	if (!f)
+		return -errno;
+	fwrite(data, HPM_BLOCK_SIZE, 1, f);
+	return fclose(f) ? -errno : 0;
+}
+
+/* The tools have no data device; here it is its first block, in a file. */
+static void with_mark(struct hpm_io *io, const char *file)
+{
+	static struct hpm_io_ops marked_ops;
+
+	mark_file = file;
+	marked_ops = *io->ops;
+	marked_ops.write_mark = write_mark;
+	io->ops = &marked_ops;
+}
+
 int make_pool(struct dev *dev, const struct make_params *p)
 {
 	const struct hpm_md_params params = {
@@ -241,6 +265,8 @@ int make_pool(struct dev *dev, const struct make_params *p)
 	int r = -ENOMEM;
 
 	hpm_stock_init(&m.stock);
+	if (io && p->mark)
+		with_mark(io, p->mark);
 	if (io)
 		r = hpm_md_open(io, &params, &ops, &m, &m.md, &why);
 	if (r) {

@@ -14,10 +14,11 @@ struct make_params {
 	unsigned int steps;
 	u64 vol_blocks;
 	unsigned int max_vols;
-	bool hold;    /* a metadata snapshot stays held */
-	bool dying;   /* volumes are deleted and not given back */
-	bool journal; /* the last records are in the journal only */
-	bool check;   /* in the end it asks for a check */
+	bool hold;	  /* a metadata snapshot stays held */
+	bool dying;	  /* volumes are deleted and not given back */
+	bool journal;	  /* the last records are in the journal only */
+	bool check;	  /* in the end it asks for a check */
+	const char *mark; /* a file for the data device's mark, or NULL */
 	u64 seed;
 };
 

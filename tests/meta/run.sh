@@ -59,6 +59,7 @@ maps() { # FILE
 echo "# round trips"
 n=0
 for opts in "" "hold=1" "dying=1" "journal=1" "hold=1 dying=1 journal=1" \
+	"mark=data hold=1 dying=1 journal=1" \
 	"large=9 data=1048576 vol=65536" "large=4 steps=9000"; do
 	n=$((n + 1))
 	# shellcheck disable=SC2086
@@ -135,7 +136,9 @@ maps q >map2
 ok "and has every mapping" 0 cmp map1 map2
 cp good p
 spoil p 0
-ok "without a label the large block must be told" 1 "$bin/hpm_repair" -i p -o q
+ok "without a label its copy is used" 0 "$bin/hpm_repair" -i p -o q
+spoil p 1
+ok "without both the large block must be told" 1 "$bin/hpm_repair" -i p -o q
 found=0 lost=0
 for ((b = first; b < first + 700; b += 23)); do
 	cp good p
@@ -202,6 +205,101 @@ ok "and the pool is whole" 0 "$bin/hpm_check" p
 ok "the flag is gone" 0 test ! -s err
 maps p >map2
 ok "and its journal is still there" 0 cmp map1 map2
+
+echo "# the mark on the data device"
+pool p seed="$seed" mark=data
+ok "a pool with a mark" 0 "$bin/hpm_check" p
+ok "the mark names itself" 0 grep -q 'Data of a dm-hpmapper pool' data
+"$bin/hpm_dump" -o text1 p
+ok "a dump tells it" 0 grep -q ' mark="1"' text1
+for gone in "" 0 "0 1" "8 24" "0 1 8"; do
+	cp p r
+	for b in $gone; do
+		spoil r "$b"
+	done
+	blank q
+	"$bin/hpm_repair" -b 128K -d 1G -i r -o q >out 2>err
+	ok "repaired without block ${gone:-"(none)"}" 0 "$bin/hpm_check" q
+	"$bin/hpm_dump" -o text2 q
+	ok "the mark is kept without block ${gone:-"(none)"}" 0 grep -q ' mark="1"' text2
+done
+sed 's/ mark="1"//' text1 >text2
+blank q
+ok "without the mark's word" 0 "$bin/hpm_restore" -i text2 -o q
+ok "it is a pool without a mark" 0 "$bin/hpm_check" q
+"$bin/hpm_dump" -o text1 q
+ok "and stays one" 1 grep -q ' mark="1"' text1
+# A text in which a volume has the block: an older version gave it away.
+pool p seed="$seed" steps=50
+"$bin/hpm_dump" p | sed '1s/>$/ mark="1">/' >text1
+if grep -q ' pbn="0"' text1; then
+	blank q
+	ok "a volume has the mark's block" 0 "$bin/hpm_restore" -i text1 -o q
+	says "which is said" "without a mark"
+	ok "and all is well" 0 "$bin/hpm_check" q
+else
+	ok "a volume has small block 0" 0 false
+fi
+
+echo "# a disk that has metadata and data"
+# hpmctl cuts a disk in two: the metadata, and at a multiple of 2 MiB the data.
+SIZE=16M pool p seed="$seed" mark=data
+"$bin/hpm_dump" -o text1 p
+disk() {
+	blank disk
+	truncate -s 64M disk
+	dd if=p of=disk conv=notrunc status=none
+	dd if=data of=disk bs=1M seek=16 conv=notrunc status=none
+	head -c 1M /dev/urandom | dd of=disk bs=1M seek=17 conv=notrunc status=none
+	tail -c +$((16 * 1048576 + 1)) disk | md5sum >data.sum
+}
+data_whole() {
+	tail -c +$((16 * 1048576 + 1)) disk | md5sum | cmp - data.sum
+}
+disk
+ok "back to the disk it came from" 0 "$bin/hpm_restore" -i text1 -o disk
+says "not all of the disk is taken" "the first 4096 of the 16384 blocks"
+ok "the data are there" 0 data_whole
+ok "and the pool is whole" 0 "$bin/hpm_check" disk
+ok "the label says where the data begin" 0 test \
+	"$(od -An -tu8 -j 128 -N 8 disk | tr -d ' ')" = 4096
+"$bin/hpm_dump" -o text2 disk
+ok "nothing is lost" 0 cmp text1 text2
+for gone in 0 1 8 24 "0 1" "8 24" "0 1 8 24"; do
+	disk
+	for b in $gone; do
+		spoil disk "$b"
+	done
+	ok "restored without block $gone" 0 "$bin/hpm_restore" -i text1 -o disk
+	ok "the data are there without block $gone" 0 data_whole
+	ok "the pool is whole without block $gone" 0 "$bin/hpm_check" disk
+done
+disk
+ok "repaired to the disk" 0 "$bin/hpm_repair" -i p -o disk
+ok "and the data are there" 0 data_whole
+"$bin/hpm_dump" -o text2 disk
+# Another pool's text, and a disk from before there were marks.
+pool other seed="$((seed + 1))" steps=100
+"$bin/hpm_dump" -o text2 other
+disk
+ok "another pool's text to the disk" 0 "$bin/hpm_restore" -i text2 -o disk
+ok "takes no more either" 0 data_whole
+SIZE=16M pool p seed="$seed"
+"$bin/hpm_dump" -o text1 p
+: >data
+disk
+ok "a disk without a mark" 0 "$bin/hpm_restore" -i text1 -o disk
+ok "and the data are there, too" 0 data_whole
+disk
+ok "all of it, if that is asked for" 0 "$bin/hpm_restore" --meta-size 64M -i text1 -o disk
+ok "and it is whole" 0 "$bin/hpm_check" disk
+ok "more than there is" 1 "$bin/hpm_restore" --meta-size 65M -i text1 -o disk
+ok "less than there may be" 2 "$bin/hpm_restore" --meta-size 1M -i text1 -o disk
+blank disk
+truncate -s 64M disk
+ok "a blank device is taken whole" 0 "$bin/hpm_restore" -i text1 -o disk
+ok "with all its blocks" 0 test \
+	"$(od -An -tu8 -j 128 -N 8 disk | tr -d ' ')" = 16384
 
 echo "# features"
 for f in 1 0x80000000; do
@@ -279,6 +377,13 @@ done
 for size in -1T '1 T' 1e12 .5T 0.3G 8E; do
 	ok "no size: $size" 2 "$bin/hpm_metadata_size" -d "$size"
 done
+: >sizes
+for d in 100M 1G 10G 1T 100T; do
+	"$bin/hpm_metadata_size" -n -u m -d $d >>sizes
+done
+ok "what pool create takes" 0 test "$(tr '\n' ' ' <sizes)" = "8 16 160 16384 16384 "
+ok "a use can be told" 0 "$bin/hpm_metadata_size" -n -u m -d 10G -s 20
+says "and needs less" '^[0-9]{2}$'
 for args in "-d 1G" "-d 1T -s 100" "-d 100T -v 100000" "-d 64K -b 64K"; do
 	# shellcheck disable=SC2086
 	ok "size $args" 0 "$bin/hpm_metadata_size" $args

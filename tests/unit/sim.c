@@ -1797,6 +1797,8 @@ struct sim *sim_create(const struct sim_params *p)
 	hpm_env_seed(p->seed);
 	hpm_env_task_seed(p->seed);
 	s->io = hpm_mem_create(p->meta_blocks, p->data_blocks, p->seed);
+	if (p->mark)
+		hpm_mem_with_mark(s->io);
 	hpm_env_set_hooks(p->interleave ? reader : NULL,
 			  p->interleave ? sleeper : NULL, NULL);
 	if (sim_open(s))

@@ -32,6 +32,7 @@ struct sim_params {
 	unsigned long cache_nodes;
 	bool interleave;	/* let things happen inside engine calls */
 	unsigned int max_tasks; /* flushes, loads and the like at a time */
+	bool mark;	   /* the data device has a mark */
 	unsigned int rare; /* commits and messages: one of so many; 0: all */
 	u64 seed;
 };
@@ -209,11 +210,6 @@ void sim_compare(struct sim *s);
 void sim_compare_data(struct sim *s);
 /* Checkpoints and walks the metadata; nothing may be under way. */
 void sim_check(struct sim *s);
-/*
- * Nothing is under way: with checkpoints settled, there is room for a delete,
- * whatever was done or refused before.
- */
-void sim_may_delete(struct sim *s);
 /* All frees drained and stocks returned: nothing may be missing. */
 void sim_check_space(struct sim *s);
 

@@ -4,6 +4,7 @@
  * every step, words that only newer versions know.
  */
 #include "hpm_check.h"
+#include "md.h"
 #include "rig.h"
 #include "sim.h"
 
@@ -500,6 +501,254 @@ static void test_grow_full(void **state)
 
 /*
  *----------------------------------------------------------------
+ * The mark on the data device
+ *--------------------------------------------------------------
+ */
+
+static struct hpm_md *open_or_format(struct hpm_io *io, bool read_only)
+{
+	const struct hpm_md_params p = {
+		.large_shift = 4,
+		.may_format = !read_only,
+		.read_only = read_only,
+	};
+	struct hpm_md *md = NULL;
+
+	why = NULL;
+	if (hpm_md_open(io, &p, NULL, NULL, &md, &why))
+		return NULL;
+	return md;
+}
+
+static struct hpm_io *marked_pool(u64 data_blocks)
+{
+	struct hpm_io *io = hpm_mem_create(1024, data_blocks, 1);
+	struct hpm_md *md;
+
+	hpm_mem_with_mark(io);
+	md = open_or_format(io, false);
+	assert_non_null(md);
+	hpm_md_close(md);
+	return io;
+}
+
+static void mark_refused(struct hpm_io *io, const char *word)
+{
+	u64 events = hpm_mem_events(io);
+
+	assert_null(open_or_format(io, false));
+	if (!strstr(why, word))
+		fail_msg("\"%s\" does not say \"%s\"", why, word);
+	assert_null(open_or_format(io, true));
+	assert_non_null(strstr(why, word));
+	assert_int_equal(hpm_mem_events(io), events);
+}
+
+static const struct hpm_label *label_of(struct hpm_io *io)
+{
+	return hpm_mem_peek(io, HPM_LABEL_BLOCK);
+}
+
+/* The pool's own, another one's, none, and what else may stand there. */
+static void test_mark(void **state)
+{
+	struct hpm_io *io = marked_pool(1024), *b = marked_pool(1024);
+	const struct hpm_md_params adopt = { .adopt_data = true };
+	const struct hpm_md_params adopt_ro = {
+		.adopt_data = true,
+		.read_only = true,
+	};
+	u8 own[HPM_BLOCK_SIZE], *mark = hpm_mem_mark(io);
+	struct hpm_md_stats st;
+	struct hpm_md *md;
+
+	(void)state;
+	memcpy(own, mark, sizeof(own));
+	assert_int_equal(le64_to_cpu(label_of(io)->compat), HPM_COMPAT_MARK);
+	assert_memory_equal(((struct hpm_mark *)mark)->uuid, label_of(io)->uuid,
+			    HPM_UUID_SIZE);
+	md = open_or_format(io, false);
+	assert_non_null(md);
+	hpm_md_get_stats(md, &st);
+	assert_int_equal(st.data_used, 0);
+	assert_int_equal(st.data_total, 1024);
+	assert_int_equal(st.data_free_now, 1023);
+	hpm_md_close(md);
+	is_whole(io);
+
+	memcpy(mark, hpm_mem_mark(b), HPM_BLOCK_SIZE);
+	mark_refused(io, "belongs to another pool");
+	memset(mark, 0, HPM_BLOCK_SIZE);
+	mark_refused(io, "pool's mark");
+	memset(mark, 0x5a, HPM_BLOCK_SIZE);
+	mark_refused(io, "pool's mark");
+	memcpy(mark, own, sizeof(own));
+	mark[100] ^= 1;
+	mark_refused(io, "pool's mark");
+	memcpy(mark, label_of(b), HPM_BLOCK_SIZE);
+	mark_refused(io, "holds the metadata");
+	/* What cannot be read may be right. */
+	hpm_mem_fail(io, HPM_MEM_DATA_READ, 1, true);
+	rig_logged();
+	md = open_or_format(io, false);
+	assert_non_null(md);
+	assert_int_equal(rig_logged(), 1);
+	hpm_md_close(md);
+	hpm_mem_fail(io, HPM_MEM_DATA_READ, 0, false);
+	memcpy(mark, own, sizeof(own));
+	md = open_or_format(io, false);
+	assert_non_null(md);
+	hpm_md_close(md);
+	/* A new device in the place of one that is lost. */
+	memcpy(mark, hpm_mem_mark(b), HPM_BLOCK_SIZE);
+	assert_int_equal(hpm_md_open(io, &adopt_ro, NULL, NULL, &md, &why), 0);
+	hpm_md_close(md);
+	mark_refused(io, "belongs to another pool");
+	assert_int_equal(hpm_md_open(io, &adopt, NULL, NULL, &md, &why), 0);
+	hpm_md_close(md);
+	assert_memory_equal(mark, own, sizeof(own));
+	/* The two devices swapped. */
+	hpm_mem_poke(io, HPM_LABEL_BLOCK, own);
+	mark_refused(io, "is a pool's data device");
+	hpm_io_close(io);
+	hpm_io_close(b);
+}
+
+/* What tenants of a pool without a mark have written there means nothing. */
+static void test_mark_none(void **state)
+{
+	struct hpm_io *b = marked_pool(1024), *io;
+	struct hpm_md *md;
+
+	(void)state;
+	io = hpm_mem_create(1024, 1024, 1);
+	md = open_or_format(io, false);
+	assert_non_null(md);
+	hpm_md_close(md);
+	assert_int_equal(le64_to_cpu(label_of(io)->compat), 0);
+	hpm_mem_with_mark(io);
+	memcpy(hpm_mem_mark(io), hpm_mem_mark(b), HPM_BLOCK_SIZE);
+	md = open_or_format(io, false);
+	assert_non_null(md);
+	hpm_md_close(md);
+	hpm_io_close(io);
+	hpm_io_close(b);
+}
+
+/* An older version's hpm_check has taken the block for a leak. */
+static void test_mark_mended_away(void **state)
+{
+	struct hpm_io *io = marked_pool(1024);
+	struct hpm_md *md = open_or_format(io, false);
+	struct hpm_md_stats st;
+	unsigned int i;
+
+	(void)state;
+	assert_non_null(md);
+	mutex_lock(&md->lock);
+	for (i = 0; i < HPM_MARK_COUNT; i++)
+		assert_int_equal(hpm_space_count_small(md, 0, 1, -1), 0);
+	mutex_unlock(&md->lock);
+	assert_int_equal(hpm_md_shutdown(md), 0);
+	hpm_md_close(md);
+	memset(hpm_mem_mark(io), 0x77, HPM_BLOCK_SIZE);
+	md = open_or_format(io, false);
+	assert_non_null(md);
+	hpm_md_get_stats(md, &st);
+	assert_int_equal(st.data_used, 0);
+	assert_int_equal(st.data_free_now, 1024);
+	hpm_md_close(md);
+	is_whole(io);
+	hpm_io_close(io);
+}
+
+/* Whatever is cut short while a pool is made: it can be made again. */
+static void test_mark_crash(void **state)
+{
+	struct hpm_io *io, *after;
+	struct hpm_md *md;
+	u64 event, last;
+	unsigned int i;
+
+	(void)state;
+	io = marked_pool(1024);
+	last = hpm_mem_events(io);
+	hpm_io_close(io);
+	for (event = 1; event <= last; event++) {
+		io = hpm_mem_create(1024, 1024, event);
+		hpm_mem_with_mark(io);
+		hpm_mem_cut_at(io, event);
+		md = open_or_format(io, false);
+		if (md)
+			hpm_md_close(md);
+		for (i = 0; i < 3; i++) {
+			after = hpm_mem_crash(io,
+					      i == 0 ? HPM_LOSE_ALL :
+					      i == 1 ? HPM_LOSE_NONE :
+						       HPM_LOSE_SECTORS,
+					      event);
+			md = open_or_format(after, false);
+			if (!md)
+				fail_msg("event %llu: %s", event, why);
+			hpm_md_close(md);
+			assert_memory_equal(
+				((struct hpm_mark *)hpm_mem_mark(after))->uuid,
+				label_of(after)->uuid, HPM_UUID_SIZE);
+			is_whole(after);
+			hpm_io_close(after);
+		}
+		hpm_io_close(io);
+	}
+}
+
+/* The mark's block: nobody is given it, and it is never discarded. */
+static void test_mark_block(void **state)
+{
+	struct sim_params p = {
+		.meta_blocks = 2048,
+		.data_blocks = 1024,
+		.large_shift = 4,
+		.vol_blocks = 512,
+		.max_vols = 8,
+		.max_ops = 8,
+		.mark = true,
+		.seed = rig_seed(),
+	};
+	u64 was[HPM_SECTORS], is[HPM_SECTORS];
+	struct sim *s = sim_create(&p);
+	unsigned int i, n;
+
+	(void)state;
+	assert_int_equal(hpm_mem_data_read(s->io, 0, HPM_SECTORS, was), 0);
+	for (n = 0; n < 3; n++) {
+		for (i = 1; i < 4; i++) {
+			sim_msg_create(s, i);
+			sim_write_blocks(s, i, 0, 512);
+			sim_stream(s, i, 0);
+		}
+		sim_check(s);
+		for (i = 0; i < 400; i++)
+			sim_step(s);
+		sim_finish(s);
+		sim_compare(s);
+		sim_check(s);
+		sim_crash(s, HPM_LOSE_SECTORS, n);
+		for (i = 0; i < SIM_MAX_VOLS; i++)
+			if (s->vols[i].exists)
+				sim_msg_delete(s, s->vols[i].id);
+		while (sim_reclaim(s) > 0)
+			;
+		sim_drain_all(s);
+		sim_check_space(s);
+	}
+	assert_int_equal(hpm_mem_data_read(s->io, 0, HPM_SECTORS, is), 0);
+	assert_memory_equal(was, is, sizeof(was));
+	sim_shutdown(s);
+	sim_destroy(s);
+}
+
+/*
+ *----------------------------------------------------------------
  * Names
  *--------------------------------------------------------------
  */
@@ -538,6 +787,11 @@ int main(void)
 		rig_test(test_grow_merge_crash),
 		rig_test(test_grow_limits),
 		rig_test(test_grow_full),
+		rig_test(test_mark),
+		rig_test(test_mark_none),
+		rig_test(test_mark_mended_away),
+		rig_test(test_mark_crash),
+		rig_test(test_mark_block),
 		rig_test(test_names),
 	};
 

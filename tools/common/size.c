@@ -120,3 +120,16 @@ int size_parse(const char *text, uint64_t *bytes, char why[SIZE_WHY])
 		return bad(why, text, " (examples: " EXAMPLES ")");
 	return combine(text, &d, factor, bytes, why);
 }
+
+#define META_STEP  (UINT64_C(2) << 20)
+#define META_LEAST (UINT64_C(8) << 20)
+#define META_MOST  (UINT64_C(16) << 30)
+
+uint64_t meta_size_for(uint64_t data_bytes)
+{
+	uint64_t bytes = (data_bytes / 64 + META_STEP - 1) & ~(META_STEP - 1);
+
+	if (bytes < META_LEAST)
+		return META_LEAST;
+	return bytes < META_MOST ? bytes : META_MOST;
+}

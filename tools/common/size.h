@@ -26,4 +26,13 @@
  */
 int size_parse(const char *text, uint64_t *bytes, char why[SIZE_WHY]);
 
+/*
+ * Bytes of metadata for a pool on so many bytes of data (or of a disk for both)
+ * of whose use nothing is known: one byte in 64, whole 2 MiB, from 8 MiB to the
+ * 16 GiB that metadata can have.  A mapping takes 12 bytes for 4 KiB at best and
+ * about 24 when it was written at random; the rest is for what clones do not
+ * share.  "hpmctl pool create" takes it, and hpm_metadata_size says it.
+ */
+uint64_t meta_size_for(uint64_t data_bytes);
+
 #endif /* HPM_SIZE_H */

@@ -172,16 +172,23 @@ static int probe_all(blkid_probe pr, const struct blkdev *dev, bool force)
 
 static int check_pool(const struct blkdev *dev, bool force)
 {
-	struct label label;
+	static const char *const what[] = {
+		[DATA_MARKED] =
+			"%s holds the data of a pool (uuid %s); --force overwrites them",
+		[DATA_LABEL] =
+			"%s holds a pool (uuid %s; \"pool activate\" brings it back, --force overwrites it)",
+		[DATA_ADDED] =
+			"%s is a further disk of a pool (uuid %s); --force overwrites it",
+	};
+	uint8_t uuid[HPM_UUID_SIZE];
+	char text[UUID_TEXT];
+	enum data_kind kind;
 
-	if (label_read(dev->path, &label))
+	if (data_kind(dev->path, &kind, uuid))
 		return -1;
-	if (label.found && !force)
-		return err_say(
-			ST_BUSY,
-			"%s holds a pool (\"pool activate\" brings it back, --force overwrites it)",
-			dev->path);
-	return 0;
+	if (kind == DATA_UNKNOWN || force)
+		return 0;
+	return err_say(ST_BUSY, what[kind], dev->path, uuid_text(uuid, text));
 }
 
 int blkdev_check_empty(const struct blkdev *dev, bool force)

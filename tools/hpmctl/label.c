@@ -8,20 +8,33 @@
 #include "err.h"
 #include "label.h"
 
+/*
+ * Past the page cache, which may hold what was there before the kernel wrote;
+ * but not all files can be read so.
+ */
+static int open_direct(const char *path, int flags)
+{
+	int fd = open(path, flags | O_DIRECT | O_CLOEXEC);
+
+	return fd < 0 && errno == EINVAL ? open(path, flags | O_CLOEXEC) : fd;
+}
+
 static int read_start(const char *path, void *buf, size_t size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_Alignas(HPM_BLOCK_SIZE) char block[HPM_BLOCK_SIZE];
+	int fd = open_direct(path, O_RDONLY);
 	ssize_t n;
 
 	if (fd < 0)
 		return err_sys(errno, "cannot open %s", path);
-	n = pread(fd, buf, size, 0);
+	n = pread(fd, block, sizeof(block), 0);
 	(void)close(fd);
 	if (n < 0)
 		return err_sys(errno, "cannot read %s", path);
-	if ((size_t)n < size)
+	if ((size_t)n < sizeof(block))
 		return err_say(ST_BAD_INPUT, "%s is too small for a pool",
 			       path);
+	memcpy(buf, block, size);
 	return 0;
 }
 
@@ -49,8 +62,88 @@ int label_read(const char *path, struct label *label)
 	label->version = le32toh(l.version);
 	label->large_sectors = HPM_BLOCK_SECTORS << le32toh(l.large_shift);
 	label->meta_bytes = le64toh(l.created_with_blocks) * HPM_BLOCK_SIZE;
+	label->marked = le64toh(l.compat) & HPM_COMPAT_MARK;
 	return 0;
 }
+
+/*----------------------------------------------------------------
+ * The data device
+ *--------------------------------------------------------------*/
+
+static uint32_t crc32c(uint32_t crc, const void *data, size_t n)
+{
+	const uint8_t *p = data;
+	int bit;
+
+	for (; n; n--) {
+		crc ^= *p++;
+		for (bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
+	}
+	return crc;
+}
+
+static bool is_mark(const struct hpm_mark *m)
+{
+	uint32_t seed = crc32c(~0u, "hpmapper mark", 13);
+
+	return le32toh(m->head.magic) == HPM_MAGIC &&
+	       m->head.type == HPM_BT_MARK &&
+	       le64toh(m->head.blocknr) == HPM_MARK_BLOCK &&
+	       le32toh(m->head.csum) ==
+		       crc32c(seed, &m->head.magic,
+			      sizeof(*m) - sizeof(m->head.csum));
+}
+
+int data_kind(const char *path, enum data_kind *kind,
+	      uint8_t uuid[HPM_UUID_SIZE])
+{
+	union {
+		struct hpm_label label;
+		struct hpm_mark mark;
+		struct mark added;
+	} u;
+
+	*kind = DATA_UNKNOWN;
+	if (read_start(path, &u, sizeof(u)))
+		return -1;
+	if (is_mark(&u.mark)) {
+		*kind = DATA_MARKED;
+		memcpy(uuid, u.mark.uuid, HPM_UUID_SIZE);
+	} else if (is_label(&u.label)) {
+		*kind = DATA_LABEL;
+		memcpy(uuid, u.label.uuid, HPM_UUID_SIZE);
+	} else if (!memcmp(u.added.magic, MARK_MAGIC, sizeof(u.added.magic))) {
+		*kind = DATA_ADDED;
+		memcpy(uuid, u.added.uuid, HPM_UUID_SIZE);
+	}
+	return 0;
+}
+
+int data_mark_clear(const char *path, const uint8_t uuid[HPM_UUID_SIZE])
+{
+	static const char zero[HPM_BLOCK_SIZE];
+	uint8_t is[HPM_UUID_SIZE];
+	enum data_kind kind;
+	int fd, ret = 0;
+
+	if (data_kind(path, &kind, is))
+		return -1;
+	if (kind != DATA_MARKED || memcmp(is, uuid, HPM_UUID_SIZE) != 0)
+		return 0;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(errno, "cannot open %s for writing", path);
+	if (pwrite(fd, zero, sizeof(zero), 0) != (ssize_t)sizeof(zero) ||
+	    fsync(fd))
+		ret = err_sys(errno, "cannot write to %s", path);
+	(void)close(fd);
+	return ret;
+}
+
+/*----------------------------------------------------------------
+ * Words
+ *--------------------------------------------------------------*/
 
 const char *uuid_text(const uint8_t uuid[HPM_UUID_SIZE], char out[UUID_TEXT])
 {

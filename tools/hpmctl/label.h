@@ -21,10 +21,28 @@ struct label {
 	uint32_t version;
 	uint32_t large_sectors;
 	uint64_t meta_bytes; /* of the metadata when the pool was made */
+	bool marked;	     /* the pool's data begin with its mark */
 };
 
 /* label->found is false if the device begins with something else. */
 int label_read(const char *path, struct label *label);
+/*
+ * What a device is that a pool's data are looked for on, by its first block;
+ * only a guess for a pool whose data have no mark, as its volumes' bytes may be
+ * there.
+ */
+enum data_kind {
+	DATA_UNKNOWN, /* nothing of a pool's */
+	DATA_MARKED,  /* the data of the pool with this uuid */
+	DATA_LABEL,   /* a pool's metadata, or a disk with both */
+	DATA_ADDED,   /* a disk that was added to a pool */
+};
+
+int data_kind(const char *path, enum data_kind *kind,
+	      uint8_t uuid[HPM_UUID_SIZE]);
+/* Takes the mark of this pool away, if that is what is there. */
+int data_mark_clear(const char *path, const uint8_t uuid[HPM_UUID_SIZE]);
+
 const char *uuid_text(const uint8_t uuid[HPM_UUID_SIZE], char out[UUID_TEXT]);
 
 /*

@@ -11,6 +11,7 @@
 #include "ondisk.h"
 #include "parts.h"
 #include "pool.h"
+#include "size.h"
 #include "text.h"
 
 #define PART_UUID "HPM-part-"
@@ -20,21 +21,6 @@
 static uint64_t cut_down(uint64_t bytes)
 {
 	return bytes & ~(CUT_ALIGN - 1);
-}
-
-/*
- * One byte in 64.  A mapping takes 12 bytes for 4 KiB at best and about 24 when
- * it was written at random; the rest is for what clones do not share.
- */
-uint64_t meta_size_for(uint64_t data_bytes)
-{
-	const uint64_t least = 8ULL << 20;
-	const uint64_t most = (uint64_t)HPM_MAX_META_BLOCKS * HPM_BLOCK_SIZE;
-	uint64_t bytes = cut_down(data_bytes / 64 + CUT_ALIGN - 1);
-
-	if (bytes < least)
-		return least;
-	return bytes < most ? bytes : most;
 }
 
 int parts_check(const struct parts_spec *spec)
@@ -410,6 +396,61 @@ int parts_make(const struct parts_spec *spec, struct parts *parts)
 	return ret;
 }
 
+/*
+ * The kernel refuses what is wrong by the metadata's word.  Here it is told what
+ * was mixed up, as far as the first block of the data device can be believed: it
+ * cannot if the pool has no mark, as a volume may have written what is there.
+ */
+static int check_pair(const struct parts_spec *spec, const struct parts *parts)
+{
+	char own[UUID_TEXT], text[UUID_TEXT];
+	uint8_t uuid[HPM_UUID_SIZE];
+	enum data_kind kind;
+
+	if (data_kind(parts->data.path, &kind, uuid))
+		return -1;
+	if (kind == DATA_UNKNOWN || spec->adopt ||
+	    (kind == DATA_MARKED &&
+	     !memcmp(uuid, parts->label.uuid, sizeof(uuid))))
+		return 0;
+	(void)uuid_text(parts->label.uuid, own);
+	(void)uuid_text(uuid, text);
+	if (!parts->label.marked) {
+		warn("%s looks as if it belonged to the pool with uuid %s, and not to this one with uuid %s: if so, remove this pool at once",
+		     parts->data.path, text, own);
+		return 0;
+	}
+	if (kind == DATA_MARKED)
+		return err_say(
+			ST_BAD_INPUT,
+			"%s holds the data of the pool with uuid %s; the metadata on %s are those of the pool with uuid %s",
+			parts->data.path, text, parts->meta.path, own);
+	return err_say(ST_BAD_INPUT,
+		       "%s holds no data of this pool, but %s (uuid %s)",
+		       parts->data.path,
+		       kind == DATA_LABEL ? "a pool's metadata" :
+					    "a further disk of a pool",
+		       text);
+}
+
+/* There is no label: is the data device in its place? */
+static int no_pool(const struct parts *parts, const char *where)
+{
+	uint8_t uuid[HPM_UUID_SIZE];
+	char text[UUID_TEXT];
+	enum data_kind kind;
+	const char *path = *parts->meta.path ? parts->meta.path : where;
+
+	if (data_kind(path, &kind, uuid) || kind != DATA_MARKED) {
+		err_clear();
+		return err_say(ST_NOT_FOUND, "there is no pool on %s", where);
+	}
+	return err_say(
+		ST_BAD_INPUT,
+		"%s holds the data of the pool with uuid %s, and not its metadata: were the two mixed up?",
+		path, uuid_text(uuid, text));
+}
+
 int parts_find(const struct parts_spec *spec, struct parts *parts)
 {
 	const char *where = spec->disk ? spec->disk :
@@ -425,7 +466,9 @@ int parts_find(const struct parts_spec *spec, struct parts *parts)
 	else
 		ret = devices_find(spec, parts);
 	if (!ret && !parts->label.found)
-		ret = err_say(ST_NOT_FOUND, "there is no pool on %s", where);
+		ret = no_pool(parts, where);
+	if (!ret)
+		ret = check_pair(spec, parts);
 	if (ret)
 		parts_undo(spec, parts);
 	return ret;

@@ -28,6 +28,7 @@ struct parts_spec {
 	struct str_list more;	  /* disks added behind the first */
 	uint64_t size, meta_size; /* bytes, 0: not said */
 	bool force, preallocate;
+	bool adopt; /* the data device is the pool's, whatever it says */
 };
 
 /* The two devices for a pool's table. */
@@ -49,9 +50,6 @@ int parts_find(const struct parts_spec *spec, struct parts *parts);
 void parts_release(struct parts *parts);
 /* The table could not be loaded: nothing stays. */
 void parts_undo(const struct parts_spec *spec, struct parts *parts);
-
-/* How many bytes of a device are for metadata if nobody says. */
-uint64_t meta_size_for(uint64_t data_bytes);
 
 /* Names of the linear devices below a pool on a disk. */
 int part_name(const char *pool, const char *part, char out[DM_NAME_MAX]);

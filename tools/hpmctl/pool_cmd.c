@@ -170,6 +170,8 @@ static const struct opt activate_opts[] = {
 	  "a disk that \"pool grow --add\" took; in that order" },
 	{ "read-only", 'r', OPT_FLAG, &want.read_only, NULL,
 	  "write nothing to the pool" },
+	{ "adopt-data", 0, OPT_FLAG, &want.parts.adopt, NULL,
+	  "take the data device although it has not the pool's mark" },
 	{ 0 },
 };
 
@@ -198,6 +200,8 @@ static int table_params(const struct parts *parts, char *out, size_t size)
 			"no_discard_passdown") ||
 	    add_feature(features, sizeof(features), &nr, want.read_only,
 			"read_only") ||
+	    add_feature(features, sizeof(features), &nr, want.parts.adopt,
+			"adopt_data") ||
 	    add_feature(features, sizeof(features), &nr, want.queue,
 			"queue_if_no_space") ||
 	    add_feature(features, sizeof(features), &nr, want.no_sharing,
@@ -257,9 +261,24 @@ static int check_large(uint64_t bytes)
 	return 0;
 }
 
+/* The kernel knows best whether there should be a mark. */
+static void tell_no_mark(const struct parts *parts)
+{
+	const char *reason = err_reason();
+
+	if (!reason || !strstr(reason, "pool's mark"))
+		return;
+	err_clear();
+	err_set_say(
+		ST_BAD_INPUT,
+		"%s does not begin with the mark of this pool: it is another device, or its first block was overwritten (then --adopt-data writes the mark again)",
+		parts->data.path);
+}
+
 static int finish_pool(const char *name, struct parts *parts)
 {
 	if (load_pool(name, parts)) {
+		tell_no_mark(parts);
 		parts_undo(&want.parts, parts);
 		return -1;
 	}
@@ -753,7 +772,8 @@ static const struct opt remove_opts[] = {
 struct leftovers {
 	bool linear_meta, linear_data;
 	char meta_file[4096], data_file[4096];
-	struct blkdev meta;
+	struct blkdev meta, data;
+	struct label label;
 };
 
 static int look_below(const struct pool *pool, struct leftovers *l)
@@ -763,7 +783,19 @@ static int look_below(const struct pool *pool, struct leftovers *l)
 	l->linear_data = part_is_linear(pool->name, "data", pool->data);
 	loop_file(pool->meta, l->meta_file, sizeof(l->meta_file));
 	loop_file(pool->data, l->data_file, sizeof(l->data_file));
-	return blkdev_get_num(pool->meta, &l->meta);
+	if (blkdev_get_num(pool->meta, &l->meta) ||
+	    blkdev_get_num(pool->data, &l->data))
+		return -1;
+	return rm.wipe ? label_read(l->meta.path, &l->label) : 0;
+}
+
+/* The label last: as long as it stands, the pool can be wiped once more. */
+static int wipe_pool(const struct leftovers *l)
+{
+	if (!*l->data_file && l->label.marked &&
+	    data_mark_clear(l->data.path, l->label.uuid))
+		return -1;
+	return *l->meta_file ? 0 : blkdev_zero(&l->meta, ZERO_AREA);
 }
 
 static int remove_part(const char *pool, const char *part)
@@ -782,7 +814,7 @@ static int delete_file(const char *path)
 
 static int remove_below(const struct pool *pool, const struct leftovers *l)
 {
-	if (rm.wipe && !*l->meta_file && blkdev_zero(&l->meta, ZERO_AREA))
+	if (rm.wipe && wipe_pool(l))
 		return -1;
 	if (l->linear_data && remove_part(pool->name, "data"))
 		return -1;

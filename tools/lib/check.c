@@ -48,6 +48,7 @@ struct check {
 	u64 epoch;
 	u32 time;
 	struct hpm_super *sb;
+	bool marked; /* the label says so */
 
 	u32 *refs; /* counted, by metadata block */
 	u32 *disk_refs;
@@ -712,6 +713,9 @@ static void compare_small(struct check *c, u64 index, struct large *l)
 		bool hole = disk & DISK_PUNCHED;
 
 		disk &= ~DISK_PUNCHED;
+		if (c->marked && pbn + i == HPM_MARK_BLOCK &&
+		    disk == HPM_MARK_COUNT)
+			counted += HPM_MARK_COUNT;
 		if (counted != disk)
 			fault(c,
 			      "small block %llu is mapped by %u leaves, its count says %u",
@@ -777,6 +781,7 @@ static bool read_label(struct check *c)
 		      le32_to_cpu(l->version), le64_to_cpu(l->incompat));
 		return false;
 	}
+	c->marked = le64_to_cpu(l->compat) & HPM_COMPAT_MARK;
 	c->seed = crc32c(~0u, l->uuid, HPM_UUID_SIZE);
 	c->large_shift = le32_to_cpu(l->large_shift);
 	c->journal_start = le64_to_cpu(l->journal_start);

@@ -47,6 +47,19 @@ u64 hpm_io_data_blocks(struct hpm_io *io)
 	return io->ops->data_blocks(io);
 }
 
+int hpm_io_read_mark(struct hpm_io *io, void *data)
+{
+	might_sleep();
+	return io->ops->read_mark ? io->ops->read_mark(io, data) : -EOPNOTSUPP;
+}
+
+int hpm_io_write_mark(struct hpm_io *io, void *data)
+{
+	might_sleep();
+	return io->ops->write_mark ? io->ops->write_mark(io, data) :
+				     -EOPNOTSUPP;
+}
+
 void hpm_io_close(struct hpm_io *io)
 {
 	if (io)

@@ -41,6 +41,7 @@ struct mem_io {
 	u64 ops[HPM_MEM_NR_OPS];
 	u64 fail_at[HPM_MEM_NR_OPS];
 	bool fail_ever[HPM_MEM_NR_OPS];
+	u8 mark[HPM_BLOCK_SIZE]; /* durable as soon as it is written */
 };
 
 static struct mem_io *to_mem(struct hpm_io *io)
@@ -506,6 +507,35 @@ int hpm_mem_data_read(struct hpm_io *io, u64 sector_nr, unsigned int nr,
 
 /*
  *----------------------------------------------------------------
+ * The mark, which has bytes where all else of the data device has stamps
+ *--------------------------------------------------------------
+ */
+
+static int mem_read_mark(struct hpm_io *io, void *data)
+{
+	struct mem_io *m = to_mem(io);
+
+	if (event(m, HPM_MEM_DATA_READ) != GOES_ON)
+		return -EIO;
+	memcpy(data, m->mark, sizeof(m->mark));
+	return 0;
+}
+
+/* A write that fails, or is cut short, has written some of its sectors. */
+static int mem_write_mark(struct hpm_io *io, void *data)
+{
+	struct mem_io *m = to_mem(io);
+	enum verdict v = event(m, HPM_MEM_DATA_WRITE);
+	unsigned int at;
+
+	for (at = 0; v != IS_DEAD && at < HPM_BLOCK_SIZE; at += 512)
+		if (v == GOES_ON || rnd(&m->rng) & 1)
+			memcpy(m->mark + at, (u8 *)data + at, 512);
+	return v == GOES_ON ? 0 : -EIO;
+}
+
+/*
+ *----------------------------------------------------------------
  * Making, changing, crashing
  *--------------------------------------------------------------
  */
@@ -529,6 +559,29 @@ static const struct hpm_io_ops mem_ops = {
 	.data_blocks = mem_data_blocks,
 	.close = mem_close,
 };
+
+static const struct hpm_io_ops mem_mark_ops = {
+	.read = mem_read,
+	.write = mem_write,
+	.write_run = mem_write_run,
+	.flush_meta = mem_flush_meta,
+	.flush_data = mem_flush_data,
+	.meta_blocks = mem_meta_blocks,
+	.data_blocks = mem_data_blocks,
+	.close = mem_close,
+	.read_mark = mem_read_mark,
+	.write_mark = mem_write_mark,
+};
+
+void hpm_mem_with_mark(struct hpm_io *io)
+{
+	io->ops = &mem_mark_ops;
+}
+
+void *hpm_mem_mark(struct hpm_io *io)
+{
+	return to_mem(io)->mark;
+}
 
 struct hpm_io *hpm_mem_create(u64 meta_blocks, u64 data_blocks, u64 seed)
 {
@@ -619,7 +672,8 @@ struct hpm_io *hpm_mem_crash(struct hpm_io *io, enum hpm_mem_loss loss,
 	struct mem_io *m = to_mem(io), *c = calloc(1, sizeof(*c));
 
 	BUG_ON(!c);
-	c->io.ops = &mem_ops;
+	c->io.ops = io->ops;
+	memcpy(c->mark, m->mark, sizeof(c->mark));
 	c->rng = seed;
 	dev_crash(&c->meta, &m->meta, loss, &seed);
 	dev_crash(&c->data, &m->data, loss, &seed);

@@ -7,6 +7,11 @@ u32 label_seed(void)
 	return crc32c(~0u, "hpmapper label", 14);
 }
 
+u32 mark_seed(void)
+{
+	return crc32c(~0u, "hpmapper mark", 13);
+}
+
 u32 uuid_seed(const u8 *uuid)
 {
 	return crc32c(~0u, uuid, HPM_UUID_SIZE);

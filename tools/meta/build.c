@@ -71,6 +71,7 @@ enum tree_kind {
 
 struct build {
 	struct dev *dev;
+	u64 blocks; /* of the device, for metadata */
 	u32 seed;
 	struct sink_super s;
 	u32 large_size;
@@ -206,9 +207,10 @@ static void *out_new(struct build *b, u8 type, u8 level)
 
 	if (b->next - b->out_first == OUT_BLOCKS && out_flush(b))
 		return NULL;
-	if (b->next >= b->dev->blocks) {
-		complain("%s is too small: its %llu blocks are used up",
-			 b->dev->path, b->dev->blocks);
+	if (b->next >= b->blocks) {
+		complain(
+			"%s is too small: the %llu blocks for metadata are used up",
+			b->dev->path, b->blocks);
 		return NULL;
 	}
 	h = (void *)(b->out + (b->next - b->out_first) * HPM_BLOCK_SIZE);
@@ -291,6 +293,32 @@ static int count_large(struct build *b, u64 pbn)
 	if (l)
 		l->refs = cpu_to_le32(le32_to_cpu(l->refs) + 1);
 	return l ? 0 : -1;
+}
+
+/*
+ * The mark's block is the pool's own, if nobody else has it: an older version
+ * may have given it away.
+ */
+static int count_mark(struct build *b)
+{
+	struct hpm_disk_large *l;
+	u8 *low;
+
+	if (!b->s.marked)
+		return 0;
+	low = arr_elt(&b->arr[HPM_ARR_SMALL], HPM_MARK_BLOCK);
+	l = arr_elt(&b->arr[HPM_ARR_LARGE], HPM_MARK_BLOCK >> b->s.large_shift);
+	if (!low || !l)
+		return -1;
+	if (l->refs || get_unaligned_le16(low)) {
+		note("small block %u is a volume's: the pool is one without a mark on its data device",
+		     HPM_MARK_BLOCK);
+		b->s.marked = false;
+		return 0;
+	}
+	put_unaligned_le16(HPM_MARK_COUNT, low);
+	l->used = cpu_to_le16(le16_to_cpu(l->used) + 1);
+	return 0;
 }
 
 /*----------------------------------------------------------------
@@ -757,7 +785,7 @@ static int wipe(struct build *b, u64 start, u64 nr)
 
 static void place_areas(struct build *b)
 {
-	u64 meta = b->dev->blocks;
+	u64 meta = b->blocks;
 
 	if (!b->journal_blocks) {
 		b->journal_start = HPM_RESERVED_BLOCKS;
@@ -771,6 +799,16 @@ static void place_areas(struct build *b)
 	b->out_first = b->next;
 }
 
+static int find_room(struct build *b)
+{
+	if (!b->blocks)
+		return room_for_metadata(b->dev, b->s.uuid, &b->blocks);
+	if (b->blocks > b->dev->blocks)
+		return complain("%s has %llu blocks, and not %llu",
+				b->dev->path, b->dev->blocks, b->blocks);
+	return 0;
+}
+
 static int build_super(void *ctx, const struct sink_super *s)
 {
 	struct build *b = ctx;
@@ -781,8 +819,10 @@ static int build_super(void *ctx, const struct sink_super *s)
 	b->seed = uuid_seed(s->uuid);
 	if (!s->data_blocks || s->data_blocks & (b->large_size - 1))
 		return complain("the data device is not of whole large blocks");
+	if (find_room(b))
+		return -1;
 	place_areas(b);
-	if (b->dev->blocks < HPM_MIN_META_BLOCKS || b->next >= b->dev->blocks)
+	if (b->blocks < HPM_MIN_META_BLOCKS || b->next >= b->blocks)
 		return complain("%s is too small", b->dev->path);
 	b->epoch = first_epoch(b);
 	b->refs = calloc(b->refs_pages, HPM_REFS_PER_PAGE * sizeof(*b->refs));
@@ -1007,7 +1047,7 @@ static void fill_super(struct build *b, struct hpm_super *sb)
 	sb->transaction_id = cpu_to_le64(b->s.transaction_id);
 	sb->next_serial = cpu_to_le64(b->s.next_serial);
 	sb->data_blocks = cpu_to_le64(b->s.data_blocks);
-	sb->meta_blocks = cpu_to_le64(b->dev->blocks);
+	sb->meta_blocks = cpu_to_le64(b->blocks);
 	sb->data_used = cpu_to_le64(b->data_used);
 	sb->nr_volumes = cpu_to_le64(b->nr_volumes);
 	sb->held = b->arr[ARR_HELD].root;
@@ -1033,6 +1073,15 @@ static int write_supers(struct build *b, struct hpm_super *sb)
 	return r;
 }
 
+static int flush(struct build *b)
+{
+	int r = dev_flush(b->dev);
+
+	return r ? complain("%s cannot be written: %s", b->dev->path,
+			    strerror(-r)) :
+		   0;
+}
+
 static int write_label(struct build *b)
 {
 	struct hpm_label *l = blocks_alloc(1);
@@ -1043,30 +1092,30 @@ static int write_label(struct build *b)
 	memset(l, 0, sizeof(*l));
 	l->version = cpu_to_le32(HPM_FORMAT_VERSION);
 	l->large_shift = cpu_to_le32(b->s.large_shift);
+	if (b->s.marked)
+		l->compat = cpu_to_le64(HPM_COMPAT_MARK);
 	memcpy(l->uuid, b->s.uuid, HPM_UUID_SIZE);
 	l->journal_start = cpu_to_le64(b->journal_start);
 	l->journal_blocks = cpu_to_le64(b->journal_blocks);
-	l->created_with_blocks = cpu_to_le64(b->dev->blocks);
-	r = put_block(b, HPM_LABEL_BLOCK, HPM_BT_LABEL, 0, label_seed(), l);
+	l->created_with_blocks = cpu_to_le64(b->blocks);
+	r = put_block(b, HPM_LABEL_COPY, HPM_BT_LABEL, 0, label_seed(), l);
+	if (!r)
+		r = flush(b);
+	if (!r)
+		r = put_block(b, HPM_LABEL_BLOCK, HPM_BT_LABEL, 0, label_seed(),
+			      l);
 	free(l);
 	return r;
 }
 
-static int flush(struct build *b)
-{
-	int r = dev_flush(b->dev);
-
-	return r ? complain("%s cannot be written: %s", b->dev->path,
-			    strerror(-r)) :
-		   0;
-}
-
 static int check_totals(const struct build *b)
 {
-	if (b->s.data_used == U64_MAX || b->s.data_used == b->data_used)
+	u64 used = b->data_used - b->s.marked;
+
+	if (b->s.data_used == U64_MAX || b->s.data_used == used)
 		return 0;
 	return complain("%llu small blocks are in use, the text says %llu",
-			b->data_used, b->s.data_used);
+			used, b->s.data_used);
 }
 
 static int build_end(void *ctx)
@@ -1074,7 +1123,7 @@ static int build_end(void *ctx)
 	struct build *b = ctx;
 	struct hpm_super *sb = blocks_alloc(1);
 	unsigned int i;
-	int r = sb ? 0 : complain("out of memory");
+	int r = sb ? count_mark(b) : complain("out of memory");
 
 	for (i = 0; i < NR_ARR && !r; i++)
 		r = write_array(b, &b->arr[i]);
@@ -1115,12 +1164,13 @@ const struct sink build_sink = {
  * Making one
  *--------------------------------------------------------------*/
 
-struct build *build_new(struct dev *dev)
+struct build *build_new(struct dev *dev, u64 blocks)
 {
 	struct build *b = calloc(1, sizeof(*b));
 
 	if (b) {
 		b->dev = dev;
+		b->blocks = blocks;
 		b->out = blocks_alloc(OUT_BLOCKS);
 	}
 	if (b && b->out)
@@ -1155,4 +1205,9 @@ void build_journal(struct build *b, const struct hpm_super *from, u64 start,
 u64 build_blocks_used(const struct build *b)
 {
 	return b->next;
+}
+
+u64 build_blocks(const struct build *b)
+{
+	return b->blocks;
 }

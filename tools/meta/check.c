@@ -739,6 +739,7 @@ static int check_begin(struct check *c)
 {
 	c->mb = calloc(c->p->meta_blocks, sizeof(*c->mb));
 	c->nr_large = c->p->data_blocks >> c->p->large_shift;
+	c->marked = pool_marked(c->p);
 	c->scan_total = le64_to_cpu(c->p->sb->array_nodes[HPM_ARR_SMALL]) * 6;
 	if (!c->mb || data_begin(c))
 		return complain("out of memory");

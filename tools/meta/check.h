@@ -77,6 +77,7 @@ struct check {
 	u64 *serial;
 	u64 nr_serials, max_serials;
 	u64 nr_large;
+	bool marked;		/* small block HPM_MARK_BLOCK is the pool's */
 	unsigned long *punched; /* large blocks with parts given back */
 	/* what refers to data, against what the arrays say (check_data.c) */
 	u64 secret;

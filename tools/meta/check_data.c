@@ -67,7 +67,13 @@ int data_begin(struct check *c)
 	c->straddle = calloc(MAX_STRADDLES, sizeof(*c->straddle));
 	if (getrandom(&c->secret, sizeof(c->secret), 0) < 0)
 		c->secret = 0x9e3779b97f4a7c15ull;
-	return c->acc && c->punched && c->straddle ? 0 : -1;
+	if (!c->acc || !c->punched || !c->straddle)
+		return -1;
+	/* The pool itself is who refers to its mark. */
+	if (c->marked)
+		add(c, HPM_MARK_BLOCK,
+		    term(c, T_SMALL, HPM_MARK_BLOCK) * HPM_MARK_COUNT);
+	return 0;
 }
 
 void data_end(struct check *c)
@@ -559,6 +565,9 @@ static int detail_run(struct check *c)
 	d->small = calloc(size, sizeof(*d->small));
 	d->large = calloc(size >> c->p->large_shift, sizeof(*d->large));
 	if (d->small && d->large) {
+		if (c->marked && detail_small(c, HPM_MARK_BLOCK))
+			detail_small(c, HPM_MARK_BLOCK)->counted +=
+				HPM_MARK_COUNT;
 		r = check_scan(c, detail_wanted, detail_take);
 		if (!r)
 			tell_detail(c);

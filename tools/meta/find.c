@@ -39,15 +39,16 @@ static void read_supers(struct pool *p)
 	}
 }
 
-static bool label_good(struct pool *p)
+/* The label, or the copy of it that stands at @block. */
+static bool label_good(struct pool *p, u64 block)
 {
 	const struct hpm_label *l = &p->label;
 	u32 shift;
 
-	if (read_into(p, HPM_LABEL_BLOCK, &p->label))
+	if (read_into(p, block, &p->label))
 		return false;
 	shift = le32_to_cpu(l->large_shift);
-	if (block_fault(label_seed(), l, HPM_LABEL_BLOCK) ||
+	if (block_fault(label_seed(), l, block) ||
 	    l->head.type != HPM_BT_LABEL || shift < HPM_MIN_LARGE_SHIFT ||
 	    shift > HPM_MAX_LARGE_SHIFT)
 		return false;
@@ -97,22 +98,50 @@ static int features_known(const struct hpm_label *l)
 	return 0;
 }
 
+/*
+ * The copy was written when the pool was made.  Whatever was built there since
+ * has superblocks of its own.
+ */
+static bool copy_fits(struct pool *p)
+{
+	u8 uuid[HPM_UUID_SIZE];
+
+	if (!label_from_super(p))
+		return label_good(p, HPM_LABEL_COPY);
+	memcpy(uuid, p->label.uuid, sizeof(uuid));
+	return label_good(p, HPM_LABEL_COPY) &&
+	       !memcmp(uuid, p->label.uuid, sizeof(uuid));
+}
+
+static int label_lost(struct pool *p, const struct find_params *fp)
+{
+	memset(&p->label, 0, sizeof(p->label));
+	if (!label_from_super(p))
+		return complain(
+			"neither the label nor a superblock can be read: nothing says what belongs to the pool");
+	if (!fp->large_shift)
+		return complain(
+			"the label is gone: --large-block must say how large the pool's large blocks are");
+	use_large(p, fp->large_shift);
+	p->label.version = cpu_to_le32(HPM_FORMAT_VERSION);
+	/* If its block is the pool's still, the count says so. */
+	p->label.compat = cpu_to_le64(HPM_COMPAT_MARK);
+	return 0;
+}
+
 int find_label(struct pool *p, const struct find_params *fp)
 {
 	if (p->dev.blocks < HPM_MIN_META_BLOCKS)
 		return complain("%s is smaller than any pool's", p->dev.path);
-	if (!label_good(p)) {
+	if (!label_good(p, HPM_LABEL_BLOCK)) {
 		note("block 0 (the label) is damaged");
-		if (!label_from_super(p))
-			return complain(
-				"neither the label nor a superblock can be read: nothing says what belongs to the pool");
-		if (!fp->large_shift)
-			return complain(
-				"the label is gone: --large-block must say how large the pool's large blocks are");
-		use_large(p, fp->large_shift);
-	} else if (features_known(&p->label)) {
-		return -1;
+		if (copy_fits(p))
+			note("its copy (block %u) is used", HPM_LABEL_COPY);
+		else if (label_lost(p, fp))
+			return -1;
 	}
+	if (features_known(&p->label))
+		return -1;
 	read_supers(p);
 	return 0;
 }

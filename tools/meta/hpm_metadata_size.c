@@ -4,6 +4,7 @@
 
 #include "main.h"
 #include "meta.h"
+#include "size.h"
 
 static const char *opt_data, *opt_large, *opt_volumes, *opt_small, *opt_unit;
 static bool opt_numeric;
@@ -24,9 +25,12 @@ static const struct opt size_opts[] = {
 
 static const struct usage size_usage = {
 	.synopsis = "[options] --data-size SIZE",
-	.what = "Says how large the metadata device of a pool should be: for what it holds when\n"
-		"all of the data device is mapped, half-full nodes, a metadata snapshot's worth\n"
-		"of old nodes, the journal and the reserve.  A device can be grown later.",
+	.what = "Says how large the metadata device of a pool should be.  With the data's size\n"
+		"alone it is what \"hpmctl pool create\" takes, one byte in 64, which is plenty for\n"
+		"most uses.  With -b, -v or -s, which say what that is, it is\n"
+		"what the pool needs at least: for all of the data device mapped, half-full nodes,\n"
+		"a metadata snapshot's worth of old nodes, the journal and the reserve.  A device\n"
+		"can be grown later.",
 	.opts = size_opts,
 	.examples =
 		"  hpm_metadata_size -d 1T\n"
@@ -134,5 +138,8 @@ int hpm_metadata_size_main(int argc, char **argv)
 		complain("%s is not wanted here", argv[1]);
 	if (n || parse_wish(&w))
 		return ST_USAGE;
+	if (!opt_large && !opt_volumes && !opt_small)
+		return print_size(
+			(double)(meta_size_for(w.data) >> HPM_BLOCK_SHIFT));
 	return print_size(blocks_needed(&w));
 }

@@ -23,13 +23,17 @@
 #include "main.h"
 #include "mend.h"
 
-static const char *opt_in, *opt_out, *opt_large, *opt_data;
+static const char *opt_in, *opt_out, *opt_large, *opt_data, *opt_size;
+static u64 meta_blocks;
 
 static const struct opt repair_opts[] = {
 	{ "input", 'i', "DEV", "the damaged device; it is only read", &opt_in,
 	  NULL },
 	{ "output", 'o', "DEV2", "the device (or file) to build on", &opt_out,
 	  NULL },
+	{ "meta-size", 's', "SIZE",
+	  "how much of DEV2 is for metadata (all, or what a pool there has)",
+	  &opt_size, NULL },
 	{ "large-block", 'b', "SIZE", "if the label is gone", &opt_large,
 	  NULL },
 	{ "data-size", 'd', "SIZE", "if both superblocks are gone", &opt_data,
@@ -146,7 +150,7 @@ static int copy_journal(struct repair *r)
 
 static int build_once(struct repair *r, bool journal)
 {
-	struct build *b = build_new(&r->out);
+	struct build *b = build_new(&r->out, meta_blocks);
 	int ret;
 
 	if (!b)
@@ -322,7 +326,8 @@ int hpm_repair_main(int argc, char **argv)
 {
 	int n;
 
-	opt_in = opt_out = opt_large = opt_data = NULL;
+	opt_in = opt_out = opt_large = opt_data = opt_size = NULL;
+	meta_blocks = 0;
 	tool_begin("hpm_repair");
 	n = options(argc, argv, &repair_usage);
 	if (n == -2)
@@ -333,5 +338,7 @@ int hpm_repair_main(int argc, char **argv)
 				"-i DEV and -o DEV2 must be given, and nothing else");
 		return ST_USAGE;
 	}
+	if (opt_size && parse_meta_size(opt_size, &meta_blocks))
+		return ST_USAGE;
 	return repair_device();
 }

@@ -4,13 +4,17 @@
 #include "main.h"
 #include "sink.h"
 
-static const char *opt_in, *opt_out;
+static const char *opt_in, *opt_out, *opt_size;
 static bool opt_quiet;
+static u64 meta_blocks;
 
 static const struct opt restore_opts[] = {
 	{ "input", 'i', "FILE", "the text; - is stdin", &opt_in, NULL },
 	{ "output", 'o', "DEV", "the device (or file) to write to", &opt_out,
 	  NULL },
+	{ "meta-size", 's', "SIZE",
+	  "how much of DEV is for metadata (all, or what a pool there has)",
+	  &opt_size, NULL },
 	{ "quiet", 'q', NULL, "no messages, only the exit status", NULL,
 	  &opt_quiet },
 	{ 0 },
@@ -20,16 +24,18 @@ static const struct usage restore_usage = {
 	.synopsis = "[options] -i FILE -o DEV",
 	.what = "Writes the metadata that a text of hpm_dump describes to a device, whatever\n"
 		"was there before, and checks it.  A file must exist and be large enough\n"
-		"(hpm_metadata_size).",
+		"(hpm_metadata_size).  On a device that holds a pool no more is taken than that\n"
+		"pool's metadata have, as on a disk its data stand behind them.",
 	.opts = restore_opts,
 	.examples =
 		"  hpm_restore -i pool.xml -o /dev/vg/pool_meta2\n"
+		"  hpm_dump -o t /dev/sdb; hpm_restore -i t -o /dev/sdb\n"
 		"  truncate -s 64M meta; zstdcat pool.xml.zst | hpm_restore -i - -o meta\n",
 };
 
 static int build_from(FILE *f, struct dev *dev)
 {
-	struct build *b = build_new(dev);
+	struct build *b = build_new(dev, meta_blocks);
 	int r;
 
 	if (!b)
@@ -37,7 +43,7 @@ static int build_from(FILE *f, struct dev *dev)
 	r = text_read(f, opt_in, &build_sink, b);
 	if (!r)
 		note("%llu of %llu metadata blocks are in use",
-		     build_blocks_used(b), dev->blocks);
+		     build_blocks_used(b), build_blocks(b));
 	build_free(b);
 	return r;
 }
@@ -86,8 +92,9 @@ int hpm_restore_main(int argc, char **argv)
 {
 	int n;
 
-	opt_in = opt_out = NULL;
+	opt_in = opt_out = opt_size = NULL;
 	opt_quiet = false;
+	meta_blocks = 0;
 	tool_begin("hpm_restore");
 	n = options(argc, argv, &restore_usage);
 	tool.quiet = opt_quiet;
@@ -99,5 +106,7 @@ int hpm_restore_main(int argc, char **argv)
 				"-i FILE and -o DEV must be given, and nothing else");
 		return ST_USAGE;
 	}
+	if (opt_size && parse_meta_size(opt_size, &meta_blocks))
+		return ST_USAGE;
 	return restore() ? ST_DAMAGED : ST_OK;
 }

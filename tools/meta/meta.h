@@ -118,6 +118,7 @@ void block_seal(u32 seed, void *block);
 /* Over the checksums of all pages of counts, for a superblock. */
 __le32 pages_csum(u32 seed, const __le32 *csum, u64 nr);
 u32 label_seed(void);
+u32 mark_seed(void);
 u32 uuid_seed(const u8 *uuid);
 const char *block_type_name(u8 type);
 
@@ -144,6 +145,17 @@ unsigned int elt_size(unsigned int kind);
 u64 array_span(unsigned int kind, unsigned int level);
 
 #define MAX_HEIGHT 8u
+
+/*----------------------------------------------------------------
+ * A device that metadata are built on (room.c)
+ *--------------------------------------------------------------*/
+
+/* How many blocks of the device metadata of that pool may take. */
+/* An option's size, in blocks. */
+int parse_meta_size(const char *text, u64 *blocks);
+int room_for_metadata(const struct dev *dev, const u8 *uuid, u64 *blocks);
+/* The mark of some pool's data? */
+bool is_mark(const void *block);
 
 /*----------------------------------------------------------------
  * The pool on a device (pool.c)

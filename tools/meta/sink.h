@@ -20,7 +20,8 @@ struct sink_super {
 	u32 time;
 	u64 transaction_id;
 	u64 next_serial;
-	u64 data_used; /* U64_MAX: not known */
+	u64 data_used; /* without the mark's block; U64_MAX: not known */
+	bool marked;   /* the data device has the pool's mark */
 };
 
 struct sink_volume {
@@ -105,11 +106,13 @@ int text_read(FILE *f, const char *name, const struct sink *sink, void *ctx);
 /* build.c */
 struct build;
 extern const struct sink build_sink; /* ctx: a struct build */
-struct build *build_new(struct dev *dev);
+/* @blocks: how much of the device is for metadata; 0: what it says itself. */
+struct build *build_new(struct dev *dev, u64 blocks);
 void build_free(struct build *b);
 /* For repair: the journal that is to be replayed, and whether one was held. */
 void build_journal(struct build *b, const struct hpm_super *from, u64 start,
 		   u64 blocks);
 u64 build_blocks_used(const struct build *b);
+u64 build_blocks(const struct build *b);
 
 #endif /* HPM_META_SINK_H */

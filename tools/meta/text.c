@@ -47,6 +47,8 @@ static int text_super(void *ctx, const struct sink_super *s)
 		s->transaction_id, s->next_serial);
 	if (s->data_used != U64_MAX)
 		fprintf(f, " data_used=\"%llu\"", s->data_used);
+	if (s->marked)
+		fputs(" mark=\"1\"", f);
 	fputs(">\n", f);
 	return wrote(f);
 }
@@ -385,7 +387,7 @@ static int get_name(const struct text *t, char *name)
 static int read_super(struct text *t)
 {
 	struct sink_super s = { .data_used = U64_MAX };
-	u64 version = 0, large = 0, time = 0;
+	u64 version = 0, large = 0, time = 0, mark = 0;
 	const struct number n[] = {
 		{ "version", 1, &version, false },
 		{ "large_block", 1 << HPM_MAX_LARGE_SHIFT, &large, false },
@@ -394,6 +396,7 @@ static int read_super(struct text *t)
 		{ "transaction", U64_MAX, &s.transaction_id, false },
 		{ "next_serial", U64_MAX, &s.next_serial, false },
 		{ "data_used", HPM_PBN_HOLE, &s.data_used, true },
+		{ "mark", 1, &mark, true },
 		{ 0 },
 	};
 
@@ -404,6 +407,7 @@ static int read_super(struct text *t)
 		return bad(t, "the version or the large block is not possible");
 	s.large_shift = ilog2(large);
 	s.time = time;
+	s.marked = mark;
 	t->began = true;
 	return t->sink->super(t->ctx, &s);
 }

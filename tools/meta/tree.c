@@ -359,3 +359,31 @@ int punched_mask(struct reader *r, u64 pbn, struct small_mask *mask)
 	}
 	return 0;
 }
+
+static bool mark_counted(struct reader *r)
+{
+	u8 buf[HPM_BLOCK_SIZE];
+	bool there;
+
+	/* One that was put together without a superblock knows no counts. */
+	if (!r->p->sb->generation)
+		return true;
+	if (array_leaf(r, &r->p->sb->array[HPM_ARR_SMALL], HPM_ARR_SMALL,
+		       HPM_MARK_BLOCK, buf, &there))
+		return true;
+	return there &&
+	       get_unaligned_le16(buf + sizeof(struct hpm_block_head)) ==
+		       HPM_MARK_COUNT;
+}
+
+bool pool_marked(const struct pool *p)
+{
+	struct reader r;
+	bool marked;
+
+	if (!(le64_to_cpu(p->label.compat) & HPM_COMPAT_MARK))
+		return false;
+	marked = reader_begin(&r, p) || mark_counted(&r);
+	reader_end(&r);
+	return marked;
+}

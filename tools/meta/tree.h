@@ -92,4 +92,10 @@ struct small_mask {
 };
 int punched_mask(struct reader *r, u64 pbn, struct small_mask *mask);
 
+/*
+ * Has the pool's data device a mark: is small block HPM_MARK_BLOCK the pool's?
+ * If its count cannot be read, it is what the label says.
+ */
+bool pool_marked(const struct pool *p);
+
 #endif /* HPM_TREE_H */

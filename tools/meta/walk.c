@@ -565,7 +565,7 @@ static int tell_punched(void *ctx, u64 first, const void *elts, unsigned int nr)
 static void take_super(const struct emit *e, struct sink_super *s)
 {
 	const struct pool *p = e->p;
-	bool recount = e->par->recount;
+	bool recount = e->par->recount, marked = pool_marked(p);
 
 	*s = (struct sink_super){
 		.large_shift = p->large_shift,
@@ -575,7 +575,8 @@ static void take_super(const struct emit *e, struct sink_super *s)
 		.next_serial = le64_to_cpu(p->sb->next_serial),
 		.data_used = recount || e->par->live ?
 				     U64_MAX :
-				     le64_to_cpu(p->sb->data_used),
+				     le64_to_cpu(p->sb->data_used) - marked,
+		.marked = marked,
 	};
 	memcpy(s->uuid, p->label.uuid, HPM_UUID_SIZE);
 }

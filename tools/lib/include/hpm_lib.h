@@ -82,6 +82,9 @@ struct hpm_io_ops {
 	u64 (*meta_blocks)(struct hpm_io *io);
 	u64 (*data_blocks)(struct hpm_io *io);
 	void (*close)(struct hpm_io *io);
+	/* NULL: there is no data device to be marked. */
+	int (*read_mark)(struct hpm_io *io, void *data);
+	int (*write_mark)(struct hpm_io *io, void *data);
 };
 
 /* Every implementation begins with this. */

@@ -30,6 +30,11 @@ struct hpm_io *hpm_mem_create(u64 meta_blocks, u64 data_blocks, u64 seed);
 /* Both can be resized; a device that grows shows what lay there before. */
 void hpm_mem_resize(struct hpm_io *io, u64 meta_blocks, u64 data_blocks);
 
+/* The data device has a place for a pool's mark; else pools have none here. */
+void hpm_mem_with_mark(struct hpm_io *io);
+/* The bytes of that place. */
+void *hpm_mem_mark(struct hpm_io *io);
+
 /* The bytes of a metadata block as reads see them; for tests that damage. */
 void *hpm_mem_peek(struct hpm_io *io, u64 block);
 /* Writes behind the cache: both what is read and what is durable. */
