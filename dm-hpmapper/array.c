@@ -244,11 +244,38 @@ int hpm_array_read(struct hpm_md *md, struct hpm_array *a, u64 index,
  * Writing
  *--------------------------------------------------------------*/
 
-/* One more that this epoch owns; whoever gets a credit looks at both numbers. */
-static void count_nodes(struct hpm_array *a, unsigned int new)
+static bool is_counts(const struct hpm_array *a)
 {
-	WRITE_ONCE(a->nodes, a->nodes + new);
-	WRITE_ONCE(a->owned, a->owned + 1);
+	return a->kind <= HPM_ARR_SMALL_HI;
+}
+
+/*
+ * One more node that this epoch owns.  That its block is taken is seen before
+ * that it needs not be copied any more.
+ */
+static void count_node(struct hpm_md *md, struct hpm_array *a, bool new)
+{
+	if (new)
+		WRITE_ONCE(a->nodes, a->nodes + 1);
+	if (!is_counts(a))
+		return;
+	/* Pairs with meta_room(). */
+	smp_wmb();
+	if (new)
+		WRITE_ONCE(md->counts_made, md->counts_made + 1);
+	else
+		WRITE_ONCE(md->counts_left, md->counts_left - 1);
+}
+
+void hpm_counts_epoch(struct hpm_md *md)
+{
+	u64 nodes = 0;
+	unsigned int i;
+
+	for (i = HPM_ARR_LARGE; i <= HPM_ARR_SMALL_HI; i++)
+		nodes += md->array[i].nodes;
+	WRITE_ONCE(md->counts_left, nodes);
+	WRITE_ONCE(md->counts_made, 0);
 }
 
 /* A root above the root, until @height is reached; the first one at once. */
@@ -264,7 +291,7 @@ static int arr_raise(struct hpm_md *md, struct hpm_array *a,
 		r = arr_new(md, a, level, 0, &top);
 		if (r)
 			return r;
-		count_nodes(a, 1);
+		count_node(md, a, true);
 		if (a->root.height)
 			hpm_ptr_to_disk(&top->arr->child[0], a->root.ptr);
 		a->root.ptr = hpm_node_ptr(top);
@@ -305,7 +332,7 @@ static int arr_own(struct hpm_md *md, struct hpm_array *a, struct hpm_ptr ptr,
 	}
 	if (n->block != ptr.block) {
 		arr_link(a, parent, slot, n);
-		count_nodes(a, !ptr.block);
+		count_node(md, a, !ptr.block);
 	}
 	*out = n;
 	return 0;

@@ -21,12 +21,44 @@
  * -------
  * A writer takes a credit before it locks anything.  A credit is room for one
  * record in the open batch, a place in the backlog between journal and trees,
- * and HPM_META_PER_RECORD metadata blocks.  So appending never waits and
- * applying never runs out of space half way; and a writer that has to wait for
- * a commit or a checkpoint waits for it with nothing in its hands that the
- * commit or the checkpoint could need.
+ * and the metadata blocks that the record may take at the worst.  So appending
+ * never waits and applying never runs out of space half way; and a writer that
+ * has to wait for a commit or a checkpoint waits for it with nothing in its
+ * hands that the commit or the checkpoint could need.
+ *
+ * Why the blocks suffice
+ * ----------------------
+ * With m credits out (records not applied included), a record taking at most P
+ * blocks that are no copies of blocks of the counts and C that are, u blocks of
+ * the counts that the open epoch has not copied yet, c that it has made, and d
+ * volumes whose elements the cut has to write, this holds at any time:
+ *
+ *	free >= m * P + min(m * C, u) + c + 4 * d			(1)
+ *
+ * A credit is given only if it holds with it, and some more (credit_floor()).
+ * Applying a record keeps it: what it copies of the counts leaves u, what it
+ * makes there is paid for twice, a volume that becomes dirty has its four; and P
+ * goes, for it is not out any more.  Flushing a volume keeps it.  The cut makes
+ * u = n, all blocks of the counts, and c = 0.  If (1) does not hold then, nothing
+ * may be applied before there is more: md->lock is kept until the checkpoint is
+ * durable, and its superblock is written once more, over the older one (metadata.c,
+ * settle()).  Then all is free that is not in use.  That is what was free before the
+ * cut, and for each block of the counts that had been copied, n - u - c of them, the
+ * old one: at least m * P + min(m * C, u) + c + (n - u - c), so (1) holds.
+ *
+ * A replay runs in one epoch what the records took one epoch or more to do, from
+ * what was free when the epoch began; it needs no more than they did.
+ *
+ * The floors.  Let s be what is free when nothing is out and checkpoints have
+ * settled.  After a write s is no less than it was at the credit, but for P: so
+ * four P are left, beside C for the counts.  A discard leaves two, and needs not
+ * give anything back, in a tree that is shared.  A delete leaves one if trees are
+ * dying: what it takes for good is a place in the list of dying trees, and a
+ * reclaim, which takes nothing for good, can go on by what is left.  One that
+ * finds too little reclaims (make_meta_room()).  So a full pool can be emptied.
  */
 #include "md.h"
+#include "audit.h"
 
 /*----------------------------------------------------------------
  * The chains
@@ -358,12 +390,22 @@ static int apply_one(struct hpm_md *md, const struct hpm_disk_record *rec,
 	if (md->stuck)
 		return -EIO;
 	md->space.record = record;
+	hpm_audit_begin(md);
 	r = hpm_apply_record(md, rec);
+	hpm_audit_end(md, rec);
 	if (r)
 		set_stuck(md, r);
 	else	/* what it has done is seen first: __snap_pending() */
 		smp_store_release(&md->journal.applied, record);
 	return r;
+}
+
+/* Its record is applied. */
+static void credit_used(struct hpm_journal *j)
+{
+	/* What it took is seen before that: pairs with credit_try(). */
+	smp_mb__before_atomic();
+	atomic_dec(&j->in_flight);
 }
 
 /* The oldest published change, if its number is not above @record. */
@@ -408,7 +450,7 @@ static int apply_changes(struct hpm_md *md, u64 record)
 		} else {
 			change_retire(c);
 			list_add(&c->fifo, &done);
-			atomic_dec(&j->in_flight);
+			credit_used(j);
 		}
 	}
 	changes_free(&done);
@@ -470,7 +512,7 @@ int hpm_apply_upto(struct hpm_md *md, u64 record)
 		if (!r)
 			r = apply_one(md, &md->journal.snap.buf.rec, snap);
 		if (!r)
-			atomic_dec(&md->journal.in_flight);
+			credit_used(&md->journal);
 	}
 	return r ? r : apply_changes(md, record);
 }
@@ -504,8 +546,7 @@ int hpm_md_apply(struct hpm_md *md)
 		cond_resched();
 	} while (!r && applied < goal);
 	hpm_hand_out_freed(md);
-	if (READ_ONCE(md->refs.nr_free) <
-	    md->refs.reserve + HPM_META_PER_RECORD * 64 ||
+	if (hpm_meta_short(md) ||
 	    /* About so many: a checkpoint may come a little early or late. */
 	    data_race(md->cache.nr_dirty) > READ_ONCE(md->cache.limit) / 2)
 		hpm_kick(md, HPM_KICK_CHECKPOINT);
@@ -526,7 +567,7 @@ int hpm_record_now(struct hpm_md *md, union hpm_record_buf *buf)
 	r = hpm_apply_upto(md, record);
 	if (!r)
 		r = apply_one(md, &buf->rec, record);
-	atomic_dec(&j->in_flight);
+	credit_used(j);
 	return r;
 }
 
@@ -545,27 +586,41 @@ void hpm_credit_progress(struct hpm_md *md)
 	}
 }
 
-/* Blocks of the counts that this epoch has still to copy before use. */
-static u64 counts_unowned(struct hpm_md *md)
+/* Blocks that may be had at once, in excess of what @out records may need. */
+static s64 meta_room(struct hpm_md *md, u64 out)
 {
-	u64 nr = 0;
-	unsigned int i;
+	u64 need = out * hpm_record_blocks(md);
+	u64 counts = out * hpm_record_counts(md);
 
-	for (i = HPM_ARR_LARGE; i <= HPM_ARR_SMALL_HI; i++)
-		nr += READ_ONCE(md->array[i].nodes) -
-		      READ_ONCE(md->array[i].owned);
-	return nr;
+	need += min_t(u64, counts, READ_ONCE(md->counts_left));
+	need += READ_ONCE(md->counts_made);
+	need += (u64)READ_ONCE(md->nr_dirty_vols) * HPM_META_PER_VOLUME;
+	/* What a record took last: pairs with count_node(), count_dirty(). */
+	smp_rmb();
+	return (s64)READ_ONCE(md->refs.nr_free) - (s64)need;
 }
 
-/* Metadata blocks that @n more records leave, by the worst case. */
-static s64 meta_left(struct hpm_md *md, unsigned int n)
+bool hpm_credit_tight(struct hpm_md *md)
 {
-	u64 records = atomic_read(&md->journal.in_flight) + n;
-	u64 need = records * HPM_META_PER_RECORD +
-		   min(records * HPM_COUNTS_PER_RECORD, counts_unowned(md)) +
-		   (u64)READ_ONCE(md->nr_dirty_vols) * HPM_META_PER_VOLUME;
+	/* The new epoch before the credits: pairs with credit_try(). */
+	smp_mb();
+	return meta_room(md, atomic_read(&md->journal.in_flight)) < 0;
+}
 
-	return (s64)READ_ONCE(md->refs.nr_free) - (s64)need;
+/* Could a checkpoint gain anything? */
+static bool room_to_gain(struct hpm_md *md)
+{
+	return hpm_refs_limbo(md) || READ_ONCE(md->nr_dirty_vols);
+}
+
+/* Records that a pool has room for while nobody need worry. */
+#define META_AT_EASE	64
+
+bool hpm_meta_short(struct hpm_md *md)
+{
+	return READ_ONCE(md->refs.nr_free) <
+	       md->refs.reserve + hpm_record_blocks(md) * META_AT_EASE &&
+	       room_to_gain(md);
 }
 
 static bool records_full(struct hpm_md *md)
@@ -574,6 +629,24 @@ static bool records_full(struct hpm_md *md)
 
 	return READ_ONCE(j->next_record) - READ_ONCE(j->super_record) >
 	       2 * HPM_CHECKPOINT_RECORDS;
+}
+
+/* What must stay free beside the record that asks. */
+static s64 credit_floor(struct hpm_md *md, enum hpm_credit_use use)
+{
+	u64 reserve = md->refs.reserve, blocks = hpm_record_blocks(md);
+
+	switch (use) {
+	case HPM_FOR_WRITE:
+		return max(reserve, 4 * blocks);
+	case HPM_FOR_DISCARD:
+		return max(reserve / 2, 2 * blocks);
+	case HPM_FOR_DELETE:
+		/* With nothing to reclaim there is nothing to keep it for. */
+		return READ_ONCE(md->nr_dying) ? blocks : 0;
+	default:
+		return 0;
+	}
 }
 
 /* What stands in the way of @n more records: 0, or whom to kick. */
@@ -585,24 +658,40 @@ enum credit_wall {
 	CREDIT_META,
 };
 
-static enum credit_wall credit_try(struct hpm_md *md, unsigned int n,
-				   enum hpm_credit_use use)
+/* @out: the credits that are out, with the @n that are asked for. */
+static enum credit_wall credit_wall(struct hpm_md *md, unsigned int n,
+				    unsigned int out, enum hpm_credit_use use)
 {
 	struct hpm_journal *j = &md->journal;
-	s64 floor = md->refs.reserve >> use;	/* all, half, a quarter */
 
-	if (atomic_read(&j->in_flight) + n > HPM_MAX_BACKLOG)
+	if (out > HPM_MAX_BACKLOG)
 		return CREDIT_BACKLOG;
 	if (records_full(md))
 		return CREDIT_RING;
-	if (meta_left(md, n) < floor)
+	if (meta_room(md, out) < credit_floor(md, use))
 		return CREDIT_META;
 	if (atomic_sub_return(n, &j->room) < 0) {
 		atomic_add(n, &j->room);
 		return CREDIT_BATCH;
 	}
-	atomic_add(n, &j->in_flight);
 	return CREDIT_FREE;
+}
+
+/*
+ * Adds first and looks afterwards: however many do so at a time, the last of
+ * them sees the credits of all.  One that is turned away has perhaps turned
+ * away another; whoever that was, has kicked somebody who wakes it again.
+ */
+static enum credit_wall credit_try(struct hpm_md *md, unsigned int n,
+				   enum hpm_credit_use use)
+{
+	struct hpm_journal *j = &md->journal;
+	enum credit_wall wall;
+
+	wall = credit_wall(md, n, atomic_add_return(n, &j->in_flight), use);
+	if (unlikely(wall != CREDIT_FREE))
+		atomic_sub(n, &j->in_flight);
+	return wall;
 }
 
 static void credit_kick(struct hpm_md *md, enum credit_wall wall)
@@ -610,7 +699,8 @@ static void credit_kick(struct hpm_md *md, enum credit_wall wall)
 	hpm_kick(md, HPM_KICK_APPLY);
 	if (wall == CREDIT_BATCH)
 		hpm_kick(md, HPM_KICK_COMMIT);
-	else if (wall != CREDIT_BACKLOG)
+	else if (wall == CREDIT_RING ||
+		 (wall == CREDIT_META && room_to_gain(md)))
 		hpm_kick(md, HPM_KICK_CHECKPOINT);
 }
 
@@ -669,31 +759,31 @@ static bool wait_for_others(struct hpm_md *md)
 				  CREDIT_NAP) || HPM_OTHERS_RUN;
 }
 
-/* Blocks freed in one epoch are usable two checkpoints later. */
-#define FULL_AFTER	3
-
 /*
- * Room for metadata lacks.  A credit keeps the worst that its record may take,
- * so on a small device those that are out can make it seem full: what they
- * have not used is known only when they are back.  It is full if checkpoints
- * gain nothing while none is out.
+ * Metadata space is short.  What was given back in the last epochs comes back
+ * by a checkpoint.  If none is on its way, and nothing is dying, a checkpoint
+ * gains nothing: there is nothing to do but wait for credits that are out, as
+ * what their records leave of what is kept for them is known only when they
+ * are applied or given up.  The device is full if none is out, either.
  */
-static int make_meta_room(struct hpm_md *md, unsigned int *tried)
+static int make_meta_room(struct hpm_md *md, enum hpm_credit_use use)
 {
 	int r = hpm_md_apply(md);
 
 	if (r)
 		return r;
-	if ((*tried)++ < FULL_AFTER)
-		return hpm_md_checkpoint(md);
-	if (!wait_for_others(md))
-		return -ENOSPC;
-	*tried = 0;
-	return 0;
+	if (room_to_gain(md))
+		return hpm_md_make_room(md);
+	if (use != HPM_FOR_RECLAIM && READ_ONCE(md->nr_dying)) {
+		r = hpm_md_reclaim_step(md);
+		if (r != -ENOSPC)
+			return min(r, 0);
+	}
+	return wait_for_others(md) ? 0 : -ENOSPC;
 }
 
 static int clear_wall(struct hpm_md *md, enum credit_wall wall,
-		      unsigned int *tried)
+		      enum hpm_credit_use use)
 {
 	int r;
 
@@ -701,7 +791,7 @@ static int clear_wall(struct hpm_md *md, enum credit_wall wall,
 	case CREDIT_BATCH:
 		return hpm_md_commit(md);
 	case CREDIT_META:
-		return make_meta_room(md, tried);
+		return make_meta_room(md, use);
 	case CREDIT_RING:
 		r = hpm_md_apply(md);
 		return r ? r : hpm_md_checkpoint(md);
@@ -714,7 +804,6 @@ static int clear_wall(struct hpm_md *md, enum credit_wall wall,
 int hpm_credit_wait(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
 {
 	enum credit_wall wall, last = CREDIT_FREE;
-	unsigned int tried = 0;
 	int r;
 
 	do {
@@ -727,7 +816,7 @@ int hpm_credit_wait(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
 		if (wall == last && wall != CREDIT_META)
 			wait_for_others(md);
 		last = wall;
-		r = clear_wall(md, wall, &tried);
+		r = clear_wall(md, wall, use);
 		cond_resched();
 	} while (!r);
 	return r;

@@ -31,6 +31,7 @@
  * FUA for its earlier parts; its last write carries PREFLUSH.
  */
 #include "md.h"
+#include "audit.h"
 
 static u64 ring_block(const struct hpm_journal *j, u64 pos)
 {
@@ -392,7 +393,9 @@ static int replay_block(struct hpm_md *md, const struct hpm_journal_block *jb)
 		memset(&buf, 0, sizeof(buf));
 		memcpy(buf.slots, jb->slot[i], slots * HPM_SLOT_SIZE);
 		md->space.record = j->next_record;
+		hpm_audit_begin(md);
 		r = hpm_apply_record(md, &buf.rec);
+		hpm_audit_end(md, &buf.rec);
 		if (r)
 			return r;
 		j->applied = j->next_record++;

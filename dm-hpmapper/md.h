@@ -191,6 +191,7 @@ struct hpm_refs {
 	u64 cursor;
 	u64 nr_free;		/* usable now */
 	u64 nr_used;		/* count > 0, fixed areas included */
+	u64 nr_older;		/* in `older' */
 	u64 reserve;
 	u32 nr_segments;
 	struct {
@@ -223,6 +224,8 @@ u64 hpm_refs_home(struct hpm_md *md, u32 page, unsigned int home);
 
 /* md->lock held. */
 u32 hpm_refs_count(struct hpm_md *md, u64 block);
+/* Blocks that were given back and are not usable yet.  Any context. */
+u64 hpm_refs_limbo(struct hpm_md *md);
 /* -EUCLEAN: block out of range, free, or overflow. */
 int hpm_refs_inc(struct hpm_md *md, u64 block);
 /* Returns the new count, < 0: error.  @born: epoch of the node there. */
@@ -244,6 +247,8 @@ void hpm_refs_cut(struct hpm_md *md, u64 epoch, struct hpm_refs_write *w,
 		  struct hpm_super *sb);
 /* The superblock is durable: homes move on, old frees become usable. */
 void hpm_refs_cut_done(struct hpm_md *md, struct hpm_refs_write *w);
+/* Both superblocks say what the newest said: old frees become usable. */
+void hpm_refs_settled(struct hpm_md *md);
 /* The checkpoint failed: the pages are dirty again. */
 void hpm_refs_cut_failed(struct hpm_md *md, struct hpm_refs_write *w);
 
@@ -259,7 +264,6 @@ struct hpm_array {
 	struct hpm_node *last;	/* the leaf used last, held; may be NULL */
 	u64 first;		/* index of its first element */
 	u64 nodes;		/* blocks of the array */
-	u64 owned;		/* those that this epoch has made its own */
 };
 
 void hpm_array_init(struct hpm_array *a, enum hpm_array_kind kind);
@@ -280,6 +284,8 @@ int hpm_array_walk(struct hpm_md *md, struct hpm_array *a,
 			     unsigned int nr), void *ctx);
 /* Gives all blocks of an array back. */
 int hpm_array_destroy(struct hpm_md *md, struct hpm_array *a);
+/* A new epoch: all blocks of the counts must be copied again. */
+void hpm_counts_epoch(struct hpm_md *md);
 
 /*----------------------------------------------------------------
  * Map trees.  md->lock held unless said otherwise.
@@ -590,9 +596,17 @@ struct hpm_batch {
  */
 #define HPM_CHECKPOINT_RECORDS	6500
 /*
- * Metadata blocks that one record may take at the worst: paths of the map and
- * of the counts.  Copying shared leaves also touches leaves of the counts,
- * one for each entry at the worst, but each of them once in an epoch.
+ * Metadata blocks that one record may take at the worst (change.c says what they
+ * are kept for):
+ *
+ *	META_PER_RECORD	    all but copies of blocks of the counts; a block of the
+ *			    counts that is made counts as two, as it will have to
+ *			    be copied like the others; so does the table's path of
+ *			    a volume that the record makes dirty
+ *	COUNTS_PER_RECORD   copies of blocks of the counts: copying a shared leaf
+ *			    touches one for each entry at the worst, but each of
+ *			    them once in an epoch
+ *	META_PER_VOLUME	    the path of the volume table that a cut copies
  */
 #define HPM_META_PER_RECORD	20
 #define HPM_COUNTS_PER_RECORD	(2 * HPM_LEAF_MAX)
@@ -686,6 +700,12 @@ void hpm_snap_publish(struct hpm_md *md);
 /* md->lock held: records, applies what came before, then the record itself. */
 int hpm_record_now(struct hpm_md *md, union hpm_record_buf *buf);
 void hpm_credit_progress(struct hpm_md *md);
+/* After a cut: does what is free not cover the credits that are out? */
+bool hpm_credit_tight(struct hpm_md *md);
+/* Is there so little left that checkpoints had better gain all they can? */
+bool hpm_meta_short(struct hpm_md *md);
+/* A checkpoint, after which all that was given back before it is usable. */
+int hpm_md_make_room(struct hpm_md *md);
 /* Gives the freed blocks whose records are durable to ops->drain().  Sleeps. */
 void hpm_hand_out_freed(struct hpm_md *md);
 
@@ -720,6 +740,9 @@ struct hpm_md {
 	u64 super_block;		/* where the newest stands */
 	u64 meta_blocks;
 	struct hpm_array array[HPM_NR_ARRAYS];
+	/* of the counts, in the open epoch; credit_try() looks without the lock */
+	u64 counts_left;		/* blocks that must be copied before use */
+	u64 counts_made;		/* blocks that have come to be */
 	struct hpm_array held;		/* root.height 0: none */
 	bool has_held;
 	u32 held_time;
@@ -754,6 +777,17 @@ struct hpm_md {
 #define HPM_SCRATCH_MERGE	520u	/* 480: a leaf and what goes into it */
 #define HPM_SCRATCH_GONE	1000u	/* 336: what was taken out of a leaf */
 #define HPM_SCRATCH_ENTRIES	1344u
+
+/* What one record may take at the worst. */
+static inline u32 hpm_record_blocks(const struct hpm_md *md)
+{
+	return HPM_META_PER_RECORD;
+}
+
+static inline u32 hpm_record_counts(const struct hpm_md *md)
+{
+	return HPM_COUNTS_PER_RECORD;
+}
 
 static inline void hpm_kick(struct hpm_md *md, enum hpm_kick what)
 {

@@ -42,6 +42,11 @@
  *     it is durable and no I/O on it is in flight (ops->drain), so a crash
  *     never brings a mapping back over somebody else's data.
  *
+ *  6. When space is short the newest superblock is written once more, over the
+ *     older one (settle()).  A crash in between finds the older one, torn or
+ *     whole, and the newest, untouched; afterwards both say the same.  What only
+ *     the older state needed is used again after that, and not before.
+ *
  * Recovery writes nothing until its own checkpoint; a crash inside it repeats
  * it.  Its checkpoint carries a new nonce, with which no batch of the time
  * before the crash can be mistaken for one that follows it; both superblocks
@@ -175,6 +180,7 @@ struct cut {
 	struct list_head nodes;
 	struct hpm_refs_write refs;
 	struct hpm_super *sb;
+	bool tight;		/* md->lock is held to the end */
 };
 
 /*
@@ -183,7 +189,6 @@ struct cut {
  */
 static int cut_make(struct hpm_md *md, struct cut *cut)
 {
-	unsigned int i;
 	u64 record;
 	int r;
 
@@ -196,11 +201,22 @@ static int cut_make(struct hpm_md *md, struct cut *cut)
 	super_fill(md, cut->sb, record);
 	hpm_refs_cut(md, md->epoch, &cut->refs, cut->sb);
 	hpm_cache_seal(md, &cut->nodes);
-	for (i = 0; i < HPM_NR_ARRAYS; i++)
-		WRITE_ONCE(md->array[i].owned, 0);
+	hpm_counts_epoch(md);
 	if (!hpm_fault(HPM_FAULT_EPOCH_OPEN))
 		WRITE_ONCE(md->epoch, md->epoch + 1);
 	return 0;
+}
+
+static void cut_lock(struct hpm_md *md, struct cut *cut)
+{
+	if (!cut->tight)
+		mutex_lock(&md->lock);
+}
+
+static void cut_unlock(struct hpm_md *md, struct cut *cut)
+{
+	if (!cut->tight)
+		mutex_unlock(&md->lock);
 }
 
 /* With both locks: the cut, and the batch up to it. */
@@ -218,7 +234,8 @@ static int cut_begin(struct hpm_md *md, struct cut *cut)
 		return -EROFS;
 	mutex_lock(&md->lock);
 	r = cut_make(md, cut);
-	mutex_unlock(&md->lock);
+	cut->tight = !r && hpm_credit_tight(md);
+	cut_unlock(md, cut);
 	if (!r)
 		r = hpm_journal_write(md, true);
 	if (r)
@@ -246,21 +263,49 @@ static int cut_write(struct hpm_md *md, struct cut *cut)
 	return r;
 }
 
-static void cut_done(struct hpm_md *md, struct cut *cut)
+/*
+ * Writes the newest superblock a second time, over the older one: the same state,
+ * with the same journal behind it, at both places.  Nothing needs any more what
+ * was given back in the epoch that it closed, and nothing had to be applied or
+ * committed for that.  checkpoint_lock and md->lock held.
+ */
+static int settle(struct hpm_md *md)
 {
+	int r;
+
+	memcpy(md->next_sb, md->sb, sizeof(*md->sb));
+	r = super_write(md, md->next_sb);
+	if (r) {
+		hpm_md_fail(md, HPM_MODE_READ_ONLY,
+			    "a superblock could not be written", r);
+		return r;
+	}
+	hpm_journal_checkpointed(md, md->sb);
+	hpm_refs_settled(md);
+	return 0;
+}
+
+/* With all that there is to gain if it is short, or if applying waits for it. */
+static int cut_done(struct hpm_md *md, struct cut *cut)
+{
+	int r = 0;
+
 	hpm_journal_checkpointed(md, cut->sb);
 	md->checkpoints++;
 	hpm_cache_written(md, &cut->nodes);
-	mutex_lock(&md->lock);
+	cut_lock(md, cut);
 	hpm_refs_cut_done(md, &cut->refs);
+	if (md->refs.nr_older && (cut->tight || hpm_meta_short(md)))
+		r = settle(md);
 	mutex_unlock(&md->lock);
 	hpm_hand_out_freed(md);
 	hpm_credit_progress(md);
+	return r;
 }
 
 static void cut_failed(struct hpm_md *md, struct cut *cut, int err)
 {
-	mutex_lock(&md->lock);
+	cut_lock(md, cut);
 	hpm_cache_unseal(md, &cut->nodes);
 	hpm_refs_cut_failed(md, &cut->refs);
 	mutex_unlock(&md->lock);
@@ -274,9 +319,8 @@ static int cut_end(struct hpm_md *md, struct cut *cut, int r)
 	if (!r)
 		r = cut_write(md, cut);
 	if (!r)
-		cut_done(md, cut);
-	else
-		cut_failed(md, cut, r);
+		return cut_done(md, cut);
+	cut_failed(md, cut, r);
 	return r;
 }
 
@@ -307,6 +351,22 @@ int hpm_md_checkpoint(struct hpm_md *md)
 	mutex_lock(&md->checkpoint_lock);
 	r = checkpoint_locked(md);
 	mutex_unlock(&md->checkpoint_lock);
+	return r;
+}
+
+int hpm_md_make_room(struct hpm_md *md)
+{
+	int r;
+
+	mutex_lock(&md->checkpoint_lock);
+	r = checkpoint_locked(md);
+	mutex_lock(&md->lock);
+	if (!r && md->refs.nr_older)
+		r = settle(md);
+	mutex_unlock(&md->lock);
+	mutex_unlock(&md->checkpoint_lock);
+	if (!r)
+		hpm_credit_progress(md);
 	return r;
 }
 
@@ -754,6 +814,7 @@ static void take_super(struct hpm_md *md, const struct hpm_super *sb)
 	md->held.root = hpm_root_from_disk(&sb->held);
 	md->has_held = le32_to_cpu(sb->held_flags);
 	md->held_time = le32_to_cpu(sb->held_time);
+	hpm_counts_epoch(md);
 	memcpy(md->sb, sb, sizeof(*sb));
 }
 

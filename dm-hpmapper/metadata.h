@@ -322,13 +322,15 @@ void hpm_credit_put(struct hpm_md *md, unsigned int n);
 /*
  * What a credit is for.  A part of the metadata is kept for what gives space
  * back.  Discards may use half of it: in a tree that snapshots share they take
- * metadata, and need not give any back.  The rest is for deletes, and for the
- * reclaim after them, which always do; so a full pool can be emptied.
+ * metadata, and need not give any back.  Deletes may use more, and all of it is
+ * for what gives back for certain, as the reclaim after a delete; so a full pool
+ * can be emptied.
  */
 enum hpm_credit_use {
 	HPM_FOR_WRITE,
 	HPM_FOR_DISCARD,
 	HPM_FOR_DELETE,
+	HPM_FOR_RECLAIM,
 };
 
 /*

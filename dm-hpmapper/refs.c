@@ -51,6 +51,7 @@
  * has either no checksum or the right one.
  */
 #include "md.h"
+#include "audit.h"
 
 #define HOME_NONE	3u	/* never written: all counts are 0 */
 #define REFS_MAX	((u32)S32_MAX)	/* of one count */
@@ -138,6 +139,15 @@ u32 hpm_refs_count(struct hpm_md *md, u64 block)
 	return likely(block < r->nr_blocks) ? r->count[block] : 0;
 }
 
+u64 hpm_refs_limbo(struct hpm_md *md)
+{
+	const struct hpm_refs *r = &md->refs;
+	u64 nr_free = READ_ONCE(r->nr_free), used = READ_ONCE(r->nr_used);
+
+	/* Without the lock it may look as if there were more than there are. */
+	return r->nr_blocks - min(r->nr_blocks, nr_free + used);
+}
+
 /* Block numbers fit 32 bits, and a division by a constant is a product then. */
 static void refs_touch(struct hpm_refs *r, u64 block)
 {
@@ -199,6 +209,7 @@ int hpm_refs_alloc(struct hpm_md *md, u64 *block)
 	struct hpm_refs *r = &md->refs;
 	unsigned long b;
 
+	hpm_audit_look(md);
 	if (!r->nr_free)
 		return -ENOSPC;
 	b = find_next_zero_bit(r->barred, r->nr_blocks, r->cursor);
@@ -459,6 +470,7 @@ static void refs_bar(struct hpm_refs *r, u64 block)
 		return;
 	__set_bit(block, r->barred);
 	__set_bit(block, r->older);
+	r->nr_older++;
 	r->nr_free--;
 }
 
@@ -583,6 +595,7 @@ static void refs_copy(struct hpm_refs *r, const struct hpm_refs *old)
 	r->nr_segments = old->nr_segments;
 	r->cursor = old->cursor;
 	r->nr_used = old->nr_used;
+	r->nr_older = old->nr_older;
 	r->nr_free = old->nr_free + (r->nr_blocks - old->nr_blocks);
 }
 
@@ -772,14 +785,16 @@ void hpm_refs_cut(struct hpm_md *md, u64 epoch, struct hpm_refs_write *w,
 /* The blocks in `older' are free, those in `sealed' wait once more. */
 static void refs_age_freed(struct hpm_refs *r)
 {
-	u64 i, nr = BITS_TO_LONGS(r->nr_blocks), gained = 0;
+	u64 i, nr = BITS_TO_LONGS(r->nr_blocks), gained = 0, older = 0;
 
 	for (i = 0; i < nr; i++) {
 		gained += hweight_long(r->older[i]);
 		r->barred[i] &= ~r->older[i];
 		r->older[i] = r->sealed[i];
 		r->sealed[i] = 0;
+		older += hweight_long(r->older[i]);
 	}
+	r->nr_older = older;
 	WRITE_ONCE(r->nr_free, r->nr_free + gained);
 }
 
@@ -798,6 +813,15 @@ void hpm_refs_cut_done(struct hpm_md *md, struct hpm_refs_write *w)
 		r->home[w->page[i]] = w->home[i];
 	refs_age_freed(r);
 	write_free(w);
+}
+
+void hpm_refs_settled(struct hpm_md *md)
+{
+	struct hpm_refs *r = &md->refs;
+
+	lockdep_assert_held(&md->lock);
+	memcpy(r->home_old, r->home, r->nr_pages);
+	refs_age_freed(r);
 }
 
 /*

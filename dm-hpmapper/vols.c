@@ -87,6 +87,8 @@ static struct hpm_vol *vol_by_name(struct hpm_md *md, const char *name)
 /* Whoever gets a credit looks at it without md->lock. */
 static void count_dirty(struct hpm_md *md, int nr)
 {
+	/* What flushing it took is seen before: pairs with meta_room(). */
+	smp_wmb();
 	WRITE_ONCE(md->nr_dirty_vols, md->nr_dirty_vols + nr);
 }
 
@@ -953,7 +955,7 @@ int hpm_md_set_transaction_id(struct hpm_md *md, u64 old, u64 new,
 static int hold_or_release(struct hpm_md *md, bool hold, const char **why)
 {
 	union hpm_record_buf buf;
-	int r = change_begin(md, hold ? HPM_FOR_WRITE : HPM_FOR_DELETE, why);
+	int r = change_begin(md, hold ? HPM_FOR_WRITE : HPM_FOR_RECLAIM, why);
 
 	if (r)
 		return r;
@@ -993,7 +995,7 @@ int hpm_md_reclaim_step(struct hpm_md *md)
 
 	if (list_empty(&md->dying))
 		return 0;
-	r = hpm_credit_wait(md, 1, HPM_FOR_DELETE);
+	r = hpm_credit_wait(md, 1, HPM_FOR_RECLAIM);
 	if (r)
 		return r;
 	mutex_lock(&md->lock);

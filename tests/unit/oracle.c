@@ -435,6 +435,20 @@ static void walk(struct sim *s)
 		 res.generation);
 }
 
+void sim_may_delete(struct sim *s)
+{
+	int i, r = 0;
+
+	for (i = 0; i < 3 && !r; i++)
+		r = sim_checkpoint(s);
+	if (!r)
+		r = hpm_credit_wait(s->md, 1, HPM_FOR_DELETE);
+	if (!r)
+		hpm_credit_put(s->md, 1);
+	else if (!s->may_fail && !hpm_mem_is_cut(s->io))
+		sim_fail(s, "there is no room for a delete: %d", r);
+}
+
 void sim_check(struct sim *s)
 {
 	int r = sim_checkpoint(s);
@@ -443,6 +457,8 @@ void sim_check(struct sim *s)
 		sim_fail(s, "checkpoint: %d", r);
 	if (!r)
 		walk(s);
+	if (!r)
+		sim_may_delete(s);
 }
 
 void sim_check_space(struct sim *s)

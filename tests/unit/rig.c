@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "audit.h"
 #include "fault.h"
 #include "rig.h"
 
@@ -67,6 +68,15 @@ void rig_dump(void)
 			fprintf(stderr, "  log: %s\n", kept[(last + i) % KEPT]);
 }
 
+/* A record that takes more than its credit may make a pool fail for ever. */
+static void too_much(u8 type, u32 blocks, u32 counts)
+{
+	fprintf(stderr,
+		"  a record of type %u took %u metadata blocks and copied %u of the counts: more than its credit\n",
+		type, blocks, counts);
+	abort();
+}
+
 static long live_before;
 
 /* FAULT=name, in the build that has faults (planted.sh). */
@@ -86,6 +96,7 @@ int rig_setup(void **state)
 {
 	(void)state;
 	rig_quiet();
+	hpm_audit_set(too_much);
 	plant_fault();
 	nr_logged = 0;
 	memset(kept, 0, sizeof(kept));

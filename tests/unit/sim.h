@@ -210,6 +210,11 @@ void sim_compare(struct sim *s);
 void sim_compare_data(struct sim *s);
 /* Checkpoints and walks the metadata; nothing may be under way. */
 void sim_check(struct sim *s);
+/*
+ * Nothing is under way: with checkpoints settled, there is room for a delete,
+ * whatever was done or refused before.
+ */
+void sim_may_delete(struct sim *s);
 /* All frees drained and stocks returned: nothing may be missing. */
 void sim_check_space(struct sim *s);
 

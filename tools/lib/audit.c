@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What records take, measured where blocks are given out.
+ *
+ * A record has a number of blocks free when it begins.  Whenever it takes one it
+ * is looked at how many are gone, apart from copies of blocks of the counts, and
+ * what it owes: a block of the counts that it made, and volumes that it made
+ * dirty.  The most of that is held against hpm_record_blocks(), the copies against
+ * hpm_record_counts().
+ */
+#include "audit.h"
+
+static struct {
+	struct hpm_md *md; /* a record of it is being applied */
+	u64 nr_free, left, made, dirty;
+	u32 blocks;
+	hpm_audit_fn fn;
+	struct hpm_audit_most most[HPM_REC_RELEASE + 1];
+} audit;
+
+void hpm_audit_set(hpm_audit_fn fn)
+{
+	memset(&audit, 0, sizeof(audit));
+	audit.fn = fn;
+}
+
+struct hpm_audit_most hpm_audit_most(u8 type)
+{
+	BUG_ON(type > HPM_REC_RELEASE);
+	return audit.most[type];
+}
+
+void hpm_audit_begin(struct hpm_md *md)
+{
+	audit.md = md;
+	audit.nr_free = md->refs.nr_free;
+	audit.left = md->counts_left;
+	audit.made = md->counts_made;
+	audit.dirty = md->nr_dirty_vols;
+	audit.blocks = 0;
+}
+
+void hpm_audit_look(struct hpm_md *md)
+{
+	s64 gone;
+
+	if (audit.md != md)
+		return;
+	gone = (s64)audit.nr_free - (s64)md->refs.nr_free;
+	gone -= (s64)(audit.left - md->counts_left);
+	gone += (s64)(md->counts_made - audit.made);
+	gone += ((s64)md->nr_dirty_vols - (s64)audit.dirty) *
+		HPM_META_PER_VOLUME;
+	if (gone > (s64)audit.blocks)
+		audit.blocks = gone;
+}
+
+void hpm_audit_end(struct hpm_md *md, const struct hpm_disk_record *rec)
+{
+	struct hpm_audit_most *most;
+	u32 counts;
+
+	hpm_audit_look(md);
+	audit.md = NULL;
+	if (rec->type > HPM_REC_RELEASE)
+		return;
+	counts = audit.left - md->counts_left;
+	most = &audit.most[rec->type];
+	most->blocks = max(most->blocks, audit.blocks);
+	most->counts = max(most->counts, counts);
+	if (audit.fn && (audit.blocks > hpm_record_blocks(md) ||
+			 counts > hpm_record_counts(md)))
+		audit.fn(rec->type, audit.blocks, counts);
+}
