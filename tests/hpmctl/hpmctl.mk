@@ -44,9 +44,23 @@ $(HPMCTL_TEST_OUT)/test_%: $(HPMCTL_TESTS)/test_%.c $$(HPMCTL_LIB_OBJ) $$(DEPS)/
 test-hpmctl: $$(HPMCTL_TEST_PROG) $$(TOOLS_OUT)/hpmctl ## test hpmctl, as far as that goes without the module
 	@HPMCTL=$(TOOLS_OUT)/hpmctl $(HPMCTL_TESTS)/run.sh $(HPMCTL_TEST_PROG)
 
+# Preloaded in the guest: makes one call of a command fail.
+HPMCTL_FAULT := $(HPMCTL_TEST_OUT)/fault.so
+
+$(HPMCTL_FAULT): $(HPMCTL_TESTS)/fault.c $$(DEPS)/tools
+	@mkdir -p $(@D)
+	@echo "CC        fault.so"
+	@gcc $(TOOLS_CFLAGS) -fPIC -shared -o $@ $< -ldl
+
 .PHONY: test-hpmctl-vm
-test-hpmctl-vm: $$(TOOLS_OUT)/hpmctl | $$(DEPS)/hpmctl-test vm-6.1 ## test every command of hpmctl in a guest
+test-hpmctl-vm: $$(TOOLS_OUT)/hpmctl $(HPMCTL_FAULT) | $$(DEPS)/hpmctl-test vm-6.1 ## test every command of hpmctl in a guest (ONLY='grow faults')
 	@MEM=3G NAME=hpmctl TIMEOUT=1200 $(VM) \
-		'HPMCTL=$(TOOLS_OUT)/hpmctl $(VM_DIR)/suite/hpmctl.sh'
+		'HPMCTL=$(TOOLS_OUT)/hpmctl FAULT=$(HPMCTL_FAULT) $(VM_DIR)/suite/hpmctl.sh $(ONLY)'
+
+# Each step of each command made to fail; the commands of the page about repairs.
+.PHONY: test-repair-page
+test-repair-page: $$(TOOLS_OUT)/hpmctl $(HPMCTL_FAULT) | $$(DEPS)/hpmctl-test vm-6.1 ## when-things-go-wrong.rst as it stands, and hpmctl's failures step by step
+	@MEM=3G NAME=page TIMEOUT=3000 $(VM) \
+		'HPMCTL=$(TOOLS_OUT)/hpmctl FAULT=$(HPMCTL_FAULT) $(VM_DIR)/suite/hpmctl.sh faults page'
 
 TEST_SUITES += test-hpmctl test-hpmctl-vm

@@ -21,7 +21,7 @@ static int setup(void **state)
 	(void)snprintf(tar, sizeof(tar), "%s/x.tar", dir);
 	if (geteuid() || access("/dev/loop-control", R_OK | W_OK))
 		return 0;
-	assert_works(file_make(file, 400 << 20, false, false));
+	assert_works(file_make(file, 400 << 20, false));
 	fd = loop_attach(file, &dev);
 	assert_true(fd >= 0);
 	return 0;

@@ -2,6 +2,7 @@
 /* What the kernel says of pools and volumes, and what lies below a pool. */
 #include "test.h"
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "label.h"
@@ -233,20 +234,43 @@ static void marks(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+static long long blocks_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_blocks;
+}
+
 static void files(void **state)
 {
-	char dir[] = "/tmp/hpmctl-test-XXXXXX", path[64];
+	char dir[] = "/tmp/hpmctl-test-XXXXXX", path[64], aside[128];
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
 	(void)snprintf(path, sizeof(path), "%s/f", dir);
-	assert_works(file_make(path, 1 << 20, false, false));
-	assert_fails(file_make(path, 1 << 20, false, false), "File exists");
-	assert_works(file_make(path, 1 << 20, true, true));
-	assert_works(file_grow(path, 2 << 20));
-	assert_fails(file_grow(path, 1 << 20), "cannot shrink");
+	assert_works(file_make(path, 1 << 20, false));
+	assert_fails(file_make(path, 1 << 20, false), "File exists");
+	assert_int_equal(blocks_of(path), 0);
+	assert_works(file_fill(path));
+	assert_true(blocks_of(path) * 512 >= 1 << 20);
+	assert_works(file_grow(path, 2 << 20, false));
+	assert_true(blocks_of(path) * 512 < 2 << 20);
+	assert_works(file_grow(path, 3 << 20, true));
+	assert_true(blocks_of(path) * 512 >= 3 << 20);
+	assert_fails(file_grow(path, 1 << 20, false), "cannot shrink");
+	file_shrink(path, 2 << 20);
+	assert_works(file_grow(path, 2 << 20, false));
+	/* what is replaced can be put back, and is no loss if there was nothing */
+	assert_works(file_put_aside(path, aside, sizeof(aside)));
+	assert_int_equal(access(path, F_OK), -1);
+	assert_works(file_make(path, 4096, true));
+	file_put_back(aside, path);
+	assert_true(blocks_of(path) * 512 > 4096);
 	assert_int_equal(unlink(path), 0);
-	assert_fails(file_grow(path, 1 << 20), "cannot open");
+	assert_works(file_put_aside(path, aside, sizeof(aside)));
+	assert_string_equal(aside, "");
+	assert_fails(file_grow(path, 1 << 20, false), "cannot open");
 	assert_int_equal(rmdir(dir), 0);
 }
 
@@ -262,7 +286,7 @@ static void loops(void **state)
 		skip();
 	assert_non_null(mkdtemp(dir));
 	(void)snprintf(path, sizeof(path), "%s/f", dir);
-	assert_works(file_make(path, 16 << 20, false, false));
+	assert_works(file_make(path, 16 << 20, false));
 	fd = loop_attach(path, &dev);
 	assert_true(fd >= 0);
 	assert_int_equal(dev.bytes, 16 << 20);
@@ -277,7 +301,7 @@ static void loops(void **state)
 	assert_fails(blkdev_check_empty(&dev, false), "of type ext4");
 	assert_works(blkdev_check_empty(&dev, true));
 	assert_works(blkdev_check_empty(&dev, false));
-	assert_works(file_grow(path, 32 << 20));
+	assert_works(file_grow(path, 32 << 20, false));
 	assert_works(loop_set_capacity(&dev));
 	assert_works(blkdev_get_num(dev.num, &other));
 	assert_int_equal(other.bytes, 32 << 20);

@@ -16,6 +16,7 @@
 #include "label.h"
 #include "ondisk.h"
 #include "text.h"
+#include "users.h"
 
 /*----------------------------------------------------------------
  * Which device
@@ -105,12 +106,11 @@ void blkdev_describe(const char *num, struct blkdev *dev)
 int blkdev_check_free(const struct blkdev *dev)
 {
 	int fd = open(dev->path, O_RDWR | O_EXCL | O_CLOEXEC);
+	char users[USERS_TEXT];
 
 	if (fd < 0 && errno == EBUSY)
-		return err_say(
-			ST_BUSY,
-			"%s is in use (mounted, or below another device)",
-			dev->path);
+		return err_say(ST_BUSY, "%s is in use: it is %s", dev->path,
+			       users_text(dev->num, users));
 	if (fd < 0)
 		return err_sys(errno, "cannot open %s for writing", dev->path);
 	(void)close(fd);

@@ -23,6 +23,7 @@
  *--------------------------------------------------------------*/
 
 static char lib_error[256];
+static int last_errno;
 
 /* The library writes to stderr unless it is given this. */
 __attribute__((format(printf, 5, 6))) static void
@@ -69,6 +70,7 @@ static int task_failed(struct dm_task *task, int mark, const char *what,
 	char reason[512];
 	int err = dm_task_get_errno(task);
 
+	last_errno = err;
 	if (err)
 		(void)err_sys(err, "%s %s", what, name);
 	else
@@ -105,6 +107,11 @@ static int task_run_wait(struct dm_task *task, bool hidden, const char *what,
 	if (!dm_udev_wait(cookie) && !ret)
 		ret = err_say(ST_FAILED, "udev did not finish with %s", name);
 	return ret;
+}
+
+int dm_last_errno(void)
+{
+	return last_errno;
 }
 
 void dm_done(void)
@@ -201,6 +208,18 @@ static int load(const struct dm_spec *spec, const char *what)
 	return ret;
 }
 
+static int resume(const char *name, bool hidden)
+{
+	struct dm_task *task = task_new(DM_DEVICE_RESUME, name);
+	int ret;
+
+	if (!task)
+		return -1;
+	ret = task_run_wait(task, hidden, "cannot resume", name);
+	dm_task_destroy(task);
+	return ret;
+}
+
 /*
  * In three steps, as the library would do it; but what it does by itself, it
  * gives no errno for.
@@ -209,19 +228,24 @@ int dm_create(const struct dm_spec *spec)
 {
 	if (make_empty(spec))
 		return -1;
-	if (!load(spec, "cannot set up") &&
-	    !dm_resume(spec->name, spec->hidden))
+	if (!load(spec, "cannot set up") && !resume(spec->name, spec->hidden))
 		return 0;
 	(void)dm_remove(spec->name, false);
 	return -1;
 }
 
-int dm_reload(const struct dm_spec *spec)
+/* Without a new table, so that what is live stays. */
+static void drop_new_table(const char *name)
 {
-	return load(spec, "cannot load a new table for");
+	struct dm_task *task = task_new(DM_DEVICE_CLEAR, name);
+
+	if (task)
+		(void)task_run(task, "cannot drop the new table of", name);
+	if (task)
+		dm_task_destroy(task);
 }
 
-int dm_suspend(const char *name)
+static int suspend(const char *name)
 {
 	struct dm_task *task = task_new(DM_DEVICE_SUSPEND, name);
 	int ret = -1;
@@ -236,23 +260,68 @@ int dm_suspend(const char *name)
 	return ret;
 }
 
-int dm_resume(const char *name, bool hidden)
-{
-	struct dm_task *task = task_new(DM_DEVICE_RESUME, name);
-	int ret;
+#define LINES_MAX 32
 
-	if (!task)
-		return -1;
-	ret = task_run_wait(task, hidden, "cannot resume", name);
-	dm_task_destroy(task);
+static uint64_t lines_length(const struct dm_line *line, unsigned int nr)
+{
+	uint64_t length = 0;
+
+	while (nr)
+		length += line[--nr].length;
+	return length;
+}
+
+/*
+ * A resume that fails may have put the new table in the old one's place
+ * already; then the old one is put back.
+ */
+static void put_back(const struct dm_spec *spec, const struct dm_line *old,
+		     int nr)
+{
+	struct dm_spec back = *spec;
+	struct dm_line now[LINES_MAX];
+	int nr_now = dm_table_lines(spec->name, now, LINES_MAX);
+
+	back.nr = (unsigned int)nr;
+	memcpy(back.line, old, (size_t)nr * sizeof(*old));
+	if (nr_now > 0 && lines_length(now, (unsigned int)nr_now) ==
+				  lines_length(old, back.nr))
+		drop_new_table(spec->name);
+	else if (load(&back, "cannot load the old table for"))
+		drop_new_table(spec->name);
+	(void)resume(spec->name, spec->hidden);
+	if (nr_now > 0)
+		dm_lines_free(now, nr_now);
+}
+
+int dm_replace(const struct dm_spec *spec, bool suspend_first)
+{
+	struct dm_line old[LINES_MAX];
+	int ret = -1, nr = dm_table_lines(spec->name, old, LINES_MAX);
+
+	if (nr < 1)
+		return nr ? -1 :
+			    err_say(ST_FAILED, "the device %s has no table",
+				    spec->name);
+	if (!load(spec, "cannot load a new table for")) {
+		ret = (suspend_first && suspend(spec->name)) ||
+				      resume(spec->name, spec->hidden) ?
+			      -1 :
+			      0;
+		if (ret)
+			put_back(spec, old, nr);
+	}
+	dm_lines_free(old, nr);
 	return ret;
 }
 
 int dm_remove(const char *name, bool deferred)
 {
 	struct dm_task *task = task_new(DM_DEVICE_REMOVE, name);
+	bool pending = err_pending();
 	int ret = -1;
 
+	last_errno = 0;
 	if (!task)
 		return -1;
 	/* Something like blkid may have it open for a moment. */
@@ -263,7 +332,11 @@ int dm_remove(const char *name, bool deferred)
 		ret = task_run_wait(task, false, "cannot remove the device",
 				    name);
 	dm_task_destroy(task);
-	return ret;
+	if (!ret || last_errno != ENXIO)
+		return ret;
+	if (!pending)
+		err_clear();
+	return 0;
 }
 
 int dm_rename(const char *name, const char *new_name)
@@ -360,6 +433,38 @@ int dm_table_lines(const char *name, struct dm_line *line, int max)
 int dm_status(const char *name, bool flush, struct dm_line *line)
 {
 	return get_line(DM_DEVICE_STATUS, name, flush, line);
+}
+
+int dm_save(const char *name, struct dm_saved *saved)
+{
+	struct dm_state st;
+
+	memset(saved, 0, sizeof(*saved));
+	if (dm_state_of(name, &st) || dm_table(name, &saved->line))
+		return -1;
+	(void)snprintf(saved->name, sizeof(saved->name), "%s", name);
+	memcpy(saved->uuid, st.uuid, sizeof(saved->uuid));
+	saved->read_only = st.read_only;
+	return 0;
+}
+
+void dm_restore(const struct dm_saved *saved)
+{
+	struct dm_spec spec = {
+		.name = saved->name,
+		.uuid = saved->uuid[0] ? saved->uuid : NULL,
+		.read_only = saved->read_only,
+		.nr = 1,
+		.line[0] = saved->line,
+	};
+
+	note("making the device %s again", saved->name);
+	(void)dm_create(&spec);
+}
+
+void dm_saved_free(struct dm_saved *saved)
+{
+	dm_lines_free(&saved->line, 1);
 }
 
 static int send_message(const char *name, char **reply, const char *message)

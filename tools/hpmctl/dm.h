@@ -47,11 +47,16 @@ struct dm_spec {
 int dm_state_of(const char *name, struct dm_state *state);
 /* Makes the device and loads its table; nothing stays if that fails. */
 int dm_create(const struct dm_spec *spec);
-/* Puts another table under an existing device. */
-int dm_reload(const struct dm_spec *spec);
-int dm_suspend(const char *name);
-int dm_resume(const char *name, bool hidden);
-/* @deferred: goes away when its last user does. */
+/*
+ * Puts another table under an existing device and makes it live; the old one
+ * stays if that fails.  @suspend: the target is to be suspended before, without
+ * a file system above it being frozen.
+ */
+int dm_replace(const struct dm_spec *spec, bool suspend);
+/*
+ * @deferred: goes away when its last user does.  That somebody else has removed
+ * it by now, as udev does after a deferred removal, is what was wanted.
+ */
 int dm_remove(const char *name, bool deferred);
 int dm_rename(const char *name, const char *new_name);
 
@@ -83,5 +88,21 @@ int dm_each(int (*fn)(const struct dm_name *dev, void *ctx), void *ctx);
 int dm_need_target(const char *type);
 /* Closes what libdevmapper holds open. */
 void dm_done(void);
+
+/* The errno of the task that failed last, whatever sentence was said first. */
+int dm_last_errno(void);
+
+/* All that is needed to make a device again that is about to be removed. */
+struct dm_saved {
+	char name[DM_NAME_MAX];
+	char uuid[DM_NAME_MAX + 1];
+	bool read_only;
+	struct dm_line line;
+};
+
+int dm_save(const char *name, struct dm_saved *saved);
+/* For the undoing of what failed: says nothing of its own. */
+void dm_restore(const struct dm_saved *saved);
+void dm_saved_free(struct dm_saved *saved);
 
 #endif /* HPMCTL_DM_H */

@@ -181,6 +181,33 @@ int mark_write(const char *path, const uint8_t *uuid, uint64_t index,
 	return ret;
 }
 
+void mark_wipe(const char *path)
+{
+	static const char zeroes[HPM_BLOCK_SIZE];
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (pwrite(fd, zeroes, sizeof(zeroes), 0) != (ssize_t)sizeof(zeroes) ||
+	    fsync(fd))
+		warn("the disk %s still has the mark of the pool", path);
+	(void)close(fd);
+}
+
+bool mark_found(const char *path)
+{
+	struct mark m;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool found;
+
+	if (fd < 0)
+		return false;
+	found = pread(fd, &m, sizeof(m), 0) == (ssize_t)sizeof(m) &&
+		!memcmp(m.magic, MARK_MAGIC, sizeof(m.magic));
+	(void)close(fd);
+	return found;
+}
+
 int mark_read(const char *path, const uint8_t *uuid, uint64_t index,
 	      uint64_t *start, uint64_t *bytes)
 {

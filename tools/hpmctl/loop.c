@@ -180,24 +180,30 @@ int loop_set_capacity(const struct blkdev *dev)
 	return ret;
 }
 
+/* Space that is missing is the usual failure: then say what takes it. */
 static int set_size(int fd, const char *path, uint64_t bytes, bool preallocate)
 {
+	char text[SIZE_TEXT];
 	int err = 0;
 
 	if (preallocate)
 		err = posix_fallocate(fd, 0, (off_t)bytes);
 	else if (ftruncate(fd, (off_t)bytes))
 		err = errno;
-	return err ? err_sys(err, "cannot give %s its size", path) : 0;
+	if (!err)
+		return 0;
+	if (err == ENOSPC)
+		return err_say(
+			ST_FAILED,
+			"the file system has no space for %s, which takes all of its %s at once",
+			path, size_text(bytes, text));
+	return err_sys(err, "cannot give %s its size", path);
 }
 
-/* A file that is there already is replaced, never emptied: somebody uses it. */
-int file_make(const char *path, uint64_t bytes, bool force, bool preallocate)
+int file_make(const char *path, uint64_t bytes, bool preallocate)
 {
 	int fd, ret;
 
-	if (force && unlink(path) && errno != ENOENT)
-		return err_sys(errno, "cannot replace %s", path);
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_sys(errno, "cannot make the file %s", path);
@@ -209,22 +215,78 @@ int file_make(const char *path, uint64_t bytes, bool force, bool preallocate)
 	return ret;
 }
 
-int file_grow(const char *path, uint64_t bytes)
+int file_grow(const char *path, uint64_t bytes, bool preallocate)
 {
 	struct stat st;
-	int fd, ret;
+	int fd, ret, statted;
 
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(errno, "cannot open %s", path);
-	if (fstat(fd, &st))
+	statted = fstat(fd, &st);
+	if (statted)
 		ret = err_sys(errno, "cannot use %s", path);
 	else if ((uint64_t)st.st_size > bytes)
 		ret = err_say(ST_USAGE,
 			      "%s is larger already: a pool cannot shrink",
 			      path);
 	else
-		ret = set_size(fd, path, bytes, false);
+		ret = set_size(fd, path, bytes, preallocate);
+	/* An allocation that failed may have come half of the way. */
+	if (ret && !statted && ftruncate(fd, st.st_size))
+		warn("%s is larger than it was", path);
 	(void)close(fd);
 	return ret;
+}
+
+void file_shrink(const char *path, uint64_t bytes)
+{
+	note("giving %s its old size again", path);
+	if (truncate(path, (off_t)bytes))
+		warn("cannot give %s its old size again", path);
+}
+
+int file_fill(const char *path)
+{
+	struct stat st;
+	int ret = 0, fd = open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(errno, "cannot open %s", path);
+	if (fstat(fd, &st))
+		ret = err_sys(errno, "cannot use %s", path);
+	else if (st.st_blocks * 512 < st.st_size &&
+		 fallocate(fd, 0, 0, st.st_size))
+		ret = 1;
+	(void)close(fd);
+	return ret;
+}
+
+int file_put_aside(const char *path, char *aside, size_t size)
+{
+	int fd, ret;
+
+	*aside = '\0';
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ?
+			       0 :
+			       err_sys(errno, "cannot replace %s", path);
+	ret = check_unused(fd, path) ||
+	      print_to(aside, size, "%s.old-%d", path, (int)getpid());
+	(void)close(fd);
+	if (ret) {
+		*aside = '\0';
+		return -1;
+	}
+	if (!rename(path, aside))
+		return 0;
+	*aside = '\0';
+	return err_sys(errno, "cannot replace %s", path);
+}
+
+void file_put_back(const char *aside, const char *path)
+{
+	if (*aside && rename(aside, path))
+		warn("what was in %s is in %s now", path, aside);
 }

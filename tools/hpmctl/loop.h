@@ -18,8 +18,27 @@ void loop_file(const char *num, char *path, size_t size);
 /* The file has grown: so does the device. */
 int loop_set_capacity(const struct blkdev *dev);
 
-/* Makes a sparse file (@preallocate: not sparse), or enlarges one. */
-int file_make(const char *path, uint64_t bytes, bool force, bool preallocate);
-int file_grow(const char *path, uint64_t bytes);
+/*
+ * Makes a file: sparse, or (@preallocate) with all its space taken from the file
+ * system, so that no write to it can fail for want of that.
+ */
+int file_make(const char *path, uint64_t bytes, bool preallocate);
+/* Enlarges one; -1: it is as large as it was. */
+int file_grow(const char *path, uint64_t bytes, bool preallocate);
+/* Undoes that. */
+void file_shrink(const char *path, uint64_t bytes);
+/*
+ * Takes the space for the holes of a sparse file.  Returns 1 if the file system
+ * does not have it, or cannot do that.
+ */
+int file_fill(const char *path);
+
+/*
+ * To replace a file: puts it aside, under another name, until the new one is
+ * there for good.  *@aside is "" if there was none.  One that is behind a loop
+ * device is in use and is refused.
+ */
+int file_put_aside(const char *path, char *aside, size_t size);
+void file_put_back(const char *aside, const char *path);
 
 #endif /* HPMCTL_LOOP_H */

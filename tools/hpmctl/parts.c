@@ -42,7 +42,7 @@ int parts_check(const struct parts_spec *spec)
 	return 0;
 }
 
-void parts_release(struct parts *parts)
+static void let_go(struct parts *parts)
 {
 	int i;
 
@@ -51,6 +51,48 @@ void parts_release(struct parts *parts)
 			(void)close(parts->hold[i]);
 		parts->hold[i] = 0;
 	}
+}
+
+void parts_done(struct parts *parts)
+{
+	int i;
+
+	let_go(parts);
+	for (i = 0; i < 2; i++)
+		if (parts->aside[i][0])
+			(void)unlink(parts->aside[i]);
+}
+
+/*
+ * What the kernel would say of a table that is too small or too large is about
+ * sectors; and what is on the devices would be gone by then.
+ */
+static int check_sizes(uint64_t meta, uint64_t data, uint64_t large)
+{
+	const uint64_t least = (uint64_t)HPM_MIN_META_BLOCKS * HPM_BLOCK_SIZE;
+	char a[SIZE_TEXT], b[SIZE_TEXT];
+
+	if (data < large)
+		return err_say(
+			ST_USAGE,
+			"%s is too small for a pool: its data take at least one large block (%s)",
+			size_text(data, a), size_text(large, b));
+	if (data > POOL_BYTES_MAX)
+		return err_say(
+			ST_USAGE,
+			"%s is too large: a pool has less than 256 TiB of data",
+			size_text(data, a));
+	if (meta < least)
+		return err_say(
+			ST_USAGE,
+			"%s is too small for a pool's metadata, which take at least %s",
+			size_text(meta, a), size_text(least, b));
+	if (meta > META_BYTES_MAX)
+		return err_say(
+			ST_USAGE,
+			"%s is too large: a pool uses at most %s for metadata",
+			size_text(meta, a), size_text(META_BYTES_MAX, b));
+	return 0;
 }
 
 /*----------------------------------------------------------------
@@ -71,7 +113,11 @@ static int devices_get(const struct parts_spec *spec, struct parts *parts)
 
 static int devices_make(const struct parts_spec *spec, struct parts *parts)
 {
-	if (devices_get(spec, parts) || blkdev_check_free(&parts->meta) ||
+	if (devices_get(spec, parts) ||
+	    check_sizes(parts->meta.bytes < META_BYTES_MAX ? parts->meta.bytes :
+							     META_BYTES_MAX,
+			parts->data.bytes, spec->large) ||
+	    blkdev_check_free(&parts->meta) ||
 	    blkdev_check_free(&parts->data) ||
 	    blkdev_check_empty(&parts->meta, spec->force) ||
 	    blkdev_check_empty(&parts->data, spec->force))
@@ -109,6 +155,28 @@ static int files_attach(const struct parts_spec *spec, struct parts *parts)
 	return parts->hold[1] < 0 ? -1 : 0;
 }
 
+/*
+ * The file for metadata takes its space at once: a pool whose metadata cannot be
+ * written, as the file system is full, becomes read-only.  That data cannot be
+ * written fails only those writes, so their file stays sparse.
+ */
+static int files_create(const struct parts_spec *spec, const char *meta,
+			uint64_t meta_bytes, struct parts *parts)
+{
+	if (spec->force &&
+	    (file_put_aside(meta, parts->aside[0], DEV_PATH_MAX) ||
+	     file_put_aside(spec->file, parts->aside[1], DEV_PATH_MAX)))
+		return -1;
+	if (file_make(meta, meta_bytes, true))
+		return -1;
+	if (file_make(spec->file, spec->size, spec->preallocate)) {
+		(void)unlink(meta);
+		return -1;
+	}
+	parts->files = true;
+	return 0;
+}
+
 static int files_make(const struct parts_spec *spec, struct parts *parts)
 {
 	uint64_t meta_bytes = spec->meta_size ? spec->meta_size :
@@ -117,19 +185,30 @@ static int files_make(const struct parts_spec *spec, struct parts *parts)
 
 	if (!spec->size)
 		return err_say(ST_USAGE, "--file needs --size");
-	if (meta_path(spec, meta) ||
-	    file_make(meta, meta_bytes, spec->force, spec->preallocate))
+	if (check_sizes(meta_bytes, spec->size, spec->large) ||
+	    meta_path(spec, meta) ||
+	    files_create(spec, meta, meta_bytes, parts))
 		return -1;
-	if (file_make(spec->file, spec->size, spec->force, spec->preallocate)) {
-		(void)unlink(meta);
-		return -1;
-	}
-	parts->files = true;
 	return files_attach(spec, parts);
+}
+
+/* Pools that were made before have a sparse file for metadata. */
+static void fill_meta(const struct parts_spec *spec)
+{
+	char meta[DEV_PATH_MAX];
+
+	if (!meta_path(spec, meta) && file_fill(meta) == 1)
+		warn("%s is sparse, and its file system has no space for all of it, or cannot reserve it: if that runs out, the pool becomes read-only",
+		     meta);
 }
 
 static int files_find(const struct parts_spec *spec, struct parts *parts)
 {
+	char meta[DEV_PATH_MAX];
+
+	if (!spec->read_only && !meta_path(spec, meta) &&
+	    !access(spec->file, F_OK) && !access(meta, F_OK))
+		fill_meta(spec);
 	if (files_attach(spec, parts))
 		return -1;
 	return label_read(parts->meta.path, &parts->label);
@@ -267,8 +346,7 @@ static int disk_make(const struct parts_spec *spec, struct parts *parts)
 		return err_say(
 			ST_USAGE,
 			"make the pool on one disk first, then \"pool grow --add\" the others");
-	if (blkdev_get(spec->disk, &disk) || blkdev_check_free(&disk) ||
-	    blkdev_check_empty(&disk, spec->force))
+	if (blkdev_get(spec->disk, &disk) || blkdev_check_free(&disk))
 		return -1;
 	meta_bytes = cut_down((spec->meta_size ? spec->meta_size :
 						 meta_size_for(disk.bytes)) +
@@ -276,7 +354,10 @@ static int disk_make(const struct parts_spec *spec, struct parts *parts)
 	if (disk.bytes < meta_bytes + 2 * CUT_ALIGN)
 		return err_say(ST_USAGE, "%s is too small for a pool",
 			       disk.path);
-	if (blkdev_zero(&disk, ZERO_AREA))
+	if (check_sizes(meta_bytes, cut_down(disk.bytes - meta_bytes),
+			spec->large) ||
+	    blkdev_check_empty(&disk, spec->force) ||
+	    blkdev_zero(&disk, ZERO_AREA))
 		return -1;
 	return make_linear(spec, parts, &disk, meta_bytes);
 }
@@ -364,16 +445,47 @@ static int linear_read(struct linear *l)
 	return nr < 0 || ret ? -1 : 0;
 }
 
+static int replace(const struct linear *l)
+{
+	return dm_replace(&l->spec, false);
+}
+
 int parts_extend(const char *pool, const uint8_t *uuid,
-		 const struct blkdev *add)
+		 const struct blkdev *add, struct parts_was *was)
 {
 	struct linear l;
 
-	if (linear_begin(&l, pool, "data") || linear_read(&l) ||
-	    extend_last(&l, uuid) || (add && extend_add(&l, uuid, add)) ||
-	    dm_reload(&l.spec) || dm_resume(l.name, true))
+	memset(was, 0, sizeof(*was));
+	if (linear_begin(&l, pool, "data") || linear_read(&l))
 		return -1;
-	return 0;
+	was->nr = dm_table_lines(l.name, was->line, DISKS_MAX);
+	if (was->nr < 0 || extend_last(&l, uuid))
+		return -1;
+	if (add)
+		(void)snprintf(was->added, sizeof(was->added), "%s", add->path);
+	return (add && extend_add(&l, uuid, add)) || replace(&l) ? -1 : 0;
+}
+
+/* The disk that was added is as empty as it was, so that it can be added again. */
+void parts_shrink(const char *pool, struct parts_was *was)
+{
+	struct linear l;
+
+	if (was->nr > 0 && !linear_begin(&l, pool, "data")) {
+		l.spec.nr = (unsigned int)was->nr;
+		memcpy(l.spec.line, was->line,
+		       (size_t)was->nr * sizeof(was->line[0]));
+		(void)replace(&l);
+	}
+	if (was->added[0] && mark_found(was->added))
+		mark_wipe(was->added);
+}
+
+void parts_was_free(struct parts_was *was)
+{
+	if (was->nr > 0)
+		dm_lines_free(was->line, was->nr);
+	was->nr = 0;
 }
 
 /*----------------------------------------------------------------
@@ -488,7 +600,7 @@ void parts_undo(const struct parts_spec *spec, struct parts *parts)
 {
 	char meta[DEV_PATH_MAX];
 
-	parts_release(parts);
+	let_go(parts);
 	if (parts->linear) {
 		remove_linear(spec->pool, "data");
 		remove_linear(spec->pool, "meta");
@@ -496,5 +608,9 @@ void parts_undo(const struct parts_spec *spec, struct parts *parts)
 	if (parts->files && spec->file && !meta_path(spec, meta)) {
 		(void)unlink(meta);
 		(void)unlink(spec->file);
+	}
+	if (spec->file && !meta_path(spec, meta)) {
+		file_put_back(parts->aside[0], meta);
+		file_put_back(parts->aside[1], spec->file);
 	}
 }

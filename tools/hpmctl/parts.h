@@ -27,7 +27,8 @@ struct parts_spec {
 	const char *disk, *file, *meta, *data;
 	struct str_list more;	  /* disks added behind the first */
 	uint64_t size, meta_size; /* bytes, 0: not said */
-	bool force, preallocate;
+	uint64_t large;		  /* bytes of a large block */
+	bool force, preallocate, read_only;
 	bool adopt; /* the data device is the pool's, whatever it says */
 };
 
@@ -38,6 +39,8 @@ struct parts {
 	/* to be undone, or let go of */
 	int hold[2];
 	bool linear, files;
+	/* the files that new ones replace: metadata, data; "" if none */
+	char aside[2][DEV_PATH_MAX];
 };
 
 /* Exactly one way is said, and nothing that does not belong to it. */
@@ -46,10 +49,14 @@ int parts_check(const struct parts_spec *spec);
 int parts_make(const struct parts_spec *spec, struct parts *parts);
 /* For a pool that exists. */
 int parts_find(const struct parts_spec *spec, struct parts *parts);
-/* The table has the devices now. */
-void parts_release(struct parts *parts);
+/* The table has the devices now; what new files have replaced is deleted. */
+void parts_done(struct parts *parts);
 /* The table could not be loaded: nothing stays. */
 void parts_undo(const struct parts_spec *spec, struct parts *parts);
+
+/* What a pool can use. */
+#define POOL_BYTES_MAX ((uint64_t)HPM_PBN_HOLE * HPM_BLOCK_SIZE)
+#define META_BYTES_MAX ((uint64_t)HPM_MAX_META_BLOCKS * HPM_BLOCK_SIZE)
 
 /* Names of the linear devices below a pool on a disk. */
 int part_name(const char *pool, const char *part, char out[DM_NAME_MAX]);
@@ -57,9 +64,17 @@ int part_name(const char *pool, const char *part, char out[DM_NAME_MAX]);
 bool part_is_linear(const char *pool, const char *part, const char *num);
 /*
  * Makes NAME-data as long as its disks are and, unless @add is NULL, puts a
- * further disk behind them.
+ * further disk behind them.  @was: what parts_shrink() needs to undo that.
  */
+struct parts_was {
+	struct dm_line line[32];
+	int nr;
+	char added[DEV_PATH_MAX]; /* the disk that got a mark, or "" */
+};
+
 int parts_extend(const char *pool, const uint8_t *uuid,
-		 const struct blkdev *add);
+		 const struct blkdev *add, struct parts_was *was);
+void parts_shrink(const char *pool, struct parts_was *was);
+void parts_was_free(struct parts_was *was);
 
 #endif /* HPMCTL_PARTS_H */

@@ -16,10 +16,12 @@
 #include "parts.h"
 #include "pool.h"
 #include "text.h"
+#include "users.h"
 #include "volume.h"
 
 #define POOL_UUID     "HPM-pool-"
 #define LARGE_DEFAULT (256u << 10)
+#define LARGE_MAX     (2u << 20)
 #define NOT_GIVEN     UINT64_MAX
 
 /*----------------------------------------------------------------
@@ -86,8 +88,31 @@ static void print_pool(const struct pool *pool, const struct pool_status *st)
 	print_counters(st);
 }
 
+/*
+ * What a person wants to know of a pool that has just been made or activated;
+ * "pool status" tells the rest.
+ */
+static void print_made(const struct pool *pool, const struct pool_status *st)
+{
+	char where[4400], a[SIZE_TEXT], b[SIZE_TEXT];
+
+	printf("%s: %s%s, %llu volumes, large blocks of %s\n", pool->name,
+	       st->mode, st->needs_check ? ", needs check" : "",
+	       (unsigned long long)pool_status_value(st, "volumes"),
+	       size_text(pool->large_sectors * SECTOR_SIZE, a));
+	if (!st->nr_pairs)
+		return;
+	printf("  data      %s, %s free, on %s\n", size_text(st->data_total, a),
+	       size_text(st->data_total - st->data_used, b),
+	       where_text(pool->data, where, sizeof(where)));
+	printf("  metadata  %s, %s free, on %s\n", size_text(st->meta_total, a),
+	       size_text(st->meta_total - st->meta_used, b),
+	       where_text(pool->meta, where, sizeof(where)));
+}
+
 /* Says what the pool is like now; the end of most commands. */
-static int show_pool(const char *name)
+static int show(const char *name, void (*print)(const struct pool *pool,
+						const struct pool_status *st))
 {
 	struct pool pool;
 	struct pool_status st;
@@ -98,9 +123,14 @@ static int show_pool(const char *name)
 		(void)out_json(
 			json_pack("{s:o}", "pool", pool_json(&pool, &st)));
 	else
-		print_pool(&pool, &st);
+		print(&pool, &st);
 	pool_status_free(&st);
 	return 0;
+}
+
+static int show_pool(const char *name)
+{
+	return show(name, print_pool);
 }
 
 /*----------------------------------------------------------------
@@ -214,6 +244,17 @@ static int table_params(const struct parts *parts, char *out, size_t size)
 			features);
 }
 
+/*
+ * A device may be larger than a pool can be, as a file is that was made so by
+ * mistake: the pool uses what it can.
+ */
+static uint64_t table_length(uint64_t bytes)
+{
+	if (bytes > POOL_BYTES_MAX)
+		bytes = POOL_BYTES_MAX & ~(uint64_t)(LARGE_MAX - 1);
+	return bytes / HPM_BLOCK_SIZE * HPM_BLOCK_SECTORS;
+}
+
 static int load_pool(const char *name, const struct parts *parts)
 {
 	char params[256], uuid[DM_NAME_MAX + 16];
@@ -223,8 +264,7 @@ static int load_pool(const char *name, const struct parts *parts)
 		.hidden = true,
 		.nr = 1,
 		.line[0] = {
-			.length = parts->data.bytes / HPM_BLOCK_SIZE *
-				  HPM_BLOCK_SECTORS,
+			.length = table_length(parts->data.bytes),
 			.type = POOL_TARGET,
 			.params = params,
 		},
@@ -275,6 +315,16 @@ static void tell_no_mark(const struct parts *parts)
 		parts->data.path);
 }
 
+static int show_made(const char *name, const struct parts_spec *spec)
+{
+	if (show(name, print_made))
+		return -1;
+	if (!want_json && spec->file && spec->size && !spec->preallocate)
+		printf("  %s is sparse: it takes space from its file system as it is written to\n",
+		       spec->file);
+	return 0;
+}
+
 static int finish_pool(const char *name, struct parts *parts)
 {
 	if (load_pool(name, parts)) {
@@ -282,8 +332,8 @@ static int finish_pool(const char *name, struct parts *parts)
 		parts_undo(&want.parts, parts);
 		return -1;
 	}
-	parts_release(parts);
-	return show_pool(name);
+	parts_done(parts);
+	return show_made(name, &want.parts);
 }
 
 /* "pool create p /dev/vda" */
@@ -304,6 +354,7 @@ static int pool_create(char **args, int nr)
 	(void)nr;
 	if (!want.large)
 		want.large = LARGE_DEFAULT;
+	want.parts.large = want.large;
 	if (check_large(want.large) || prepare(args[0]) ||
 	    parts_make(&want.parts, &parts))
 		return -1;
@@ -334,6 +385,7 @@ static int pool_activate(char **args, int nr)
 	struct parts parts;
 
 	(void)nr;
+	want.parts.read_only = want.read_only;
 	if (prepare(args[0]) || parts_find(&want.parts, &parts))
 		return -1;
 	want.large = (uint64_t)parts.label.large_sectors * SECTOR_SIZE;
@@ -496,26 +548,64 @@ static const struct opt grow_opts[] = {
 	{ 0 },
 };
 
-static int grow_file(const char *num, const char *text, const char *what)
-{
-	char file[4096];
+/* One file of the pool, and what it was before. */
+struct file_part {
+	char path[4096];
 	struct blkdev dev;
-	uint64_t bytes;
+	uint64_t was, bytes; /* bytes 0: it is not to grow */
+	bool changed;
+};
 
-	if (blkdev_get_num(num, &dev))
+/* Everything that can be said before anything is changed. */
+static int plan_file(const char *num, const char *text, const char *what,
+		     uint64_t most, struct file_part *f)
+{
+	char size[SIZE_TEXT];
+
+	memset(f, 0, sizeof(*f));
+	if (!text)
+		return 0;
+	if (blkdev_get_num(num, &f->dev))
 		return -1;
-	loop_file(num, file, sizeof(file));
-	if (!*file)
+	f->was = f->dev.bytes;
+	loop_file(num, f->path, sizeof(f->path));
+	if (!*f->path)
 		return err_say(
 			ST_USAGE,
 			"the pool's %s are not in a file: make %s larger by its own means, then \"pool grow\" without a size",
-			what, dev.path);
-	if (parse_new_size(text, dev.bytes, &bytes) || file_grow(file, bytes))
+			what, f->dev.path);
+	if (parse_new_size(text, f->was, &f->bytes))
 		return -1;
-	return loop_set_capacity(&dev);
+	if (f->bytes < f->was)
+		return err_say(ST_USAGE,
+			       "%s is larger already: a pool cannot shrink",
+			       f->path);
+	if (f->bytes > most)
+		return err_say(ST_USAGE,
+			       "%s is too large: a pool's %s are at most %s",
+			       text, what, size_text(most, size));
+	return 0;
 }
 
-static int grow_disks(const struct pool *pool)
+static int grow_file(struct file_part *f, bool preallocate)
+{
+	if (!f->bytes)
+		return 0;
+	if (file_grow(f->path, f->bytes, preallocate))
+		return -1;
+	f->changed = true;
+	return loop_set_capacity(&f->dev);
+}
+
+static void shrink_file(const struct file_part *f)
+{
+	if (!f->changed)
+		return;
+	file_shrink(f->path, f->was);
+	(void)loop_set_capacity(&f->dev);
+}
+
+static int grow_disks(const struct pool *pool, struct parts_was *was)
 {
 	struct label label;
 	struct blkdev meta, add;
@@ -534,7 +624,8 @@ static int grow_disks(const struct pool *pool)
 	    (blkdev_get(grow.add, &add) || blkdev_check_free(&add) ||
 	     blkdev_check_empty(&add, grow.force)))
 		return -1;
-	return parts_extend(pool->name, label.uuid, grow.add ? &add : NULL);
+	return parts_extend(pool->name, label.uuid, grow.add ? &add : NULL,
+			    was);
 }
 
 /* Loads the same table with the length that the data device has now. */
@@ -547,10 +638,9 @@ static int reload_pool(const struct pool *pool)
 
 	if (blkdev_get_num(pool->data, &data) || dm_table(pool->name, &line))
 		return -1;
-	line.length = data.bytes / HPM_BLOCK_SIZE * HPM_BLOCK_SECTORS;
+	line.length = table_length(data.bytes);
 	spec.line[0] = line;
-	ret = dm_reload(&spec) || dm_suspend(pool->name) ||
-	      dm_resume(pool->name, true);
+	ret = dm_replace(&spec, true);
 	dm_lines_free(&line, 1);
 	return ret ? -1 : 0;
 }
@@ -561,24 +651,64 @@ static const char *data_or_disk(const char *arg)
 	return arg[0] == '/' ? "--add" : "--data";
 }
 
+/*
+ * Whether the pool still has the size that it had.  If not, or if that cannot
+ * be known, what is below it must stay as large as it is: the pool may have data
+ * there already.
+ */
+static bool is_as_before(const struct pool *pool, const struct pool_status *was)
+{
+	struct pool_status now;
+	bool same;
+
+	if (pool_get_status(pool, false, &now))
+		return false;
+	same = now.data_total == was->data_total &&
+	       now.meta_total == was->meta_total;
+	pool_status_free(&now);
+	return same;
+}
+
+/*
+ * Grows what is below the pool, then the pool.  If a step fails, the steps
+ * before it are undone in the other order, unless the pool has grown already.
+ */
+static int grow_pool(const struct pool *pool, const struct pool_status *st)
+{
+	struct parts_was was = { 0 };
+	struct file_part data, meta;
+	int ret;
+
+	if (plan_file(pool->data, grow.data, "data", POOL_BYTES_MAX, &data) ||
+	    plan_file(pool->meta, grow.meta, "metadata", META_BYTES_MAX, &meta))
+		return -1;
+	ret = grow_file(&data, false) || grow_file(&meta, true) ||
+	      grow_disks(pool, &was) || reload_pool(pool);
+	if (ret && is_as_before(pool, st)) {
+		parts_shrink(pool->name, &was);
+		shrink_file(&meta);
+		shrink_file(&data);
+	}
+	parts_was_free(&was);
+	return ret ? -1 : 0;
+}
+
 static int pool_grow(char **args, int nr)
 {
+	struct pool_status st;
 	struct pool pool;
 	uint64_t bytes;
+	int ret;
 
 	(void)nr;
 	/* That they are sizes at all is known before anything is asked. */
 	if ((grow.data && parse_new_size(grow.data, 0, &bytes)) ||
 	    (grow.meta && parse_new_size(grow.meta, 0, &bytes)) ||
-	    pool_get(args[0], &pool))
+	    pool_get(args[0], &pool) || pool_get_status(&pool, false, &st))
 		return -1;
-	if (grow.data && grow_file(pool.data, grow.data, "data"))
-		return -1;
-	if (grow.meta && grow_file(pool.meta, grow.meta, "metadata"))
-		return -1;
-	if (grow_disks(&pool) || reload_pool(&pool))
-		return -1;
-	return show_pool(args[0]);
+	ret = grow_pool(&pool, &st);
+	pool_status_free(&st);
+	return ret ? -1 : show(args[0], print_made);
 }
 
 const struct cmd pool_grow_cmd = {
@@ -812,17 +942,36 @@ static int delete_file(const char *path)
 	return 0;
 }
 
+/* The pool is gone: whatever of this fails, the rest is done. */
 static int remove_below(const struct pool *pool, const struct leftovers *l)
 {
-	if (rm.wipe && wipe_pool(l))
-		return -1;
+	int ret = rm.wipe && wipe_pool(l) ? -1 : 0;
+
 	if (l->linear_data && remove_part(pool->name, "data"))
-		return -1;
+		ret = -1;
 	if (l->linear_meta && remove_part(pool->name, "meta"))
-		return -1;
-	if (!rm.wipe)
-		return 0;
-	return delete_file(l->meta_file) || delete_file(l->data_file);
+		ret = -1;
+	if (rm.wipe && delete_file(l->meta_file))
+		ret = -1;
+	if (rm.wipe && delete_file(l->data_file))
+		ret = -1;
+	return ret;
+}
+
+/* A pool that cannot be removed has its volumes' devices again. */
+static int deactivate_pool(const struct pool *pool)
+{
+	struct removed removed = { 0 };
+	int ret = volumes_deactivate_all(pool, rm.force, &removed);
+
+	if (!ret) {
+		ret = users_wait(pool->name, pool->num) ||
+		      dm_remove(pool->name, false);
+		if (ret)
+			removed_restore(&removed);
+	}
+	removed_free(&removed);
+	return ret ? -1 : 0;
 }
 
 static int pool_remove(char **args, int nr)
@@ -832,8 +981,7 @@ static int pool_remove(char **args, int nr)
 
 	(void)nr;
 	if (pool_get(args[0], &pool) || look_below(&pool, &l) ||
-	    volumes_deactivate_all(&pool, rm.force) ||
-	    dm_remove(pool.name, false) || remove_below(&pool, &l))
+	    deactivate_pool(&pool) || remove_below(&pool, &l))
 		return -1;
 	if (want_json)
 		return out_json(json_pack("{s:s, s:b}", "removed", pool.name,

@@ -9,9 +9,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "blkdev.h"
+#include "err.h"
 #include "text.h"
 #include "users.h"
 
@@ -296,22 +298,53 @@ static void opened_by(struct users *u, const char *pid)
 		(void)closedir(dir);
 }
 
+/* Uses that do not end by themselves. */
+static bool find_lasting(struct users *u)
+{
+	(void)new_space(u, "self");
+	read_mounts(u, "self", true);
+	each_process(u, mounts_of);
+	kind_done(u, "mounts");
+	find_swap(u);
+	find_holders(u);
+	find_loops(u);
+	kind_done(u, "devices");
+	return u->nr_all;
+}
+
 const char *users_text(const char *num, char out[USERS_TEXT])
 {
 	struct users u = { .num = num, .out = out };
 
 	out[0] = '\0';
-	(void)new_space(&u, "self");
-	read_mounts(&u, "self", true);
-	each_process(&u, mounts_of);
-	kind_done(&u, "mounts");
-	find_swap(&u);
-	find_holders(&u);
-	find_loops(&u);
-	kind_done(&u, "devices");
+	(void)find_lasting(&u);
 	each_process(&u, opened_by);
 	kind_done(&u, "processes");
 	if (!u.nr_all)
-		strcpy(out, "what uses it cannot be seen from here");
+		strcpy(out, "in use, but by what cannot be seen from here");
 	return out;
+}
+
+#define WAIT_TRIES 25
+#define WAIT_NSEC  200000000L
+
+int users_wait(const char *device, const char *num)
+{
+	const struct timespec ts = { 0, WAIT_NSEC };
+	char text[USERS_TEXT] = "";
+	struct users u = { .num = num, .out = text };
+	struct dm_state st;
+	int i;
+
+	for (i = 0; i < WAIT_TRIES; i++) {
+		if (dm_state_of(device, &st))
+			return -1;
+		if (!st.exists || !st.open_count)
+			return 0;
+		if (!i && find_lasting(&u))
+			break;
+		(void)nanosleep(&ts, NULL);
+	}
+	return err_say(ST_BUSY, "cannot remove the device %s: it is %s", device,
+		       users_text(num, text));
 }

@@ -17,6 +17,13 @@
 const char *users_text(const char *num, char out[USERS_TEXT]);
 
 /*
+ * Waits for those that have the device open only for a moment, as udev's blkid
+ * has each new one.  0: it is free, or gone; -1: it is in use, or cannot be
+ * asked, and a sentence tells how.
+ */
+int users_wait(const char *device, const char *num);
+
+/*
  * Whether the first line of @mountinfo is a mount of the device @num, and
  * where; @size bytes at @point.
  */

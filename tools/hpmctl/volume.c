@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "dm.h"
 #include "err.h"
 #include "out.h"
 #include "text.h"
+#include "users.h"
 #include "volume.h"
 
 #define VOLUME_UUID "HPM-vol-"
@@ -211,11 +213,12 @@ static bool is_volume(const struct pool *pool, const char *name, uint32_t *id)
 	char num[DM_NUM_TEXT];
 	struct dm_line line;
 	bool is = false;
+	bool pending = err_pending();
 	int nr;
 
 	nr = dm_table_lines(name, &line, 1);
 	if (nr < 1) {
-		if (nr < 0 && err_errno() == ENXIO)
+		if (nr < 0 && dm_last_errno() == ENXIO && !pending)
 			err_clear(); /* it is gone by now */
 		return false;
 	}
@@ -281,6 +284,51 @@ int volume_find_device(const struct pool *pool, struct volume *v)
 	return v->active ? volumes_find_devices(pool, &one) : 0;
 }
 
+/* The pool that a volume's device belongs to, by the device's table. */
+static bool owner_of(const char *device, char pool[DM_NAME_MAX], uint32_t *id)
+{
+	char num[DM_NUM_TEXT];
+	struct dm_line line;
+	bool is = false;
+
+	if (dm_table(device, &line)) {
+		err_clear();
+		return false;
+	}
+	if (!strcmp(line.type, VOLUME_TARGET))
+		is = sscanf(line.params, "%23s %u", num, id) == 2 &&
+		     dm_name_of(num, pool);
+	dm_lines_free(&line, 1);
+	return is;
+}
+
+/*
+ * Device names are POOL-VOLUME, and both parts may have hyphens in them: b-c of
+ * the pool a and c of the pool a-b would have the same.  Doubling hyphens, as
+ * LVM does, would tell them apart, but would rename the devices that fstabs and
+ * scripts know.  So the second one is refused, with a sentence.
+ */
+int volume_check_device_name(const struct pool *pool, const struct volume *v)
+{
+	char name[DM_NAME_MAX], other[DM_NAME_MAX];
+	struct dm_state st;
+	uint32_t id;
+
+	if (volume_device_name(pool, v, name) || dm_state_of(name, &st))
+		return -1;
+	if (!st.exists)
+		return 0;
+	if (owner_of(name, other, &id))
+		return err_say(
+			ST_BUSY,
+			"there is a device %s already: it is the volume with the id %u of the pool %s, and devices are named POOL-VOLUME (\"volume rename\" changes one of the two)",
+			name, id, other);
+	return err_say(
+		ST_BUSY,
+		"there is a device %s already, which is not a volume of the pool %s (\"volume rename\" gives the volume another name)",
+		name, pool->name);
+}
+
 int volume_activate(const struct pool *pool, struct volume *v, uint64_t bytes,
 		    bool read_only, bool hidden)
 {
@@ -302,15 +350,28 @@ int volume_activate(const struct pool *pool, struct volume *v, uint64_t bytes,
 			ST_USAGE,
 			"the volume has no size of its own: give one with --size");
 	spec.line[0].length = bytes / SECTOR_SIZE;
-	if (volume_device_name(pool, v, v->device) ||
+	if (volume_check_device_name(pool, v) ||
+	    volume_device_name(pool, v, v->device) ||
 	    print_to(params, sizeof(params), "%s %u", pool->num, v->id) ||
 	    print_to(uuid, sizeof(uuid), VOLUME_UUID "%s-%u", pool->name,
 		     v->id) ||
-	    dm_create(&spec) || dm_state_of(v->device, &st))
+	    dm_create(&spec)) {
+		v->device[0] = '\0';
 		return -1;
+	}
+	if (dm_state_of(v->device, &st)) {
+		(void)dm_remove(v->device, false);
+		v->device[0] = '\0';
+		return -1;
+	}
 	(void)snprintf(v->num, sizeof(v->num), "%u:%u", st.major, st.minor);
 	v->active = true;
 	return 0;
+}
+
+int volume_check_unused(const struct volume *v)
+{
+	return v->device[0] ? users_wait(v->device, v->num) : 0;
 }
 
 int volume_deactivate(const struct pool *pool, struct volume *v, bool deferred)
@@ -322,7 +383,50 @@ int volume_deactivate(const struct pool *pool, struct volume *v, bool deferred)
 	if (!v->device[0])
 		return err_say(ST_NOT_FOUND, "the volume %s is not active",
 			       volume_label(v, label));
+	if (!deferred && volume_check_unused(v))
+		return -1;
 	return dm_remove(v->device, deferred);
+}
+
+int volume_deactivate_saved(const struct pool *pool, struct volume *v,
+			    struct removed *removed)
+{
+	struct dm_saved *dev =
+		reallocarray(removed->dev, removed->nr + 1, sizeof(*dev));
+
+	if (!dev)
+		return err_nomem();
+	removed->dev = dev;
+	dev += removed->nr;
+	if (dm_save(v->device, dev)) {
+		/* gone before we could look: as if it had been inactive */
+		if (dm_last_errno() != ENXIO)
+			return -1;
+		err_clear();
+		return 0;
+	}
+	if (volume_deactivate(pool, v, false)) {
+		dm_saved_free(dev);
+		return -1;
+	}
+	removed->nr++;
+	return 0;
+}
+
+void removed_restore(const struct removed *removed)
+{
+	size_t i;
+
+	for (i = 0; i < removed->nr; i++)
+		dm_restore(&removed->dev[i]);
+}
+
+void removed_free(struct removed *removed)
+{
+	while (removed->nr)
+		dm_saved_free(&removed->dev[--removed->nr]);
+	free(removed->dev);
+	removed->dev = NULL;
 }
 
 static int refuse_active(const struct pool *pool, const struct volumes *vols)
@@ -349,7 +453,8 @@ static int refuse_active(const struct pool *pool, const struct volumes *vols)
 		active, pool->name, names, active > 8 ? " ..." : "");
 }
 
-int volumes_deactivate_all(const struct pool *pool, bool force)
+int volumes_deactivate_all(const struct pool *pool, bool force,
+			   struct removed *removed)
 {
 	struct volumes vols;
 	size_t i;
@@ -361,8 +466,13 @@ int volumes_deactivate_all(const struct pool *pool, bool force)
 	if (!ret && !force)
 		ret = refuse_active(pool, &vols);
 	for (i = 0; !ret && i < vols.nr; i++)
+		ret = volume_check_unused(&vols.v[i]);
+	for (i = 0; !ret && i < vols.nr; i++)
 		if (vols.v[i].device[0])
-			ret = volume_deactivate(pool, &vols.v[i], false);
+			ret = volume_deactivate_saved(pool, &vols.v[i],
+						      removed);
+	if (ret)
+		removed_restore(removed);
 	volumes_free(&vols);
 	return ret;
 }
@@ -426,8 +536,12 @@ static int make(const struct pool *pool, const char *name, uint32_t want,
 		if (check_new(pool, name, &id))
 			return -1;
 		if (!dm_message(pool->name, NULL, "%s %u %s %s", before, id,
-				after, name))
-			return read_back(pool, id, v);
+				after, name)) {
+			if (!read_back(pool, id, v))
+				return 0;
+			(void)dm_message(pool->name, NULL, "delete %u", id);
+			return -1;
+		}
 		if (want != NO_ID || err_errno() != EEXIST)
 			return -1;
 		err_clear();
@@ -445,9 +559,55 @@ int volume_create(const struct pool *pool, const char *name, uint32_t id,
 	return make(pool, name, id, "create_thin", sectors, v);
 }
 
-int volume_delete(const struct pool *pool, const struct volume *v)
+/* Whether the id is still that volume's: 1, or somebody has deleted it: 0 */
+static int still_there(const struct pool *pool, const struct volume *v)
 {
-	return dm_message(pool->name, NULL, "delete %u", v->id);
+	bool pending = err_pending();
+	struct volume now;
+
+	if (!read_back(pool, v->id, &now))
+		return now.serial == v->serial;
+	if (dm_last_errno() != ENOENT)
+		return -1;
+	if (!pending)
+		err_clear();
+	return 0;
+}
+
+#define DELETE_TRIES 50
+#define DELETE_NSEC  100000000L
+
+/*
+ * A device that another program removes is out of sight before the volume is
+ * let go of: the pool says for a moment that the volume is active.  The serial
+ * is looked at each time, as the id may be another volume's by now.
+ */
+int volume_delete(const struct pool *pool, struct volume *v)
+{
+	const struct timespec ts = { 0, DELETE_NSEC };
+	bool pending = err_pending();
+	int tries, there;
+
+	for (tries = 0;; tries++) {
+		there = still_there(pool, v);
+		if (there <= 0)
+			return there;
+		if (!dm_message(pool->name, NULL, "delete %u", v->id))
+			return 0;
+		if (dm_last_errno() != EBUSY || tries == DELETE_TRIES ||
+		    pending)
+			return -1;
+		v->device[0] = '\0';
+		err_clear();
+		if (volume_find_device(pool, v))
+			return -1;
+		if (v->device[0])
+			return err_say(
+				ST_BUSY,
+				"the volume is active again, as /dev/mapper/%s",
+				v->device);
+		(void)nanosleep(&ts, NULL);
+	}
 }
 
 int volume_set_read_only(const struct pool *pool, const struct volume *v,
@@ -461,6 +621,7 @@ int volume_snapshot(const struct pool *pool, const struct volume *origin,
 		    const char *name, uint32_t id, uint64_t bytes,
 		    struct volume *v)
 {
+	struct volume now;
 	char text[16];
 
 	if (bytes && bytes < origin->bytes)
@@ -477,7 +638,12 @@ int volume_snapshot(const struct pool *pool, const struct volume *origin,
 		(void)volume_delete(pool, v);
 		return -1;
 	}
-	return read_back(pool, v->id, v);
+	if (read_back(pool, v->id, &now)) {
+		(void)volume_delete(pool, v);
+		return -1;
+	}
+	*v = now;
+	return 0;
 }
 
 /*----------------------------------------------------------------

@@ -59,7 +59,8 @@ int volume_create(const struct pool *pool, const char *name, uint32_t id,
 int volume_snapshot(const struct pool *pool, const struct volume *origin,
 		    const char *name, uint32_t id, uint64_t bytes,
 		    struct volume *v);
-int volume_delete(const struct pool *pool, const struct volume *v);
+/* One that somebody else has deleted by now is no failure. */
+int volume_delete(const struct pool *pool, struct volume *v);
 int volume_set_read_only(const struct pool *pool, const struct volume *v,
 			 bool on);
 
@@ -72,12 +73,30 @@ int volume_device_name(const struct pool *pool, const struct volume *v,
  */
 int volume_activate(const struct pool *pool, struct volume *v, uint64_t bytes,
 		    bool read_only, bool hidden);
+/* Refuses if the name that the device would get is another device's. */
+int volume_check_device_name(const struct pool *pool, const struct volume *v);
+/* A volume whose device has gone by now, by a deferred removal, is no failure. */
 int volume_deactivate(const struct pool *pool, struct volume *v, bool deferred);
+/* Refuses one that is active and in use, before anything is done. */
+int volume_check_unused(const struct volume *v);
+
+/* Devices that were removed, should what follows fail. */
+struct removed {
+	struct dm_saved *dev;
+	size_t nr;
+};
+
+/* As volume_deactivate(), and so that removed_restore() can undo it. */
+int volume_deactivate_saved(const struct pool *pool, struct volume *v,
+			    struct removed *removed);
+void removed_restore(const struct removed *removed);
+void removed_free(struct removed *removed);
 /*
  * For a pool that is to go: refuses if a volume is active, or (@force)
- * deactivates them all.
+ * deactivates them all; all or none.
  */
-int volumes_deactivate_all(const struct pool *pool, bool force);
+int volumes_deactivate_all(const struct pool *pool, bool force,
+			   struct removed *removed);
 
 json_t *volume_json(const struct pool *pool, const struct volumes *vols,
 		    const struct volume *v);

@@ -73,6 +73,47 @@ static int show_volume(const struct pool *pool, const char *name)
 	return ret;
 }
 
+/*
+ * All volumes that a command names, in @named, with their devices: a name that
+ * does not exist, or one that comes twice, is found before anything is done.
+ */
+static int find_named(const struct pool *pool, char **names, int nr,
+		      struct volumes *named)
+{
+	struct volumes all;
+	int i, j, ret = 0;
+
+	want.several = nr > 1;
+	*named = (struct volumes){ 0 };
+	if (volumes_read(pool, &all))
+		return -1;
+	named->v = calloc((size_t)nr, sizeof(*named->v));
+	if (!named->v)
+		ret = err_nomem();
+	for (i = 0; i < nr && !ret; i++) {
+		const struct volume *v = volume_find(&all, names[i]);
+
+		if (!v) {
+			ret = err_say(ST_NOT_FOUND,
+				      "the pool %s has no volume %s",
+				      pool->name, names[i]);
+			break;
+		}
+		for (j = 0; j < i && !ret; j++)
+			if (named->v[j].id == v->id)
+				ret = err_say(ST_USAGE,
+					      "%s and %s are the same volume",
+					      names[j], names[i]);
+		named->v[named->nr++] = *v;
+		if (!ret)
+			ret = volume_find_device(pool, &named->v[i]);
+	}
+	volumes_free(&all);
+	if (ret)
+		volumes_free(named);
+	return ret;
+}
+
 /*----------------------------------------------------------------
  * create, snapshot
  *--------------------------------------------------------------*/
@@ -86,13 +127,47 @@ static const struct opt create_opts[] = {
 	{ 0 },
 };
 
+/*
+ * A clone has the uuid of its origin's file system.  xfs refuses to mount that
+ * twice, and btrfs takes the two for one; their own messages do not say why.
+ */
+static void hint_clone(const char *device)
+{
+	char path[DEV_PATH_MAX], type[32];
+
+	if (print_to(path, sizeof(path), "/dev/mapper/%s", device) ||
+	    blkdev_fs_type(path, type, sizeof(type))) {
+		err_clear(); /* a hint less is no failure */
+		return;
+	}
+	if (!strcmp(type, "xfs"))
+		warn("the xfs on %s has the uuid of its origin: mount it with -o nouuid while that is mounted, or give it its own with \"xfs_admin -U generate %s\"",
+		     path, path);
+	else if (!strcmp(type, "btrfs"))
+		warn("the btrfs on %s has the uuid of its origin: give it its own with \"btrfstune -u %s\" before both are mounted",
+		     path, path);
+}
+
 static int finish_new(const struct pool *pool, struct volume *v)
 {
 	if (want.activate && volume_activate(pool, v, 0, false, false)) {
 		(void)volume_delete(pool, v);
 		return -1;
 	}
+	if (want.activate && v->parent)
+		hint_clone(v->device);
 	return show_volume(pool, v->name);
+}
+
+/* The new volume's device, if it is to have one, can be made. */
+static int check_device(const struct pool *pool, const char *name)
+{
+	struct volume v = { .id = NO_ID };
+
+	if (!want.activate)
+		return 0;
+	(void)snprintf(v.name, sizeof(v.name), "%s", name);
+	return volume_check_device_name(pool, &v);
 }
 
 /* "volume create p v 10G" */
@@ -110,7 +185,7 @@ static int cmd_create(char **args, int nr)
 	if (!want.size)
 		return err_say(ST_USAGE, "how large is it? (--size)");
 	if (check_volume_name(args[1]) || check_id() ||
-	    pool_get(args[0], &pool) ||
+	    pool_get(args[0], &pool) || check_device(&pool, args[1]) ||
 	    volume_create(&pool, args[1], (uint32_t)want.id,
 			  whole_blocks(want.size), &v))
 		return -1;
@@ -164,7 +239,12 @@ static int frozen_snapshot(const struct pool *pool, struct volume *origin,
 		return -1;
 	ret = volume_snapshot(pool, origin, name, (uint32_t)want.id,
 			      whole_blocks(want.size), v);
-	return freeze_end(&fs) ? -1 : ret;
+	/* Thawed by somebody else meanwhile: it is not what was asked for. */
+	if (!freeze_end(&fs))
+		return ret;
+	if (!ret)
+		(void)volume_delete(pool, v);
+	return -1;
 }
 
 static int cmd_snapshot(char **args, int nr)
@@ -175,7 +255,8 @@ static int cmd_snapshot(char **args, int nr)
 
 	(void)nr;
 	if (check_volume_name(args[2]) || check_id() ||
-	    pool_get(args[0], &pool) || volume_get(&pool, args[1], &origin))
+	    pool_get(args[0], &pool) || volume_get(&pool, args[1], &origin) ||
+	    check_device(&pool, args[2]))
 		return -1;
 	if (want.freeze)
 		ret = frozen_snapshot(&pool, &origin, args[2], &v);
@@ -214,29 +295,56 @@ static const struct opt activate_opts[] = {
 	{ 0 },
 };
 
+static int check_activate(const struct pool *pool, const struct volume *v)
+{
+	char label[HPM_NAME_SIZE];
+
+	if (v->device[0])
+		return err_say(ST_BUSY,
+			       "%s is active already, as /dev/mapper/%s",
+			       volume_label(v, label), v->device);
+	return volume_check_device_name(pool, v);
+}
+
+/* All of them, or none. */
+static int activate_all(const struct pool *pool, struct volumes *named)
+{
+	size_t i;
+
+	for (i = 0; i < named->nr; i++)
+		if (check_activate(pool, &named->v[i]))
+			return -1;
+	for (i = 0; i < named->nr; i++)
+		if (volume_activate(pool, &named->v[i], want.size & ~511ULL,
+				    want.read_only, false))
+			break;
+	if (i == named->nr)
+		return 0;
+	while (i--)
+		(void)volume_deactivate(pool, &named->v[i], false);
+	return -1;
+}
+
 static int cmd_activate(char **args, int nr)
 {
+	struct volumes named;
 	struct pool pool;
-	struct volume v;
-	int i;
+	size_t i;
+	int ret;
 
-	want.several = nr > 2;
-	for (i = 1; i < nr; i++) {
-		if (pool_get(args[0], &pool) ||
-		    volume_get(&pool, args[i], &v) ||
-		    volume_find_device(&pool, &v))
-			return -1;
-		if (v.device[0])
-			return err_say(
-				ST_BUSY,
-				"%s is active already, as /dev/mapper/%s",
-				args[i], v.device);
-		if (volume_activate(&pool, &v, want.size & ~511ULL,
-				    want.read_only, false) ||
-		    show_volume(&pool, args[i]))
-			return -1;
+	if (want.size && want.size < SECTOR_SIZE)
+		return err_say(ST_USAGE, "a device has at least one sector");
+	if (pool_get(args[0], &pool) ||
+	    find_named(&pool, args + 1, nr - 1, &named))
+		return -1;
+	ret = activate_all(&pool, &named);
+	for (i = 0; !ret && i < named.nr; i++) {
+		if (named.v[i].parent)
+			hint_clone(named.v[i].device);
+		ret = show_volume(&pool, args[i + 1]);
 	}
-	return 0;
+	volumes_free(&named);
+	return ret;
 }
 
 const struct cmd volume_activate_cmd = {
@@ -258,22 +366,51 @@ static const struct opt deactivate_opts[] = {
 	{ 0 },
 };
 
+static int check_deactivate(const struct volume *v)
+{
+	char label[HPM_NAME_SIZE];
+
+	if (!v->device[0])
+		return err_say(ST_NOT_FOUND, "the volume %s is not active",
+			       volume_label(v, label));
+	return want.deferred ? 0 : volume_check_unused(v);
+}
+
+/* All of them, or none; but for those whose removal is deferred. */
+static int deactivate_all(const struct pool *pool, struct volumes *named)
+{
+	struct removed removed = { 0 };
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < named->nr; i++)
+		if (check_deactivate(&named->v[i]))
+			return -1;
+	for (i = 0; i < named->nr && !ret; i++)
+		ret = want.deferred ?
+			      volume_deactivate(pool, &named->v[i], true) :
+			      volume_deactivate_saved(pool, &named->v[i],
+						      &removed);
+	if (ret)
+		removed_restore(&removed);
+	removed_free(&removed);
+	return ret;
+}
+
 static int cmd_deactivate(char **args, int nr)
 {
+	struct volumes named;
 	struct pool pool;
-	struct volume v;
-	int i;
+	int i, ret;
 
-	want.several = nr > 2;
-	for (i = 1; i < nr; i++) {
-		if (pool_get(args[0], &pool) ||
-		    volume_get(&pool, args[i], &v) ||
-		    volume_deactivate(&pool, &v, want.deferred))
-			return -1;
-		if (want_json && show_volume(&pool, args[i]))
-			return -1;
-	}
-	return 0;
+	if (pool_get(args[0], &pool) ||
+	    find_named(&pool, args + 1, nr - 1, &named))
+		return -1;
+	ret = deactivate_all(&pool, &named);
+	volumes_free(&named);
+	for (i = 1; !ret && want_json && i < nr; i++)
+		ret = show_volume(&pool, args[i]);
+	return ret;
 }
 
 const struct cmd volume_deactivate_cmd = {
@@ -297,31 +434,45 @@ static int tell_removed(const struct pool *pool, const char *name, uint32_t id)
 	return want.several ? out_json_item("volumes", o) : out_json(o);
 }
 
-static int remove_one(const struct pool *pool, const char *name)
+/* One whose deletion is refused has its device again. */
+static int remove_one(const struct pool *pool, struct volume *v,
+		      const char *name)
 {
-	struct volume v;
+	struct removed removed = { 0 };
+	int ret = 0;
 
-	if (volume_get(pool, name, &v) || volume_find_device(pool, &v) ||
-	    (v.device[0] && volume_deactivate(pool, &v, false)) ||
-	    volume_delete(pool, &v))
-		return -1;
-	if (want_json)
-		return tell_removed(pool, name, v.id);
-	return 0;
+	if (v->device[0])
+		ret = volume_deactivate_saved(pool, v, &removed);
+	if (!ret && volume_delete(pool, v)) {
+		removed_restore(&removed);
+		ret = -1;
+	}
+	removed_free(&removed);
+	if (!ret && want_json)
+		ret = tell_removed(pool, name, v->id);
+	return ret;
 }
 
+/*
+ * What is deleted does not come back, so everything that can be known is looked
+ * at before the first one is: that all exist, and that none is in use.
+ */
 static int cmd_remove(char **args, int nr)
 {
+	struct volumes named;
 	struct pool pool;
-	int i;
+	size_t i;
+	int ret = 0;
 
-	want.several = nr > 2;
-	if (pool_get(args[0], &pool))
+	if (pool_get(args[0], &pool) ||
+	    find_named(&pool, args + 1, nr - 1, &named))
 		return -1;
-	for (i = 1; i < nr; i++)
-		if (remove_one(&pool, args[i]))
-			return -1;
-	return 0;
+	for (i = 0; !ret && i < named.nr; i++)
+		ret = volume_check_unused(&named.v[i]);
+	for (i = 0; !ret && i < named.nr; i++)
+		ret = remove_one(&pool, &named.v[i], args[i + 1]);
+	volumes_free(&named);
+	return ret;
 }
 
 const struct cmd volume_remove_cmd = {
@@ -488,6 +639,15 @@ static int read_highest(const struct volume *v, char *out, size_t size)
 	return 0;
 }
 
+/* Deactivated while it was looked at. */
+static bool is_gone(const struct volume *v)
+{
+	bool pending = err_pending();
+	struct dm_state st;
+
+	return pending && !dm_state_of(v->device, &st) && !st.exists;
+}
+
 static int stat_one(const struct pool *pool, const struct volumes *vols,
 		    struct volume *v)
 {
@@ -498,8 +658,13 @@ static int stat_one(const struct pool *pool, const struct volumes *vols,
 	if (volume_find_device(pool, v))
 		return -1;
 	if (v->device[0] && (read_highest(v, highest, sizeof(highest)) ||
-			     iostat_read(v->num, &io)))
-		return -1;
+			     iostat_read(v->num, &io))) {
+		if (!is_gone(v))
+			return -1;
+		err_clear();
+		v->device[0] = '\0';
+		v->active = false;
+	}
 	if (!want_json) {
 		print_stat(vols, v, highest, &io);
 		return 0;
@@ -527,11 +692,14 @@ static int cmd_stat(char **args, int nr)
 	want.several = nr > 2;
 	if (pool_get(args[0], &pool) || volumes_read(&pool, &vols))
 		return -1;
+	for (i = 1; i < nr && !ret; i++)
+		if (!volume_find(&vols, args[i]))
+			ret = err_say(ST_NOT_FOUND,
+				      "the pool %s has no volume %s", pool.name,
+				      args[i]);
 	for (i = 1; i < nr && !ret; i++) {
 		v = volume_find(&vols, args[i]);
-		ret = v ? stat_one(&pool, &vols, v) :
-			  err_say(ST_NOT_FOUND, "the pool %s has no volume %s",
-				  pool.name, args[i]);
+		ret = stat_one(&pool, &vols, v);
 	}
 	volumes_free(&vols);
 	return ret;
@@ -571,7 +739,7 @@ static int reload_volume(const struct volume *v, uint64_t bytes)
 	spec.read_only = st.read_only;
 	line.length = bytes / SECTOR_SIZE;
 	spec.line[0] = line;
-	ret = dm_reload(&spec) || dm_resume(v->device, false);
+	ret = dm_replace(&spec, false);
 	dm_lines_free(&line, 1);
 	return ret ? -1 : 0;
 }
@@ -591,6 +759,13 @@ static int check_resize(const struct volume *v, uint64_t bytes)
 	return 0;
 }
 
+static int set_size(const struct pool *pool, const struct volume *v,
+		    uint64_t bytes)
+{
+	return dm_message(pool->name, NULL, "set_size %u %llu", v->id,
+			  (unsigned long long)(bytes / SECTOR_SIZE));
+}
+
 static int cmd_resize(char **args, int nr)
 {
 	struct pool pool;
@@ -603,11 +778,12 @@ static int cmd_resize(char **args, int nr)
 	    parse_new_size(args[2], v.bytes, &bytes))
 		return -1;
 	bytes = whole_blocks(bytes);
-	if (check_resize(&v, bytes) ||
-	    dm_message(pool.name, NULL, "set_size %u %llu", v.id,
-		       (unsigned long long)(bytes / SECTOR_SIZE)) ||
-	    (v.device[0] && reload_volume(&v, bytes)))
+	if (check_resize(&v, bytes) || set_size(&pool, &v, bytes))
 		return -1;
+	if (v.device[0] && reload_volume(&v, bytes)) {
+		(void)set_size(&pool, &v, v.bytes);
+		return -1;
+	}
 	return show_volume(&pool, args[1]);
 }
 
@@ -625,25 +801,39 @@ const struct cmd volume_resize_cmd = {
 	.run = cmd_resize,
 };
 
-/* The device's new name, which nothing else may have. */
-static int new_device(const struct pool *pool, struct volume *v,
-		      const char *name, char device[DM_NAME_MAX])
+/* Neither a volume nor a device has the new name. */
+static int check_new_name(const struct pool *pool, const struct volume *v,
+			  const char *name)
 {
 	struct volume renamed = *v;
-	struct dm_state st;
+	struct volumes vols;
+	int ret = 0;
+
+	if (volumes_read(pool, &vols))
+		return -1;
+	if (volume_find(&vols, name))
+		ret = err_say(ST_BUSY, "the pool %s has a volume %s already",
+			      pool->name, name);
+	volumes_free(&vols);
+	if (ret || !v->device[0])
+		return ret;
+	(void)snprintf(renamed.name, sizeof(renamed.name), "%s", name);
+	return volume_check_device_name(pool, &renamed);
+}
+
+static int rename_device(const struct pool *pool, const struct volume *v,
+			 const char *name)
+{
+	struct volume renamed = *v;
+	char device[DM_NAME_MAX];
 
 	(void)snprintf(renamed.name, sizeof(renamed.name), "%s", name);
-	if (volume_device_name(pool, &renamed, device) ||
-	    dm_state_of(device, &st))
-		return -1;
-	if (st.exists)
-		return err_say(ST_BUSY, "there is a device %s already", device);
-	return 0;
+	return volume_device_name(pool, &renamed, device) ||
+	       dm_rename(v->device, device);
 }
 
 static int cmd_rename(char **args, int nr)
 {
-	char device[DM_NAME_MAX];
 	struct pool pool;
 	struct volume v;
 
@@ -651,11 +841,16 @@ static int cmd_rename(char **args, int nr)
 	if (check_volume_name(args[2]) || pool_get(args[0], &pool) ||
 	    volume_get(&pool, args[1], &v) || volume_find_device(&pool, &v))
 		return -1;
-	if (v.device[0] && new_device(&pool, &v, args[2], device))
+	if (!strcmp(v.name, args[2]))
+		return show_volume(&pool, args[2]);
+	if (check_new_name(&pool, &v, args[2]) ||
+	    dm_message(pool.name, NULL, "set_name %u %s", v.id, args[2]))
 		return -1;
-	if (dm_message(pool.name, NULL, "set_name %u %s", v.id, args[2]) ||
-	    (v.device[0] && dm_rename(v.device, device)))
+	if (v.device[0] && rename_device(&pool, &v, args[2])) {
+		(void)dm_message(pool.name, NULL, "set_name %u %s", v.id,
+				 v.name[0] ? v.name : "-");
 		return -1;
+	}
 	return show_volume(&pool, args[2]);
 }
 

@@ -6,11 +6,12 @@
 #	make vm CMD='tests/vm/suite/hpmctl.sh'
 #
 # Output is TAP; hpmctl.sh <word>... runs only the groups whose names have one
-# of the words in them.
+# of the words in them, and without a word all but "faults" and "page".
 set -uo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 : "${HPMCTL:=${BUILD:-$top/build}/tools/hpmctl}"
+: "${FAULT:=${BUILD:-$top/build}/tests/hpmctl/fault.so}"
 work=$(mktemp -d)
 out=$work/out
 err=$work/err
@@ -34,7 +35,7 @@ skip() {
 }
 
 h() {
-	"$HPMCTL" "$@" >"$out" 2>"$err" </dev/null
+	timeout 300 "$HPMCTL" "$@" >"$out" 2>"$err" </dev/null
 }
 
 # works <argument>...: the command succeeds
@@ -104,6 +105,251 @@ small_pool() {
 	}
 }
 
+# What a command that fails must leave as it was: devices, tables, loop devices,
+# files, volumes.  (Numbers of loop devices and of volumes' devices may change.)
+state() {
+	local p
+	dmsetup info -c --noheadings -o name,attr,uuid | sort
+	dmsetup table | sort
+	losetup -n -l -O BACK-FILE | sort
+	(cd "$work" && find . -path ./mnt -prune -o -name 's_*' -o -name out -o -name err -o -type f -printf '%p %s\n' | sort)
+	for p in $("$HPMCTL" pool list -q); do
+		"$HPMCTL" volume list "$p" --json
+		"$HPMCTL" pool status "$p" --json |
+			jq -c '.pool | [.name, .mode, .data.total, .metadata.total]'
+	done
+}
+
+# faults <undo> <argument>...: each call of the command is made to fail in turn;
+# after each failure all is as it was.
+faults() {
+	local undo=$1 i status hits=0 wrong=0
+	shift
+	state >"$work/s_before"
+	for ((i = 1; i < 200; i++)); do
+		rm -f "$work/s_log"
+		FAULT_AT=$i FAULT_LOG=$work/s_log LD_PRELOAD=$FAULT \
+			timeout 60 "$HPMCTL" "$@" >"$out" 2>"$err" </dev/null
+		status=$?
+		[ -e "$work/s_log" ] || break
+		hits=$((hits + 1))
+		[ $status != 0 ] || eval "$undo" >/dev/null 2>&1
+		state >"$work/s_after"
+		if ! diff "$work/s_before" "$work/s_after" >"$work/s_diff"; then
+			wrong=1
+			{
+				echo "call $i ($(cat "$work/s_log")), status $status:"
+				cat "$work/s_diff"
+			} >>"$err"
+			break
+		fi
+	done
+	[ $wrong = 0 ] && [ $hits -gt 2 ] && [ $status = 0 ]
+	ok $? "hpmctl $*: each of $hits calls fails, all stays as it was"
+	eval "$undo" >/dev/null 2>&1
+}
+
+group_faults() {
+	modprobe brd rd_nr=4 rd_size=65536 max_part=0
+	faults 'h pool remove e --wipe' pool create e --file "$work/e" --size 16M
+	works pool create e --file "$work/e" --size 16M
+	works volume create e kept --size 1M
+	works pool remove e
+	was=$(cksum <"$work/e.meta")
+	for i in 1 4 7 10 13; do
+		FAULT_AT=$i FAULT_LOG=$work/s_log LD_PRELOAD=$FAULT \
+			timeout 60 "$HPMCTL" pool create e --file "$work/e" --size 8M --force >"$out" 2>"$err" </dev/null && break
+		[ "$(cksum <"$work/e.meta")" = "$was" ] || break
+	done
+	[ "$(cksum <"$work/e.meta") $(stat -c %s "$work/e")" = "$was $((16 << 20))" ]
+	ok $? 'files that were to be replaced are as they were'
+	faults 'h pool remove e' pool activate e --file "$work/e"
+	works pool activate e --file "$work/e"
+	fails 4 'is in use behind' pool create g --file "$work/e" --size 64M --force
+	faults true pool grow e --data 24M --meta 12M
+	works volume create e a --size 32M --activate
+	works volume create e b --size 16M --activate
+	works volume create e c --size 16M
+	works volume create e d --size 16M
+	faults 'h volume remove e n' volume create e n --size 1M --activate
+	faults 'h volume remove e n' volume snapshot e a n --size 64M --activate
+	faults 'h volume deactivate e c d' volume activate e c d
+	faults 'h volume activate e a b' volume deactivate e a b
+	faults 'h volume rename e z a' volume rename e a z
+	faults true volume resize e a 48M
+	faults 'h volume create e d --size 16M --id 3' volume remove e d
+	mkfs.ext4 -q /dev/mapper/e-b
+	mkdir -p "$work/mnt"
+	mount /dev/mapper/e-b "$work/mnt"
+	faults 'h volume remove e n' volume snapshot e b n --freeze
+	check 'nothing stays frozen' timeout 10 touch "$work/mnt/f"
+	umount "$work/mnt"
+	faults 'h pool activate e --file "$work/e"; h volume activate e a b' pool remove e --force
+	drop_pool e
+	faults 'h pool remove k --wipe' pool create k --disk /dev/ram0
+	works pool create k --disk /dev/ram0
+	faults true pool grow k --add /dev/ram1
+	works pool remove k
+	faults 'h pool remove k' pool activate k --disk /dev/ram0 --add /dev/ram1
+	works pool create k --disk /dev/ram0 --force
+	works pool remove k --wipe
+}
+
+# Others at work at the same time: what is gone already was to go.
+group_races() {
+	local i bad_status=0
+	small_pool r 128M
+	for i in {1..8}; do
+		h volume create r v --size 8M --activate
+		exec 9</dev/mapper/r-v
+		h volume deactivate r v --deferred
+		(exec 9<&-; sleep 0.0$((i % 10)); exec 9</dev/null) &
+		exec 9<&-
+		h volume remove r v || bad_status=$?
+	done
+	wait
+	ok $bad_status 'volume remove beside a deferred removal succeeds'
+	check 'and no volume stays' test -z "$("$HPMCTL" volume list r -q)"
+	# gone between the look and the removal
+	bad_status=0
+	for i in {1..4}; do
+		h volume create r v --size 8M --activate
+		dmsetup remove r-v &
+		h volume remove r v || bad_status=$?
+		wait
+	done
+	ok $bad_status 'volume remove beside dmsetup remove succeeds'
+	bad_status=0
+	for i in {1..4}; do
+		h volume create r v --size 8M --activate
+		"$HPMCTL" volume remove r v >"$work/o1" 2>&1 &
+		h volume remove r v || [ $? = 3 ] || bad_status=1
+		wait
+	done
+	ok $bad_status 'two that remove the same volume: none fails but for want of it'
+	check 'and no volume stays' test -z "$("$HPMCTL" volume list r -q)"
+	# lists are asked for while volumes come and go
+	bad_status=0
+	(for i in {1..12}; do
+		"$HPMCTL" volume create r x --size 8M --activate
+		"$HPMCTL" volume remove r x
+	done) >/dev/null 2>&1 &
+	while kill -0 $! 2>/dev/null; do
+		h volume list r --json || bad_status=1
+		h pool status --json || bad_status=1
+	done
+	ok $bad_status 'lists beside volumes that come and go'
+	drop_pool r
+}
+
+# What is said, and that nothing is done before it is.
+group_words() {
+	small_pool a 128M
+	small_pool a-b 128M
+	works volume create a b-c --size 8M --activate
+	fails 4 'with the id 0 of the pool a' volume create a-b c --size 8M --activate
+	check 'no volume stays of it' test -z "$("$HPMCTL" volume list a-b -q)"
+	works volume create a-b c --size 8M
+	fails 4 'devices are named POOL-VOLUME' volume activate a-b c
+	works volume rename a-b c d
+	works volume activate a-b d
+	fails 4 'with the id 0 of the pool a' volume rename a-b d c
+	works volume rename a-b d d
+	works volume remove a-b d
+	works volume create a v --size 64M --activate
+	mkfs.ext4 -q /dev/mapper/a-v
+	mkdir -p "$work/mnt" "$work/mnt2"
+	mount /dev/mapper/a-v "$work/mnt"
+	fails 4 "mounted at $work/mnt" volume deactivate a v
+	fails 4 "mounted at $work/mnt" volume remove a v
+	fails 4 "mounted at $work/mnt" pool remove a --force
+	check 'the other volume is still active' test -b /dev/mapper/a-b-c
+	fsfreeze -f "$work/mnt"
+	fails 4 "fsfreeze -u $work/mnt" volume snapshot a v s --freeze
+	fsfreeze -u "$work/mnt"
+	dmsetup suspend a-v
+	fails 4 'dmsetup resume a-v' volume snapshot a v s --freeze
+	dmsetup resume a-v
+	umount "$work/mnt"
+	unshare -m sh -c "mount /dev/mapper/a-v $work/mnt2 && touch $work/inside && exec sleep 60" &
+	for _ in {1..100}; do [ -e "$work/inside" ] && break; sleep 0.1; done
+	fails 4 "mounted at $work/mnt2 in the mount namespace of process $!" volume deactivate a v
+	kill $!
+	wait $! 2>/dev/null
+	mkswap /dev/mapper/a-v >/dev/null 2>&1
+	if swapon /dev/mapper/a-v 2>/dev/null; then
+		fails 4 'used as swap' volume deactivate a v
+		swapoff /dev/mapper/a-v
+	fi
+	dmsetup create above --table '0 2048 linear /dev/mapper/a-v 0'
+	fails 4 'below the device /dev/mapper/above' volume deactivate a v
+	dmsetup remove above
+	works volume deactivate a v
+	works volume create a x --size 400M --activate
+	if mkfs.xfs -q /dev/mapper/a-x 2>/dev/null; then
+		h volume snapshot a x y --activate
+		said 'a clone of an xfs is mounted with nouuid' '-o nouuid'
+	fi
+	works volume create a one --size 1M
+	works volume create a two --size 1M --activate
+	fails 3 'has no volume nope' volume remove a one two nope
+	fails 2 'are the same volume' volume remove a one two one
+	exec 9</dev/mapper/a-two
+	fails 4 'cannot remove the device a-two' volume remove a one two
+	exec 9<&-
+	json '.volume.active' volume stat a two
+	json '.volume.active == false' volume stat a one
+	fails 4 'is active already' volume activate a one two
+	fails 3 'is not active' volume deactivate a two one
+	json '.volume.active' volume stat a two
+	json '.volumes | map(.name) == ["one", "two"]' volume stat a one two
+	json '.volumes | map(.removed) == ["one", "two"]' volume remove a one two
+	# the terminal, and documents
+	dmsetup message a 0 "create_thin 77 2048 $(printf 'caf\351')" 2>/dev/null
+	json '.volumes | length > 1' volume list a
+	j() {
+		"$HPMCTL" "$@" >"$out" 2>"$err" </dev/null
+		[ "$(wc -l <"$out")" = 1 ] && jq -es 'length == 1' "$out" >/dev/null
+		ok $? "hpmctl $*: one document"
+	}
+	j pool list -q --json
+	j volume list a -q --json
+	j volume stat a x nope --json
+	j volume stat a $'caf\351' --json
+	j pool status nope --json
+	j top nope -n 1 --json
+	j volume deactivate a x nope --json
+	j volume remove a nope --json
+	drop_pool a-b
+	drop_pool a
+	j pool list --json
+	j pool status --json
+}
+
+# A host file system that is full: the metadata have their space.
+group_host_full() {
+	mkdir -p "$work/host"
+	mount -t tmpfs -o size=48M tmpfs "$work/host"
+	fails 1 'has no space for' pool create h --file "$work/host/p" --size 64M --meta-size 64M
+	check 'nothing stays of it' test -z "$(ls "$work/host")"
+	works pool create h --file "$work/host/p" --size 64M
+	works volume create h v --size 64M --activate
+	check 'the host runs full' bash -c "! head -c 100M /dev/zero >$work/host/full 2>/dev/null"
+	dd if=/dev/urandom of=/dev/mapper/h-v bs=4k count=2000 oflag=direct status=none 2>/dev/null
+	for i in {1..40}; do h volume snapshot h v s$i; done
+	works pool checkpoint h
+	json '.pool.mode == "rw" and (.pool.needs_check | not)' pool status h
+	rm "$work/host/full"
+	check 'with space again it is written' dd if=/dev/zero of=/dev/mapper/h-v bs=1M count=8 oflag=direct status=none
+	# a sparse file for metadata, as pools had that were made before
+	works pool remove h --force
+	fallocate -d "$work/host/p.meta"
+	works pool activate h --file "$work/host/p"
+	check 'gets its space when the pool is activated' test "$(stat -c %b "$work/host/p.meta")" -ge $((8 << 11))
+	drop_pool h
+	umount "$work/host"
+}
+
 drop_pool() {
 	h pool remove "$1" --force --wipe || sed 's/^/# /' "$err"
 }
@@ -112,9 +358,13 @@ drop_pool() {
 
 group_file_pool() {
 	works pool create f --file "$work/f.pool" --size 256M
+	told 'it says that the data are sparse' 'f.pool is sparse'
+	[ "$(wc -l <"$out")" -le 4 ]
+	ok $? 'and what was made, in a few lines'
 	check 'a file for data' test "$(stat -c %s "$work/f.pool")" = $((256 << 20))
 	check 'a file for metadata' test "$(stat -c %s "$work/f.pool.meta")" = $((8 << 20))
-	check 'the files are sparse' test "$(stat -c %b "$work/f.pool")" -lt 2048
+	check 'the file for data is sparse' test "$(stat -c %b "$work/f.pool")" -lt 2048
+	check 'the file for metadata has all its space' test "$(stat -c %b "$work/f.pool.meta")" -ge $((8 << 11))
 	check 'the node is there' test -b /dev/mapper/f
 	json '.pool.mode == "rw" and .pool.data.total == 268435456 and .pool.large_block == 262144 and (.pool.uuid | length == 36)' pool status f
 	json ".pool.data_device.file == \"$work/f.pool\"" pool status f
@@ -152,7 +402,10 @@ group_file_pool() {
 group_file_errors() {
 	fails 2 '--file needs --size' pool create e --file "$work/e"
 	check 'nothing stays of a pool without a size' test ! -e "$work/e.meta"
-	fails 1 '' pool create e --file "$work/e" --size 64M --meta-size 1M
+	fails 2 "at least 4 MiB" pool create e --file "$work/e" --size 64M --meta-size 1M
+	fails 2 'at least one large block (256 KiB)' pool create e --file "$work/e" --size 1K
+	fails 2 'less than 256 TiB' pool create e --file "$work/e" --size 1P --meta-size 16M
+	fails 2 'at most 16 GiB' pool create e --file "$work/e" --size 1G --meta-size 17G
 	check 'nothing stays of a pool with too little metadata' test ! -e "$work/e" -a ! -e "$work/e.meta"
 	check 'no device either' no_device e
 	fails 3 'cannot make the file' pool create e --file /nowhere/e --size 64M
@@ -203,7 +456,7 @@ group_disk() {
 	works volume create k v --size 128M --activate
 	pattern /dev/mapper/k-v two 16
 	was=$(sum /dev/mapper/k-v 16)
-	fails 4 'in use' pool grow k --add /dev/ram0
+	fails 4 'below the device /dev/mapper/k-' pool grow k --add /dev/ram0
 	mkswap /dev/ram1 >/dev/null 2>&1
 	fails 4 'a signature of type swap' pool grow k --add /dev/ram1
 	works pool grow k --add /dev/ram1 --force
@@ -215,6 +468,7 @@ group_disk() {
 	big=$(sum /dev/mapper/k-w 140)
 	works pool remove k --force
 	check 'the linear devices are gone' no_device k-data
+	fails 4 'is a further disk of a pool' pool create l --disk /dev/ram1
 	fails 1 'smaller' pool activate k --disk /dev/ram0
 	check 'and nothing stays of it' no_device k-meta
 	fails 5 'in the order' pool activate k --disk /dev/ram0 --add /dev/ram2 --add /dev/ram1
@@ -226,6 +480,19 @@ group_disk() {
 	works pool remove k --force --wipe
 	works pool create k --disk /dev/ram0
 	works pool remove k --wipe
+}
+
+group_grow_too_far() {
+	small_pool w 64M
+	fails 2 'at most' pool grow w --data 1P
+	fails 2 'at most 16 GiB' pool grow w --meta +17G --data +64M
+	check 'the file has the size that it had' test "$(stat -c %s "$work/w.pool")" = $((64 << 20))
+	works pool remove w
+	# as an hpmctl that did not look first has left it
+	truncate -s 300T "$work/w.pool"
+	works pool activate w --file "$work/w.pool"
+	json '.pool.data.total > 2e14 and .pool.mode == "rw"' pool status w
+	drop_pool w
 }
 
 group_grow_file() {
@@ -282,6 +549,7 @@ group_volumes() {
 	json '.volume.bytes == 4096' volume stat v c
 	exec 9</dev/mapper/v-s
 	fails 4 'cannot remove the device' volume deactivate v s
+	said 'it says by which process' "open in process $$ ("
 	fails 4 'cannot remove the device' volume remove v s
 	works volume deactivate v s --deferred
 	check 'it stays while it is open' dmsetup info v-s
@@ -605,8 +873,16 @@ group_table() {
 	drop_pool b
 }
 
-for g in file_pool file_errors devices disk grow_file volumes many freeze \
-	import_tar import_stream import_oci top sharing table udev; do
+# shellcheck source=page.sh
+. "$top/tests/vm/suite/page.sh"
+
+for g in file_pool file_errors devices disk grow_file grow_too_far host_full \
+	races words volumes many freeze \
+	import_tar import_stream import_oci top sharing table udev faults page; do
+	# These two take minutes: they are run when they are named.
+	if [ $# = 0 ] && [[ $g == faults || $g == page ]]; then
+		continue
+	fi
 	if [ $# -gt 0 ]; then
 		for word; do [[ $g == *$word* ]] && break; done
 		[[ $g == *$word* ]] || continue
