@@ -273,9 +273,6 @@ void hpm_intercept_init(struct hpm_share *cache);
 void hpm_intercept_exit(struct hpm_share *cache);
 int hpm_lead_slab_init(void);
 void hpm_lead_slab_exit(void);
-/* The active volume on this disk, or NULL; pool->lock held. */
-struct hpm_volume *__hpm_volume_by_disk(struct hpm_pool *pool,
-					const struct gendisk *disk);
 
 /*----------------------------------------------------------------
  * evict.c

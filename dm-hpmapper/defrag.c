@@ -492,18 +492,15 @@ static u32 tidy_large(struct hpm_defrag *d, struct hpm_volume *v, u64 vbn)
 /* The active volume with the lowest id from d->id on. */
 static struct hpm_volume *find_volume(struct hpm_defrag *d)
 {
-	struct hpm_volume *v, *best = NULL;
 	struct hpm_pool *pool = d->pool;
+	struct hpm_volume *v;
 
 	spin_lock_irq(&pool->lock);
-	list_for_each_entry(v, &pool->volumes, list)
-		if (!v->leaving && v->id >= d->id &&
-		    (!best || v->id < best->id))
-			best = v;
-	if (best)
-		hpm_volume_get(best);
+	v = hpm_volume_from_id(pool, d->id);
+	if (v)
+		hpm_volume_get(v);
 	spin_unlock_irq(&pool->lock);
-	return best;
+	return v;
 }
 
 /* Moves d->vbn to the next large block with something in it. */

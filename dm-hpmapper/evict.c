@@ -149,7 +149,7 @@ static struct inode *get_inode(struct hpm_share *cache, struct folio *folio,
 	else
 		disk = sb->s_bdev ? sb->s_bdev->bd_disk : NULL;
 	spin_lock_irq(&pool->lock);
-	ours = disk && __hpm_volume_by_disk(pool, disk);
+	ours = disk && hpm_volume_by_disk(pool, disk);
 	spin_unlock_irq(&pool->lock);
 	if (!ours || !down_read_trylock(&sb->s_umount))
 		return NULL;

@@ -275,7 +275,7 @@ static struct hpm_volume *volume_of(struct hpm_pool *pool, struct inode *host)
 {
 	struct block_device *bdev = host->i_sb->s_bdev;
 
-	return bdev ? __hpm_volume_by_disk(pool, bdev->bd_disk) : NULL;
+	return bdev ? hpm_volume_by_disk(pool, bdev->bd_disk) : NULL;
 }
 
 /* A volume whose pages keep being something else is left out. */
@@ -973,20 +973,6 @@ unsigned int hpm_intercept_step(struct hpm_volume *v, struct hpm_bio *hb,
 /*----------------------------------------------------------------
  * Birth and end
  *--------------------------------------------------------------*/
-
-struct hpm_volume *__hpm_volume_by_disk(struct hpm_pool *pool,
-					const struct gendisk *disk)
-{
-	struct hpm_volume *v;
-
-	lockdep_assert_held(&pool->lock);
-
-	/* Copies that go are mostly of volumes that came lately. */
-	list_for_each_entry_reverse(v, &pool->volumes, list)
-		if (v->disk == disk)
-			return v;
-	return NULL;
-}
 
 void hpm_intercept_init(struct hpm_share *cache)
 {

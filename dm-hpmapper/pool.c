@@ -80,6 +80,8 @@ static struct hpm_pool *pool_alloc(const struct hpm_table *t,
 	mutex_init(&pool->message_lock);
 	mutex_init(&pool->table_lock);
 	INIT_LIST_HEAD(&pool->volumes);
+	pool->by_id = RB_ROOT;
+	hash_init(pool->by_disk);
 	hpm_pool_mode_init(pool);
 	hpm_pool_space_init(pool);
 	hpm_pool_drain_init(pool);

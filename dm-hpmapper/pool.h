@@ -8,8 +8,10 @@
 
 #include <linux/bio.h>
 #include <linux/device-mapper.h>
+#include <linux/hashtable.h>
 #include <linux/kref.h>
 #include <linux/percpu_counter.h>
+#include <linux/rbtree.h>
 #include <linux/timer.h>
 #include <linux/workqueue.h>
 
@@ -80,7 +82,13 @@ struct hpm_pool {
 	bool told_meta_full;
 	bool needs_check;		/* is set, or being set */
 	bool needs_check_failed;	/* mode_work; told once */
-	struct list_head volumes;	/* active struct hpm_volume, by ->list */
+	/*
+	 * Active struct hpm_volume: by ->list, and to be found without a walk
+	 * over a thousand of them with interrupts off, by id and by disk.
+	 */
+	struct list_head volumes;
+	struct rb_root by_id;
+	DECLARE_HASHTABLE(by_disk, 8);
 	struct bio_list flush_bios;	/* end (or go on) after the next commit */
 	struct bio_list credit_bios;	/* retry when credit comes back */
 	struct bio_list space_bios;	/* queue_if_no_space: retry when space does */
@@ -209,6 +217,11 @@ void hpm_volume_wait_parked(struct hpm_volume *v);
 void hpm_volume_unpark(struct hpm_volume *v);
 /* The active volume with this id, or NULL; pool->lock held. */
 struct hpm_volume *hpm_volume_by_id(struct hpm_pool *pool, u32 id);
+/* The active one with the lowest id from @id on, or NULL; pool->lock held. */
+struct hpm_volume *hpm_volume_from_id(struct hpm_pool *pool, u32 id);
+/* The volume on this disk, or NULL; pool->lock held. */
+struct hpm_volume *hpm_volume_by_disk(struct hpm_pool *pool,
+				      const struct gendisk *disk);
 void hpm_volume_get(struct hpm_volume *v);
 void hpm_volume_put(struct hpm_volume *v);
 /* Gives the stocks and reservations of all active volumes back.  Sleeps. */

@@ -77,14 +77,30 @@ void hpm_volumes_return_stock(struct hpm_pool *pool)
  *--------------------------------------------------------------
  */
 
+/* The one with the lowest id from @id on; it may be leaving. */
+static struct hpm_volume *__find_from(struct hpm_pool *pool, u32 id)
+{
+	struct rb_node *node = pool->by_id.rb_node;
+	struct hpm_volume *v, *found = NULL;
+
+	lockdep_assert_held(&pool->lock);
+	while (node) {
+		v = rb_entry(node, struct hpm_volume, by_id);
+		if (v->id < id) {
+			node = node->rb_right;
+		} else {
+			found = v;
+			node = node->rb_left;
+		}
+	}
+	return found;
+}
+
 static struct hpm_volume *__find(struct hpm_pool *pool, u32 id)
 {
-	struct hpm_volume *v;
+	struct hpm_volume *v = __find_from(pool, id);
 
-	list_for_each_entry(v, &pool->volumes, list)
-		if (v->id == id)
-			return v;
-	return NULL;
+	return v && v->id == id ? v : NULL;
 }
 
 struct hpm_volume *hpm_volume_by_id(struct hpm_pool *pool, u32 id)
@@ -92,6 +108,48 @@ struct hpm_volume *hpm_volume_by_id(struct hpm_pool *pool, u32 id)
 	struct hpm_volume *v = __find(pool, id);
 
 	return v && !v->leaving ? v : NULL;
+}
+
+/* Few leave at a time: message_lock lets one go after the other. */
+struct hpm_volume *hpm_volume_from_id(struct hpm_pool *pool, u32 id)
+{
+	struct hpm_volume *v = __find_from(pool, id);
+
+	while (v && v->leaving)
+		v = rb_entry_safe(rb_next(&v->by_id), struct hpm_volume, by_id);
+	return v;
+}
+
+struct hpm_volume *hpm_volume_by_disk(struct hpm_pool *pool,
+				      const struct gendisk *disk)
+{
+	struct hpm_volume *v;
+
+	lockdep_assert_held(&pool->lock);
+	hash_for_each_possible(pool->by_disk, v, by_disk, (unsigned long)disk)
+		if (v->disk == disk)
+			return v;
+	return NULL;
+}
+
+static bool id_is_less(struct rb_node *a, const struct rb_node *b)
+{
+	return rb_entry(a, struct hpm_volume, by_id)->id <
+	       rb_entry(b, struct hpm_volume, by_id)->id;
+}
+
+static void __list(struct hpm_pool *pool, struct hpm_volume *v)
+{
+	list_add_tail(&v->list, &pool->volumes);
+	rb_add(&v->by_id, &pool->by_id, id_is_less);
+	hash_add(pool->by_disk, &v->by_disk, (unsigned long)v->disk);
+}
+
+static void __unlist(struct hpm_pool *pool, struct hpm_volume *v)
+{
+	list_del(&v->list);
+	rb_erase(&v->by_id, &pool->by_id);
+	hash_del(&v->by_disk);
 }
 
 static void volume_release(struct kref *ref)
@@ -140,7 +198,7 @@ static int list_volume(struct hpm_volume *v)
 
 	spin_lock_irq(&pool->lock);
 	if (!pool->suspended) {
-		list_add_tail(&v->list, &pool->volumes);
+		__list(pool, v);
 		r = 0;
 	}
 	spin_unlock_irq(&pool->lock);
@@ -264,7 +322,7 @@ static void destroy_volume(struct hpm_volume *v)
 	hpm_volume_return_stock(v);
 
 	spin_lock_irq(&pool->lock);
-	list_del(&v->list);
+	__unlist(pool, v);
 	spin_unlock_irq(&pool->lock);
 	WARN_ON_ONCE(!list_empty(&v->held));
 	hpm_vol_put(v->vol);

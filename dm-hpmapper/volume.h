@@ -119,6 +119,8 @@ struct hpm_streams {
 
 struct hpm_volume {
 	struct list_head list;		/* pool->volumes; pool->lock */
+	struct rb_node by_id;		/* pool->by_id; pool->lock */
+	struct hlist_node by_disk;	/* pool->by_disk; pool->lock */
 	struct kref ref;
 	struct completion released;
 	bool leaving;			/* takes no new reference; pool->lock */
