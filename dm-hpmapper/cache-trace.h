@@ -48,6 +48,28 @@ DEFINE_EVENT(hpm_cached, hpm_evict,
 	TP_ARGS(pool, pbn, place)
 );
 
+/*
+ * The whole index is gone through, for the copies of so many freed extents, for
+ * those in so many page frames, or for all.
+ */
+TRACE_EVENT(hpm_sweep,
+	TP_PROTO(struct hpm_pool *pool, unsigned int extents,
+		 unsigned long frames),
+	TP_ARGS(pool, extents, frames),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(unsigned int, extents)
+		__field(unsigned long, frames)
+	),
+	TP_fast_assign(
+		__entry->dev = disk_devt(dm_disk(pool->md_dev));
+		__entry->extents = extents;
+		__entry->frames = frames;
+	),
+	TP_printk("%d:%d extents %u frames %lu", MAJOR(__entry->dev),
+		  MINOR(__entry->dev), __entry->extents, __entry->frames)
+);
+
 /* A block was not served: no copy is known, or what the last one was. */
 TRACE_EVENT(hpm_miss,
 	TP_PROTO(struct hpm_pool *pool, u64 pbn, enum hpm_miss cause),

@@ -54,12 +54,13 @@ static int memory_event(struct notifier_block *nb, unsigned long action,
 		WRITE_ONCE(cache->barred_pfn, m->start_pfn);
 		WRITE_ONCE(cache->barred_nr, m->nr_pages);
 		hpm_tokens_wait(&cache->pool->tokens);
-		hpm_index_sweep(cache, 0, 0, m->start_pfn, m->nr_pages);
+		hpm_index_sweep_frames(cache, m->start_pfn, m->nr_pages);
 		hpm_tokens_wait(&cache->pool->tokens);
 		break;
 	case MEM_CANCEL_OFFLINE:
 	case MEM_OFFLINE:
-		WRITE_ONCE(cache->barred_nr, 0);
+		/* After the memory was marked: pairs with hpm_frame_barred(). */
+		smp_store_release(&cache->barred_nr, 0);
 		break;
 	}
 	return NOTIFY_OK;
@@ -167,7 +168,7 @@ void hpm_share_destroy(struct hpm_pool *pool)
 	unregister_memory_notifier(&cache->memory_nb);
 	hpm_intercept_exit(cache);
 	hpm_evict_exit(cache);
-	hpm_index_sweep(cache, 0, U64_MAX, 0, 0);
+	hpm_index_sweep(cache);
 	hpm_index_destroy(cache);
 	free_percpus(cache);
 	memzero_explicit(&cache->key, sizeof(cache->key));

@@ -92,6 +92,14 @@ struct hpm_share_stats {
 	u64 evicted;
 };
 
+/* Extents that have been freed: a sweep drops the copies of all their blocks. */
+#define HPM_MAX_FREED	2048
+
+struct hpm_freed {
+	unsigned int nr;
+	struct hpm_extent ext[HPM_MAX_FREED];
+};
+
 struct hpm_share {
 	struct hpm_pool *pool;
 	bool share;		/* by message; features.share is the table's */
@@ -105,6 +113,7 @@ struct hpm_share {
 	struct mutex forget_lock;
 	unsigned int forgotten;	/* odd: everything is about to be */
 	struct hpm_shard shard[HPM_CACHE_SHARDS];
+	struct hpm_freed *freed;	/* the drain's: it is one work */
 	struct hpm_share_stats __percpu *stats;
 	u8 __percpu *bounce;	/* a block each */
 
@@ -128,7 +137,7 @@ struct hpm_share {
 	u64 scans;		/* evict_lock */
 	unsigned int nr_barred;	/* volumes that are no source any more */
 
-	/* Memory that is going offline; read with a token held */
+	/* Memory that is going offline: read by hpm_frame_barred() */
 	struct notifier_block memory_nb;
 	unsigned long barred_pfn;
 	unsigned long barred_nr;
@@ -235,13 +244,14 @@ void hpm_index_put_back(struct hpm_share *cache, const struct hpm_victim *v);
 unsigned long hpm_index_nr(struct hpm_share *cache);
 unsigned long hpm_index_nr_blocks(struct hpm_share *cache);
 
-/* Drops all copies of a range of blocks, and all in a range of page frames. */
-void hpm_index_sweep(struct hpm_share *cache, u64 pbn, u64 nr,
-		     unsigned long pfn, unsigned long nr_pfns);
+/* Drops all copies; those in a range of page frames.  Sleep. */
+void hpm_index_sweep(struct hpm_share *cache);
+void hpm_index_sweep_frames(struct hpm_share *cache, unsigned long pfn,
+			    unsigned long nr);
 /* Drops about @nr copies, the coldest; never waits.  Returns how many. */
 unsigned long hpm_index_shrink(struct hpm_share *cache, unsigned long nr);
 
-/* From now on at most @nr copies are known. */
+/* From now on at most @nr copies are known.  Sleeps. */
 void hpm_index_limit(struct hpm_share *cache, unsigned long nr);
 
 /* Sleep. */
@@ -261,6 +271,19 @@ static inline bool hpm_frame_looks(struct page *page, struct folio *folio,
 {
 	return READ_ONCE(folio->mapping) == mapping &&
 	       READ_ONCE(folio->index) + folio_page_idx(folio, page) == index;
+}
+
+/*
+ * The frame is in memory that is going offline, or was when that began to be
+ * waited for.  To be asked with a token held: see memory_event().
+ */
+static inline bool hpm_frame_barred(const struct hpm_share *cache,
+				    unsigned long pfn)
+{
+	unsigned long first = READ_ONCE(cache->barred_pfn);
+
+	/* Lifted: then the memory is marked offline.  See memory_event(). */
+	return pfn - first < smp_load_acquire(&cache->barred_nr);
 }
 
 /*

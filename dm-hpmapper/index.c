@@ -39,8 +39,9 @@
  */
 #include <linux/hash.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
 
-#include "cache.h"
+#include "cache-trace.h"
 
 static struct kmem_cache *copy_slab;
 
@@ -48,8 +49,10 @@ static struct kmem_cache *copy_slab;
 #define COPIES_PER_BUCKET	4
 #define MIN_BUCKET_BITS		2
 #define MAX_BUCKET_BITS		20
-/* An extent of more blocks is looked for by going through the table. */
-#define MANY_BLOCKS		8192
+/* An extent of no more blocks is looked up, whatever else was freed. */
+#define FEW_BLOCKS		64
+/* After so many look-ups, or buckets, others may run. */
+#define WITHOUT_PAUSE		512
 /* Pages that are kept in a shard: 8 MiB in all. */
 #define MAX_KEPT		32
 /* Entries that a shard has in hand: of what went, for what comes. */
@@ -256,11 +259,10 @@ bool hpm_index_has(struct hpm_share *cache, u64 pbn)
  * Entering
  *--------------------------------------------------------------*/
 
-/* Memory that is going offline; and an entry has room for 40 bits. */
+/* No entry for that: memory is going offline; and there is room for 40 bits. */
 static bool is_barred(const struct hpm_share *cache, unsigned long pfn)
 {
-	return pfn - READ_ONCE(cache->barred_pfn) <
-			READ_ONCE(cache->barred_nr) || pfn >> 40;
+	return hpm_frame_barred(cache, pfn) || pfn >> 40;
 }
 
 /* Out of its chain, wherever it is in it. */
@@ -601,17 +603,43 @@ static bool is_in(u64 x, u64 first, u64 nr)
 	return x >= first && x - first < nr;
 }
 
-/* Drops what is of those blocks, or in those page frames. */
+/* Which copies a sweep drops. */
+struct doomed {
+	bool all;
+	const struct hpm_freed *freed;	/* of these blocks; or NULL */
+	unsigned long pfn, nr_pfns;	/* in these page frames */
+};
+
+static bool is_freed(const struct hpm_freed *freed, u64 pbn)
+{
+	unsigned int low = 0, high = freed->nr, mid;
+
+	while (low < high) {
+		mid = (low + high) / 2;
+		if (freed->ext[mid].pbn <= pbn)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low && is_in(pbn, freed->ext[low - 1].pbn,
+			    freed->ext[low - 1].nr);
+}
+
+static bool is_doomed(const struct doomed *d, const struct hpm_copy *c)
+{
+	return d->all || (d->freed && is_freed(d->freed, c->pbn)) ||
+	       is_in(pfn_of(c), d->pfn, d->nr_pfns);
+}
+
 static void sweep_bucket(struct hpm_shard *shard, struct hpm_copy **link,
-			 u64 pbn, u64 nr, unsigned long pfn,
-			 unsigned long nr_pfns)
+			 const struct doomed *d)
 {
 	struct hpm_copy *c, *head = NULL;
 
 	while ((c = *link)) {
 		if (!head || head->pbn != c->pbn)
 			head = c;
-		if (!is_in(c->pbn, pbn, nr) && !is_in(pfn_of(c), pfn, nr_pfns)) {
+		if (!is_doomed(d, c)) {
 			link = &c->next;
 			continue;
 		}
@@ -622,45 +650,144 @@ static void sweep_bucket(struct hpm_shard *shard, struct hpm_copy **link,
 	}
 }
 
-void hpm_index_sweep(struct hpm_share *cache, u64 pbn, u64 nr,
-		     unsigned long pfn, unsigned long nr_pfns)
+static void sweep_shard(struct hpm_share *cache, struct hpm_shard *shard,
+			const struct doomed *d)
 {
-	struct hpm_shard *shard;
 	unsigned long flags, b;
 
-	for (shard = cache->shard; shard < cache->shard + HPM_CACHE_SHARDS;
-	     shard++) {
-		for (b = 0; b < 1ul << cache->bits; b++) {
-			if (!READ_ONCE(shard->bucket[b]))
-				continue;
-			spin_lock_irqsave(&shard->lock, flags);
-			sweep_bucket(shard, &shard->bucket[b], pbn, nr, pfn,
-				     nr_pfns);
-			spin_unlock_irqrestore(&shard->lock, flags);
-		}
+	for (b = 0; b < 1ul << cache->bits; b++) {
+		if (b % WITHOUT_PAUSE == 0)
+			cond_resched();
+		if (!READ_ONCE(shard->bucket[b]))
+			continue;
+		spin_lock_irqsave(&shard->lock, flags);
+		sweep_bucket(shard, &shard->bucket[b], d);
+		spin_unlock_irqrestore(&shard->lock, flags);
 	}
 }
 
-void hpm_index_drop(struct hpm_pool *pool, u64 pbn, u32 nr)
+static void sweep(struct hpm_share *cache, const struct doomed *d)
+{
+	unsigned int i;
+
+	trace_hpm_sweep(cache->pool, d->freed ? d->freed->nr : 0, d->nr_pfns);
+	for (i = 0; i < HPM_CACHE_SHARDS; i++)
+		sweep_shard(cache, &cache->shard[i], d);
+}
+
+void hpm_index_sweep(struct hpm_share *cache)
+{
+	struct doomed d = { .all = true };
+
+	sweep(cache, &d);
+}
+
+void hpm_index_sweep_frames(struct hpm_share *cache, unsigned long pfn,
+			    unsigned long nr)
+{
+	struct doomed d = { .pfn = pfn, .nr_pfns = nr };
+
+	sweep(cache, &d);
+}
+
+static void drop_block(struct hpm_share *cache, u64 pbn)
+{
+	u32 hash = hash_of(cache, pbn);
+	struct hpm_shard *shard = shard_of(cache, hash);
+	unsigned long flags;
+
+	spin_lock_irqsave(&shard->lock, flags);
+	__drop_block(shard, __find(bucket_of(cache, hash), pbn), pbn);
+	spin_unlock_irqrestore(&shard->lock, flags);
+}
+
+static void drop_extent(struct hpm_share *cache, const struct hpm_extent *e)
+{
+	u32 i;
+
+	for (i = 0; i < e->nr; i++) {
+		if (i % WITHOUT_PAUSE == 0)
+			cond_resched();
+		drop_block(cache, e->pbn + i);
+	}
+}
+
+static int cmp_extents(const void *a, const void *b)
+{
+	u64 pbn_a = ((const struct hpm_extent *)a)->pbn;
+	u64 pbn_b = ((const struct hpm_extent *)b)->pbn;
+
+	return pbn_a < pbn_b ? -1 : pbn_a > pbn_b;
+}
+
+/* One sweep for all that was gathered. */
+static void drop_gathered(struct hpm_share *cache)
+{
+	struct hpm_freed *freed = cache->freed;
+	struct doomed d = { .freed = freed };
+
+	if (!freed->nr)
+		return;
+	sort(freed->ext, freed->nr, sizeof(freed->ext[0]), cmp_extents, NULL);
+	sweep(cache, &d);
+	freed->nr = 0;
+}
+
+static void gather(struct hpm_share *cache, const struct hpm_extent *e)
+{
+	if (e->nr <= FEW_BLOCKS) {
+		drop_extent(cache, e);
+		return;
+	}
+	cache->freed->ext[cache->freed->nr++] = *e;
+	if (cache->freed->nr == HPM_MAX_FREED)
+		drop_gathered(cache);
+}
+
+/*
+ * To go through the table costs as much as so many look-ups; what has been freed
+ * is rarely more.
+ */
+static bool is_much(const struct hpm_share *cache, u64 nr)
+{
+	return nr > (u64)HPM_CACHE_SHARDS << cache->bits;
+}
+
+static u64 nr_blocks_of(const struct list_head *batches)
+{
+	const struct hpm_free_batch *b;
+	unsigned int i;
+	u64 nr = 0;
+
+	list_for_each_entry(b, batches, list)
+		for (i = 0; i < b->nr; i++)
+			nr += b->ext[i].nr;
+	return nr;
+}
+
+/*
+ * Either each block is looked up, or the table is swept once for all of them:
+ * a deleted volume of many extents must not cost a sweep for each.
+ */
+void hpm_index_drop(struct hpm_pool *pool, const struct list_head *batches)
 {
 	struct hpm_share *cache = pool->cache;
-	struct hpm_shard *shard;
-	unsigned long flags;
-	u32 hash;
+	const struct hpm_free_batch *b;
+	unsigned int i;
+	bool much;
 
 	if (!cache || !hpm_index_nr(cache))
 		return;
-	if (nr > MANY_BLOCKS) {
-		hpm_index_sweep(cache, pbn, nr, 0, 0);
-		return;
+	much = is_much(cache, nr_blocks_of(batches));
+	list_for_each_entry(b, batches, list) {
+		cond_resched();
+		for (i = 0; i < b->nr; i++)
+			if (much)
+				gather(cache, &b->ext[i]);
+			else
+				drop_extent(cache, &b->ext[i]);
 	}
-	for (; nr; nr--, pbn++) {
-		hash = hash_of(cache, pbn);
-		shard = shard_of(cache, hash);
-		spin_lock_irqsave(&shard->lock, flags);
-		__drop_block(shard, __find(bucket_of(cache, hash), pbn), pbn);
-		spin_unlock_irqrestore(&shard->lock, flags);
-	}
+	drop_gathered(cache);
 }
 
 /* Sleeps.  A read that saw the switch as it was may still enter what it reads. */
@@ -678,7 +805,7 @@ void hpm_index_forget(struct hpm_pool *pool)
 	mutex_lock(&cache->forget_lock);
 	WRITE_ONCE(cache->forgotten, cache->forgotten + 1);
 	hpm_tokens_wait(&pool->tokens);
-	hpm_index_sweep(cache, 0, U64_MAX, 0, 0);
+	hpm_index_sweep(cache);
 	hpm_evict_forget(cache);
 	/* After all of that: pairs with forgotten_so_far(). */
 	smp_store_release(&cache->forgotten, cache->forgotten + 1);
@@ -837,21 +964,31 @@ unsigned long hpm_index_shrink(struct hpm_share *cache, unsigned long nr)
 	return freed;
 }
 
-/* Drops what is over the limit, a shard at a time. */
+/* Drops some of what is over the limit; false: that was all. */
+static bool limit_shard(struct hpm_share *cache, struct hpm_shard *shard,
+			unsigned long nr)
+{
+	unsigned int left = WITHOUT_PAUSE;
+	struct hpm_copy *c = NULL;
+	unsigned long flags;
+
+	spin_lock_irqsave(&shard->lock, flags);
+	while (shard->nr > nr && left-- && (c = __take_coldest(cache, shard)))
+		free_copy(c);
+	spin_unlock_irqrestore(&shard->lock, flags);
+	return c && READ_ONCE(shard->nr) > nr;
+}
+
 void hpm_index_limit(struct hpm_share *cache, unsigned long nr)
 {
-	unsigned long flags, each = DIV_ROUND_UP(nr, HPM_CACHE_SHARDS);
+	unsigned long each = DIV_ROUND_UP(nr, HPM_CACHE_SHARDS);
 	struct hpm_shard *shard;
-	struct hpm_copy *c;
 
 	WRITE_ONCE(cache->max_nr, each);
 	for (shard = cache->shard; shard < cache->shard + HPM_CACHE_SHARDS;
-	     shard++) {
-		spin_lock_irqsave(&shard->lock, flags);
-		while (shard->nr > each && (c = __take_coldest(cache, shard)))
-			free_copy(c);
-		spin_unlock_irqrestore(&shard->lock, flags);
-	}
+	     shard++)
+		while (limit_shard(cache, shard, each))
+			cond_resched();
 }
 
 /*
@@ -872,6 +1009,9 @@ int hpm_index_create(struct hpm_share *cache)
 	cache->bits = clamp_t(unsigned int,
 			      ilog2(cache->max_nr / COPIES_PER_BUCKET + 1),
 			      MIN_BUCKET_BITS, MAX_BUCKET_BITS);
+	cache->freed = kvzalloc(sizeof(*cache->freed), GFP_KERNEL);
+	if (!cache->freed)
+		return -ENOMEM;
 	for (shard = cache->shard; shard < cache->shard + HPM_CACHE_SHARDS;
 	     shard++) {
 		spin_lock_init(&shard->lock);
@@ -896,6 +1036,7 @@ void hpm_index_destroy(struct hpm_share *cache)
 		__free_spare(&cache->shard[i]);
 		kvfree(cache->shard[i].bucket);
 	}
+	kvfree(cache->freed);
 }
 
 int hpm_index_slab_init(void)

@@ -24,11 +24,12 @@ int hpm_share_create(struct hpm_pool *pool);
 void hpm_share_destroy(struct hpm_pool *pool);
 
 /*
- * Drops what is known about @nr blocks from @pbn on.  A block that has been
- * freed must not be found any more before it can be allocated again: this is
- * called when no token is left from before it was freed.  Any context.
+ * Drops what is known about the blocks of @batches (struct hpm_free_batch).  A
+ * block that has been freed must not be found any more before it can be
+ * allocated again: this is called when no token is left from before it was
+ * freed.  By the drain alone, one call at a time.  Sleeps.
  */
-void hpm_index_drop(struct hpm_pool *pool, u64 pbn, u32 nr);
+void hpm_index_drop(struct hpm_pool *pool, const struct list_head *batches);
 /*
  * Forgets everything, what reads in flight are about to enter included.  After
  * the sharing of the pool or of a volume has been switched off.  Sleeps.

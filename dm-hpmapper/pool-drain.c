@@ -42,10 +42,6 @@ static void pass_down(struct hpm_pool *pool, struct hpm_free_batch *b)
 
 static void drain_batch(struct hpm_pool *pool, struct hpm_free_batch *b)
 {
-	unsigned int i;
-
-	for (i = 0; i < b->nr; i++)
-		hpm_index_drop(pool, b->ext[i].pbn, b->ext[i].nr);
 	pass_down(pool, b);
 	hpm_free_done(pool->md, b);
 }
@@ -77,6 +73,7 @@ static void do_drain(struct work_struct *ws)
 
 	while (take_batches(pool, &batches)) {
 		wait_for_readers(pool);
+		hpm_index_drop(pool, &batches);
 		list_for_each_entry_safe(b, next, &batches, list) {
 			list_del(&b->list);
 			drain_batch(pool, b);
