@@ -40,8 +40,9 @@ static unsigned long shrink_scan(struct shrinker *shrinker,
 
 /*
  * Memory that goes offline takes its struct pages along.  From here on nobody
- * enters a page of that range; whoever may be about to enter one, or to follow
- * an entry, holds a token.
+ * enters a page of that range, or looks at a victim in it (evict.c); whoever may
+ * be about to, or to follow an entry, holds a token and is waited for.  The bar
+ * is lifted when the memory is offline, which pfn_to_online_page() then tells.
  */
 static int memory_event(struct notifier_block *nb, unsigned long action,
 			void *arg)

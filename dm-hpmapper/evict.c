@@ -165,16 +165,33 @@ static struct inode *get_inode(struct hpm_share *cache, struct folio *folio,
 	return NULL;
 }
 
+/*
+ * The folio of a victim, with a reference, or NULL; the caller holds a token.
+ *
+ * A victim is out of the index, so the sweep of memory that goes offline
+ * (memory_event()) has not dropped it.  That its frame is online is not enough:
+ * it may go while we look, and the struct page with it.  But whoever holds a
+ * token either has it since before the range was barred, and then the memory
+ * waits for the token, or sees here that it is barred.
+ */
+static struct folio *victim_folio(struct hpm_share *cache,
+				  const struct hpm_place *place)
+{
+	if (hpm_frame_barred(cache, place->pfn) ||
+	    !pfn_to_online_page(place->pfn))
+		return NULL;
+	hpm_pause(HPM_POINT_VICTIM);
+	return hpm_place_get(place);
+}
+
 /* The inode of a victim's page, as above; the page is not held any more. */
 static struct inode *victim_inode(struct hpm_share *cache,
 				  const struct hpm_place *place)
 {
 	int token = hpm_pool_token_get(cache->pool);
+	struct folio *folio = victim_folio(cache, place);
 	struct inode *inode = NULL;
-	struct folio *folio = NULL;
 
-	if (pfn_to_online_page(place->pfn))
-		folio = hpm_place_get(place);
 	if (folio && folio_trylock(folio)) {
 		if (folio->mapping == place->mapping)
 			inode = get_inode(cache, folio, place->meta);
@@ -188,63 +205,59 @@ static struct inode *victim_inode(struct hpm_share *cache,
 
 /*
  * What is there still is known again, for the next time, unless everything was
- * forgotten since it was taken (hpm_index_forget()).  Memory may have gone offline
- * since then.
+ * forgotten since it was taken (hpm_index_forget()).
  */
-static void return_victim(struct hpm_share *cache, const struct hpm_victim *v,
-			  unsigned int forgotten)
+static void __return_victim(struct hpm_share *cache, const struct hpm_victim *v,
+			    unsigned int forgotten)
 {
-	int token = hpm_pool_token_get(cache->pool);
-	struct folio *folio = NULL;
+	struct folio *folio = victim_folio(cache, &v->place);
 
-	if (pfn_to_online_page(v->place.pfn))
-		folio = hpm_place_get(&v->place);
 	if (!folio) {
 		this_cpu_inc(cache->stats->evicted);
-	} else {
-		folio_put(folio);
-		if (READ_ONCE(cache->forgotten) == forgotten && !(forgotten & 1))
-			hpm_index_put_back(cache, v);
+		return;
 	}
-	hpm_pool_token_put(cache->pool, token);
+	folio_put(folio);
+	if (READ_ONCE(cache->forgotten) == forgotten && !(forgotten & 1))
+		hpm_index_put_back(cache, v);
 }
 
-/* Returns how many went, or as many as nothing is there of any more. */
-static unsigned long evict_pages(struct hpm_share *cache,
-				 const struct hpm_victim *v, unsigned int nr)
+static void evict_pages(struct hpm_share *cache, const struct hpm_victim *v,
+			unsigned int nr)
 {
 	struct super_block *sb;
 	struct inode *inode;
-	unsigned long gone;
 	unsigned int i;
 
 	inode = victim_inode(cache, &v->place);
 	if (!inode)
-		return 0;
+		return;
 	sb = inode->i_sb;
 	if (!v->place.meta)
 		hpm_pause(HPM_POINT_EVICT);
 	for (i = 0; i < nr && trace_hpm_evict_enabled(); i++)
 		trace_hpm_evict(cache->pool, v[i].pbn, &v[i].place);
-	gone = invalidate_mapping_pages(v->place.mapping, v->place.index,
-					v->place.index + nr - 1);
+	invalidate_mapping_pages(v->place.mapping, v->place.index,
+				 v->place.index + nr - 1);
 	iput(inode);
 	up_read(&sb->s_umount);
-	return gone;
 }
 
-/* Pages of one file that lie one behind the other. */
+/*
+ * Pages of one file that lie one behind the other.  How many went says nothing:
+ * a large folio goes, and counts, as a whole, with pages that were not asked for,
+ * and so can hide that others stayed.  Each is looked at.
+ */
 static void evict_run(struct hpm_share *cache, const struct hpm_victim *v,
 		      unsigned int nr, unsigned int forgotten)
 {
 	unsigned int i;
+	int token;
 
-	if (evict_pages(cache, v, nr) == nr) {
-		this_cpu_add(cache->stats->evicted, nr);
-		return;
-	}
+	evict_pages(cache, v, nr);
+	token = hpm_pool_token_get(cache->pool);
 	for (i = 0; i < nr; i++)
-		return_victim(cache, &v[i], forgotten);
+		__return_victim(cache, &v[i], forgotten);
+	hpm_pool_token_put(cache->pool, token);
 }
 
 static bool is_next(const struct hpm_victim *a, const struct hpm_victim *b)

@@ -29,6 +29,8 @@
 	_(STEP, "step")						\
 	/* a read is over below */				\
 	_(END, "end")						\
+	/* a victim's frame is online, and not looked at yet */	\
+	_(VICTIM, "victim")					\
 	/* s_umount and a file are held, nothing is evicted yet */	\
 	_(EVICT, "evict")					\
 	_(PROBE, "probe")
