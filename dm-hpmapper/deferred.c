@@ -33,6 +33,19 @@ void hpm_bio_queue(struct hpm_bio *hb)
 	queue_work(hb->v->pool->io_wq, &hb->work);
 }
 
+/*
+ * A device that cannot do what its limits promised says so by this status, and
+ * has taken the promise back.  The core does the same for a device of its own,
+ * so that the caller does it in another way: but it asks the device to which the
+ * bio went, and a deferred one went nowhere, only its parts did.
+ */
+static void end_bio(struct hpm_bio *hb, struct bio *bio)
+{
+	if (unlikely(bio->bi_status == BLK_STS_TARGET))
+		bio->bi_bdev = hb->v->pool->data_bdev;
+	bio_endio(bio);
+}
+
 void hpm_bio_put(struct hpm_bio *hb, blk_status_t status)
 {
 	struct bio *bio = hb->bio;
@@ -43,7 +56,7 @@ void hpm_bio_put(struct hpm_bio *hb, blk_status_t status)
 		WRITE_ONCE(bio->bi_status, status);
 	left = atomic_dec_return(&hb->parts);
 	if (!left)
-		bio_endio(bio);
+		end_bio(hb, bio);
 	else if (left == 1)
 		wake_up_var(&hb->parts);	/* an address, no more than that */
 }
