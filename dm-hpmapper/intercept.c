@@ -375,7 +375,7 @@ static enum hpm_miss take_copy(struct hpm_share *cache,
 	bool copied;
 	u64 seen;
 
-	folio = place->kept ? page_folio(page) : hpm_place_get(place);
+	folio = place->kept ? kept_folio(page) : hpm_place_get(place);
 	if (!folio)
 		return HPM_MISS_STALE;
 	if (!place->kept && !is_clean(folio, page, place)) {
@@ -387,6 +387,15 @@ static enum hpm_miss take_copy(struct hpm_share *cache,
 	folio_put(folio);
 	if (!copied)
 		return HPM_MISS_BUSY;
+/* The page was referred to when it was found; NULL: its memory is damaged. */
+static struct folio *kept_folio(struct page *page)
+{
+	if (likely(!PageHWPoison(page)))
+		return page_folio(page);
+	put_page(page);
+	return NULL;
+}
+
 	hpm_pause(HPM_POINT_COPIED);
 
 	if (likely(seen == fp) || hpm_fault(HPM_FAULT_PROVE_NOTHING))
