@@ -159,9 +159,29 @@ static bool is_private_buffer(struct folio *folio, struct page *page)
 	return bh && buffer_locked(bh) && !buffer_uptodate(bh);
 }
 
-static bool is_source_file(const struct inode *host)
+/*
+ * Is what a file system reads into a file's page what the page has in the end?
+ *
+ * Not if it decrypts or decompresses there.  erofs, for one, reads compressed
+ * blocks into pages of the file itself and then decompresses over them: locked,
+ * not up to date, in their place in the file, these look like any other page that
+ * is being read.  But a file whose bytes are those of its blocks has an address on
+ * the device for each page, and its file system tells it (->bmap()); for one that
+ * is compressed there is none to tell: so with erofs, squashfs, isofs, ntfs3, btrfs.
+ * f2fs tells it for both, but reads compressed blocks into pages that only say
+ * that they are of the file: the file's page cache does not have them.
+ */
+static bool is_source_file(struct folio *folio, pgoff_t index,
+			   const struct address_space *mapping)
 {
-	return S_ISREG(host->i_mode) && !IS_ENCRYPTED(host);
+	const struct inode *host = mapping->host;
+
+	if (!S_ISREG(host->i_mode) || IS_ENCRYPTED(host) ||
+	    !mapping->a_ops->bmap)
+		return false;
+	/* A page of that kind has something attached to it; most have not. */
+	return !folio_test_private(folio) ||
+	       xa_load((struct xarray *)&mapping->i_pages, index) == folio;
 }
 
 /*
@@ -194,7 +214,8 @@ static bool is_source(struct hpm_volume *v, struct folio *folio,
 	if (d->place.meta)
 		return disk_openers(v->disk) <= 1 &&
 		       (d->private || is_private_buffer(folio, page));
-	return d->private && is_source_file(d->place.mapping->host);
+	return d->private &&
+	       is_source_file(folio, d->place.index, d->place.mapping);
 }
 
 static void look_at_page(struct hpm_volume *v, struct page *page,
@@ -366,6 +387,15 @@ static bool block_fingerprint(struct hpm_share *cache, const void *block,
 	return true;
 }
 
+/* The page was referred to when it was found; NULL: its memory is damaged. */
+static struct folio *kept_folio(struct page *page)
+{
+	if (likely(!PageHWPoison(page)))
+		return page_folio(page);
+	put_page(page);
+	return NULL;
+}
+
 /* Copies what is at @place to @to, which nobody else can see. */
 static enum hpm_miss take_copy(struct hpm_share *cache,
 			       const struct hpm_place *place, void *to, u64 fp)
@@ -387,15 +417,6 @@ static enum hpm_miss take_copy(struct hpm_share *cache,
 	folio_put(folio);
 	if (!copied)
 		return HPM_MISS_BUSY;
-/* The page was referred to when it was found; NULL: its memory is damaged. */
-static struct folio *kept_folio(struct page *page)
-{
-	if (likely(!PageHWPoison(page)))
-		return page_folio(page);
-	put_page(page);
-	return NULL;
-}
-
 	hpm_pause(HPM_POINT_COPIED);
 
 	if (likely(seen == fp) || hpm_fault(HPM_FAULT_PROVE_NOTHING))

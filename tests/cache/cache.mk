@@ -9,6 +9,9 @@
 #	make test-races		each race of a served read, made to happen
 #	make test-cache-faults	mistakes planted: do these tests notice?
 #	make test-offline	memory goes offline meanwhile
+#	make test-filesystems	what others than ext4 and xfs do with their pages
+#				(TESTS=all)
+#	make test-stacks	odd devices below, others above
 
 CACHE_DIR    := $(TOP)/tests/cache
 CACHE_OUT     = $(BUILD)/tests/cache
@@ -17,7 +20,8 @@ CACHE_CFLAGS  = $(LIBHPM_CFLAGS) -O1 -g -fno-omit-frame-pointer \
 CACHE_PURE   := $(TOP)/dm-hpmapper/fingerprint.c $(TOP)/dm-hpmapper/evict-policy.c
 CACHE_TESTS  := $(patsubst $(CACHE_DIR)/%.c,$(CACHE_OUT)/%,$(wildcard $(CACHE_DIR)/test_*.c))
 
-PKGS_cache := gcc libc6-dev libcmocka-dev xfsprogs
+PKGS_cache := gcc libc6-dev libcmocka-dev xfsprogs e2fsprogs erofs-utils \
+	squashfs-tools f2fs-tools btrfs-progs
 
 .SECONDEXPANSION:
 
@@ -74,4 +78,11 @@ test-cache-faults: $(CACHE_PROGS) ## mistakes in serving reads: the tests must n
 test-offline: $(CACHE_PROGS) | vm-$$(KERNEL) ## memory goes offline while reads are served from it
 	@CPUS=2 NAME=offline-$(KERNEL) TIMEOUT=900 ARGS="movablecore=1G $(ARGS)" $(VM) "$(CACHE_WITH) $(CACHE_DIR)/offline.sh"
 
-TEST_SUITES += test-share test-torture-short test-cache-faults
+.PHONY: test-filesystems test-stacks
+test-filesystems: $(CACHE_PROGS) | vm-$$(KERNEL) ## what file systems do with the pages that they read into, in a guest (TESTS=all, KERNEL=)
+	@CPUS=2 NAME=filesystems-$(KERNEL) TIMEOUT=1800 $(VM) "$(CACHE_DIR)/filesystems.sh $(TESTS)"
+
+test-stacks: $(CACHE_PROGS) | vm-$$(KERNEL) ## clones share above odd devices, and below loop and dm-crypt (TESTS=loop, KERNEL=)
+	@CPUS=2 NAME=stacks-$(KERNEL) TIMEOUT=1800 $(VM) "$(CACHE_DIR)/stacks.sh $(TESTS)"
+
+TEST_SUITES += test-share test-torture-short test-cache-faults test-filesystems
