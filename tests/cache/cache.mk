@@ -12,6 +12,8 @@
 #	make test-filesystems	what others than ext4 and xfs do with their pages
 #				(TESTS=all)
 #	make test-stacks	odd devices below, others above
+#	make test-frames	blocks are given back, frames are damaged
+#	make test-unplug	memory is ejected meanwhile
 
 CACHE_DIR    := $(TOP)/tests/cache
 CACHE_OUT     = $(BUILD)/tests/cache
@@ -85,4 +87,12 @@ test-filesystems: $(CACHE_PROGS) | vm-$$(KERNEL) ## what file systems do with th
 test-stacks: $(CACHE_PROGS) | vm-$$(KERNEL) ## clones share above odd devices, and below loop and dm-crypt (TESTS=loop, KERNEL=)
 	@CPUS=2 NAME=stacks-$(KERNEL) TIMEOUT=1800 $(VM) "$(CACHE_DIR)/stacks.sh $(TESTS)"
 
-TEST_SUITES += test-share test-torture-short test-cache-faults test-filesystems
+.PHONY: test-frames test-unplug
+test-frames: $(CACHE_PROGS) | vm-$$(KERNEL) ## what becomes of copies when blocks are given back, or memory is damaged, in a guest
+	@CPUS=2 NAME=frames-$(KERNEL) TIMEOUT=900 $(VM) "$(CACHE_DIR)/frames.sh"
+
+test-unplug: $(CACHE_PROGS) | vm-$$(KERNEL) ## memory is ejected while reads are served from it
+	@CPUS=2 NAME=unplug-$(KERNEL) TIMEOUT=900 MEM=1500M UNPLUG=512M $(VM) "$(CACHE_DIR)/frames.sh unplug"
+
+TEST_SUITES += test-share test-torture-short test-cache-faults test-filesystems \
+	test-frames

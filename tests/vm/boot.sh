@@ -26,6 +26,9 @@
 #				1 ns each, on one CPU; it repeats exactly
 #	CPUS=2 MEM=2G		of the guest; virtual has one CPU
 #	SCM=1G			/dev/pmem0 of this size, on top of MEM
+#	UNPLUG=512M		more memory, in a module that the guest can eject
+#				(online as movable; echo 1 to the file eject of
+#				/sys/bus/acpi/devices/PNP0C80:00)
 #	DISKS='1G /my/file'	disks /dev/vda, /dev/vdb, ...: empty and lost
 #				afterwards, or a file that keeps what is written
 #	ARGS='...'		more arguments for the kernel
@@ -58,7 +61,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
 : "${BUILD:=$top/build}" "${CACHE:=$top/.cache}"
 : "${KERNEL:=6.1}" "${VARIANT:=}" "${CLOCK:=real}" "${MEM:=2G}" "${SCM:=}"
-: "${DISKS:=}" "${ARGS:=}" "${TIMEOUT:=600}" "${VERBOSE:=}" "${KVM:=}"
+: "${UNPLUG:=}" "${DISKS:=}" "${ARGS:=}" "${TIMEOUT:=600}" "${VERBOSE:=}" "${KVM:=}"
 : "${HOST:=}" "${ALONE:=}" "${CPUS:=$([ "$CLOCK" = virtual ] && echo 1 || echo 2)}"
 : "${NAME:=$KERNEL${VARIANT:+-$VARIANT}-$CLOCK}"
 
@@ -146,7 +149,8 @@ write_modprobe() {		# write_modprobe KO
 run_on_host() {
 	local ko=$BUILD/module-host${VARIANT:+-$VARIANT}/dm-hpmapper.ko dep
 	[ "$CLOCK" = real ] || fail "HOST=1: only a guest has a virtual clock"
-	[ -z "$DISKS$SCM" ] || fail "HOST=1: only a guest can be given DISKS, SCM"
+	[ -z "$DISKS$SCM$UNPLUG" ] ||
+		fail "HOST=1: only a guest can be given DISKS, SCM, UNPLUG"
 	[ "$(id -u)" = 0 ] || fail "HOST=1: must be run as root"
 	[ -e "$ko" ] || fail "$ko: not built (make modules KERNEL=host)"
 	KERNEL=host
@@ -171,7 +175,7 @@ kvm_works() {
 	if [ ! -e "$known" ]; then
 		local answer=no
 		! KVM=1 CLOCK=real KERNEL=6.1 VARIANT='' TIMEOUT=15 CPUS=1 \
-			MEM=1G ARGS='' SCM='' DISKS='' VERBOSE='' NAME=kvm \
+			MEM=1G ARGS='' SCM='' UNPLUG='' DISKS='' VERBOSE='' NAME=kvm \
 			VM_NO_LOCK=1 ALONE='' "$here/boot.sh" true \
 			>/dev/null 2>&1 || answer=yes
 		echo "$answer" >"$known.$$"
@@ -275,9 +279,15 @@ else
 	accel=(-accel "tcg,thread=multi" -cpu max)
 fi
 
+memory=${mib}M
+if [ -n "$UNPLUG" ]; then
+	memory+=,slots=1,maxmem=$((mib + $(to_mib "$UNPLUG") + 1024))M
+	args+=" memhp_default_state=online_movable"
+fi
+
 options=(
 	-nodefaults -no-user-config -no-reboot -display none
-	-machine "$machine" "${accel[@]}" -smp "$CPUS" -m "${mib}M"
+	-machine "$machine" "${accel[@]}" -smp "$CPUS" -m "$memory"
 	-kernel "$kdir/vmlinuz" -initrd "$BUILD/vm/initramfs-$KERNEL"
 	-append "$args $ARGS"
 	-chardev "file,id=console,path=$console,append=on"
@@ -291,6 +301,10 @@ options=(
 	-device "virtio-9p-pci,fsdev=out,mount_tag=out"
 	-object "rng-random,id=rng,filename=/dev/urandom"
 	-device "virtio-rng-pci,rng=rng"
+)
+[ -z "$UNPLUG" ] || options+=(
+	-object "memory-backend-ram,id=unplug,size=$UNPLUG"
+	-device "pc-dimm,id=dimm,memdev=unplug"
 )
 n=0
 for size in $DISKS; do

@@ -108,7 +108,7 @@ endif
 .PHONY: vm
 vm: export VM_CMD = $(value CMD)
 vm: $(if $(HOST),$$(call VM_KO,host) $$(VM_DEPS),vm-$(KERNEL)) ## run CMD='...' in a guest (tests/vm/boot.sh tells the options)
-	@$(foreach v,KERNEL VARIANT CLOCK CPUS MEM SCM DISKS ARGS TIMEOUT NAME VERBOSE KVM HOST ALONE,$(if $(value $v),$v='$(value $v)')) \
+	@$(foreach v,KERNEL VARIANT CLOCK CPUS MEM SCM UNPLUG DISKS ARGS TIMEOUT NAME VERBOSE KVM HOST ALONE,$(if $(value $v),$v='$(value $v)')) \
 		$(VM) "$$VM_CMD"
 
 .PHONY: test-vm-smoke
