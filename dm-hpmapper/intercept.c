@@ -96,8 +96,12 @@ static struct kmem_cache *lead_slab;
 #define LATE		(HZ / 10)
 /* More blocks than this are not hashed in an interrupt. */
 #define HASH_IN_IRQ	8
-/* So many unexplained mismatches within an hour, and a volume is no source. */
-#define MAX_MISMATCHES	65536
+/*
+ * A volume whose pages had other bytes so often within an hour is no source any
+ * more.  To rewrite a file in place makes one of each page that others ask for:
+ * 4 GiB of that are no attack, and as tries at the fingerprint they are nothing.
+ */
+#define MAX_MISMATCHES	(1u << 20)
 
 /*----------------------------------------------------------------
  * Pages
