@@ -23,9 +23,9 @@ $(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c $(TOP)/tests/vm/progs/dm.h | deps-su
 # What is short, and what is not.  (stress tests at random.)
 SUITE      := credit message table partial foreign snapshot limits flush cost \
 	space check module ring mixed
-SUITE_LONG := discard resize nowait metadata suspend force persist fs defrag live blk fsload rot ladder memory
+SUITE_LONG := discard resize nowait metadata suspend force persist fs defrag live blk fsload rot ladder memory zeroes
 # What is likely to differ between kernels.
-SUITE_FAST := limits message
+SUITE_FAST := limits message zeroes
 comma      := ,
 with_commas = $(subst $() ,$(comma),$(strip $1))
 GUESTS     ?= 6.1:$(call with_commas,$(SUITE)) 6.12:$(call with_commas,$(SUITE_FAST))

@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A data device that promises to write zeroes and then does not: whoever wants a
+# range zeroed gets it written, and nobody asks for it in vain again.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# Only newer kernels have a disk that refuses what it is told to.
+modprobe scsi_debug dev_size_mb=96 lbpws=1 lbprz=1 || exit
+mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
+errors=$(echo /sys/kernel/debug/scsi_debug/*/error)
+if [ ! -e "$errors" ]; then
+	note "$(uname -r): scsi_debug cannot refuse a command: not tested"
+	rmmod scsi_debug
+	exit 0
+fi
+
+# refuse OPCODE: as a disk that has never heard of it
+refuse() {
+	echo "2 0 $1 0 0 0x2 0x5 0x20 0x0" >"$errors"
+}
+
+limit() {
+	cat "/sys/block/$(basename "$(readlink -f "$1")")/queue/write_zeroes_max_bytes"
+}
+
+address=$(basename "${errors%/error}")
+name=$(ls "/sys/bus/scsi/devices/$address/block")
+devices
+data=/dev/$name
+check "a pool on it" pool_up
+vol_new v 0 32
+differ "its volumes promise to write zeroes" "$(limit /dev/mapper/v)" 0
+put v 64k 64 0
+check "the disk refuses to" refuse 0x93
+check "and in fewer bytes" refuse 0x41
+check "a range is zeroed all the same" blkdiscard -z -o 0 -l 1M /dev/mapper/v
+equal "with zeroes" \
+	"$(dd if=/dev/mapper/v bs=1M count=1 iflag=direct status=none | md5sum)" \
+	"$(dd if=/dev/zero bs=1M count=1 status=none | md5sum)"
+equal "the disk has taken its promise back" "$(limit "$data")" 0
+equal "and so has the volume" "$(limit /dev/mapper/v)" 0
+check "the next range is" blkdiscard -z -o 1M -l 1M /dev/mapper/v
+equal "the pool does not mind" "$(pool_mode)" rw
+vol_down v
+pool_down
+rmmod scsi_debug
