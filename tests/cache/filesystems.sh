@@ -221,7 +221,7 @@ test_xfs() {
 	check "an image" filled_image "mkfs.xfs -q -f" xfs rw || return
 	msg create_snap 3 0
 	activate 3
-	check "a clone is mounted" up_as 1 xfs rw,nouuid
+	check "a clone is mounted" up_as 1 xfs rw
 	fails "another one beside it only if it is told not to mind the UUID" \
 		mount -t xfs /dev/mapper/v3 /mnt/3
 	gone 1 3
