@@ -5,7 +5,8 @@
  *
  * Makes a pool on an existing file; with leak=1 or flag=1, spoils the counts of
  * one that is there, or lets it ask for a check; with incompat=N, lets its label
- * have these incompatible features; with lost=1, a page of its reference counts is
+ * have these incompatible features; with use=1, opens it, with the mark of its data
+ * in FILE, and writes to it; with lost=1, a page of its reference counts is
  * an older one, as if the device had lost the last write of it.
  */
 #include <unistd.h>
@@ -93,6 +94,8 @@ int main(int argc, char **argv)
 		return 2;
 	if (argument(argc, argv, "incompat", 0))
 		r = set_incompat(&dev, argument(argc, argv, "incompat", 0));
+	else if (argument(argc, argv, "use", 0))
+		r = use_pool(&dev, p.data_blocks, p.mark);
 	else if (argument(argc, argv, "lost", 0))
 		r = lose_page(&dev);
 	else if (argument(argc, argv, "leak", 0) ||

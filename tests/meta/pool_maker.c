@@ -241,6 +241,19 @@ static int write_mark(struct hpm_io *io, void *data)
 	return fclose(f) ? -errno : 0;
 }
 
+static int read_mark(struct hpm_io *io, void *data)
+{
+	FILE *f = fopen(mark_file, "re");
+	size_t n;
+
+	(void)io;
+	if (!f)
+		return -errno;
+	n = fread(data, HPM_BLOCK_SIZE, 1, f);
+	fclose(f);
+	return n == 1 ? 0 : -EIO;
+}
+
 /* The tools have no data device; here it is its first block, in a file. */
 static void with_mark(struct hpm_io *io, const char *file)
 {
@@ -248,6 +261,7 @@ static void with_mark(struct hpm_io *io, const char *file)
 
 	mark_file = file;
 	marked_ops = *io->ops;
+	marked_ops.read_mark = read_mark;
 	marked_ops.write_mark = write_mark;
 	io->ops = &marked_ops;
 }
@@ -279,6 +293,51 @@ int make_pool(struct dev *dev, const struct make_params *p)
 		if (m.vol[i])
 			hpm_vol_put(m.vol[i]);
 	if (!r && !p->journal)
+		r = hpm_md_shutdown(m.md);
+	hpm_md_close(m.md);
+	dev_io_free(io);
+	return r;
+}
+
+static int go_on(struct maker *m)
+{
+	const char *why;
+	unsigned int i;
+	int r = hpm_vol_open(m->md, 0, &m->vol[0]);
+
+	for (i = 0; i < 200 && !r; i++)
+		r = write_small(m, m->vol[0]);
+	if (r == -ENOSPC) /* a full pool can still be emptied */
+		r = 0;
+	if (!r)
+		r = hpm_vol_snapshot(m->md, 999, 0, "later", &why);
+	return r ? r : hpm_md_checkpoint(m->md);
+}
+
+int use_pool(struct dev *dev, u64 data_blocks, const char *mark)
+{
+	const struct hpm_md_params params = { 0 };
+	struct make_params p = { .vol_blocks = 256 };
+	struct maker m = { .p = &p, .rng = 1 };
+	struct hpm_io *io = dev_io(dev, data_blocks, true);
+	const char *why = "out of memory";
+	int r = -ENOMEM;
+
+	hpm_stock_init(&m.stock);
+	if (io && mark)
+		with_mark(io, mark);
+	if (io)
+		r = hpm_md_open(io, &params, &ops, &m, &m.md, &why);
+	if (r) {
+		dev_io_free(io);
+		return complain("the pool cannot be opened: %s", why), r;
+	}
+	p.large_shift = m.md->large_shift;
+	r = hpm_md_mode(m.md) == HPM_MODE_WRITE ? go_on(&m) : -EROFS;
+	hpm_space_return(m.md, &m.stock);
+	if (m.vol[0])
+		hpm_vol_put(m.vol[0]);
+	if (!r)
 		r = hpm_md_shutdown(m.md);
 	hpm_md_close(m.md);
 	dev_io_free(io);

@@ -25,6 +25,9 @@ struct make_params {
 /* Formats the device and makes the pool; 0 or an errno. */
 int make_pool(struct dev *dev, const struct make_params *p);
 
+/* Goes on with a pool that is there: writes, a snapshot, a checkpoint. */
+int use_pool(struct dev *dev, u64 data_blocks, const char *mark);
+
 /* Counts that are too high, or the flag that asks for a check. */
 int spoil_pool(struct dev *dev, u64 data_blocks, bool flag);
 

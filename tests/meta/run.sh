@@ -7,6 +7,7 @@
 set -u -o pipefail
 
 bin=$1
+images=$(cd "$(dirname "${BASH_SOURCE[0]}")/../images" && pwd) || exit 1
 seed=${SEED:-1}
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/hpm-meta.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
@@ -300,6 +301,64 @@ truncate -s 64M disk
 ok "a blank device is taken whole" 0 "$bin/hpm_restore" -i text1 -o disk
 ok "with all its blocks" 0 test \
 	"$(od -An -tu8 -j 128 -N 8 disk | tr -d ' ')" = 16384
+
+echo "# pools that older versions have made, or have written since (../images/README)"
+image() { # NAME
+	gunzip -c "$images/$1.img.gz" >p || exit 1
+	: >m
+	[ ! -e "$images/$1.mark.gz" ] || gunzip -c "$images/$1.mark.gz" >m
+	data=$(od -An -tu8 -j $((8 * 4096 + 64 + 48)) -N 8 p | tr -d ' ')
+}
+# Whatever it was: whole, a round trip, a repair; and in use as ever.
+image_is_whole() { # NAME
+	ok "$1: check" 0 "$bin/hpm_check" p
+	ok "$1: dump" 0 "$bin/hpm_dump" -o text1 p
+	SIZE=$(stat -c %s p) blank q
+	ok "$1: restore" 0 "$bin/hpm_restore" -i text1 -o q
+	"$bin/hpm_dump" -o text2 q
+	ok "$1: the round trip is the identity" 0 cmp text1 text2
+	maps p >map1
+	SIZE=$(stat -c %s p) blank q
+	ok "$1: repair" 0 "$bin/hpm_repair" -i p -o q
+	maps q >map2
+	ok "$1: keeps every mapping" 0 cmp map1 map2
+	ok "$1: check of the repaired one" 0 "$bin/hpm_check" q
+}
+image_in_use() { # NAME [MARK]
+	ok "$1: opened and written" 0 "$bin/mkpool" p use=1 data="$data" ${2:+mark="$2"}
+	ok "$1: whole afterwards" 0 "$bin/hpm_check" p
+}
+for i in old old-dots new-then-old new-then-old-flagged new-then-old-grown \
+	new-then-old-mended; do
+	image $i
+	image_is_whole $i
+done
+head -c 4096 /dev/urandom >noise
+for i in old old-dots new-then-old-mended; do
+	image $i
+	image_in_use "$i, a tenant's bytes in block 0" noise
+	image $i
+	gunzip -c "$images/new-then-old.mark.gz" >m
+	image_in_use "$i, another pool's mark in block 0" m
+done
+for i in new-then-old new-then-old-grown; do
+	image $i
+	image_in_use $i m
+	image $i
+	cp p before
+	ok "$i: other data are refused" 1 "$bin/mkpool" p use=1 data="$data" mark=noise
+	says "with a sentence" "pool's mark"
+	ok "$i: and nothing is written" 0 cmp p before
+done
+image new-then-old-flagged
+ok "the flag that an older version has set" 0 "$bin/hpm_check" p
+says "is asked for" "clear-needs-check-flag"
+ok "is cleared" 0 "$bin/hpm_check" --clear-needs-check-flag p
+image_in_use new-then-old-flagged
+image old-dots
+"$bin/hpm_ls" --json p >ls.json
+ok "names that are none today stay" 0 jq -e \
+	'[.volumes[].name] | contains([".", ".."])' ls.json
 
 echo "# features"
 for f in 1 0x80000000; do
