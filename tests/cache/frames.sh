@@ -29,20 +29,24 @@ events() {
 
 nothing_dying() { [ "$(value dying)" = 0 ]; }
 
+# In blocks: what the pool has in use, or has not got through the drain yet.
+used() { dmsetup status pool | cut -d' ' -f6 | cut -d/ -f1; }
+uses() { [ "$(used)" = "$1" ]; }
+
 # write ID MIB MIB: so much of it from there on
 write() {
 	dd if=/dev/zero of="/dev/mapper/v$1" bs=1M seek="$2" count="$3" \
 		oflag=direct conv=notrunc status=none
 }
 
-# all_gone ID: the volume is deleted, and all that it had is free
+# all_gone ID USED: the volume is deleted, and all that it had is free
 all_gone() {
-	msg delete "$1" && within 60 nothing_dying
+	msg delete "$1" && within 60 nothing_dying && within 60 uses "$2"
 }
 
 # A volume of five extents, of 40 MiB each, is deleted.
 test_sweep() {
-	local i
+	local i left before
 
 	check "clone 1 has copies" up 1
 	sharefiles check /mnt/1 $FILES 1 >/dev/null
@@ -55,21 +59,23 @@ test_sweep() {
 		write 21 $((i * 40)) 40
 	done
 	dmsetup remove --retry v20
+	dmsetup remove --retry v21
+	left=$(($(used) - 5 * 40 * 256))
 	before=$(value blocks)
 	check "a volume of many large extents is given back" \
-		events hpm_sweep all_gone 20
+		events hpm_sweep all_gone 20 $left
 	sed 's/^/# /' /dev/shm/events
 	check "by one walk over the index for all of them" \
 		[ "$(grep -c . /dev/shm/events)" = 1 ]
 	check "which leaves the other blocks' copies" \
 		[ "$(value blocks)" = "$before" ]
-	dmsetup remove --retry v21
 	msg delete 21
 	# of copies that are known
 	msg create_snap 22 0
 	down 1
 	for i in 1 22 0; do msg delete $i; done
 	within 60 nothing_dying
+	within 60 uses "$empty"
 	check "copies of blocks that were given back are none" \
 		[ "$(copies)" = 0 ]
 }
@@ -158,6 +164,7 @@ test_unplug() {
 }
 
 pool_up || exit
+empty=$(used)
 [ -e $trace/trace ] || mount -t tracefs none $trace
 [ $# = 0 ] || tests=$*
 for name in $tests; do

@@ -67,7 +67,7 @@ test_blocks_4k() {
 # The limit of a volume's queue.
 queue() {
 	activate 0
-	cat "/sys/block/$(basename "$(readlink -f /dev/mapper/v0)")/queue/$1"
+	cat "/sys/dev/block/$(stat -Lc %Hr:%Lr /dev/mapper/v0)/queue/$1"
 	dmsetup remove --retry v0
 }
 

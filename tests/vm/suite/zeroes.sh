@@ -7,6 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 
 # Only newer kernels have a disk that refuses what it is told to.
+modprobe sd_mod || exit
 modprobe scsi_debug dev_size_mb=96 lbpws=1 lbprz=1 || exit
 mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
 errors=$(echo /sys/kernel/debug/scsi_debug/*/error)
@@ -22,11 +23,13 @@ refuse() {
 }
 
 limit() {
-	cat "/sys/block/$(basename "$(readlink -f "$1")")/queue/write_zeroes_max_bytes"
+	cat "/sys/dev/block/$(stat -Lc %Hr:%Lr "$1")/queue/write_zeroes_max_bytes"
 }
 
 address=$(basename "${errors%/error}")
-name=$(ls "/sys/bus/scsi/devices/$address/block")
+disk_is_there() { name=$(ls "/sys/bus/scsi/devices/$address/block"); }
+check "the disk comes" within 20 disk_is_there
+disk_is_there
 devices
 data=/dev/$name
 check "a pool on it" pool_up
