@@ -56,7 +56,7 @@ vol_down v
 pool_down
 
 # Opened again, with the table that it had.
-before=$(md5sum <$meta)
+before=$(sum $meta)
 dmesg -C
 check "it opens" pool_up
 log_has "but not for writing" 'read_only mode: .*needs a check'
@@ -77,10 +77,11 @@ log_has "but it does not grow" 'cannot grow in read_only mode .until it has been
 equal "as the status says, too" "$(word 6)" "$(data_used)/$((64 * 256))"
 vol_down v
 pool_down
-equal "nothing was written" "$(md5sum <$meta)" "$before"
+equal "nothing was written" "$(sum $meta)" "$before"
 
 # After the check.
 check "the pool passes its check" hpm_check --clear-needs-check-flag $meta
+differ "which writes, and is seen" "$(sum $meta)" "$before"
 check "and opens" pool_up
 equal "for writing" "$(word 8) $(word 11)" "rw -"
 vol_up v 0 32

@@ -87,7 +87,7 @@ start() {
 check_it() {	# check_it WHAT: checked, it is up, without volumes
 	local was
 
-	was=$(md5sum <$meta)
+	was=$(sum $meta)
 	dmesg -C
 	check "$1: before a check it opens" pool_up
 	log_has "$1: but not for writing" \
@@ -99,8 +99,9 @@ check_it() {	# check_it WHAT: checked, it is up, without volumes
 	fails "$1: nor made before it" dmsetup message pool 0 "create_thin 9"
 	vol_down v s
 	pool_down
-	equal "$1: the metadata is as it was" "$(md5sum <$meta)" "$was"
+	equal "$1: the metadata is as it was" "$(sum $meta)" "$was"
 	check "$1: the check" hpm_check --clear-needs-check-flag $meta
+	differ "$1: writes, which is seen" "$(sum $meta)" "$was"
 	check "$1: lets it be opened" pool_up
 	equal "$1: for writing" "$(word 8) $(word 11)" "rw -"
 }

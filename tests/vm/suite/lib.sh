@@ -338,6 +338,9 @@ used_is() {
 	[ "$(data_used)" = "$1" ]
 }
 
+# sum DISK [MIB]: by direct reads.  A disk that a pool or another device holds open
+# keeps its page cache, so a buffered read shows it as it was at the first look: a
+# comparison of two of those cannot fail.
 sum() {
 	local line
 

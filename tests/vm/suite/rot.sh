@@ -15,7 +15,7 @@ note "blocks that rot"
 fresh
 vol_down v s
 pool_down
-dd if=$meta of="$tmp/meta" bs=1M status=none
+dd if=$meta of="$tmp/meta" bs=1M iflag=direct status=none
 
 # Of the superblocks the one with the higher generation is the newer.
 generation() {

@@ -16,7 +16,7 @@ bad() {
 absent=ENOENT
 [[ $(uname -r) != 6.1.* ]] || absent=ENODEV
 
-blank=$(md5sum <$meta)
+blank=$(sum $meta)
 p="0 $size hpmapper-pool"
 bad EINVAL 'Invalid argument count' "$p $meta $data 1024"
 bad EINVAL 'Invalid argument count' "$p"
@@ -48,32 +48,32 @@ slice small hdata 3
 bad ENOSPC 'smaller than 4 MiB' "$p /dev/mapper/small $data 1024 0"
 refusals
 dmsetup remove small
-equal "none of these wrote to the metadata device" "$(md5sum <$meta)" "$blank"
+equal "none of these wrote to the metadata device" "$(sum $meta)" "$blank"
 
 # Other formats on the metadata device.
 mkfs.ext4 -q $meta
-before=$(md5sum <$meta)
+before=$(sum $meta)
 bad EINVAL 'holds something' "$p $meta $data 1024 0"
 refusals
-equal "an ext4 is left alone" "$(md5sum <$meta)" "$before"
+equal "an ext4 is left alone" "$(sum $meta)" "$before"
 fsck.ext4 -fn $meta >/dev/null 2>&1
 equal "and is whole" $? 0
 # its first block gone, the rest still there
 wipe
-before=$(md5sum <$meta)
+before=$(sum $meta)
 bad EINVAL 'begins with zeroes but holds something else' "$p $meta $data 1024 0"
 refusals
-equal "what is left of it, too" "$(md5sum <$meta)" "$before"
+equal "what is left of it, too" "$(sum $meta)" "$before"
 
 dd if=/dev/zero of=$meta bs=1M count=8 oflag=direct status=none
 if modprobe dm-thin-pool 2>/dev/null; then
 	dmsetup create thin --table "0 $size thin-pool $meta $data 128 0"
 	dmsetup message thin 0 "create_thin 0"
 	dmsetup remove thin
-	before=$(md5sum <$meta)
+	before=$(sum $meta)
 	bad EINVAL 'holds something that is not a pool' "$p $meta $data 1024 0"
 	refusals
-	equal "a thin pool is left alone" "$(md5sum <$meta)" "$before"
+	equal "a thin pool is left alone" "$(sum $meta)" "$before"
 fi
 head -c 4096 /dev/urandom | dd of=$meta bs=4k oflag=direct status=none
 bad EINVAL 'holds something that is not a pool' "$p $meta $data 1024 0"
@@ -84,10 +84,10 @@ dd if=/dev/zero of=$meta bs=1M count=8 oflag=direct status=none
 pool_up || exit
 msg create_thin 0
 pool_down
-before=$(md5sum <$meta)
+before=$(sum $meta)
 bad EINVAL 'another large block size' "$p $meta $data 2048 0"
 refusals
-dd if=$meta of="$tmp/label" bs=4k count=1 status=none
+dd if=$meta of="$tmp/label" bs=4k count=1 iflag=direct status=none
 flip() {	# flip OFFSET: a byte of the label
 	local byte
 
@@ -121,7 +121,12 @@ flip 4
 bad EINVAL 'something that is not a pool' "$p $meta $data 1024 0"
 refusals
 dd if="$tmp/label" of=$meta bs=4k oflag=direct status=none
-equal "nothing of this changed the pool" "$(md5sum <$meta)" "$before"
+equal "nothing of this changed the pool" "$(sum $meta)" "$before"
+pool_up
+msg create_thin 1
+differ "as would be seen, also of a device that a pool holds" "$(sum $meta)" "$before"
+msg delete 1
+pool_down
 slice meta hmeta 4
 bad EINVAL 'metadata device is smaller than the pool' "$p $meta $data 1024 0"
 refusals
