@@ -157,7 +157,22 @@ int hpm_share_create(struct hpm_pool *pool)
 	return 0;
 }
 
-/* There is no volume left, so nobody reads. */
+/*
+ * No volume is left, so no read arms anything.  The shrinker goes before the
+ * works that it makes due.
+ */
+void hpm_share_stop(struct hpm_pool *pool)
+{
+	struct hpm_share *cache = pool->cache;
+
+	if (!cache)
+		return;
+	hpm_shrinker_unregister(&cache->shrinker);
+	unregister_memory_notifier(&cache->memory_nb);
+	hpm_intercept_exit(cache);
+	hpm_evict_exit(cache);
+}
+
 void hpm_share_destroy(struct hpm_pool *pool)
 {
 	struct hpm_share *cache = pool->cache;
@@ -165,10 +180,6 @@ void hpm_share_destroy(struct hpm_pool *pool)
 	if (!cache)
 		return;
 	pool->cache = NULL;
-	hpm_shrinker_unregister(&cache->shrinker);
-	unregister_memory_notifier(&cache->memory_nb);
-	hpm_intercept_exit(cache);
-	hpm_evict_exit(cache);
 	hpm_index_sweep(cache);
 	hpm_index_destroy(cache);
 	free_percpus(cache);

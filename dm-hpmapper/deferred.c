@@ -8,11 +8,14 @@
  * only the dealer touches, needs no lock.
  *
  * Memory: parts come from a mempool of the volume's own.  A part is allocated
- * before the token, the lock and the blocks it will need; all other parts of
- * the pool are I/O in flight, which ends without any help of a worker (its
- * end_io publishes and gives back in whatever context it is called).  So the
- * allocation ends, be there only the rescuer to run us.  For the same reason
- * parts are not plugged: what we wait for may wait for them.
+ * before the token, the lock and the blocks it will need.  All others are I/O
+ * in flight, which ends without any help of a worker (its end_io publishes and
+ * gives back in whatever context it is called), or in the hand of a worker that
+ * waits for the metadata device or for memory, and for nothing else: one that
+ * finds neither credit nor blocks gives its part back before the bio goes to a
+ * list of the pool's.  So the allocation ends, be there only the rescuer to run
+ * us.  For the same reason parts are not plugged: what we wait for may wait for
+ * them.
  */
 #include <linux/sched/mm.h>
 
@@ -49,22 +52,12 @@ static void end_bio(struct hpm_bio *hb, struct bio *bio)
 void hpm_bio_put(struct hpm_bio *hb, blk_status_t status)
 {
 	struct bio *bio = hb->bio;
-	int left;
 
 	/* Parts may end at once: any of the errors will do. */
 	if (unlikely(status && !READ_ONCE(bio->bi_status)))
 		WRITE_ONCE(bio->bi_status, status);
-	left = atomic_dec_return(&hb->parts);
-	if (!left)
+	if (atomic_dec_and_test(&hb->parts))
 		end_bio(hb, bio);
-	else if (left == 1)
-		wake_up_var(&hb->parts);	/* an address, no more than that */
-}
-
-void hpm_bio_wait_parts(struct hpm_bio *hb)
-{
-	/* What they have left in the bio is seen: pairs with hpm_bio_put(). */
-	wait_var_event(&hb->parts, atomic_read_acquire(&hb->parts) == 1);
 }
 
 void hpm_op_end(struct hpm_volume *v, struct hpm_op *op, blk_status_t status)

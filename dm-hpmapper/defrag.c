@@ -574,7 +574,7 @@ static void do_defrag(struct work_struct *work)
 		hpm_space_return(pool->md, &d->stock);
 		WRITE_ONCE(pool->defrag_running, false);
 	} else if (!READ_ONCE(d->stop)) {
-		queue_delayed_work(system_unbound_wq, &d->work,
+		queue_delayed_work(pool->idle_wq, &d->work,
 				   rest_after(d, copied));
 	}
 }
@@ -603,7 +603,7 @@ void hpm_defrag_go_on(struct hpm_pool *pool)
 	if (!d || !READ_ONCE(pool->defrag_running))
 		return;
 	WRITE_ONCE(d->stop, false);
-	queue_delayed_work(system_unbound_wq, &d->work, 0);
+	queue_delayed_work(pool->idle_wq, &d->work, 0);
 }
 
 void hpm_defrag_stop(struct hpm_pool *pool)
@@ -644,7 +644,7 @@ static int start(struct hpm_pool *pool, unsigned int limit)
 	INIT_DELAYED_WORK(&d->work, do_defrag);
 	pool->defrag = d;
 	WRITE_ONCE(pool->defrag_running, true);
-	queue_delayed_work(system_unbound_wq, &d->work, 0);
+	queue_delayed_work(pool->idle_wq, &d->work, 0);
 	return 0;
 }
 

@@ -527,9 +527,12 @@ int hpm_evict_init(struct hpm_share *cache)
 	INIT_DELAYED_WORK(&cache->surplus_work, do_surplus);
 
 	cache->look = kvzalloc(sizeof(*cache->look), GFP_KERNEL);
-	/* Not for reclaim: nobody gets memory only by way of this. */
-	cache->wq = alloc_workqueue("hpm_share/%s", WQ_UNBOUND, 0,
-				    cache->pool->name);
+	/*
+	 * Not for reclaim: nobody gets memory only by way of this.  Frozen for a
+	 * hibernation, as iput() may write: see pool-work.c.
+	 */
+	cache->wq = alloc_workqueue("hpm_share/%s", WQ_UNBOUND | WQ_FREEZABLE,
+				    0, cache->pool->name);
 	if (!cache->look || !cache->wq || alloc_surplus(cache)) {
 		hpm_evict_exit(cache);
 		return -ENOMEM;

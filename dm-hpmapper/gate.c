@@ -223,10 +223,9 @@ void hpm_volumes_start(struct hpm_pool *pool)
 
 /*
  * What waits at the gate comes out through a worker, which then requeues it.
- * A bio on its way to one of the pool's lists is there once the tokens (from
- * map()) and the queue (from workers, which ask hpm_gate_returns() before they
- * wait for space) have been waited for; from the lists it comes out the same
- * way.
+ * Whoever puts a bio on a list of the pool's asks hpm_gate_returns() under the
+ * lock of the list; so when the list is gone through under that lock, later, it
+ * either has the bio, or the bio never gets there.
  */
 void hpm_gate_return(struct hpm_volume *v)
 {
@@ -242,5 +241,5 @@ void hpm_gate_return(struct hpm_volume *v)
 	hpm_tokens_wait(&v->pool->tokens);
 	hpm_intercept_kick(v->pool);
 	flush_workqueue(v->pool->io_wq);
-	hpm_pool_retry_now(v->pool);
+	hpm_pool_return_bios(v->pool, v);
 }

@@ -19,8 +19,14 @@ struct hpm_piece;
 int hpm_share_init(void);	/* of the module */
 void hpm_share_exit(void);
 
-/* Sleep.  A pool without volumes is given up. */
+/*
+ * Sleep.  A pool without volumes is given up in two steps: its cache arms and
+ * queues nothing any more once it is stopped, which is before the pool's queues
+ * are destroyed; what still runs on them may look into it until it is
+ * destroyed, which is after.
+ */
 int hpm_share_create(struct hpm_pool *pool);
+void hpm_share_stop(struct hpm_pool *pool);
 void hpm_share_destroy(struct hpm_pool *pool);
 
 /*

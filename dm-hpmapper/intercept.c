@@ -774,7 +774,7 @@ bool hpm_intercept_end(struct hpm_bio *hb, struct bio *bio,
 	if (!status) {
 		if (is_for_worker(lead)) {
 			INIT_WORK(&lead->work, lead_work);
-			queue_work(hb->v->pool->io_wq, &lead->work);
+			queue_work(hb->v->pool->end_wq, &lead->work);
 			return true;
 		}
 		enter_read(lead);
@@ -935,7 +935,9 @@ static int decide(struct hpm_share *cache, const struct hpm_piece *p,
 static int miss(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 		struct hpm_piece *p, bool again)
 {
-	bool wait = !hpm_bio_nowait(bio), alone = !leads_others(bio);
+	/* A suspend without a flush must not wait for another volume's read. */
+	bool wait = !hpm_bio_nowait(bio) && !hpm_gate_returns(v);
+	bool alone = !leads_others(bio);
 	struct hpm_share *cache = v->pool->cache;
 	u32 nr = p->sectors / HPM_BLOCK_SECTORS;
 	struct hpm_lead *lead;

@@ -12,9 +12,17 @@
  * The token is held from the look-up to the publication: the block that is
  * read cannot be given to anybody else in between.
  *
+ * No worker waits for the read: its owner may be throttled, and 256 of its
+ * writes would leave no worker of io_wq for anybody else's bios.  When the read
+ * has ended, a worker of end_wq merges and sends the write, as that may have to
+ * wait for the device to take it.  It is not one of io_wq, where it could stand
+ * behind a work that waits for the credit that this write holds.
+ *
  * A page comes from a mempool of the volume's own and goes back when its write
- * has ended, for which no worker is needed.
+ * has ended, for which no worker of io_wq is needed.
  */
+#include <linux/sched/mm.h>
+
 #include "volume.h"
 
 struct hpm_merge {
@@ -22,6 +30,11 @@ struct hpm_merge {
 	struct hpm_bio *hb;
 	struct hpm_volume *v;
 	struct page *page;
+	u64 pbn;			/* where it is written to */
+	unsigned int offset;		/* sectors: in the block, ... */
+	unsigned int from;		/* ... in the bio ... */
+	unsigned int sectors;		/* ... and how many */
+	struct work_struct work;
 	struct bio bio;
 	struct bio_vec vec;
 };
@@ -80,71 +93,106 @@ static void merge_bio_init(struct hpm_merge *m, blk_opf_t opf, u64 pbn)
 	__bio_add_page(bio, m->page, HPM_BLOCK_SIZE, 0);
 }
 
-static int read_old(struct hpm_merge *m, const struct hpm_run *run)
-{
-	int r;
-
-	if (!run->mapped) {
-		memset(page_address(m->page), 0, HPM_BLOCK_SIZE);
-		return 0;
-	}
-	merge_bio_init(m, REQ_OP_READ | REQ_SYNC, run->pbn);
-	r = submit_bio_wait(&m->bio);
-	bio_uninit(&m->bio);
-	atomic64_add(HPM_BLOCK_SIZE, &m->v->pool->copied_bytes);
-	return r;
-}
-
 /* A bio without data, a write-zeroes, puts zeroes. */
-static void put_new(struct hpm_merge *m, const struct hpm_piece *p)
+static void put_new(struct hpm_merge *m)
 {
-	void *to = page_address(m->page) + (p->offset << SECTOR_SHIFT);
+	void *to = page_address(m->page) + (m->offset << SECTOR_SHIFT);
 	struct bio *bio = m->hb->bio;
 	struct bvec_iter iter = bio->bi_iter;
 	struct bio_vec bv;
 
 	if (!bio_has_data(bio)) {
-		memset(to, 0, p->sectors << SECTOR_SHIFT);
+		memset(to, 0, m->sectors << SECTOR_SHIFT);
 		return;
 	}
-	bio_advance_iter(bio, &iter, m->hb->done << SECTOR_SHIFT);
-	iter.bi_size = p->sectors << SECTOR_SHIFT;
+	bio_advance_iter(bio, &iter, m->from << SECTOR_SHIFT);
+	iter.bi_size = m->sectors << SECTOR_SHIFT;
 	__bio_for_each_segment(bv, bio, iter, iter) {
 		memcpy_from_bvec(to, &bv);
 		to += bv.bv_len;
 	}
 }
 
-static void merge_endio(struct bio *bio)
+/* Read or written, for better or worse. */
+static void merge_end(struct hpm_merge *m, blk_status_t status)
 {
-	struct hpm_merge *m = container_of(bio, struct hpm_merge, bio);
-	blk_status_t status = bio->bi_status;
 	struct hpm_pool *pool = m->v->pool;
 	struct hpm_bio *hb = m->hb;
 	int token = m->op.token;
 
 	hpm_write_end(m->v, &m->op, status);
-	bio_uninit(bio);
 	hpm_merge_put(m->v, m);
 	hpm_bio_put(hb, status);
 	hpm_pool_token_put(pool, token);
 }
 
+static void write_endio(struct bio *bio)
+{
+	struct hpm_merge *m = container_of(bio, struct hpm_merge, bio);
+	blk_status_t status = bio->bi_status;
+
+	bio_uninit(bio);
+	merge_end(m, status);
+}
+
 #define KEPT_FLAGS	(REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE | \
 			 REQ_BACKGROUND)
 
-static void write_new(struct hpm_merge *m, const struct hpm_piece *p)
+static void write_new(struct hpm_merge *m)
 {
 	struct hpm_bio *hb = m->hb;
 
+	put_new(m);
 	merge_bio_init(m, REQ_OP_WRITE | (hb->bio->bi_opf & KEPT_FLAGS),
-		       p->pbn);
-	m->bio.bi_end_io = merge_endio;
+		       m->pbn);
+	m->bio.bi_end_io = write_endio;
+	dm_submit_bio_remap(hb->bio, &m->bio);
+}
+
+static void write_work(struct work_struct *work)
+{
+	struct hpm_merge *m = container_of(work, struct hpm_merge, work);
+	unsigned int noio = memalloc_noio_save();
+
+	write_new(m);
+	memalloc_noio_restore(noio);
+}
+
+static void read_endio(struct bio *bio)
+{
+	struct hpm_merge *m = container_of(bio, struct hpm_merge, bio);
+	blk_status_t status = bio->bi_status;
+
+	bio_uninit(bio);
+	if (status)
+		merge_end(m, status);
+	else
+		queue_work(m->v->pool->end_wq, &m->work);
+}
+
+/* Then write_new() goes on. */
+static void read_old(struct hpm_merge *m, u64 pbn)
+{
+	atomic64_add(HPM_BLOCK_SIZE, &m->v->pool->copied_bytes);
+	merge_bio_init(m, REQ_OP_READ | REQ_SYNC, pbn);
+	m->bio.bi_end_io = read_endio;
+	INIT_WORK(&m->work, write_work);
+	submit_bio(&m->bio);
+}
+
+/* From here on it is a part of the bio that is under way. */
+static void begin(struct hpm_merge *m, const struct hpm_piece *p)
+{
+	struct hpm_bio *hb = m->hb;
+
+	m->pbn = p->pbn;
+	m->offset = p->offset;
+	m->from = hb->done;
+	m->sectors = p->sectors;
 	if (hb->bio->bi_opf & REQ_FUA)
 		hb->fua = true;
 	hb->done += p->sectors;
 	atomic_inc(&hb->parts);
-	dm_submit_bio_remap(hb->bio, &m->bio);
 }
 
 /* The mapping as it is under the lock: is it still to be merged with? */
@@ -171,15 +219,18 @@ int hpm_merge_step(struct hpm_volume *v, struct hpm_bio *hb,
 		return HPM_WAITS;
 	}
 	r = look_again(v, p, &run);
-	if (!r)
-		r = read_old(m, &run);
 	if (r) {
 		/* Gives back all but the page. */
 		hpm_op_end(v, &m->op, errno_to_blk_status(r));
 		return r;
 	}
 	p->merger = NULL;
-	put_new(m, p);
-	write_new(m, p);
+	begin(m, p);
+	if (run.mapped) {
+		read_old(m, run.pbn);
+	} else {
+		memset(page_address(m->page), 0, HPM_BLOCK_SIZE);
+		write_new(m);
+	}
 	return 0;
 }

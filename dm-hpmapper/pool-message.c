@@ -271,7 +271,7 @@ static unsigned int emit_volume(struct hpm_pool *pool,
 /* The figures are those of what has been written by now. */
 static void apply_published(struct hpm_pool *pool)
 {
-	if (!hpm_pool_refuses_writes(pool))
+	if (!hpm_pool_refuses_writes(pool) && !READ_ONCE(pool->suspended))
 		hpm_md_apply(pool->md);
 }
 
@@ -431,6 +431,20 @@ static int (*const messages[HPM_NR_MESSAGES])(struct message *m) = {
 	[HPM_MSG_DEFRAG]		= defrag,
 };
 
+/*
+ * A suspended pool writes nothing.  Its presuspend takes message_lock once it has
+ * said that it is suspended: what found it otherwise has come to an end by then.
+ */
+static int check_suspended(const struct message *m)
+{
+	lockdep_assert_held(&m->pool->message_lock);
+
+	if (!m->say->writes || !READ_ONCE(m->pool->suspended))
+		return 0;
+	return refuse(m->pool, -EBUSY, "%s: the pool is suspended",
+		      m->say->word);
+}
+
 int hpm_pool_message(struct dm_target *ti, unsigned int argc, char **argv,
 		     char *result, unsigned int maxlen)
 {
@@ -456,7 +470,9 @@ int hpm_pool_message(struct dm_target *ti, unsigned int argc, char **argv,
 
 	noio = hpm_noio_begin();
 	mutex_lock(&pool->message_lock);
-	r = messages[say.type](&m);
+	r = check_suspended(&m);
+	if (!r)
+		r = messages[say.type](&m);
 	mutex_unlock(&pool->message_lock);
 	hpm_noio_end(noio);
 

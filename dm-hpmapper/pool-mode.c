@@ -63,7 +63,7 @@ void hpm_pool_update_mode(struct hpm_pool *pool)
 	__hpm_pool_update_mode(pool);
 	spin_unlock_irqrestore(&pool->lock, flags);
 
-	queue_work(pool->drain_wq, &pool->mode_work);
+	queue_work(pool->commit_wq, &pool->mode_work);
 }
 
 void hpm_pool_failed_op(void *ctx, enum hpm_mode mode, const char *why, int err)
@@ -77,7 +77,7 @@ void hpm_pool_failed_op(void *ctx, enum hpm_mode mode, const char *why, int err)
 		pool->why = why;
 		pool->why_err = err;
 		__hpm_pool_update_mode(pool);
-		queue_work(pool->drain_wq, &pool->mode_work);
+		queue_work(pool->commit_wq, &pool->mode_work);
 	}
 	spin_unlock_irqrestore(&pool->lock, flags);
 }
@@ -103,7 +103,7 @@ void __hpm_pool_start_timeout(struct hpm_pool *pool)
 
 	if (!pool->features.error_if_no_space && timeout && !pool->quiet &&
 	    (pool->out_of_data || pool->meta_full))
-		mod_delayed_work(pool->drain_wq, &pool->no_space_timeout,
+		mod_delayed_work(pool->commit_wq, &pool->no_space_timeout,
 				 timeout);
 }
 
@@ -122,7 +122,7 @@ static void set_no_space(struct hpm_pool *pool, bool *word, bool is)
 	else if (!pool->out_of_data && !pool->meta_full)
 		pool->timed_out = false;
 	__hpm_pool_update_mode(pool);
-	queue_work(pool->drain_wq, &pool->mode_work);
+	queue_work(pool->commit_wq, &pool->mode_work);
 	spin_unlock_irq(&pool->lock);
 }
 

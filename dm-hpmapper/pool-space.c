@@ -3,22 +3,70 @@
  * Who waits for space, and how it comes back
  *
  * A writer needs two things before it starts: credit (room in the journal and
- * in the metadata) and a place for its data.  A bio that gets one of them not
- * at once waits here, on a list, and holds nothing meanwhile: no in-flight
+ * in the metadata) and a place for its data.  A bio that does not get one of
+ * them at once waits here, on a list, and holds nothing meanwhile: no in-flight
  * token (or the drain that is to free space would wait for it), no credit, no
- * change.  When it goes on it starts from the beginning.
+ * change, and no worker.  When it goes on it starts from the beginning.
  *
  * credit_bios wait for room that the engine is about to make by applying and
- * checkpointing; that always ends.  space_bios wait for somebody to delete, to
- * discard or to grow a device; how long they may is the user's word: not at
- * all (error_if_no_space) or until the timeout (queue_if_no_space).
+ * checkpointing; that always ends.  search_bios found no block: everything that
+ * could give blocks back is to have its turn before a write fails (dying volumes
+ * are given back, all records are made durable, what they freed is drained, and
+ * reservations that volumes hold for later are taken back).  One worker does
+ * that for all of them.  searched_bios are those that waited when it began; one
+ * that came later may have found nothing before a discard that its owner sent,
+ * and so gets a search of its own.  space_bios wait for somebody to delete, to
+ * discard or to grow a device; how long they may is the user's word: not at all
+ * (error_if_no_space) or until the timeout (queue_if_no_space).
  *
- * A device is full only when nothing more is to be had: before a write fails,
- * dying volumes are given back, all records are made durable, what they freed
- * is drained, and reservations that volumes hold for later are taken back.
+ * Whoever puts a bio on a list asks first whether its volume is being suspended
+ * without a flush, under the lock of the lists: see hpm_gate_return().  A bio
+ * stays on its list for as long as a worker is busy with what it waits for, so
+ * that such a suspend finds it there and need not wait for the worker.
  */
 #include "pool-priv.h"
 #include "trace.h"
+#include "volume.h"
+
+static struct hpm_bio *hb_of(struct bio *bio)
+{
+	return dm_per_bio_data(bio, sizeof(struct hpm_bio));
+}
+
+/*
+ * The only way onto the lists.  BLK_STS_OK: it is there; else the bio is to end
+ * with this status, once pool->lock is given up.
+ */
+static blk_status_t __wait_in(struct hpm_pool *pool, struct bio_list *list,
+			      struct bio *bio)
+{
+	lockdep_assert_held(&pool->lock);
+
+	if (pool->mode >= HPM_MODE_READ_ONLY)
+		return BLK_STS_IOERR;
+	if (hpm_gate_returns(hb_of(bio)->v))
+		return BLK_STS_DM_REQUEUE;
+	bio_list_add(list, bio);
+	return BLK_STS_OK;
+}
+
+/* On @list, for which @work does something: on resume, if it is too late now. */
+static void wait_in(struct hpm_pool *pool, struct bio_list *list,
+		    struct bio *bio, struct workqueue_struct *wq,
+		    struct work_struct *work)
+{
+	blk_status_t status;
+	unsigned long flags;
+
+	spin_lock_irqsave(&pool->lock, flags);
+	status = __wait_in(pool, list, bio);
+	if (!status && !pool->quiet)
+		queue_work(wq, work);
+	spin_unlock_irqrestore(&pool->lock, flags);
+
+	if (status)
+		hpm_bio_put(hb_of(bio), status);
+}
 
 static void take_bios(struct hpm_pool *pool, struct bio_list *from,
 		      struct bio_list *to)
@@ -32,14 +80,13 @@ static void take_bios(struct hpm_pool *pool, struct bio_list *from,
 	spin_unlock_irqrestore(&pool->lock, flags);
 }
 
+/* Their parts may be under way still, so they end when those have. */
 static void end_bios(struct bio_list *bios, blk_status_t status)
 {
 	struct bio *bio;
 
-	while ((bio = bio_list_pop(bios))) {
-		bio->bi_status = status;
-		bio_endio(bio);
-	}
+	while ((bio = bio_list_pop(bios)))
+		hpm_bio_put(hb_of(bio), status);
 }
 
 static void retry_bios(struct bio_list *bios)
@@ -47,31 +94,97 @@ static void retry_bios(struct bio_list *bios)
 	struct bio *bio;
 
 	while ((bio = bio_list_pop(bios)))
-		hpm_volume_retry(bio);
+		hpm_bio_queue(hb_of(bio));
 }
 
-static void retry_list(struct hpm_pool *pool, struct bio_list *list)
+static void end_list(struct hpm_pool *pool, struct bio_list *list,
+		     blk_status_t status)
 {
 	struct bio_list bios;
 
 	take_bios(pool, list, &bios);
-	retry_bios(&bios);
-}
-
-void hpm_pool_retry_now(struct hpm_pool *pool)
-{
-	retry_list(pool, &pool->credit_bios);
-	retry_list(pool, &pool->space_bios);
+	end_bios(&bios, status);
 }
 
 void hpm_pool_end_waiters(struct hpm_pool *pool, blk_status_t status)
 {
-	struct bio_list bios;
+	end_list(pool, &pool->credit_bios, status);
+	end_list(pool, &pool->search_bios, status);
+	end_list(pool, &pool->searched_bios, status);
+	end_list(pool, &pool->space_bios, status);
+}
 
-	take_bios(pool, &pool->credit_bios, &bios);
-	end_bios(&bios, status);
-	take_bios(pool, &pool->space_bios, &bios);
-	end_bios(&bios, status);
+static void __take_of(struct bio_list *list, const struct hpm_volume *v,
+		      struct bio_list *to)
+{
+	struct bio_list others = BIO_EMPTY_LIST;
+	struct bio *bio;
+
+	while ((bio = bio_list_pop(list)))
+		bio_list_add(hb_of(bio)->v == v ? to : &others, bio);
+	*list = others;
+}
+
+void hpm_pool_return_bios(struct hpm_pool *pool, struct hpm_volume *v)
+{
+	struct bio_list bios = BIO_EMPTY_LIST;
+	unsigned long flags;
+
+	spin_lock_irqsave(&pool->lock, flags);
+	__take_of(&pool->credit_bios, v, &bios);
+	__take_of(&pool->search_bios, v, &bios);
+	__take_of(&pool->searched_bios, v, &bios);
+	__take_of(&pool->space_bios, v, &bios);
+	spin_unlock_irqrestore(&pool->lock, flags);
+
+	end_bios(&bios, BLK_STS_DM_REQUEUE);
+}
+
+/* Nothing is to be had: an error, or a wait until somebody does something. */
+static void no_space(struct hpm_pool *pool, struct bio *bio)
+{
+	blk_status_t status;
+	unsigned long flags;
+
+	spin_lock_irqsave(&pool->lock, flags);
+	if (!pool->out_of_data && !pool->meta_full) {
+		/* Some came while the bio was on its way here. */
+		status = __wait_in(pool, &pool->credit_bios, bio);
+		if (!status && !pool->quiet)
+			queue_work(pool->apply_wq, &pool->retry_work);
+	} else if (pool->features.error_if_no_space || pool->timed_out) {
+		status = BLK_STS_NOSPC;
+	} else {
+		status = __wait_in(pool, &pool->space_bios, bio);
+	}
+	spin_unlock_irqrestore(&pool->lock, flags);
+
+	if (status)
+		hpm_bio_put(hb_of(bio), status);
+}
+
+/* What somebody was busy with for the bios on @list has come to @r. */
+static void answer(struct hpm_pool *pool, struct bio_list *list, int r)
+{
+	struct bio_list bios;
+	struct bio *bio;
+
+	take_bios(pool, list, &bios);
+	if (!r)
+		retry_bios(&bios);
+	while (r == -ENOSPC && (bio = bio_list_pop(&bios)))
+		no_space(pool, bio);
+	end_bios(&bios, errno_to_blk_status(r));
+}
+
+static bool is_empty(struct hpm_pool *pool, struct bio_list *list)
+{
+	bool empty;
+
+	spin_lock_irq(&pool->lock);
+	empty = bio_list_empty(list);
+	spin_unlock_irq(&pool->lock);
+	return empty;
 }
 
 /*
@@ -82,13 +195,8 @@ void hpm_pool_end_waiters(struct hpm_pool *pool, blk_status_t status)
 
 void hpm_pool_wait_credit(struct hpm_pool *pool, struct bio *bio)
 {
-	unsigned long flags;
-
-	spin_lock_irqsave(&pool->lock, flags);
-	bio_list_add(&pool->credit_bios, bio);
-	spin_unlock_irqrestore(&pool->lock, flags);
-
-	queue_work(pool->apply_wq, &pool->retry_work);
+	wait_in(pool, &pool->credit_bios, bio, pool->apply_wq,
+		&pool->retry_work);
 }
 
 /* Reclaim steps between two looks at whether there is room now. */
@@ -124,33 +232,21 @@ static int wait_for_credit(struct hpm_pool *pool)
 /*
  * The engine says when credit comes back, but that may be before the bio that
  * was refused is on the list.  So this does not rely on being called: it waits
- * in the engine until there is credit, and what was on the list then is tried
+ * in the engine until there is credit, and what is on the list then is tried
  * again.  What is refused once more comes back here.
  */
 static void do_retry(struct work_struct *ws)
 {
 	struct hpm_pool *pool = container_of(ws, struct hpm_pool, retry_work);
 	unsigned int noio = hpm_noio_begin();
-	struct bio_list bios;
-	struct bio *bio;
 	int r;
 
-	take_bios(pool, &pool->credit_bios, &bios);
-	if (bio_list_empty(&bios))
-		goto out;
-
-	r = wait_for_credit(pool);
-	if (!r) {
-		hpm_pool_set_meta_full(pool, false);
-		retry_bios(&bios);
-	} else if (r == -ENOSPC) {
-		hpm_pool_set_meta_full(pool, true);
-		while ((bio = bio_list_pop(&bios)))
-			hpm_pool_no_space(pool, bio);
-	} else {
-		end_bios(&bios, errno_to_blk_status(r));
+	if (!is_empty(pool, &pool->credit_bios)) {
+		r = wait_for_credit(pool);
+		if (!r || r == -ENOSPC)
+			hpm_pool_set_meta_full(pool, r);
+		answer(pool, &pool->credit_bios, r);
 	}
-out:
 	hpm_noio_end(noio);
 }
 
@@ -166,6 +262,12 @@ static u64 data_free(struct hpm_pool *pool)
 
 	hpm_md_get_stats(pool->md, &st);
 	return st.data_free_now;
+}
+
+void hpm_pool_wait_space(struct hpm_pool *pool, struct bio *bio)
+{
+	wait_in(pool, &pool->search_bios, bio, pool->space_wq,
+		&pool->search_work);
 }
 
 /*
@@ -197,54 +299,33 @@ static int search_space(struct hpm_pool *pool)
 	return 0;
 }
 
-int hpm_pool_make_space(struct hpm_pool *pool)
+static void begin_search(struct hpm_pool *pool)
 {
-	int seen = atomic_read(&pool->searches);
-	unsigned int noio = hpm_noio_begin();
-	ktime_t start = ktime_get();
-	int r = 0;
-
-	mutex_lock(&pool->space_lock);
-	/* One that began after we were called, and is over, serves us too. */
-	if (atomic_read(&pool->searches) == seen) {
-		atomic_inc(&pool->searches);
-		r = search_space(pool);
-	}
-	mutex_unlock(&pool->space_lock);
-
-	if (!r && !data_free(pool)) {
-		r = -ENOSPC;
-		hpm_pool_set_out_of_data(pool, true);
-	}
-	trace_hpm_space(pool, start, r);
-
-	hpm_noio_end(noio);
-	return r;
+	spin_lock_irq(&pool->lock);
+	bio_list_merge(&pool->searched_bios, &pool->search_bios);
+	bio_list_init(&pool->search_bios);
+	spin_unlock_irq(&pool->lock);
 }
 
-void hpm_pool_no_space(struct hpm_pool *pool, struct bio *bio)
+/* Which ends when all I/O ends that is in flight: see pool-drain.c. */
+static void do_search(struct work_struct *ws)
 {
-	blk_status_t status = BLK_STS_OK;
-	unsigned long flags;
+	struct hpm_pool *pool = container_of(ws, struct hpm_pool, search_work);
+	unsigned int noio = hpm_noio_begin();
+	ktime_t start = ktime_get();
+	int r;
 
-	spin_lock_irqsave(&pool->lock, flags);
-	if (pool->mode >= HPM_MODE_READ_ONLY) {
-		status = BLK_STS_IOERR;
-	} else if (!pool->out_of_data && !pool->meta_full) {
-		/* It came while the bio was on its way here. */
-		bio_list_add(&pool->credit_bios, bio);
-		queue_work(pool->apply_wq, &pool->retry_work);
-	} else if (pool->features.error_if_no_space || pool->timed_out) {
-		status = BLK_STS_NOSPC;
-	} else {
-		bio_list_add(&pool->space_bios, bio);
+	begin_search(pool);
+	if (!is_empty(pool, &pool->searched_bios)) {
+		r = search_space(pool);
+		if (!r && !data_free(pool)) {
+			r = -ENOSPC;
+			hpm_pool_set_out_of_data(pool, true);
+		}
+		trace_hpm_space(pool, start, r);
+		answer(pool, &pool->searched_bios, r);
 	}
-	spin_unlock_irqrestore(&pool->lock, flags);
-
-	if (status) {
-		bio->bi_status = status;
-		bio_endio(bio);
-	}
+	hpm_noio_end(noio);
 }
 
 void hpm_pool_space_came(struct hpm_pool *pool)
@@ -263,7 +344,7 @@ void hpm_pool_space_came(struct hpm_pool *pool)
 	}
 
 	if (retry)
-		retry_list(pool, &pool->space_bios);
+		answer(pool, &pool->space_bios, 0);
 }
 
 /*
@@ -325,8 +406,10 @@ void hpm_pool_check_low_water(struct hpm_pool *pool)
 void hpm_pool_space_init(struct hpm_pool *pool)
 {
 	bio_list_init(&pool->credit_bios);
+	bio_list_init(&pool->search_bios);
+	bio_list_init(&pool->searched_bios);
 	bio_list_init(&pool->space_bios);
-	mutex_init(&pool->space_lock);
 	pool->searched_record = U64_MAX;
 	INIT_WORK(&pool->retry_work, do_retry);
+	INIT_WORK(&pool->search_work, do_search);
 }

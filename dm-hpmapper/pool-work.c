@@ -10,13 +10,116 @@
  *	reclaim		gives a deleted volume's blocks back, bit by bit
  *	tick		once a second: what nobody has asked for in time
  *
- * A commit must not wait behind anything that waits for a metadata read, nor
- * may the drain wait behind a commit, so each kind has a queue of its own; all
- * of them can make progress when there is no memory.  What somebody waits for
- * runs on the CPU where it was asked for.
- *
  * While the pool is suspended ("quiet") nothing runs.  A kick that comes then
  * is dropped; on resume every worker has a look for itself.
+ *
+ * Who waits for what
+ * ------------------
+ * A queue may have a single worker: when there is no memory for others, only its
+ * rescuer is left, and that carries out one work after the other.  So whatever
+ * waits in a queue waits for all that the works before it wait for.  The queues
+ * are cut by that:
+ *
+ *	queue	  works				each waits for at most
+ *	--------------------------------------------------------------------
+ *	end_wq	  the end of a read that is	nothing.  (It hashes what was
+ *		  entered (lead_work)		read and ends the bio.)
+ *	commit_wq commit, checkpoint, mode,	the metadata device, a flush of
+ *		  event, no_space_timeout	the data device
+ *	io_wq	  deferred bios, refills, ends	the same; memory; the data
+ *		  of streams (collapse, idle);	device, for a read that it
+ *		  the timer of followers	merges; for a discard and a
+ *		  (late_work)			collapse, credits that are out
+ *	apply_wq  apply, retry			the metadata device; credits
+ *						that are out
+ *	space_wq  search			the same, and drain_wq
+ *	drain_wq  drain				in-flight tokens; discards on
+ *						the data device
+ *	idle_wq	  tick, reclaim, apply_soon,	all of these, which is why
+ *		  defrag			nobody waits for idle_wq
+ *
+ * and the cache has a queue for its scans and evictions, for which nobody waits
+ * either (evict.c).
+ *
+ * The two things that are waited for and that are not a device's are tokens and
+ * credits.  Both are in the hand of an I/O on the data device, or of somebody
+ * who is between two sleeps of the kinds above and no further.
+ *
+ *  - A token is given back by the end of its I/O, in whatever context that is
+ *    called, or by end_wq, where nothing is queued that waits for anything.  It
+ *    is never given back by a work that stands in a queue behind one that may
+ *    wait for tokens: those are the drain, alone on its queue, and the search,
+ *    alone on its own.
+ *  - A bio in a worker takes its token last, and what comes between that and the
+ *    submission of its I/O waits for nothing but a read of the data device.
+ *  - A credit becomes a record when the I/O has ended, and is free again when
+ *    the record is applied, which everybody who waits for a credit does himself;
+ *    or it is given back before the bio that had it waits in any list.
+ *  - A bio that finds no credit or no block occupies no worker: it waits in a
+ *    list (pool-space.c), and one worker for all of them, on apply_wq or on
+ *    space_wq, does what has to be done.  256 workers of io_wq that all waited
+ *    for space would leave none for the bio whose token the drain waits for.
+ *  - A mutex of the engine (checkpoint_lock, commit_lock, lock, in this order)
+ *    is held over I/O on the metadata device and flushes, never over a wait for
+ *    credits, tokens or a queue.  pool->table_lock is held over nothing that
+ *    sleeps long.
+ *
+ * So each arrow points down this list, and there is no circle:
+ *
+ *	idle -> space -> drain -> tokens -> end -> (nothing)
+ *		space, apply, io -> credits -> commit, the I/O of tokens
+ *		commit -> devices
+ *
+ * With one worker: an arrow is never to a work of the same queue, so each queue
+ * may be a single thread.  A build for tests makes them so (one_worker).  With
+ * the rescuers alone: that is the same, as every queue on which something else
+ * may come to depend has one (WQ_MEM_RECLAIM); what allocates in a work does so
+ * without I/O (hpm_noio_begin()) or from a mempool whose elements come back by
+ * the ends of I/O.  idle_wq has none, for nobody depends on it: a search gives
+ * dying volumes back itself, and credits are waited for by applying.
+ *
+ * In a suspend: the volumes are stopped, which waits for tokens and io_wq, while
+ * all queues run; then "quiet" is set, and each work is cancelled or waited for,
+ * in hpm_pool_quiesce(), by a process, which holds nothing that a work wants.
+ * A bio that a search or a retry lets go after that ends at its gate.
+ *
+ * In a hibernation: as dm core's, the queues that somebody waits for are not
+ * freezable.  Whoever writes the image, or syncs, may write through us, and would
+ * wait for the thaw.  But what begins to write by itself after the image was made
+ * must not: memory comes back as it was in the image, and the pool would go on
+ * from a superblock that is older than the one on the device, over nodes that
+ * the newer one names.  All that does so is on idle_wq and on the cache's queue
+ * (iput() may delete a file), and these are frozen like the kernel's own
+ * writeback.  What was under way when the image was made goes on in both worlds
+ * in the same way, and writes the same twice.  (The image itself does not belong
+ * on a volume of a pool: its blocks would be mapped in one world only.)
+ *
+ * At the end of a pool
+ * --------------------
+ * A work that is queued while its queue is destroyed is waited for; a timer that
+ * is pending then goes off afterwards and queues its work on freed memory.  So
+ * nothing delayed may be armed by then, and nothing may arm it:
+ *
+ *	tick		arms itself unless quiet, under pool->lock
+ *	apply_soon	kicks, likewise
+ *	no_space_timeout
+ *			likewise; all three are cancelled by quiesce after quiet
+ *			is set, and a pool that never was resumed is quiet
+ *	defrag		messages, itself unless told to stop; stopped under
+ *			message_lock before the quiesce
+ *	streams.idle	a bio of the volume, itself; cancelled when the volume
+ *			has no table, and so no bios, any more
+ *	late_work	a read of a volume, itself; there are no volumes any
+ *			more: cancelled by hpm_share_stop()
+ *	scan_work	itself, surplus_work, the cache's shrinker, messages
+ *	surplus_work	a read that is entered; both are cancelled by
+ *			hpm_share_stop() when the shrinker is gone
+ *
+ * There is no other timer.  hpm_pool_work_exit() says so if one is pending all
+ * the same.  Of the works that are queued at once, a kick is dropped while quiet,
+ * whoever's end_io it comes from; lists of bios are empty, as each bio belongs
+ * to a table of a volume, and the pool outlives those; what is left are mode and
+ * event, which other works queue: their queue is destroyed last.
  */
 #include "pool-priv.h"
 #include "trace.h"
@@ -178,7 +281,7 @@ static void do_tick(struct work_struct *ws)
 
 	spin_lock_irq(&pool->lock);
 	if (!pool->quiet)
-		queue_delayed_work(pool->apply_wq, &pool->tick, TICK);
+		queue_delayed_work(pool->idle_wq, &pool->tick, TICK);
 	spin_unlock_irq(&pool->lock);
 }
 
@@ -195,7 +298,7 @@ static void do_event(struct work_struct *ws)
 
 void hpm_pool_event(struct hpm_pool *pool)
 {
-	queue_work(pool->drain_wq, &pool->event_work);
+	queue_work(pool->commit_wq, &pool->event_work);
 }
 
 /*
@@ -219,7 +322,7 @@ void hpm_pool_kick(void *ctx, enum hpm_kick what)
 		queue_work(pool->apply_wq, &pool->apply_work);
 		break;
 	case HPM_KICK_APPLY_SOON:
-		queue_delayed_work(pool->apply_wq, &pool->apply_soon, SOON);
+		queue_delayed_work(pool->idle_wq, &pool->apply_soon, SOON);
 		break;
 	case HPM_KICK_COMMIT:
 		queue_work(pool->commit_wq, &pool->commit_work);
@@ -228,7 +331,7 @@ void hpm_pool_kick(void *ctx, enum hpm_kick what)
 		queue_work(pool->commit_wq, &pool->checkpoint_work);
 		break;
 	case HPM_KICK_RECLAIM:
-		queue_work(pool->apply_wq, &pool->reclaim_work);
+		queue_work(pool->idle_wq, &pool->reclaim_work);
 		break;
 	case HPM_KICK_CREDIT:
 		queue_work(pool->apply_wq, &pool->retry_work);
@@ -244,8 +347,9 @@ void hpm_pool_wake(struct hpm_pool *pool)
 	pool->quiet = false;
 	__hpm_pool_start_timeout(pool);
 	/* Finds out about everything but what waits in a list. */
-	queue_delayed_work(pool->apply_wq, &pool->tick, 0);
+	queue_delayed_work(pool->idle_wq, &pool->tick, 0);
 	queue_work(pool->apply_wq, &pool->retry_work);
+	queue_work(pool->space_wq, &pool->search_work);
 	queue_work(pool->drain_wq, &pool->drain_work);
 	spin_unlock_irq(&pool->lock);
 }
@@ -281,12 +385,13 @@ void hpm_pool_quiesce(struct hpm_pool *pool)
 	cancel_work_sync(&pool->checkpoint_work);
 	/* Somebody's bio may wait for this one. */
 	flush_work(&pool->commit_work);
-	/* What it leaves on its list is tried again on resume. */
+	/* What they leave on their lists is tried again on resume. */
 	cancel_work_sync(&pool->retry_work);
+	cancel_work_sync(&pool->search_work);
 
 	settle_for_suspend(pool);
 	hpm_pool_drain_wait(pool);
-	queue_work(pool->drain_wq, &pool->mode_work);
+	queue_work(pool->commit_wq, &pool->mode_work);
 	flush_work(&pool->mode_work);
 
 	hpm_noio_end(noio);
@@ -297,6 +402,29 @@ void hpm_pool_quiesce(struct hpm_pool *pool)
  * Queues
  *--------------------------------------------------------------
  */
+
+#ifdef CONFIG_HPM_FAULTS
+/* Each queue is one thread, as with the rescuers alone: see above. */
+static bool one_worker;
+module_param(one_worker, bool, 0644);
+MODULE_PARM_DESC(one_worker, "queues of pools that are made now have one worker");
+#else
+#define one_worker false
+#endif
+
+#define RECLAIM_PERCPU	(WQ_MEM_RECLAIM | WQ_HIGHPRI | HPM_WQ_PERCPU)
+#define RECLAIM_UNBOUND	(WQ_MEM_RECLAIM | WQ_UNBOUND)
+
+static struct workqueue_struct *make_queue(struct hpm_pool *pool,
+					   const char *what, unsigned int flags)
+{
+	if (one_worker)
+		return alloc_ordered_workqueue("hpm_%s/%s",
+					       flags & (WQ_MEM_RECLAIM |
+							WQ_FREEZABLE),
+					       what, pool->name);
+	return alloc_workqueue("hpm_%s/%s", flags, 0, what, pool->name);
+}
 
 int hpm_pool_work_init(struct hpm_pool *pool)
 {
@@ -309,17 +437,15 @@ int hpm_pool_work_init(struct hpm_pool *pool)
 	INIT_WORK(&pool->event_work, do_event);
 	INIT_DELAYED_WORK(&pool->tick, do_tick);
 
-	pool->commit_wq = alloc_workqueue("hpm_commit/%s", WQ_MEM_RECLAIM |
-					  WQ_HIGHPRI | HPM_WQ_PERCPU, 0,
-					  pool->name);
-	pool->io_wq = alloc_workqueue("hpm_io/%s", WQ_MEM_RECLAIM |
-				      WQ_HIGHPRI | HPM_WQ_PERCPU, 0,
-				      pool->name);
-	pool->apply_wq = alloc_workqueue("hpm_apply/%s", WQ_MEM_RECLAIM |
-					 WQ_UNBOUND, 0, pool->name);
-	pool->drain_wq = alloc_workqueue("hpm_drain/%s", WQ_MEM_RECLAIM |
-					 WQ_UNBOUND, 0, pool->name);
-	if (pool->commit_wq && pool->io_wq && pool->apply_wq && pool->drain_wq)
+	pool->end_wq = make_queue(pool, "end", RECLAIM_PERCPU);
+	pool->commit_wq = make_queue(pool, "commit", RECLAIM_PERCPU);
+	pool->io_wq = make_queue(pool, "io", RECLAIM_PERCPU);
+	pool->apply_wq = make_queue(pool, "apply", RECLAIM_UNBOUND);
+	pool->space_wq = make_queue(pool, "space", RECLAIM_UNBOUND);
+	pool->drain_wq = make_queue(pool, "drain", RECLAIM_UNBOUND);
+	pool->idle_wq = make_queue(pool, "idle", WQ_UNBOUND | WQ_FREEZABLE);
+	if (pool->end_wq && pool->commit_wq && pool->io_wq && pool->apply_wq &&
+	    pool->space_wq && pool->drain_wq && pool->idle_wq)
 		return 0;
 
 	hpm_pool_work_exit(pool);
@@ -333,11 +459,18 @@ static void destroy_queue(struct workqueue_struct **wq)
 	*wq = NULL;
 }
 
+/* Whoever queues on another's queue is waited for before the other goes. */
 void hpm_pool_work_exit(struct hpm_pool *pool)
 {
-	/* A worker may queue on another's queue; drains only on its own. */
+	WARN_ON_ONCE(delayed_work_pending(&pool->tick) ||
+		     delayed_work_pending(&pool->apply_soon) ||
+		     delayed_work_pending(&pool->no_space_timeout));
+
+	destroy_queue(&pool->idle_wq);
+	destroy_queue(&pool->end_wq);
 	destroy_queue(&pool->io_wq);
-	destroy_queue(&pool->commit_wq);
+	destroy_queue(&pool->space_wq);
 	destroy_queue(&pool->apply_wq);
 	destroy_queue(&pool->drain_wq);
+	destroy_queue(&pool->commit_wq);
 }

@@ -126,14 +126,17 @@ out_free:
 
 static void pool_free(struct hpm_pool *pool)
 {
-	/* What is queued still may want the engine. */
+	/*
+	 * In this order: what arms or queues, the queues (what is queued still may
+	 * want the engine), the engine.  See pool-work.c.
+	 */
+	if (pool->md)
+		hpm_shrinker_unregister(&pool->shrinker);
+	hpm_share_stop(pool);
 	hpm_pool_work_exit(pool);
 	hpm_pool_drain_drop(pool);
-
-	if (pool->md) {
-		hpm_shrinker_unregister(&pool->shrinker);
+	if (pool->md)
 		hpm_md_close(pool->md);
-	}
 
 	hpm_share_destroy(pool);
 	hpm_io_destroy(pool->io);

@@ -91,22 +91,25 @@ struct hpm_pool {
 	DECLARE_HASHTABLE(by_disk, 8);
 	struct bio_list flush_bios;	/* end (or go on) after the next commit */
 	struct bio_list credit_bios;	/* retry when credit comes back */
+	struct bio_list search_bios;	/* the next search for space is theirs */
+	struct bio_list searched_bios;	/* the one that is under way is */
 	struct bio_list space_bios;	/* queue_if_no_space: retry when space does */
 
-	/*
-	 * Separate queues, all WQ_MEM_RECLAIM: a commit never waits behind
-	 * a metadata read, a drain never behind a commit.
-	 */
-	struct workqueue_struct *commit_wq;	/* commit, checkpoint */
-	struct workqueue_struct *apply_wq;	/* apply, reclaim */
-	struct workqueue_struct *io_wq;		/* deferred bios, refills */
-	struct workqueue_struct *drain_wq;	/* frees: grace period, discard */
+	/* What runs where, and what it may wait for: pool-work.c. */
+	struct workqueue_struct *end_wq;
+	struct workqueue_struct *io_wq;
+	struct workqueue_struct *commit_wq;
+	struct workqueue_struct *apply_wq;
+	struct workqueue_struct *space_wq;
+	struct workqueue_struct *drain_wq;
+	struct workqueue_struct *idle_wq;
 	struct work_struct commit_work;
 	struct work_struct checkpoint_work;
 	struct work_struct apply_work;
 	struct delayed_work apply_soon;
 	struct work_struct reclaim_work;
 	struct work_struct retry_work;
+	struct work_struct search_work;
 	struct work_struct drain_work;
 	struct work_struct mode_work;		/* tells of changes of mode */
 	struct delayed_work tick;		/* commit once a second */
@@ -115,9 +118,7 @@ struct hpm_pool {
 	struct list_head drain_batches;		/* lock */
 	bool passdown_failed;			/* drain_work; told once */
 
-	struct mutex space_lock;		/* one search for space at a time */
-	atomic_t searches;			/* how many have begun */
-	u64 searched_record;			/* space_lock: when all was seen */
+	u64 searched_record;		/* search_work: all was seen up to it */
 
 	struct hpm_shrinker shrinker;
 
@@ -152,25 +153,19 @@ void hpm_pool_put(struct hpm_pool *pool);
  * then passed to hpm_volume_commit_done() (with the commit's error); kicks.
  */
 void hpm_pool_commit_bio(struct hpm_pool *pool, struct bio *bio);
-/* Any context.  @bio is handed to hpm_volume_retry() once credit came back. */
+/*
+ * Any context.  The deferred @bio, which holds nothing, found no credit, or no
+ * block for its data.  It comes back through hpm_bio_queue() when there may be
+ * some, or ends: with an error if there is none to be had, to be requeued if
+ * its volume is being suspended without a flush.
+ */
 void hpm_pool_wait_credit(struct hpm_pool *pool, struct bio *bio);
+void hpm_pool_wait_space(struct hpm_pool *pool, struct bio *bio);
 /*
- * From a worker: an allocation found nothing.  Commits, waits for the drain of
- * what is being freed, takes the volumes' stocks back; 0: try again.  -ENOSPC:
- * really full; the pool has gone to out_of_data_space and has told so.
+ * Any context.  The volume's bios that wait in the pool's lists are requeued.
+ * Its gate says so already, so no more of them get there.
  */
-int hpm_pool_make_space(struct hpm_pool *pool);
-/*
- * Any context.  Out of space: errors @bio at once (error_if_no_space) or keeps
- * it until space comes or the time is over.
- */
-void hpm_pool_no_space(struct hpm_pool *pool, struct bio *bio);
-/*
- * Hands everything that waits for credit or space to hpm_volume_retry() now: a
- * volume that is being suspended gets its bios back, the others' come again.
- * Sleeps.
- */
-void hpm_pool_retry_now(struct hpm_pool *pool);
+void hpm_pool_return_bios(struct hpm_pool *pool, struct hpm_volume *v);
 
 /* Any context: writes must be refused (read_only, fail). */
 static inline bool hpm_pool_refuses_writes(struct hpm_pool *pool)
@@ -226,9 +221,8 @@ void hpm_volume_get(struct hpm_volume *v);
 void hpm_volume_put(struct hpm_volume *v);
 /* Gives the stocks and reservations of all active volumes back.  Sleeps. */
 void hpm_volumes_return_stock(struct hpm_pool *pool);
-/* What a commit, returned credit or returned space does with a bio. */
+/* What a commit does with a bio. */
 void hpm_volume_commit_done(struct bio *bio, int err);
-void hpm_volume_retry(struct bio *bio);
 /*
  * The pool is being suspended: all volumes' new bios wait (or, noflush, are
  * to be requeued), those in flight are done when this returns.

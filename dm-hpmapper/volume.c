@@ -539,6 +539,7 @@ static int flush_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
 	if (unlikely(hpm_pool_failed(v->pool)))
 		return hpm_map_end(bio, -EIO);
 	if (hpm_md_all_durable(v->pool->md)) {
+		hb->passed = true;
 		bio_set_dev(bio, v->pool->data_bdev);
 		return DM_MAPIO_REMAPPED;
 	}
@@ -560,6 +561,7 @@ static int volume_map(struct dm_target *ti, struct bio *bio)
 	hb->op.change = NULL;
 	hb->op.token = hpm_pool_token_get(v->pool);
 	hb->fua = false;
+	hb->passed = false;
 	hb->lead = NULL;
 	bio->bi_iter.bi_sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
 
@@ -603,14 +605,23 @@ static int end_fua(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
 	return DM_ENDIO_INCOMPLETE;
 }
 
+/* It has not been tried: a driver had no memory, or must not wait. */
+static bool is_untried(blk_status_t error)
+{
+	return error == BLK_STS_AGAIN || error == BLK_STS_RESOURCE ||
+	       error == BLK_STS_DEV_RESOURCE || error == BLK_STS_DM_REQUEUE;
+}
+
 /*
  * A flush that was passed on as nothing waited for a commit: records that have
- * come since may be of data that went with it.
+ * come since may be of data that went with it.  One that was not passed on, but
+ * came to its end at the gate or behind a commit, says nothing of the device;
+ * and the commit has said by itself what its own flush came to.
  */
-static void flush_failed(struct hpm_volume *v, struct bio *bio,
+static void flush_failed(struct hpm_volume *v, const struct hpm_bio *hb,
 			 blk_status_t error)
 {
-	if (bio->bi_opf & REQ_PREFLUSH && error != BLK_STS_AGAIN)
+	if (hb->passed && !is_untried(error))
 		hpm_md_data_flush_failed(v->pool->md,
 					 blk_status_to_errno(error));
 }
@@ -632,7 +643,7 @@ static int volume_end_io(struct dm_target *ti, struct bio *bio,
 	if (unlikely(hb->fua) && !*error)
 		return end_fua(v, hb, bio);
 	if (unlikely(*error))
-		flush_failed(v, bio, *error);
+		flush_failed(v, hb, *error);
 	if (hb->op.token != HPM_NO_TOKEN)
 		hpm_op_end(v, &hb->op, *error);
 	return DM_ENDIO_DONE;
@@ -642,11 +653,6 @@ void hpm_volume_commit_done(struct bio *bio, int err)
 {
 	bio->bi_status = errno_to_blk_status(err);
 	bio_endio(bio);
-}
-
-void hpm_volume_retry(struct bio *bio)
-{
-	hpm_bio_queue(dm_per_bio_data(bio, sizeof(struct hpm_bio)));
 }
 
 /*

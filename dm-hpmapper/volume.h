@@ -58,6 +58,7 @@ struct hpm_bio {
 	struct hpm_volume *v;
 	struct hpm_op op;	/* the bio itself is under way */
 	bool fua;		/* a commit stands between the I/O and its end */
+	bool passed;		/* a flush, and the data device has it now */
 	struct hpm_lead *lead;	/* what was read is to be entered; or NULL */
 
 	struct bio *bio;
@@ -329,8 +330,6 @@ void hpm_bio_queue(struct hpm_bio *hb);
 void hpm_bio_queue_all(struct list_head *list);
 /* One of its parts, or its dealer, is done. */
 void hpm_bio_put(struct hpm_bio *hb, blk_status_t status);
-/* Sleeps until no part is under way. */
-void hpm_bio_wait_parts(struct hpm_bio *hb);
 /* Where the deferred bio goes on. */
 static inline sector_t hpm_bio_sector(const struct hpm_bio *hb)
 {
@@ -399,7 +398,7 @@ void hpm_merge_put(struct hpm_volume *v, struct hpm_merge *m);
 int hpm_merge_init(struct hpm_volume *v);
 void hpm_merge_exit(struct hpm_volume *v);
 /*
- * Reads, merges and submits the piece, whose blocks are planned and whose
+ * Begins to read, merge and write the piece, whose blocks are planned and whose
  * @token is held.  As a step, or -EAGAIN: the map has changed, plan again.
  */
 int hpm_merge_step(struct hpm_volume *v, struct hpm_bio *hb,

@@ -412,29 +412,21 @@ static int supply_large(struct hpm_volume *v, struct hpm_piece *p)
 	return 0;
 }
 
-/* While others make room we hold nothing that they could need. */
-static int supply_blocks(struct hpm_volume *v, struct hpm_piece *p)
+/* The lack itself is returned if others have to see to it. */
+static int supply_blocks(struct hpm_volume *v)
 {
-	int r;
+	int r = hpm_volume_refill(v);
 
-	r = hpm_volume_refill(v);
-	if (r != -ENOSPC)
-		return r;
-	hpm_piece_release(v, p);
-	return hpm_pool_make_space(v->pool);
+	return r == -ENOSPC ? LACK_BLOCKS : r;
 }
 
 static int get_lacking(struct hpm_volume *v, struct hpm_piece *p, int lack)
 {
-	int r;
-
 	switch (lack) {
 	case LACK_MAP:
 		return hpm_map_load(v->vol, p->vbn);
 	case LACK_CREDIT:
-		r = hpm_credit_wait(v->pool->md, 1, HPM_FOR_WRITE);
-		p->credit = !r;
-		return r;
+		return LACK_CREDIT;
 	case LACK_CHANGE:
 		p->change = hpm_change_alloc(v->pool->md, GFP_NOIO);
 		return p->change ? 0 : -ENOMEM;
@@ -444,11 +436,11 @@ static int get_lacking(struct hpm_volume *v, struct hpm_piece *p, int lack)
 	case LACK_LARGE:
 		return supply_large(v, p);
 	default:
-		return supply_blocks(v, p);
+		return supply_blocks(v);
 	}
 }
 
-/* -EAGAIN: it is there, plan again. */
+/* -EAGAIN: it is there, plan again.  A lack: it is not to be had here. */
 static int supply(struct hpm_volume *v, struct hpm_piece *p, int lack)
 {
 	int r = get_lacking(v, p, lack);
@@ -456,16 +448,20 @@ static int supply(struct hpm_volume *v, struct hpm_piece *p, int lack)
 	return r ? r : -EAGAIN;
 }
 
-/* A bio in the pool's list may be ended there: no part may be under way. */
-static int wait_for_space(struct hpm_volume *v, struct hpm_bio *hb)
+/*
+ * Credit and blocks come back when others' I/O ends, and a worker that waited
+ * for that might be the one that a bio needs which is to go on: so the bio waits
+ * by itself, in a list, and holds nothing that those who make room could need.
+ */
+static int wait_in_list(struct hpm_volume *v, struct hpm_bio *hb, int lack)
 {
-	if (hpm_gate_returns(v))
-		return HPM_REQUEUE;
-
-	hpm_bio_wait_parts(hb);
-	if (hb->bio->bi_status)
+	/* A part has failed already: the bio ends with that. */
+	if (READ_ONCE(hb->bio->bi_status))
 		return -EIO;
-	hpm_pool_no_space(v->pool, hb->bio);
+	if (lack == LACK_CREDIT)
+		hpm_pool_wait_credit(v->pool, hb->bio);
+	else
+		hpm_pool_wait_space(v->pool, hb->bio);
 	return HPM_WAITS;
 }
 
@@ -527,5 +523,5 @@ int hpm_write_step(struct hpm_volume *v, struct hpm_bio *hb,
 	hpm_piece_release(v, &p);
 	if (part)
 		hpm_part_free(part);
-	return r == -ENOSPC ? wait_for_space(v, hb) : r;
+	return r > HPM_WAITS ? wait_in_list(v, hb, r) : r;
 }
