@@ -23,7 +23,7 @@ $(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c $(TOP)/tests/vm/progs/dm.h | deps-su
 # What is short, and what is not.  (stress tests at random.)
 SUITE      := credit message table partial foreign snapshot limits flush cost \
 	space check module ring mixed
-SUITE_LONG := discard resize nowait metadata suspend force persist fs defrag live blk fsload rot ladder memory zeroes
+SUITE_LONG := discard resize nowait metadata waits teardown suspend force persist fs defrag live blk fsload rot ladder memory zeroes
 # What is likely to differ between kernels.
 SUITE_FAST := limits message zeroes
 comma      := ,
@@ -54,8 +54,8 @@ test-stress: $(SUITE_PROGS) vm-$$(KERNEL) | deps-suite ## random everything for 
 # one must not, kmemleak.  Each report in the log fails the guest (boot.sh).
 # Several guests, as a leak is easier to find among few scripts.
 DEBUG_GUESTS ?= $(foreach s,$(call with_commas,$(SUITE)) \
-	$(call with_commas,$(wordlist 1,7,$(SUITE_LONG))) \
-	$(call with_commas,$(wordlist 8,99,$(SUITE_LONG)) stress),debug:$s,leaks)
+	$(call with_commas,$(wordlist 1,9,$(SUITE_LONG))) \
+	$(call with_commas,$(wordlist 10,99,$(SUITE_LONG)) stress),debug:$s,leaks)
 
 .PHONY: test-debug
 test-debug: $(SUITE_PROGS) vm-debug | deps-suite ## all integration tests, then random everything, on the debug kernel (TIME=60, DEBUG_GUESTS=debug:table,leaks)

@@ -1,0 +1,141 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What a worker waits for is nothing that a worker behind it must do.  The essay is in
+# pool-work.c.  A build with CONFIG_HPM_FAULTS is told to give each queue one worker,
+# which is what is left when there is no memory.
+# shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
+. "$(dirname "$0")/lib.sh"
+
+parameters=/sys/module/dm_hpmapper/parameters
+one=$parameters/one_worker
+if [ -e $one ]; then
+	echo 1 >$one
+	note "one worker for each queue"
+fi
+
+# data_delay READ WRITE: what the data device takes, in milliseconds
+data_delay() {
+	dmsetup suspend --nolockfs data
+	dmsetup reload data --table "0 $(mib 64) delay $disk 0 $1 $disk 0 $2"
+	dmsetup resume data
+}
+
+modprobe dm-delay
+nullb hmeta 64 inline
+nullb hdata 256 timer
+disk=$(nullb_path hdata)
+slice meta hmeta 16
+slice data hdata 64
+
+# A full pool.  A read of 128 KiB, which is entered by a worker when it ends, holds up
+# the drain, and 400 writes want the space that the drain will give.
+pool_up || exit
+vol_new v 0 24 && put v 1M 24 0 fsync
+vol_new x 5 8 && put x 4k 2048 0 fsync
+vol_down x
+vol_new f 6 40
+dd if=/dev/zero of=/dev/mapper/f bs=1M oflag=direct status=none 2>/dev/null
+snap_new c 1 0 24
+snap_new p 2 0 24
+equal "the pool is full" "$(pool_mode)" out_of_data_space
+data_delay 3000 0
+echo 3 >/proc/sys/vm/drop_caches
+blockdev --setra 256 /dev/mapper/c
+dd if=/dev/mapper/c of=/dev/null bs=128k count=1 status=none &
+reader=$!
+sleep 0.3
+msg delete 5
+fio --name=x --filename=/dev/mapper/c --rw=randwrite --bs=4k --size=16M --offset=8M \
+	--io_size=1600k --direct=1 --ioengine=libaio --iodepth=400 --thread \
+	--minimal >"$tmp/fio" 2>&1 &
+writer=$!
+# of less than a block, which read what they merge with
+fio --name=y --filename=/dev/mapper/p --rw=randwrite --bs=512 --size=16M --offset=8M \
+	--io_size=32k --direct=1 --ioengine=libaio --iodepth=64 --thread \
+	--minimal >"$tmp/fio2" 2>&1 &
+merger=$!
+check "400 writers that want space: the read that holds it up ends" \
+	timeout 60 tail --pid=$reader -f /dev/null
+check "and then the writers do" timeout 60 tail --pid=$writer -f /dev/null
+check "without an error" wait $writer
+check "writes of less than a block, too" timeout 60 tail --pid=$merger -f /dev/null
+check "without an error" wait $merger
+data_delay 0 0
+check "the space came back" within 20 nothing_dying
+
+# The volume of a write that waits for the search can be suspended and sent away, while
+# another volume's read holds the search up.
+dd if=/dev/zero of=/dev/mapper/f bs=1M oflag=direct status=none 2>/dev/null
+equal "full again" "$(pool_mode)" out_of_data_space
+data_delay 8000 0
+dd if=/dev/mapper/v of=/dev/null bs=4k count=1 iflag=direct status=none &
+reader=$!
+sleep 0.3
+msg create_thin 7 && msg delete 7
+dd if=/dev/zero of=/dev/mapper/c bs=4k count=1 oflag=direct conv=notrunc status=none \
+	2>/dev/null &
+writer=$!
+sleep 0.5
+check "a volume whose write waits for space is suspended" \
+	timeout 20 dmsetup suspend --noflush --nolockfs c
+check "and resumed" dmsetup resume c
+data_delay 0 0
+wait $reader $writer
+vol_down v f c p
+pool_down
+
+# Metadata that is full, and a wait for as long as it takes: a write that is still
+# asking for credit, on a slow metadata device, when its volume is suspended.
+meta_delay() {
+	dmsetup suspend --nolockfs slow
+	dmsetup reload slow --table "0 $(mib 4) delay $slice 0 0 $slice 0 $1"
+	dmsetup resume slow
+}
+
+touch_leaves() {	# a block in each of so many leaves
+	local args=() i
+
+	for i in $(seq 0 400 12000); do
+		args+=(-c "pwrite -q $((i * 4096)) 4096")
+	done
+	xfs_io -d "${args[@]}" /dev/mapper/v >/dev/null 2>&1
+}
+
+timeout_was=$(<$parameters/no_space_timeout)
+echo 0 >$parameters/no_space_timeout
+slice meta hmeta 4
+slice=$meta
+dmsetup create slow --table "0 $(mib 4) delay $slice 0 0 $slice 0 0"
+meta=/dev/mapper/slow
+wipe
+pool_up || exit
+vol_new v 0 64
+fio --name=x --filename=/dev/mapper/v --rw=write:4k --bs=4k --size=64M \
+	--io_size=32M --direct=1 --ioengine=psync --thread --minimal >/dev/null
+for id in $(seq 100); do
+	msg create_snap "$id" 0 2>/dev/null || break
+	touch_leaves || break
+done
+equal "the metadata is full" "$(touch_leaves; key metadata)" full
+pool_reload 0 queue_if_no_space
+meta_delay 300
+dd if=/dev/zero of=/dev/mapper/v bs=4k count=1 seek=5000 oflag=direct conv=notrunc \
+	status=none &
+writer=$!
+sleep 0.3
+check "a volume whose write waits for credit is suspended" \
+	timeout 20 dmsetup suspend --noflush --nolockfs v
+check "the write waits on" kill -0 $writer
+dmsetup resume v
+meta_delay 0
+for id in $(seq 30); do
+	msg delete "$id" 2>/dev/null
+done
+check "until something is deleted" timeout 30 tail --pid=$writer -f /dev/null
+check "and succeeds" wait $writer
+echo "$timeout_was" >$parameters/no_space_timeout
+vol_down v
+pool_down
+dmsetup remove slow
+[ ! -e $one ] || echo 0 >$one
