@@ -22,14 +22,15 @@
  *
  *	queue	  works				each waits for at most
  *	--------------------------------------------------------------------
- *	end_wq	  the end of a read that is	nothing.  (It hashes what was
- *		  entered (lead_work)		read and ends the bio.)
+ *	end_wq	  the end of a read that is	the data device, to take a bio
+ *		  entered (lead_work), of one
+ *		  that is merged with a write
  *	commit_wq commit, checkpoint, mode,	the metadata device, a flush of
  *		  event, no_space_timeout	the data device
  *	io_wq	  deferred bios, refills, ends	the same; memory; the data
- *		  of streams (collapse, idle);	device, for a read that it
- *		  the timer of followers	merges; for a discard and a
- *		  (late_work)			collapse, credits that are out
+ *		  of streams (collapse, idle);	device, to take a bio; for a
+ *		  the timer of followers	discard and for a collapse,
+ *		  (late_work)			credits that are out
  *	apply_wq  apply, retry			the metadata device; credits
  *						that are out
  *	space_wq  search			the same, and drain_wq
@@ -41,20 +42,20 @@
  * and the cache has a queue for its scans and evictions, for which nobody waits
  * either (evict.c).
  *
- * The two things that are waited for and that are not a device's are tokens and
- * credits.  Both are in the hand of an I/O on the data device, or of somebody
- * who is between two sleeps of the kinds above and no further.
+ * What is waited for and is not a device's are tokens and credits.
  *
  *  - A token is given back by the end of its I/O, in whatever context that is
- *    called, or by end_wq, where nothing is queued that waits for anything.  It
- *    is never given back by a work that stands in a queue behind one that may
- *    wait for tokens: those are the drain, alone on its queue, and the search,
- *    alone on its own.
- *  - A bio in a worker takes its token last, and what comes between that and the
- *    submission of its I/O waits for nothing but a read of the data device.
+ *    called, or by end_wq, where nothing is queued that waits for a token, for a
+ *    credit or for another queue.  It is never given back by a work that stands
+ *    in a queue behind one that may wait for tokens: those are the drain, alone
+ *    on its queue, the search, alone on its own, and defrag, on idle_wq.
+ *  - A bio in a worker takes its token last, and between that and the submission
+ *    of its I/O waits for nothing.
  *  - A credit becomes a record when the I/O has ended, and is free again when
  *    the record is applied, which everybody who waits for a credit does himself;
- *    or it is given back before the bio that had it waits in any list.
+ *    or it is given back before the bio that had it waits in any list.  defrag
+ *    has credits while it waits for tokens.  Whoever has a token and would wait
+ *    for a credit gives the token back first.
  *  - A bio that finds no credit or no block occupies no worker: it waits in a
  *    list (pool-space.c), and one worker for all of them, on apply_wq or on
  *    space_wq, does what has to be done.  256 workers of io_wq that all waited
@@ -62,16 +63,19 @@
  *  - A mutex of the engine (checkpoint_lock, commit_lock, lock, in this order)
  *    is held over I/O on the metadata device and flushes, never over a wait for
  *    credits, tokens or a queue.  pool->table_lock is held over nothing that
- *    sleeps long.
+ *    sleeps long.  pool->message_lock, under which works are waited for, is
+ *    taken by processes only, never by a work.
  *
  * So each arrow points down this list, and there is no circle:
  *
- *	idle -> space -> drain -> tokens -> end -> (nothing)
- *		space, apply, io -> credits -> commit, the I/O of tokens
- *		commit -> devices
+ *	idle, space, apply, io -> credits
+ *	idle, space -> drain
+ *	idle (defrag), drain, credits -> tokens
+ *	tokens -> end, I/O in flight
+ *	all -> commit, the devices
  *
- * With one worker: an arrow is never to a work of the same queue, so each queue
- * may be a single thread.  A build for tests makes them so (one_worker).  With
+ * With one worker: no arrow is to a work of the same queue, so each queue may be
+ * a single thread.  A build for tests makes them so (one_worker).  With
  * the rescuers alone: that is the same, as every queue on which something else
  * may come to depend has one (WQ_MEM_RECLAIM); what allocates in a work does so
  * without I/O (hpm_noio_begin()) or from a mempool whose elements come back by

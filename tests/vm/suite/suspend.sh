@@ -76,44 +76,6 @@ check "and goes on when it is resumed" timeout 10 tail --pid=$waiter -f /dev/nul
 msg checkpoint
 differ "then it writes, and that is seen" "$(sum $meta; sum $data)" "$before"
 
-# A message that changes something is refused; what only looks is not.  The metadata
-# device may be suspended as well.
-dmsetup suspend pool
-before=$(sum $meta)
-for m in "create_thin 50" "create_snap 50 0" "delete 10" "set_size 10 8" "set_name 10 x" \
-	"set_sharing 10 off" "set_readonly 10 on" "set_transaction_id 0 1" \
-	reserve_metadata_snap release_metadata_snap checkpoint "defrag start"; do
-	no message EBUSY 'the pool is suspended' "$m"
-done
-refusals
-equal "none of these wrote" "$(sum $meta)" "$before"
-dmsetup suspend meta
-seen=$(timeout 10 dmsetup message pool 0 "create_snap 50 0" 2>&1)
-matches "nor waits for a metadata device that is suspended" "$seen" 'busy'
-matches "the volumes can be listed" "$(timeout 10 dmsetup message pool 0 list)" '^0 '
-check "and the status be asked for" timeout 10 dmsetup status pool
-dmsetup resume meta
-dmsetup resume pool
-check "a resumed pool takes such messages" msg create_snap 50 0
-differ "and writes, which is seen" "$(sum $meta)" "$before"
-msg delete 50
-
-# A flush that is sent back says nothing of the data device.
-for how in volume table; do
-	dmsetup suspend pool
-	dd if=/dev/null of=/dev/mapper/v0 count=0 conv=fsync,notrunc status=none &
-	waiter=$!
-	sleep 0.5
-	check "an fsync waits for a suspended pool" kill -0 $waiter
-	check "its volume can be suspended" timeout 20 dmsetup suspend --noflush --nolockfs v0
-	[ $how = volume ] || dmsetup reload v0 --table "$(dmsetup table v0)"
-	dmsetup resume pool
-	dmsetup resume v0
-	check "then it succeeds" wait $waiter
-	equal "and the pool is as it was" "$(word 8) $(word 11)" "rw -"
-done
-check "and is written to" put v0 4k 1 8000 fsync
-
 # A clean suspend leaves nothing to be replayed.
 dmsetup suspend pool
 dd if=$meta of="$tmp/meta" bs=1M iflag=direct status=none

@@ -19,7 +19,7 @@ vol_down v
 pool_down
 
 # What waits for a leader is let go after 100 ms; the pool is gone before.
-for us in $(seq 0 9000 90000); do
+for us in $(seq 0 15000 90000); do
 	pool_up && vol_up a 1 16 || exit
 	echo 3 >/proc/sys/vm/drop_caches
 	dd if=/dev/mapper/a of=/dev/null bs=4k count=1 skip=512 iflag=direct status=none

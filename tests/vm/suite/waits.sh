@@ -2,17 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # What a worker waits for is nothing that a worker behind it must do.  The essay is in
-# pool-work.c.  A build with CONFIG_HPM_FAULTS is told to give each queue one worker,
-# which is what is left when there is no memory.
+# pool-work.c.  (make test-one-worker runs this with one worker for each queue.)
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 
 parameters=/sys/module/dm_hpmapper/parameters
 one=$parameters/one_worker
-if [ -e $one ]; then
-	echo 1 >$one
-	note "one worker for each queue"
-fi
+[ ! -e $one ] || note "one worker for each queue: $(<$one)"
 
 # data_delay READ WRITE: what the data device takes, in milliseconds
 data_delay() {
@@ -138,4 +134,3 @@ echo "$timeout_was" >$parameters/no_space_timeout
 vol_down v
 pool_down
 dmsetup remove slow
-[ ! -e $one ] || echo 0 >$one

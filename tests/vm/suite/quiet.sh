@@ -1,0 +1,88 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A suspended pool does no I/O: messages that write are refused, and what is sent back
+# by a suspend says nothing of a device.
+# shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
+. "$(dirname "$0")/lib.sh"
+
+devices 16 64
+pool_up || exit
+vol_new v0 0 32
+put v0 64k 20 0 fsync
+msg create_snap 10 0
+
+# A message that changes something is refused; what only looks is not.  The metadata
+# device may be suspended as well.
+dmsetup suspend pool
+before=$(sum $meta)
+for m in "create_thin 50" "create_snap 50 0" "delete 10" "set_size 10 8" "set_name 10 x" \
+	"set_sharing 10 off" "set_readonly 10 on" "set_transaction_id 0 1" \
+	reserve_metadata_snap release_metadata_snap checkpoint "defrag start"; do
+	no message EBUSY 'the pool is suspended' "$m"
+done
+refusals
+equal "none of these wrote" "$(sum $meta)" "$before"
+dmsetup suspend meta
+seen=$(timeout 10 dmsetup message pool 0 "create_snap 50 0" 2>&1)
+matches "nor waits for a metadata device that is suspended" "$seen" 'busy'
+matches "the volumes can be listed" "$(timeout 10 dmsetup message pool 0 list)" '^0 '
+check "and the status be asked for" timeout 10 dmsetup status pool
+dmsetup resume meta
+dmsetup resume pool
+check "a resumed pool takes such messages" msg create_snap 50 0
+differ "and writes, which is seen" "$(sum $meta)" "$before"
+msg delete 50
+
+# A flush that is sent back says nothing of the data device.
+for how in volume table; do
+	dmsetup suspend pool
+	dd if=/dev/null of=/dev/mapper/v0 count=0 conv=fsync,notrunc status=none &
+	waiter=$!
+	sleep 0.5
+	check "an fsync waits for a suspended pool" kill -0 $waiter
+	check "its volume can be suspended" timeout 20 dmsetup suspend --noflush --nolockfs v0
+	dmsetup resume pool
+	[ $how = volume ] || dmsetup reload v0 --table "$(dmsetup table v0)"
+	dmsetup resume v0
+	check "then it succeeds" wait $waiter
+	equal "and the pool is as it was" "$(word 8) $(word 11)" "rw -"
+done
+check "and is written to" put v0 4k 1 8000 fsync
+
+# Before a hibernation's image is made, all that writes without being asked is frozen.
+# (The kernel's own test of its freezer: processes and queues stop, and go on again.)
+frozen() {
+	echo freezer >/sys/power/pm_test
+	echo 3 >/sys/module/suspend/parameters/pm_test_delay
+	echo freeze >/sys/power/state
+	echo none >/sys/power/pm_test
+}
+
+# what the pool did between the two lines of the trace
+while_frozen() {
+	awk '/freeze_processes.*end/ { frozen = 1 } /thaw_processes.*begin/ { frozen = 0 }
+		frozen && /hpm_/ { print }' $trace/trace
+}
+
+if [ -e /sys/power/pm_test ]; then
+	trace=/sys/kernel/tracing
+	[ -e $trace/trace ] || mount -t tracefs none $trace
+	on=("$trace/events/"{power/suspend_resume,hpmapper}/enable)
+	fio --name=x --filename=/dev/mapper/v0 --rw=randwrite --bs=4k --size=32M \
+		--direct=1 --ioengine=psync --thread --time_based --runtime=60 \
+		--rate_iops=200 --minimal >/dev/null 2>&1 &
+	writer=$!
+	sleep 1
+	echo >$trace/trace
+	echo 1 | tee "${on[@]}" >/dev/null
+	check "processes and queues are frozen" frozen
+	sleep 1.5
+	echo 0 | tee "${on[@]}" >/dev/null
+	kill $writer
+	wait $writer 2>/dev/null
+	equal "a pool does nothing meanwhile" "$(while_frozen)" ""
+	matches "and goes on then" "$(<$trace/trace)" 'thaw_processes.*hpm_commit'
+fi
+vol_down v0
+pool_down
