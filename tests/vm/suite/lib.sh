@@ -93,6 +93,14 @@ differ() {
 	fi
 }
 
+# ends_well WHAT PID: of a child of this shell, which check() could not wait for
+ends_well() {
+	local status=0
+
+	wait "$2" || status=$?
+	equal "$1" "$status" 0
+}
+
 # is WHAT A OP B: integers, as test(1) has it
 is() {
 	if test "$2" "$3" "$4"; then

@@ -68,9 +68,9 @@ check "and a read holds it up" kill -0 $reader
 data_delay 0
 check "it ends" timeout 60 tail --pid=$reader -f /dev/null
 check "and then the writers do" timeout 60 tail --pid=$writer -f /dev/null
-check "without an error" wait $writer
+ends_well "without an error" $writer
 check "writes of less than a block, too" timeout 60 tail --pid=$merger -f /dev/null
-check "without an error" wait $merger
+ends_well "without an error" $merger
 check "the space came back" within 20 nothing_dying
 
 # The volume of a write that waits for the search can be suspended and sent away, while
@@ -111,6 +111,24 @@ touch_leaves() {	# a block in each of so many leaves
 	xfs_io -d "${args[@]}" /dev/mapper/v >/dev/null 2>&1
 }
 
+fill_metadata() {
+	while [ ! -e "$tmp/stop" ]; do
+		id=$((id + 1))
+		msg create_snap $id 0 2>/dev/null
+		touch_leaves
+	done
+}
+
+# What is kept for writes under way can make it seem full for a moment.
+stays_full() {
+	local i
+
+	for i in 1 2 3 4; do
+		[ "$(key metadata --noflush)" = full ] || return
+		sleep 1
+	done
+}
+
 timeout_was=$(<$parameters/no_space_timeout)
 echo 0 >$parameters/no_space_timeout
 slice meta hmeta 4
@@ -118,18 +136,17 @@ slice=$meta
 dmsetup create slow --table "0 $(mib 4) delay $slice 0 0 $slice 0 0"
 meta=/dev/mapper/slow
 wipe
-pool_up || exit
+pool_up 0 queue_if_no_space || exit
 vol_new v 0 64
 fio --name=x --filename=/dev/mapper/v --rw=write:4k --bs=4k --size=64M \
 	--io_size=32M --direct=1 --ioengine=psync --thread --minimal >/dev/null
-for id in $(seq 100); do
-	msg create_snap "$id" 0 2>/dev/null || break
-	touch_leaves || break
-done
-equal "the metadata is full" "$(touch_leaves; key metadata)" full
-pool_reload 0 queue_if_no_space
+id=0
+fill_metadata &
+filler=$!
+check "the metadata is full" within 90 stays_full
+touch "$tmp/stop"
 meta_delay 300
-dd if=/dev/zero of=/dev/mapper/v bs=4k count=1 seek=5000 oflag=direct conv=notrunc \
+dd if=/dev/zero of=/dev/mapper/v bs=4k count=1 seek=12002 oflag=direct conv=notrunc \
 	status=none &
 writer=$!
 sleep 0.3
@@ -138,11 +155,12 @@ check "a volume whose write waits for credit is suspended" \
 check "the write waits on" kill -0 $writer
 dmsetup resume v
 meta_delay 0
-for id in $(seq 30); do
+for id in $(seq 100); do
 	msg delete "$id" 2>/dev/null
 done
 check "until something is deleted" timeout 30 tail --pid=$writer -f /dev/null
-check "and succeeds" wait $writer
+ends_well "and succeeds" $writer
+check "as do those that filled it" timeout 60 tail --pid=$filler -f /dev/null
 echo "$timeout_was" >$parameters/no_space_timeout
 vol_down v
 pool_down
