@@ -71,7 +71,7 @@
  *	idle, space, apply, io -> credits
  *	idle, space -> drain
  *	idle (defrag), drain, credits -> tokens
- *	tokens -> end, I/O in flight
+ *	the ends of I/O, which give tokens back -> end
  *	all -> commit, the devices
  *
  * With one worker: no arrow is to a work of the same queue, so each queue may be
