@@ -731,6 +731,33 @@ int hpm_credit_get(struct hpm_md *md, unsigned int n)
 	return -EAGAIN;
 }
 
+/* Whoever has many out leaves as many to others. */
+static enum credit_wall fair_wall(struct hpm_md *md, unsigned int held)
+{
+	unsigned int n = held + 1;
+	unsigned int out = atomic_read(&md->journal.in_flight) + n;
+
+	if (out > HPM_MAX_BACKLOG)
+		return CREDIT_BACKLOG;
+	if (atomic_read(&md->journal.room) < (int)n)
+		return CREDIT_BATCH;
+	if (meta_room(md, out) < credit_floor(md, HPM_FOR_WRITE))
+		return CREDIT_META;
+	return CREDIT_FREE;
+}
+
+int hpm_credit_get_fair(struct hpm_md *md, unsigned int held)
+{
+	enum credit_wall wall = held ? fair_wall(md, held) : CREDIT_FREE;
+
+	if (likely(wall == CREDIT_FREE))
+		return hpm_credit_get(md, 1);
+	/* Not only for its own sake: others would have to wait as well. */
+	if (fair_wall(md, 0) != CREDIT_FREE)
+		credit_kick(md, wall);
+	return -EBUSY;
+}
+
 void hpm_credit_put(struct hpm_md *md, unsigned int n)
 {
 	atomic_add(n, &md->journal.room);

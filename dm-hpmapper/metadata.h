@@ -17,9 +17,9 @@
  *	hpm_md_commit()		data flushed, batch durable
  *	hpm_md_apply()		the trees catch up (a worker's job)
  *
- * What a reader must do: take the pool's in-flight token before
+ * What a reader must do: take its volume's in-flight token before
  * hpm_map_lookup() and hold it until its I/O is done.  Blocks that a change
- * frees come back through ops->drain(), whose owner waits for all tokens
+ * frees come back through ops->drain(), whose owner waits for all volumes' tokens
  * before it calls hpm_free_done().
  */
 #ifndef HPM_METADATA_H
@@ -214,11 +214,13 @@ int hpm_vol_snapshot(struct hpm_md *md, u32 id, u32 origin, const char *name,
 		     const char **why);
 /*
  * The same in three steps.  The first fails if anything is wrong; after its
- * success the others must follow.  The origin need only be quiet during the
- * second, which does not sleep.  After the third the snapshot is durable.
+ * success the others must follow, or _cancel(), and then nothing has happened.
+ * The origin need only be quiet during the second, which does not sleep.  After
+ * the third the snapshot is durable.
  */
 int hpm_vol_snapshot_begin(struct hpm_md *md, u32 id, u32 origin,
 			   const char *name, const char **why);
+void hpm_vol_snapshot_cancel(struct hpm_md *md);
 void hpm_vol_snapshot_publish(struct hpm_md *md);
 int hpm_vol_snapshot_end(struct hpm_md *md, const char **why);
 int hpm_vol_delete(struct hpm_md *md, u32 id, const char **why);
@@ -317,6 +319,11 @@ struct hpm_change {
 
 /* Room for @n changes.  Any context; -EAGAIN: wait for HPM_KICK_CREDIT. */
 int hpm_credit_get(struct hpm_md *md, unsigned int n);
+/*
+ * One for a write, of one who has @held of them out already: -EBUSY if not as many
+ * would stay free behind it.
+ */
+int hpm_credit_get_fair(struct hpm_md *md, unsigned int held);
 void hpm_credit_put(struct hpm_md *md, unsigned int n);
 
 /*

@@ -854,6 +854,11 @@ int hpm_vol_snapshot_begin(struct hpm_md *md, u32 id, u32 origin,
 	return r;
 }
 
+void hpm_vol_snapshot_cancel(struct hpm_md *md)
+{
+	hpm_credit_put(md, 1);
+}
+
 void hpm_vol_snapshot_publish(struct hpm_md *md)
 {
 	hpm_snap_publish(md);

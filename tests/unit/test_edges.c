@@ -512,6 +512,76 @@ static void test_snapshot_counts(void **state)
 	end(s);
 }
 
+/* One that was begun and is given up has changed nothing. */
+static void test_snapshot_cancelled(void **state)
+{
+	struct sim *s = begin(1024, 1024, 256);
+	struct hpm_md_stats before, st;
+	const char *why;
+
+	(void)state;
+	sim_msg_create(s, 1);
+	sim_write_blocks(s, 1, 0, 16);
+	hpm_md_get_stats(s->md, &before);
+	assert_int_equal(hpm_vol_snapshot_begin(s->md, 2, 1, NULL, &why), 0);
+	hpm_vol_snapshot_cancel(s->md);
+	/* The id is free, and so is what one snapshot at a time has. */
+	assert_int_equal(hpm_vol_create(s->md, 2, 0, NULL, &why), 0);
+	assert_int_equal(hpm_vol_delete(s->md, 2, &why), 0);
+	hpm_md_get_stats(s->md, &st);
+	assert_int_equal(st.nr_volumes, before.nr_volumes);
+	assert_int_equal(st.time, before.time);
+	sim_write_blocks(s, 1, 0, 16);
+	assert_int_equal(used(s), 16);
+	end(s);
+}
+
+/* As many credits as one gets whose writes do not end. */
+static unsigned int hoard(struct sim *s)
+{
+	unsigned int n = 0;
+	int r;
+
+	while (!(r = hpm_credit_get_fair(s->md, n)))
+		n++;
+	assert_int_equal(r, -EBUSY);
+	return n;
+}
+
+static void share_fairly(u64 meta)
+{
+	struct sim *s = begin(meta, 8192, 4096);
+	unsigned int had[4], i;
+	const char *why;
+
+	sim_msg_create(s, 1);
+	for (i = 0; i < 4; i++) {
+		had[i] = hoard(s);
+		assert_true(had[i] > 0);
+		assert_true(!i || had[i] <= had[i - 1]);
+		/* Whoever has none gets one at once, and makes a volume. */
+		assert_int_equal(hpm_credit_get(s->md, 1), 0);
+		hpm_credit_put(s->md, 1);
+		assert_int_equal(hpm_vol_create(s->md, 2, 0, NULL, &why), 0);
+		assert_int_equal(hpm_vol_delete(s->md, 2, &why), 0);
+	}
+	fprintf(stderr, "    of %llu blocks: %u, %u, %u, %u credits\n",
+		(unsigned long long)meta, had[0], had[1], had[2], had[3]);
+	/* Each leaves half of what there was to the others. */
+	for (i = 1; i < 4; i++)
+		assert_true(had[i - 1] <= 2 * had[i] + 2);
+	for (i = 0; i < 4; i++)
+		hpm_credit_put(s->md, had[i]);
+	end(s);
+}
+
+static void test_fair_shares(void **state)
+{
+	(void)state;
+	share_fairly(2048);
+	share_fairly(65536);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -525,6 +595,8 @@ int main(void)
 		rig_test(test_batch),
 		rig_test(test_no_rest),
 		rig_test(test_snapshot_counts),
+		rig_test(test_snapshot_cancelled),
+		rig_test(test_fair_shares),
 		rig_test(test_records),
 		rig_test(test_durable),
 		rig_test(test_recovery_reads),
