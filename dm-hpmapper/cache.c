@@ -54,9 +54,9 @@ static int memory_event(struct notifier_block *nb, unsigned long action,
 	case MEM_GOING_OFFLINE:
 		WRITE_ONCE(cache->barred_pfn, m->start_pfn);
 		WRITE_ONCE(cache->barred_nr, m->nr_pages);
-		hpm_tokens_wait(&cache->pool->tokens);
+		hpm_pool_wait_tokens(cache->pool);
 		hpm_index_sweep_frames(cache, m->start_pfn, m->nr_pages);
-		hpm_tokens_wait(&cache->pool->tokens);
+		hpm_pool_wait_tokens(cache->pool);
 		break;
 	case MEM_CANCEL_OFFLINE:
 	case MEM_OFFLINE:

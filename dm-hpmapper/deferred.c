@@ -33,7 +33,10 @@ void hpm_bio_queue_all(struct list_head *list)
 
 void hpm_bio_queue(struct hpm_bio *hb)
 {
-	queue_work(hb->v->pool->io_wq, &hb->work);
+	struct hpm_volume *v = hb->v;
+
+	hb->hop = hpm_volume_token_get(v, HPM_TOKEN_HOP);
+	queue_work(v->pool->io_wq, &hb->work);
 }
 
 /*
@@ -67,7 +70,7 @@ void hpm_op_end(struct hpm_volume *v, struct hpm_op *op, blk_status_t status)
 	if (op->change)
 		hpm_write_end(v, op, status);
 	op->token = HPM_NO_TOKEN;
-	hpm_pool_token_put(v->pool, token);
+	hpm_volume_token_put(v, token);
 }
 
 /*
@@ -85,14 +88,14 @@ static void part_endio(struct bio *bio)
 	struct hpm_part *part = container_of(bio, struct hpm_part, bio);
 	blk_status_t status = bio->bi_status;
 	struct hpm_bio *hb = part->hb;
-	struct hpm_pool *pool = hb->v->pool;
+	struct hpm_volume *v = hb->v;
 	int token = part->op.token;
 
 	if (part->op.change)
-		hpm_write_end(hb->v, &part->op, status);
+		hpm_write_end(v, &part->op, status);
 	bio_put(bio);
 	hpm_bio_put(hb, status);
-	hpm_pool_token_put(pool, token);
+	hpm_volume_token_put(v, token);
 }
 
 struct hpm_part *hpm_part_alloc(struct hpm_bio *hb)
@@ -162,16 +165,20 @@ static int flush_step(struct hpm_volume *v, struct hpm_bio *hb)
 	if (r)
 		return r;
 	hpm_pool_commit_bio(v->pool, hb->bio);
-	hpm_pool_token_put(v->pool, token);
+	hpm_volume_token_put(v, token);
 	return HPM_WAITS;
 }
 
+/*
+ * When the bio has got to a list others may have it, and may have ended it: what
+ * keeps the volume until the last line is the token.
+ */
 static void bio_work(struct work_struct *work)
 {
 	struct hpm_bio *hb = container_of(work, struct hpm_bio, work);
 	struct hpm_volume *v = hb->v;
 	unsigned int noio = memalloc_noio_save();
-	int r;
+	int hop = hb->hop, r;
 
 	atomic64_inc(&v->pool->hop_bios);
 	if (!hb->sectors) {
@@ -184,6 +191,7 @@ static void bio_work(struct work_struct *work)
 	}
 	if (r <= 0)
 		hpm_bio_put(hb, errno_to_blk_status(r));
+	hpm_volume_token_put(v, hop);
 	memalloc_noio_restore(noio);
 }
 

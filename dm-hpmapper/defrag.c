@@ -20,9 +20,11 @@
  *
  * A move
  * ------
- *  1. The gate is shut for writes to the range, and the tokens are waited for
- *     (gate.c).  From here on the range keeps its mapping and its content:
- *     nobody writes in place, no change of it is under way.  Reads go on.
+ *  1. The gate is shut for writes to the range, and the tokens of the volume's
+ *     writes are waited for (gate.c).  From here on the range keeps its mapping
+ *     and its content: nobody writes in place, no change of it is under way.
+ *     Reads go on.  If it takes long, as the volume's writes are throttled, the
+ *     move is given up, and the walk goes on with something else.
  *  2. The range is looked up: is it still what the walk has seen, all of it
  *     the volume's own?
  *  3. The data is copied.
@@ -370,8 +372,10 @@ static int move(struct hpm_defrag *d, struct hpm_volume *v,
 	r = hpm_credit_wait(md, credits, HPM_FOR_WRITE);
 	if (r)
 		goto out;
-	hpm_gate_move_begin(v, s->vbn, blocks);
-	r = move_shut(d, v, s, nr, blocks, to, type);
+	if (hpm_gate_move_begin(v, s->vbn, blocks, &d->stop))
+		r = move_shut(d, v, s, nr, blocks, to, type);
+	else
+		r = -EBUSY;
 	hpm_gate_move_end(v);
 	if (!r) {
 		atomic64_add(blocks, &d->pool->defrag_moved);
@@ -581,11 +585,12 @@ static void do_defrag(struct work_struct *work)
 
 /*
  *----------------------------------------------------------------
- * Messages.  pool->message_lock held.
+ * Messages.  Whoever stops the work waits until its copy is done, for which
+ * defrag_lock is held, and nothing that is not about the work.
  *--------------------------------------------------------------
  */
 
-void hpm_defrag_pause(struct hpm_pool *pool)
+static void __pause(struct hpm_pool *pool)
 {
 	struct hpm_defrag *d = pool->defrag;
 
@@ -596,7 +601,14 @@ void hpm_defrag_pause(struct hpm_pool *pool)
 	hpm_space_return(pool->md, &d->stock);
 }
 
-void hpm_defrag_go_on(struct hpm_pool *pool)
+void hpm_defrag_pause(struct hpm_pool *pool)
+{
+	mutex_lock(&pool->defrag_lock);
+	__pause(pool);
+	mutex_unlock(&pool->defrag_lock);
+}
+
+static void __go_on(struct hpm_pool *pool)
 {
 	struct hpm_defrag *d = pool->defrag;
 
@@ -606,28 +618,47 @@ void hpm_defrag_go_on(struct hpm_pool *pool)
 	queue_delayed_work(pool->idle_wq, &d->work, 0);
 }
 
-void hpm_defrag_stop(struct hpm_pool *pool)
+void hpm_defrag_go_on(struct hpm_pool *pool)
+{
+	mutex_lock(&pool->defrag_lock);
+	__go_on(pool);
+	mutex_unlock(&pool->defrag_lock);
+}
+
+static void __stop(struct hpm_pool *pool)
 {
 	struct hpm_defrag *d = pool->defrag;
 
 	if (!d)
 		return;
-	hpm_defrag_pause(pool);
+	__pause(pool);
 	dm_kcopyd_client_destroy(d->kc);
 	WRITE_ONCE(pool->defrag_running, false);
 	pool->defrag = NULL;
 	kvfree(d);
 }
 
-static int start(struct hpm_pool *pool, unsigned int limit)
+void hpm_defrag_stop(struct hpm_pool *pool)
+{
+	mutex_lock(&pool->defrag_lock);
+	__stop(pool);
+	mutex_unlock(&pool->defrag_lock);
+}
+
+/* What pauses the work for a suspension comes before this, or is seen. */
+static int __start(struct hpm_pool *pool, unsigned int limit)
 {
 	struct hpm_defrag *d;
 
+	if (READ_ONCE(pool->suspended)) {
+		DMERR("%s: defrag: the pool is suspended", pool->name);
+		return -EBUSY;
+	}
 	if (READ_ONCE(pool->defrag_running)) {
 		WRITE_ONCE(pool->defrag->limit, limit);
 		return 0;
 	}
-	hpm_defrag_stop(pool);
+	__stop(pool);
 	d = kvzalloc(sizeof(*d), GFP_KERNEL);
 	if (!d)
 		return -ENOMEM;
@@ -646,6 +677,16 @@ static int start(struct hpm_pool *pool, unsigned int limit)
 	WRITE_ONCE(pool->defrag_running, true);
 	queue_delayed_work(pool->idle_wq, &d->work, 0);
 	return 0;
+}
+
+static int start(struct hpm_pool *pool, unsigned int limit)
+{
+	int r;
+
+	mutex_lock(&pool->defrag_lock);
+	r = __start(pool, limit);
+	mutex_unlock(&pool->defrag_lock);
+	return r;
 }
 
 static int status(struct hpm_pool *pool, char *result, unsigned int maxlen)

@@ -28,7 +28,7 @@ static int may_unmap(struct hpm_volume *v, struct hpm_bio *hb)
 		return r;
 	if (hpm_pool_refuses_writes(v->pool))
 		r = -EIO;
-	hpm_pool_token_put(v->pool, token);
+	hpm_volume_token_put(v, token);
 	return r;
 }
 
@@ -48,7 +48,7 @@ static int lock_and_publish(struct hpm_volume *v, struct hpm_bio *hb,
 		hpm_change_publish(c, &waiters);
 		hpm_bio_queue_all(&waiters);
 	}
-	hpm_pool_token_put(v->pool, token);
+	hpm_volume_token_put(v, token);
 	return r;
 }
 

@@ -38,6 +38,12 @@
 	_(PROVE_NOTHING, "prove_nothing")				\
 	/* ... or not before their reader can see them */		\
 	_(SHOW_EARLY, "show_early")					\
+	/* a snapshot waits for its origin's reads, not for its writes */ \
+	_(SNAP_READS, "snap_reads")					\
+	/* blocks are free before those who read them are done ... */	\
+	_(DRAIN_WRITES, "drain_writes")					\
+	/* ... or before those who write them are */			\
+	_(DRAIN_READS, "drain_reads")					\
 	/* what was read by direct I/O is entered */			\
 	_(DIRECT_SOURCE, "direct_source")				\
 	/* pages of a frozen file system are evicted */			\

@@ -16,9 +16,17 @@
  * finds the gate open is written by two CPUs, so nothing bounces.
  *
  * A bio that waits, at the gate or elsewhere, has given its token back first;
- * else the one who shut the gate would wait for a bio that waits for him.
- * Tokens are the pool's, so the wait also covers the I/O of other volumes:
- * it lasts as long as the longest I/O in flight, and is microseconds otherwise.
+ * else whoever shut the gate would wait for a bio that waits for him.
+ *
+ * How long the wait is
+ * --------------------
+ * As long as the slowest I/O that it is about, and microseconds otherwise.  A
+ * tenant under io.max, or one whose blocks are on a part of the device that
+ * hangs, has I/O that takes half an hour.  So tokens are the volume's own, and
+ * are of kinds (tokens.h): what is done to one volume waits for its I/O alone, and
+ * for writes alone where reads do no harm.  What it waits with matters as well:
+ * nobody keeps message_lock while he waits for tokens, be they his own volume's,
+ * as everybody else's messages would wait along (pool-message.c).
  *
  * What each bit is for, with the argument why the history it bars is barred:
  *
@@ -28,18 +36,29 @@
  *	flight published, every write is either in a record before the
  *	snapshot's, or begins its look-up when what the snapshot has is seen as
  *	shared: that is from the number on, whenever it is applied (vols.c).
+ *	The origin's WRITE tokens are all that there is to wait for.  Nobody
+ *	else can write such a block in place: in every other volume that has it
+ *	the block is shared already.  A read in flight of the origin gets what
+ *	is in the block, which the snapshot does not change; and should the
+ *	block be freed, the drain waits for that read.
  *
  * MOVE, for a range that defrag.c copies elsewhere.  A write in place that
- *	lands in the old block after it was read would be lost with it.  Reads
- *	go on, from the old place, until the change is published.
+ *	lands in the old block after it was read would be lost with it, so the
+ *	volume's WRITE tokens are waited for.  Reads go on, from the old place,
+ *	until the change is published, and those in flight then are the
+ *	drain's to wait for.
  *
  * STOP, for the pool's suspension: the pool must be able to commit, write its
- *	checkpoint and close its devices.
+ *	checkpoint and close its devices.  That does wait for all volumes.
  *
  * RETURN shuts nothing.  While it is set what would have to wait is given back
  *	to device-mapper core, which keeps it until the volume has a table
  *	again: a noflush suspend must not wait for what waits for others.
  */
+#include <linux/jiffies.h>
+#include <linux/sched/signal.h>
+
+#include "fault.h"
 #include "index.h"
 #include "volume.h"
 
@@ -47,6 +66,7 @@ void hpm_gate_init(struct hpm_volume *v)
 {
 	spin_lock_init(&v->lock);
 	INIT_LIST_HEAD(&v->held);
+	INIT_LIST_HEAD(&v->starved);
 	v->gate = 0;
 	v->parkers = 0;
 	v->parkings = 0;
@@ -93,14 +113,14 @@ int hpm_gate_wait(struct hpm_volume *v, struct hpm_bio *hb, unsigned int mask)
 int hpm_gate_enter(struct hpm_volume *v, struct hpm_bio *hb, unsigned int mask,
 		   int *token)
 {
-	struct hpm_pool *pool = v->pool;
 	int r = 0;
 
-	*token = hpm_pool_token_get(pool);
+	*token = hpm_volume_token_get(v, mask == HPM_GATE_WRITES ?
+				      HPM_TOKEN_WRITE : HPM_TOKEN_READ);
 	if (hpm_gate_shut(v, mask)) {
 		r = hpm_gate_wait(v, hb, mask);
 		if (r)
-			hpm_pool_token_put(pool, *token);
+			hpm_volume_token_put(v, *token);
 	}
 	return r;
 }
@@ -135,6 +155,112 @@ void hpm_gate_open(struct hpm_volume *v, unsigned int bits)
 
 /*
  *----------------------------------------------------------------
+ * Fair shares
+ *--------------------------------------------------------------
+ */
+
+/*
+ * A write to a new place has a credit from before its data is written until its
+ * record is published.  A tenant whose writes are throttled would in time have all
+ * the credits that there are, with 2,048 such writes, or with 200 if the metadata
+ * device is small: then nobody could write, make a volume or delete one before he
+ * lets them go.  So a write gets a credit only if as many as its volume has out
+ * already stay free behind it (hpm_credit_get_fair()): one volume can have half of
+ * them, the next half of what is left, and so on, and something is always left for
+ * one that has none.  A write that gets none waits here, and goes on when a credit
+ * of its own volume's comes back.
+ */
+int hpm_gate_starve(struct hpm_volume *v, struct hpm_bio *hb)
+{
+	unsigned long flags;
+	int r = HPM_WAITS;
+
+	spin_lock_irqsave(&v->lock, flags);
+	if (v->gate & HPM_GATE_RETURN) {
+		r = HPM_REQUEUE;
+		goto out;
+	}
+	list_add_tail(&hb->wait, &v->starved);
+	/* Listed before it is asked whether there is one to wait for. */
+	smp_mb();
+	if (!atomic_read(&v->credits)) {
+		list_del(&hb->wait);
+		r = 0;
+	}
+out:
+	spin_unlock_irqrestore(&v->lock, flags);
+	return r;
+}
+
+/* Two for one, so that there are as many under way again as there can be. */
+#define FED_AT_ONCE	2
+
+void hpm_gate_feed(struct hpm_volume *v)
+{
+	/* A barrier: pairs with the one above. */
+	int left = atomic_dec_return(&v->credits);
+	unsigned long flags;
+	unsigned int i;
+	LIST_HEAD(fed);
+
+	if (likely(list_empty_careful(&v->starved)))
+		return;
+	spin_lock_irqsave(&v->lock, flags);
+	if (!left)
+		list_splice_tail_init(&v->starved, &fed);
+	for (i = 0; i < FED_AT_ONCE && !list_empty(&v->starved); i++)
+		list_move_tail(v->starved.next, &fed);
+	spin_unlock_irqrestore(&v->lock, flags);
+	hpm_bio_queue_all(&fed);
+}
+
+/*
+ *----------------------------------------------------------------
+ * Patience.  All sleep.
+ *--------------------------------------------------------------
+ */
+
+/* Whoever waits has given up when this much time is over, or if *stop is set. */
+struct patience {
+	unsigned long end;		/* jiffies */
+	const bool *stop;
+};
+
+static bool is_out_of_patience(const void *ctx)
+{
+	const struct patience *p = ctx;
+
+	return time_after_eq(jiffies, p->end) || (p->stop && READ_ONCE(*p->stop));
+}
+
+/* For the volume's I/O in flight, whatever it is; NULL: however long it takes. */
+static bool wait_for_volume(struct hpm_volume *v, const struct patience *p)
+{
+	bool (*over)(const void *ctx) = p ? is_out_of_patience : NULL;
+
+	return (hpm_fault(HPM_FAULT_DRAIN_WRITES) ||
+		hpm_tokens_wait_unless(&v->tokens, HPM_TOKEN_READ, over, p)) &&
+	       (hpm_fault(HPM_FAULT_DRAIN_READS) ||
+		hpm_tokens_wait_unless(&v->tokens, HPM_TOKEN_WRITE, over, p));
+}
+
+/*
+ * One volume after the other: it takes as long as the slowest of them.  A volume
+ * that comes to the list while we are at it, or behind our back, takes its first
+ * token after that, and so after the call.  One that leaves the list has no bio
+ * any more.
+ */
+void hpm_pool_wait_tokens(struct hpm_pool *pool)
+{
+	struct hpm_volume *v = NULL;
+
+	hpm_tokens_wait(&pool->tokens, HPM_TOKEN_READ);
+	while ((v = hpm_volume_next(pool, v)))
+		wait_for_volume(v, NULL);
+}
+
+/*
+ *----------------------------------------------------------------
  * Snapshots
  *--------------------------------------------------------------
  */
@@ -150,9 +276,33 @@ void hpm_volume_park(struct hpm_volume *v)
 	spin_unlock_irqrestore(&v->lock, flags);
 }
 
-void hpm_volume_wait_parked(struct hpm_volume *v)
+/* What a snapshot waits for. */
+static enum hpm_token_kind parked_kind(void)
 {
-	hpm_tokens_wait(&v->pool->tokens);
+	return hpm_fault(HPM_FAULT_SNAP_READS) ? HPM_TOKEN_READ :
+						 HPM_TOKEN_WRITE;
+}
+
+/* So long may others wait along: a disk's writes take no longer. */
+#define PARK_MOMENT	msecs_to_jiffies(20)
+
+bool hpm_volume_is_parked(struct hpm_volume *v)
+{
+	struct patience p = { .end = jiffies + PARK_MOMENT };
+
+	return hpm_tokens_wait_unless(&v->tokens, parked_kind(),
+				      is_out_of_patience, &p);
+}
+
+static bool is_killed(const void *ctx)
+{
+	return fatal_signal_pending(current);
+}
+
+int hpm_volume_wait_parked(struct hpm_volume *v)
+{
+	return hpm_tokens_wait_unless(&v->tokens, parked_kind(), is_killed,
+				      NULL) ? 0 : -EINTR;
 }
 
 void hpm_volume_unpark(struct hpm_volume *v)
@@ -173,8 +323,13 @@ void hpm_volume_unpark(struct hpm_volume *v)
  *--------------------------------------------------------------
  */
 
-void hpm_gate_move_begin(struct hpm_volume *v, u64 vbn, u32 nr)
+/* A move that has to wait longer is better made another time. */
+#define MOVE_PATIENCE	HZ
+
+bool hpm_gate_move_begin(struct hpm_volume *v, u64 vbn, u32 nr,
+			 const bool *stop)
 {
+	struct patience p = { .end = jiffies + MOVE_PATIENCE, .stop = stop };
 	unsigned long flags;
 
 	spin_lock_irqsave(&v->lock, flags);
@@ -182,7 +337,8 @@ void hpm_gate_move_begin(struct hpm_volume *v, u64 vbn, u32 nr)
 	v->move_nr = nr;
 	WRITE_ONCE(v->gate, v->gate | HPM_GATE_MOVE);
 	spin_unlock_irqrestore(&v->lock, flags);
-	hpm_tokens_wait(&v->pool->tokens);
+	return hpm_tokens_wait_unless(&v->tokens, HPM_TOKEN_WRITE,
+				      is_out_of_patience, &p);
 }
 
 void hpm_gate_move_end(struct hpm_volume *v)
@@ -197,6 +353,34 @@ void hpm_gate_move_end(struct hpm_volume *v)
  */
 
 /*
+ * A pool that is to be suspended waits for all I/O, and from then on nobody's
+ * goes on.  If everybody was stopped at once, a tenant whose I/O takes half an
+ * hour would stop all others for so long.  So those that are slow are stopped
+ * first, and waited for, while the others go on; what these have in flight when
+ * their turn comes is over soon.
+ */
+#define ALL_PATIENCE	msecs_to_jiffies(100)
+#define LEAST_PATIENCE	msecs_to_jiffies(4)
+
+void hpm_volumes_stop_slow(struct hpm_pool *pool)
+{
+	unsigned long end = jiffies + ALL_PATIENCE;
+	struct hpm_volume *v = NULL;
+	struct patience p = { };
+
+	while ((v = hpm_volume_next(pool, v))) {
+		p.end = jiffies + LEAST_PATIENCE;
+		if (time_before(p.end, end))
+			p.end = end;
+		if (!wait_for_volume(v, &p))
+			gate_shut(v, HPM_GATE_STOP);
+	}
+	while ((v = hpm_volume_next(pool, v)))
+		if (hpm_gate_shut(v, HPM_GATE_STOP))
+			wait_for_volume(v, NULL);
+}
+
+/*
  * The pool says that it is suspended, so no volume comes to the list any more.
  * What is in a worker holds no token while it reads metadata or waits for
  * credit, so the queue is waited for as well; everything in it ends at the
@@ -208,7 +392,7 @@ void hpm_volumes_stop(struct hpm_pool *pool)
 
 	while ((v = hpm_volume_next(pool, v)))
 		gate_shut(v, HPM_GATE_STOP);
-	hpm_tokens_wait(&pool->tokens);
+	hpm_pool_wait_tokens(pool);
 	flush_workqueue(pool->io_wq);
 	hpm_volumes_return_stock(pool);
 }
@@ -225,7 +409,10 @@ void hpm_volumes_start(struct hpm_pool *pool)
  * What waits at the gate comes out through a worker, which then requeues it.
  * Whoever puts a bio on a list of the pool's asks hpm_gate_returns() under the
  * lock of the list; so when the list is gone through under that lock, later, it
- * either has the bio, or the bio never gets there.
+ * either has the bio, or the bio never gets there.  Reads that follow another's
+ * are let go when the volume's tokens have been waited for: a bio that is about
+ * to follow has its token until it is on the leader's list, and one that was let
+ * go is a worker's.
  */
 void hpm_gate_return(struct hpm_volume *v)
 {
@@ -235,11 +422,31 @@ void hpm_gate_return(struct hpm_volume *v)
 	spin_lock_irqsave(&v->lock, flags);
 	WRITE_ONCE(v->gate, v->gate | HPM_GATE_RETURN);
 	list_splice_tail_init(&v->held, &held);
+	list_splice_tail_init(&v->starved, &held);
 	spin_unlock_irqrestore(&v->lock, flags);
 	hpm_bio_queue_all(&held);
 
-	hpm_tokens_wait(&v->pool->tokens);
+	hpm_tokens_wait(&v->tokens, HPM_TOKEN_READ);
+	hpm_tokens_wait(&v->tokens, HPM_TOKEN_WRITE);
 	hpm_intercept_kick(v->pool);
-	flush_workqueue(v->pool->io_wq);
+	hpm_tokens_wait(&v->tokens, HPM_TOKEN_HOP);
 	hpm_pool_return_bios(v->pool, v);
+}
+
+/*
+ *----------------------------------------------------------------
+ * The volume's end
+ *--------------------------------------------------------------
+ */
+
+/*
+ * There are no bios any more.  But those who have ended the last ones may be about
+ * to give their tokens back, and workers about to return; the volume must be
+ * there until they have.
+ */
+void hpm_gate_wait_last(struct hpm_volume *v)
+{
+	hpm_tokens_wait(&v->tokens, HPM_TOKEN_READ);
+	hpm_tokens_wait(&v->tokens, HPM_TOKEN_WRITE);
+	hpm_tokens_wait(&v->tokens, HPM_TOKEN_HOP);
 }

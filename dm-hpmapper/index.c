@@ -790,7 +790,12 @@ void hpm_index_drop(struct hpm_pool *pool, const struct list_head *batches)
 	drop_gathered(cache);
 }
 
-/* Sleeps.  A read that saw the switch as it was may still enter what it reads. */
+/*
+ * Sleeps.  Whoever enters a copy looks at the switch once more before, with a
+ * token of the pool's: so either it is waited for, or it sees the switch as it is
+ * now.  That takes microseconds; the reads themselves, which may take as long as
+ * their owners like, are not waited for.
+ */
 void hpm_index_forget(struct hpm_pool *pool)
 {
 	struct hpm_share *cache = pool->cache;
@@ -804,7 +809,7 @@ void hpm_index_forget(struct hpm_pool *pool)
 	 */
 	mutex_lock(&cache->forget_lock);
 	WRITE_ONCE(cache->forgotten, cache->forgotten + 1);
-	hpm_tokens_wait(&pool->tokens);
+	hpm_tokens_wait(&pool->tokens, HPM_TOKEN_READ);
 	hpm_index_sweep(cache);
 	hpm_evict_forget(cache);
 	/* After all of that: pairs with forgotten_so_far(). */

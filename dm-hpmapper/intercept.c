@@ -527,6 +527,19 @@ static bool serve_bounced(struct hpm_share *cache, struct bio *bio,
 	return hit;
 }
 
+/*
+ * Copies of the volume may be entered still, and as long as the token is held
+ * that is what hpm_index_forget() waits for.
+ */
+static bool begin_entering(struct hpm_volume *v, int *token)
+{
+	*token = hpm_pool_token_get(v->pool);
+	if (likely(hpm_share_shares(v)))
+		return true;
+	hpm_pool_token_put(v->pool, *token);
+	return false;
+}
+
 /* A hit takes @iter behind the @bytes. */
 static bool serve_block(struct hpm_volume *v, struct bio *bio,
 			struct bvec_iter *iter, u64 pbn, unsigned int offset,
@@ -537,6 +550,7 @@ static bool serve_block(struct hpm_volume *v, struct bio *bio,
 	bool whole = bv.bv_len >= HPM_BLOCK_SIZE && bytes == HPM_BLOCK_SIZE;
 	struct hpm_dest d;
 	bool hit;
+	int token;
 	u64 fp;
 
 	d.private = false;
@@ -554,8 +568,10 @@ static bool serve_block(struct hpm_volume *v, struct bio *bio,
 	else
 		bio_advance_iter(bio, iter, bytes);
 	/* A copy more. */
-	if (d.source)
+	if (d.source && begin_entering(v, &token)) {
 		hpm_index_enter(cache, pbn, fp, &d.place);
+		hpm_pool_token_put(v->pool, token);
+	}
 	return true;
 }
 
@@ -722,8 +738,9 @@ static void enter_read(struct hpm_lead *lead)
 	unsigned int done = 0;
 	struct bvec_iter iter;
 	struct bio_vec bv;
+	int token;
 
-	if (!hpm_share_shares(lead->hb->v))
+	if (!begin_entering(lead->hb->v, &token))
 		return;
 	__bio_for_each_segment(bv, lead->bio, iter, lead->iter) {
 		if (bv.bv_len == HPM_BLOCK_SIZE && done % HPM_BLOCK_SIZE == 0)
@@ -731,6 +748,7 @@ static void enter_read(struct hpm_lead *lead)
 				    lead->pbn + done / HPM_BLOCK_SIZE);
 		done += bv.bv_len;
 	}
+	hpm_pool_token_put(lead->hb->v->pool, token);
 }
 
 static void end_lead(struct hpm_lead *lead)
@@ -849,7 +867,6 @@ static int follow(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 		  struct hpm_piece *p, u32 nr)
 {
 	struct hpm_share *cache = v->pool->cache;
-	struct hpm_pool *pool = v->pool;
 	int token = hb->op.token;
 
 	hpm_piece_cut(p, nr);
@@ -862,7 +879,7 @@ static int follow(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 				   LATE);
 	else
 		hpm_bio_queue(hb);
-	hpm_pool_token_put(pool, token);
+	hpm_volume_token_put(v, token);
 	return DM_MAPIO_SUBMITTED;
 }
 

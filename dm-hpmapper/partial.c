@@ -116,14 +116,14 @@ static void put_new(struct hpm_merge *m)
 /* Read or written, for better or worse. */
 static void merge_end(struct hpm_merge *m, blk_status_t status)
 {
-	struct hpm_pool *pool = m->v->pool;
+	struct hpm_volume *v = m->v;
 	struct hpm_bio *hb = m->hb;
 	int token = m->op.token;
 
-	hpm_write_end(m->v, &m->op, status);
-	hpm_merge_put(m->v, m);
+	hpm_write_end(v, &m->op, status);
+	hpm_merge_put(v, m);
 	hpm_bio_put(hb, status);
-	hpm_pool_token_put(pool, token);
+	hpm_volume_token_put(v, token);
 }
 
 static void write_endio(struct bio *bio)
@@ -215,7 +215,7 @@ int hpm_merge_step(struct hpm_volume *v, struct hpm_bio *hb,
 	m->hb = hb;
 	m->op.token = token;
 	if (hpm_piece_lock(v, p, &m->op, &hb->wait)) {
-		hpm_pool_token_put(v->pool, token);
+		hpm_volume_token_put(v, token);
 		return HPM_WAITS;
 	}
 	r = look_again(v, p, &run);

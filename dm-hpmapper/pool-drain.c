@@ -17,8 +17,10 @@
  *
  * The engine hands batches over that have passed 1; this does the rest, in
  * this order, one grace period for all batches that are there.  The known
- * price: a single bio that hangs in the data device keeps all freed space of
- * the pool from being used again, as it holds the grace period up.
+ * price: a single bio that hangs in the data device, or that io.max holds back,
+ * keeps all freed space of the pool from being used again, as it holds the grace
+ * period up.  Nothing else waits for it: the worker holds no lock meanwhile, and
+ * only those wait for the worker who need the very blocks that it is about.
  */
 #include "index.h"
 #include "io-kernel.h"
@@ -60,7 +62,7 @@ static void wait_for_readers(struct hpm_pool *pool)
 {
 	ktime_t start = ktime_get();
 
-	hpm_tokens_wait(&pool->tokens);
+	hpm_pool_wait_tokens(pool);
 	trace_hpm_grace(pool, start, 0);
 }
 

@@ -4,6 +4,28 @@
  *
  * A message that changes something returns when the change is durable, or has
  * changed nothing and said why in the log.
+ *
+ * One at a time
+ * -------------
+ * Messages that change something are serialised by message_lock, and so is
+ * activation.  Everybody's containers start and end by these, so whoever holds it
+ * waits for the metadata, which is the pool's own, but never for a volume's I/O,
+ * which may take as long as its owner, or his io.max, likes.  Three messages do
+ * wait for such, and each lets the lock go first:
+ *
+ *	create_snap	waits for the origin's writes in flight.  For a moment it
+ *			does so with the lock, since that is all it takes as a
+ *			rule, and the writes are parked for no longer than they
+ *			must.  If they take longer it undoes what it has begun,
+ *			waits with nothing in its hands but a reference to the
+ *			origin, and begins anew: by then the id may be taken, or
+ *			the pool suspended, so all is checked again.
+ *	checkpoint	promises that what was freed is free, and so waits for
+ *			the drain, which waits for all that is in flight
+ *	defrag		waits for a copy, and has a lock of its own
+ *
+ * A volume that is removed waits for its own bios' last traces without it, too
+ * (volume.c).
  */
 #include "index.h"
 #include "pool-priv.h"
@@ -80,6 +102,49 @@ static int create_thin(struct message *m)
 	return finish(m, r, why);
 }
 
+static int begin_snap(struct message *m, const char **why)
+{
+	return hpm_vol_snapshot_begin(m->pool->md, m->say->id, m->say->origin,
+				      m->say->name, why);
+}
+
+/* The origin's writes take long: others' messages have their turn meanwhile. */
+static int wait_for_origin(struct message *m, struct hpm_volume *v,
+			   const char **why)
+{
+	struct hpm_pool *pool = m->pool;
+	int r;
+
+	mutex_unlock(&pool->message_lock);
+	r = hpm_volume_wait_parked(v);
+	mutex_lock(&pool->message_lock);
+	if (r) {
+		*why = "killed while the origin's writes took their time";
+	} else if (READ_ONCE(pool->suspended)) {
+		*why = "the pool has been suspended";
+		r = -EBUSY;
+	}
+	return r;
+}
+
+/* What was begun is published, or undone. */
+static int snap_parked(struct message *m, struct hpm_volume *v,
+		       const char **why)
+{
+	struct hpm_md *md = m->pool->md;
+	int r = 0;
+
+	if (!hpm_volume_is_parked(v)) {
+		hpm_vol_snapshot_cancel(md);
+		r = wait_for_origin(m, v, why);
+		if (!r)
+			r = begin_snap(m, why);
+	}
+	if (!r)
+		hpm_vol_snapshot_publish(md);
+	return r;
+}
+
 /*
  * create_snap <id> <origin id> [<name>]
  *
@@ -93,23 +158,23 @@ static int create_snap(struct message *m)
 	struct hpm_volume *v;
 	int r;
 
-	r = hpm_vol_snapshot_begin(md, m->say->id, m->say->origin,
-				   m->say->name, &why);
+	r = begin_snap(m, &why);
 	if (r)
 		return finish(m, r, why);
 
 	v = get_active(m->pool, m->say->origin);
 	if (v) {
 		hpm_volume_park(v);
-		hpm_volume_wait_parked(v);
-	}
-	hpm_vol_snapshot_publish(md);
-	if (v) {
+		r = snap_parked(m, v, &why);
 		hpm_volume_unpark(v);
 		hpm_volume_put(v);
+	} else {
+		hpm_vol_snapshot_publish(md);
 	}
+	if (!r)
+		r = hpm_vol_snapshot_end(md, &why);
 
-	return finish(m, hpm_vol_snapshot_end(md, &why), why);
+	return finish(m, r, why);
 }
 
 /* delete <id> */
@@ -360,8 +425,11 @@ static int checkpoint(struct message *m)
 	r = hpm_pool_settle(m->pool);
 	if (!r)
 		r = hpm_md_checkpoint(m->pool->md);
-	if (!r)
+	if (!r) {
+		mutex_unlock(&m->pool->message_lock);
 		hpm_pool_drain_wait(m->pool);
+		mutex_lock(&m->pool->message_lock);
+	}
 
 	return finish(m, r, "an error of the metadata device");
 }
@@ -392,16 +460,10 @@ static int cache(struct message *m)
 /* defrag start [<limit KiB/s>] | stop | status */
 static int defrag(struct message *m)
 {
-	if (m->say->action == HPM_DEFRAG_START) {
-		if (hpm_pool_refuses_writes(m->pool))
-			return refuse(m->pool, -EOPNOTSUPP,
-				      "%s: the pool is read-only",
-				      m->say->word);
-		if (READ_ONCE(m->pool->suspended))
-			return refuse(m->pool, -EBUSY,
-				      "%s: the pool is suspended",
-				      m->say->word);
-	}
+	if (m->say->action == HPM_DEFRAG_START &&
+	    hpm_pool_refuses_writes(m->pool))
+		return refuse(m->pool, -EOPNOTSUPP, "%s: the pool is read-only",
+			      m->say->word);
 
 	return hpm_defrag_message(m->pool, m->say, m->result, m->maxlen);
 }
@@ -428,7 +490,6 @@ static int (*const messages[HPM_NR_MESSAGES])(struct message *m) = {
 	[HPM_MSG_CHECKPOINT]		= checkpoint,
 	[HPM_MSG_MAP_CACHE]		= map_cache,
 	[HPM_MSG_CACHE]			= cache,
-	[HPM_MSG_DEFRAG]		= defrag,
 };
 
 /*
@@ -469,11 +530,15 @@ int hpm_pool_message(struct dm_target *ti, unsigned int argc, char **argv,
 			      say.word);
 
 	noio = hpm_noio_begin();
-	mutex_lock(&pool->message_lock);
-	r = check_suspended(&m);
-	if (!r)
-		r = messages[say.type](&m);
-	mutex_unlock(&pool->message_lock);
+	if (say.type == HPM_MSG_DEFRAG) {
+		r = defrag(&m);
+	} else {
+		mutex_lock(&pool->message_lock);
+		r = check_suspended(&m);
+		if (!r)
+			r = messages[say.type](&m);
+		mutex_unlock(&pool->message_lock);
+	}
 	hpm_noio_end(noio);
 
 	return r;

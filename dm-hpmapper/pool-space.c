@@ -281,6 +281,9 @@ static int search_space(struct hpm_pool *pool)
 	int r;
 
 	hpm_volumes_return_stock(pool);
+	/* The drain may take as long as the slowest I/O of anybody's. */
+	if (data_free(pool))
+		return 0;
 
 	hpm_md_get_stats(pool->md, &st);
 	if (st.record == pool->searched_record && !st.nr_dying)

@@ -402,9 +402,7 @@ static void start_volumes(struct hpm_pool *pool)
 	WRITE_ONCE(pool->suspended, false);
 	spin_unlock_irq(&pool->lock);
 
-	mutex_lock(&pool->message_lock);
 	hpm_defrag_go_on(pool);
-	mutex_unlock(&pool->message_lock);
 }
 
 static void pool_resume(struct dm_target *ti)
@@ -436,13 +434,16 @@ static void pool_presuspend(struct dm_target *ti)
 	struct hpm_table *t = ti->private;
 	struct hpm_pool *pool = t->pool;
 
+	hpm_volumes_stop_slow(pool);
+
 	spin_lock_irq(&pool->lock);
 	WRITE_ONCE(pool->suspended, true);
 	spin_unlock_irq(&pool->lock);
 
+	/* The message that is at work, if any, ends; the next is refused. */
 	mutex_lock(&pool->message_lock);
-	hpm_defrag_pause(pool);
 	mutex_unlock(&pool->message_lock);
+	hpm_defrag_pause(pool);
 
 	hpm_volumes_stop(pool);
 }

@@ -63,8 +63,8 @@
  *  - A mutex of the engine (checkpoint_lock, commit_lock, lock, in this order)
  *    is held over I/O on the metadata device and flushes, never over a wait for
  *    credits, tokens or a queue.  pool->table_lock is held over nothing that
- *    sleeps long.  pool->message_lock, under which works are waited for, is
- *    taken by processes only, never by a work.
+ *    sleeps long.  pool->message_lock and defrag_lock, under which works are
+ *    waited for, are taken by processes only, never by a work.
  *
  * So each arrow points down this list, and there is no circle:
  *
@@ -110,7 +110,7 @@
  *			likewise; all three are cancelled by quiesce after quiet
  *			is set, and a pool that never was resumed is quiet
  *	defrag		messages, itself unless told to stop; stopped under
- *			message_lock before the quiesce
+ *			defrag_lock before the quiesce
  *	streams.idle	a bio of the volume, itself; cancelled when the volume
  *			has no table, and so no bios, any more
  *	late_work	a read of a volume, itself; there are no volumes any

@@ -78,10 +78,12 @@ static struct hpm_pool *pool_alloc(const struct hpm_table *t,
 
 	spin_lock_init(&pool->lock);
 	mutex_init(&pool->message_lock);
+	mutex_init(&pool->defrag_lock);
 	mutex_init(&pool->table_lock);
 	INIT_LIST_HEAD(&pool->volumes);
 	pool->by_id = RB_ROOT;
 	hash_init(pool->by_disk);
+	init_waitqueue_head(&pool->volume_gone);
 	hpm_pool_mode_init(pool);
 	hpm_pool_space_init(pool);
 	hpm_pool_drain_init(pool);
@@ -355,9 +357,7 @@ void hpm_pool_detach(struct hpm_pool *pool)
 
 	if (last) {
 		if (pool->md) {
-			mutex_lock(&pool->message_lock);
 			hpm_defrag_stop(pool);
-			mutex_unlock(&pool->message_lock);
 			noio = hpm_noio_begin();
 			hpm_pool_quiesce(pool);
 			hpm_md_shutdown(pool->md);

@@ -44,15 +44,17 @@ struct hpm_pool {
 	bool opened_read_only;		/* so the engine writes nothing */
 
 	/*
-	 * In-flight tokens.  A bio takes one before it looks anything up and
-	 * gives it back when its I/O is done; a bio that waits holds none.
+	 * In-flight tokens.  A bio takes one of its volume's before it looks
+	 * anything up and gives it back when its I/O is done; a bio that waits
+	 * holds none.  These are the cache manager's, of kind READ.
 	 */
 	struct hpm_tokens tokens;
 
 	/*
 	 * Serialises the messages that change something, and activation: a
 	 * volume's ctr holds it from hpm_vol_open() until the volume is on the
-	 * list, so that a delete either sees it there or comes first.
+	 * list, so that a delete either sees it there or comes first.  Nobody
+	 * waits for any volume's I/O with it in hand: see pool-message.c.
 	 */
 	struct mutex message_lock;
 
@@ -89,6 +91,7 @@ struct hpm_pool {
 	struct list_head volumes;
 	struct rb_root by_id;
 	DECLARE_HASHTABLE(by_disk, 8);
+	wait_queue_head_t volume_gone;	/* one that was leaving */
 	struct bio_list flush_bios;	/* end (or go on) after the next commit */
 	struct bio_list credit_bios;	/* retry when credit comes back */
 	struct bio_list search_bios;	/* the next search for space is theirs */
@@ -132,7 +135,8 @@ struct hpm_pool {
 	struct hpm_share *cache;
 
 	/* defrag.c's; the words are for the status */
-	struct hpm_defrag *defrag;
+	struct mutex defrag_lock;
+	struct hpm_defrag *defrag;	/* defrag_lock */
 	bool defrag_running;
 	atomic64_t defrag_moved;	/* small blocks */
 	atomic64_t defrag_pinned;
@@ -184,14 +188,15 @@ static inline bool hpm_pool_failed(struct hpm_pool *pool)
 	return READ_ONCE(pool->mode) == HPM_MODE_FAIL;
 }
 
+/* For who looks at what volumes have cached, and has no bio. */
 static inline int hpm_pool_token_get(struct hpm_pool *pool)
 {
-	return hpm_token_get(&pool->tokens);
+	return hpm_token_get(&pool->tokens, HPM_TOKEN_READ);
 }
 
-static inline void hpm_pool_token_put(struct hpm_pool *pool, int idx)
+static inline void hpm_pool_token_put(struct hpm_pool *pool, int token)
 {
-	hpm_token_put(&pool->tokens, idx);
+	hpm_token_put(&pool->tokens, token);
 }
 
 /*
@@ -204,11 +209,22 @@ int hpm_volume_init(void);	/* registers the volume target, makes caches */
 void hpm_volume_exit(void);
 
 /*
- * hpm_volume_park(): new writes and discards of the volume wait in a list;
- * hpm_volume_wait_parked(): until none is in flight (sleeps).  Reads go on.
+ * Sleeps until every token is back, of all volumes and the pool's own, that was
+ * out when it was called.  It may take as long as the slowest tenant likes: not to
+ * be called with anything in hand that others need.
+ */
+void hpm_pool_wait_tokens(struct hpm_pool *pool);
+
+/*
+ * hpm_volume_park(): new writes and discards of the volume wait in a list, until
+ * hpm_volume_unpark(); reads go on.  hpm_volume_is_parked() waits for those in
+ * flight, for a moment, and says whether there are none;
+ * hpm_volume_wait_parked() for as long as it takes, unless the caller is killed
+ * (-EINTR).  These two sleep.
  */
 void hpm_volume_park(struct hpm_volume *v);
-void hpm_volume_wait_parked(struct hpm_volume *v);
+bool hpm_volume_is_parked(struct hpm_volume *v);
+int hpm_volume_wait_parked(struct hpm_volume *v);
 void hpm_volume_unpark(struct hpm_volume *v);
 /* The active volume with this id, or NULL; pool->lock held. */
 struct hpm_volume *hpm_volume_by_id(struct hpm_pool *pool, u32 id);
@@ -226,7 +242,9 @@ void hpm_volume_commit_done(struct bio *bio, int err);
 /*
  * The pool is being suspended: all volumes' new bios wait (or, noflush, are
  * to be requeued), those in flight are done when this returns.
+ * hpm_volumes_stop_slow() comes first and does so for volumes whose I/O is slow.
  */
+void hpm_volumes_stop_slow(struct hpm_pool *pool);
 void hpm_volumes_stop(struct hpm_pool *pool);
 void hpm_volumes_start(struct hpm_pool *pool);
 
@@ -234,7 +252,7 @@ void hpm_volumes_start(struct hpm_pool *pool);
 int hpm_defrag_message(struct hpm_pool *pool, const struct hpm_message *say,
 		       char *result, unsigned int maxlen);
 void hpm_defrag_stop(struct hpm_pool *pool);
-/* It rests, and goes on from where it was; message_lock held, sleeps. */
+/* It rests, and goes on from where it was.  Sleeps. */
 void hpm_defrag_pause(struct hpm_pool *pool);
 void hpm_defrag_go_on(struct hpm_pool *pool);
 

@@ -135,7 +135,7 @@ int hpm_read_step(struct hpm_volume *v, struct hpm_bio *hb)
 				hpm_part_submit(part, &p);
 			return 0;
 		}
-		hpm_pool_token_put(v->pool, part->op.token);
+		hpm_volume_token_put(v, part->op.token);
 		if (r == -EAGAIN)
 			r = hpm_map_load(v->vol, p.vbn);
 	} while (!r);

@@ -96,6 +96,7 @@ static struct hpm_volume *__find_from(struct hpm_pool *pool, u32 id)
 	return found;
 }
 
+/* One that is leaving is found, too; pool->lock held. */
 static struct hpm_volume *__find(struct hpm_pool *pool, u32 id)
 {
 	struct hpm_volume *v = __find_from(pool, id);
@@ -219,10 +220,11 @@ static int volume_init(struct hpm_volume *v)
 	if (r)
 		return r;
 	r = hpm_merge_init(v);
-	if (r) {
-		bioset_exit(&v->parts);
-		return r;
-	}
+	if (r)
+		goto out_parts;
+	r = hpm_tokens_init(&v->tokens);
+	if (r)
+		goto out_merge;
 	kref_init(&v->ref);
 	init_completion(&v->released);
 	hpm_gate_init(v);
@@ -231,10 +233,17 @@ static int volume_init(struct hpm_volume *v)
 	INIT_WORK(&v->refill_work, do_refill);
 	hpm_streams_init(v);
 	return 0;
+
+out_merge:
+	hpm_merge_exit(v);
+out_parts:
+	bioset_exit(&v->parts);
+	return r;
 }
 
 static void volume_exit(struct hpm_volume *v)
 {
+	hpm_tokens_exit(&v->tokens);
 	hpm_merge_exit(v);
 	bioset_exit(&v->parts);
 }
@@ -301,37 +310,60 @@ out:
 }
 
 /*
- * No table is left, so there are no bios.  But workers may be about to return,
- * and ends of bios to give their tokens back.
+ * No table is left, so there are no bios: device-mapper core has waited for them.
+ * What is left is waited for in the order in which one can set another going, and
+ * all of it is this volume's: references of those who look at it, ends of bios and
+ * workers that have not returned, then the works that these have queued.  Nothing
+ * is held meanwhile.  The engine calls the volume open until then, so that it is
+ * not deleted, and it stays on the list, so that whoever activates it again waits.
  */
 static void destroy_volume(struct hpm_volume *v)
 {
 	struct hpm_pool *pool = v->pool;
 	unsigned int noio = memalloc_noio_save();
 
-	spin_lock_irq(&pool->lock);
-	v->leaving = true;
-	spin_unlock_irq(&pool->lock);
 	hpm_volume_put(v);
 	wait_for_completion(&v->released);
-
+	hpm_gate_wait_last(v);
 	cancel_work_sync(&v->refill_work);
 	hpm_streams_exit(v);
-	flush_workqueue(pool->io_wq);
-	hpm_tokens_wait(&pool->tokens);
 	hpm_volume_return_stock(v);
+	WARN_ON_ONCE(!list_empty(&v->held) || !list_empty(&v->starved));
+	hpm_vol_put(v->vol);
 
 	spin_lock_irq(&pool->lock);
 	__unlist(pool, v);
 	spin_unlock_irq(&pool->lock);
-	WARN_ON_ONCE(!list_empty(&v->held));
-	hpm_vol_put(v->vol);
+	wake_up_all(&pool->volume_gone);
 	volume_exit(v);
 	kfree(v);
 	memalloc_noio_restore(noio);
 }
 
-/* The volume for one more table; message_lock held. */
+static bool is_leaving(struct hpm_pool *pool, u32 id)
+{
+	struct hpm_volume *v;
+	bool leaving;
+
+	spin_lock_irq(&pool->lock);
+	v = __find(pool, id);
+	leaving = v && v->leaving;
+	spin_unlock_irq(&pool->lock);
+	return leaving;
+}
+
+/* Takes message_lock when the volume, if it has been active, has gone. */
+static void lock_when_gone(struct hpm_pool *pool, u32 id)
+{
+	mutex_lock(&pool->message_lock);
+	while (is_leaving(pool, id)) {
+		mutex_unlock(&pool->message_lock);
+		wait_event(pool->volume_gone, !is_leaving(pool, id));
+		mutex_lock(&pool->message_lock);
+	}
+}
+
+/* The volume for one more table; message_lock held, and it is not leaving. */
 static struct hpm_volume *__get_volume(struct hpm_pool *pool, u32 id,
 				       struct dm_target *ti)
 {
@@ -358,7 +390,7 @@ static int attach(struct hpm_target *t, u32 id, struct dm_target *ti)
 	struct hpm_pool *pool = t->pool;
 	int r = 0;
 
-	mutex_lock(&pool->message_lock);
+	lock_when_gone(pool, id);
 	if (hpm_pool_failed(pool)) {
 		ti->error = "The pool has failed";
 		r = -EIO;
@@ -379,14 +411,22 @@ static int attach(struct hpm_target *t, u32 id, struct dm_target *ti)
 
 static void detach(struct hpm_target *t, struct dm_target *ti)
 {
+	struct hpm_pool *pool = t->pool;
 	struct hpm_volume *v = t->v;
+	bool last;
 
-	mutex_lock(&t->pool->message_lock);
+	mutex_lock(&pool->message_lock);
 	if (v->table == ti->table)
 		v->table = NULL;
-	if (!--v->nr_tables)
+	last = !--v->nr_tables;
+	if (last) {
+		spin_lock_irq(&pool->lock);
+		v->leaving = true;
+		spin_unlock_irq(&pool->lock);
+	}
+	mutex_unlock(&pool->message_lock);
+	if (last)
 		destroy_volume(v);
-	mutex_unlock(&t->pool->message_lock);
 }
 
 /*
@@ -495,14 +535,14 @@ int hpm_map_wouldblock(struct bio *bio)
 
 int hpm_map_defer(struct hpm_bio *hb, struct bio *bio)
 {
-	struct hpm_pool *pool = hb->v->pool;
+	struct hpm_volume *v = hb->v;
 	int token = hb->op.token;
 
 	if (hpm_bio_nowait(bio))
 		return hpm_map_wouldblock(bio);
 	hpm_bio_defer(hb, bio);
 	hpm_bio_queue(hb);
-	hpm_pool_token_put(pool, token);
+	hpm_volume_token_put(v, token);
 	return DM_MAPIO_SUBMITTED;
 }
 
@@ -522,7 +562,7 @@ static bool map_is_held(struct hpm_volume *v, struct hpm_bio *hb,
 		hb->op.token = token;
 		return false;
 	}
-	hpm_pool_token_put(v->pool, token);
+	hpm_volume_token_put(v, token);
 	*ret = r == HPM_REQUEUE ? DM_MAPIO_REQUEUE : DM_MAPIO_SUBMITTED;
 	return true;
 }
@@ -545,7 +585,7 @@ static int flush_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
 	}
 	hb->op.token = HPM_NO_TOKEN;
 	hpm_pool_commit_bio(v->pool, bio);
-	hpm_pool_token_put(v->pool, token);
+	hpm_volume_token_put(v, token);
 	return DM_MAPIO_SUBMITTED;
 }
 
@@ -554,19 +594,20 @@ static int volume_map(struct dm_target *ti, struct bio *bio)
 	struct hpm_bio *hb = dm_per_bio_data(bio, sizeof(*hb));
 	struct hpm_volume *v = ((struct hpm_target *)ti->private)->v;
 	bool flush = bio->bi_opf & REQ_PREFLUSH;
-	unsigned int mask = HPM_GATE_READS;
+	bool writes = op_is_write(bio->bi_opf) && !flush;
+	unsigned int mask;
 	int r;
 
 	hb->v = v;
 	hb->op.change = NULL;
-	hb->op.token = hpm_pool_token_get(v->pool);
+	hb->op.token = hpm_volume_token_get(v, writes ? HPM_TOKEN_WRITE :
+							HPM_TOKEN_READ);
 	hb->fua = false;
 	hb->passed = false;
 	hb->lead = NULL;
 	bio->bi_iter.bi_sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
 
-	if (op_is_write(bio->bi_opf) && !flush)
-		mask = HPM_GATE_WRITES;
+	mask = writes ? HPM_GATE_WRITES : HPM_GATE_READS;
 	if (hpm_gate_shut(v, mask) && map_is_held(v, hb, bio, mask, &r))
 		return r;
 	if (unlikely(flush))
@@ -601,7 +642,7 @@ static int end_fua(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
 	hb->fua = false;
 	hpm_pool_commit_bio(pool, bio);
 	if (token != HPM_NO_TOKEN)
-		hpm_pool_token_put(pool, token);
+		hpm_volume_token_put(v, token);
 	return DM_ENDIO_INCOMPLETE;
 }
 

@@ -49,7 +49,7 @@
 /* One I/O on the data device that is under way. */
 struct hpm_op {
 	struct hpm_change *change;	/* to be published, or NULL */
-	int token;			/* or HPM_NO_TOKEN */
+	int token;			/* the volume's, or HPM_NO_TOKEN */
 	bool stream;			/* its blocks are from a reservation */
 };
 
@@ -59,6 +59,7 @@ struct hpm_bio {
 	struct hpm_op op;	/* the bio itself is under way */
 	bool fua;		/* a commit stands between the I/O and its end */
 	bool passed;		/* a flush, and the data device has it now */
+	int hop;		/* token of the worker that has it, or will */
 	struct hpm_lead *lead;	/* what was read is to be entered; or NULL */
 
 	struct bio *bio;
@@ -139,6 +140,7 @@ struct hpm_volume {
 
 	/* Read without a lock, with a token held; written under lock. */
 	unsigned int gate;
+	struct hpm_tokens tokens;
 
 	spinlock_t lock;		/* the gate; outside all the engine's */
 	unsigned int parkers;		/* lock */
@@ -146,7 +148,9 @@ struct hpm_volume {
 	u64 move_vbn;			/* lock */
 	u32 move_nr;			/* lock */
 	struct list_head held;		/* struct hpm_bio by ->wait; lock */
+	struct list_head starved;	/* likewise, for want of a fair credit */
 
+	atomic_t credits;		/* that its writes have out */
 	struct hpm_stock stock;
 	struct mutex refill_lock;	/* one refill at a time */
 	struct work_struct refill_work;
@@ -170,6 +174,18 @@ static inline u32 hpm_large_size(const struct hpm_volume *v)
 static inline u64 hpm_large_start(const struct hpm_volume *v, u64 vbn)
 {
 	return round_down(vbn, (u64)hpm_large_size(v));
+}
+
+/* See tokens.h. */
+static inline int hpm_volume_token_get(struct hpm_volume *v,
+				       enum hpm_token_kind kind)
+{
+	return hpm_token_get(&v->tokens, kind);
+}
+
+static inline void hpm_volume_token_put(struct hpm_volume *v, int token)
+{
+	hpm_token_put(&v->tokens, token);
 }
 
 /* Small blocks from @vbn to the end of its large block. */
@@ -269,6 +285,8 @@ static inline sector_t hpm_piece_target(const struct hpm_piece *p)
  */
 
 void hpm_gate_init(struct hpm_volume *v);
+/* Sleeps: nobody is about to give a token of the volume's back. */
+void hpm_gate_wait_last(struct hpm_volume *v);
 
 /*
  * Any context, token held, @hb deferred: what to do when the gate looks shut.
@@ -276,7 +294,10 @@ void hpm_gate_init(struct hpm_volume *v);
  */
 int hpm_gate_wait(struct hpm_volume *v, struct hpm_bio *hb, unsigned int mask);
 
-/* For a worker: takes a token and passes, or as above without one. */
+/*
+ * For a worker: takes a token, of the kind that @mask says, and passes; or as
+ * above without one.
+ */
 int hpm_gate_enter(struct hpm_volume *v, struct hpm_bio *hb, unsigned int mask,
 		   int *token);
 
@@ -304,16 +325,30 @@ static inline bool hpm_gate_returns(const struct hpm_volume *v)
 	return READ_ONCE(v->gate) & HPM_GATE_RETURN;
 }
 
-/* Sleeps: nothing waits on return, and nothing will; until it is opened. */
+/*
+ * Sleeps: nothing of the volume's waits on return, and nothing will; until it is
+ * opened.
+ */
 void hpm_gate_return(struct hpm_volume *v);
 /* Any context. */
 void hpm_gate_open(struct hpm_volume *v, unsigned int bits);
 
 /*
- * Writes to the range wait from now on, those in flight are done on return.
- * One range of a volume at a time.  Sleeps.
+ * Any context, no token held, @hb deferred: it waits until one of the credits comes
+ * back that the volume's own writes have.  0: they all have, try again; HPM_WAITS or
+ * HPM_REQUEUE.
  */
-void hpm_gate_move_begin(struct hpm_volume *v, u64 vbn, u32 nr);
+int hpm_gate_starve(struct hpm_volume *v, struct hpm_bio *hb);
+/* Any context: a credit of the volume's writes is used, or back. */
+void hpm_gate_feed(struct hpm_volume *v);
+
+/*
+ * Writes to the range wait from now on, until the move ends; true: those in flight
+ * are done.  False: they took too long, or *stop was set meanwhile.  One range
+ * of a volume at a time.  Sleeps.
+ */
+bool hpm_gate_move_begin(struct hpm_volume *v, u64 vbn, u32 nr,
+			 const bool *stop);
 void hpm_gate_move_end(struct hpm_volume *v);
 
 /*
@@ -336,7 +371,10 @@ static inline sector_t hpm_bio_sector(const struct hpm_bio *hb)
 	return hb->bio->bi_iter.bi_sector + hb->done;
 }
 
-/* Any context: the I/O is over; publishes or gives back, drops the token. */
+/*
+ * Any context: the I/O is over; publishes or gives back, drops the token.  The
+ * volume may be gone then, unless something else keeps it.
+ */
 void hpm_op_end(struct hpm_volume *v, struct hpm_op *op, blk_status_t status);
 
 /* A clone of what is left of the bio.  Sleeps; never fails. */

@@ -59,6 +59,7 @@
 enum lack {
 	LACK_MAP = HPM_WAITS + 1,
 	LACK_CREDIT,
+	LACK_SHARE,
 	LACK_CHANGE,
 	LACK_MERGER,
 	LACK_LARGE,
@@ -104,15 +105,31 @@ static u32 foreign_blocks(struct hpm_volume *v, u64 vbn, u32 want,
 	return min(nr, want);
 }
 
+static void have_credit(struct hpm_volume *v, struct hpm_piece *p)
+{
+	p->credit = true;
+	atomic_inc(&v->credits);
+}
+
+/* Not the record's: nothing will be published. */
+static void credit_back(struct hpm_volume *v)
+{
+	hpm_credit_put(v->pool->md, 1);
+	hpm_gate_feed(v);
+}
+
 static int get_record(struct hpm_volume *v, struct hpm_piece *p)
 {
 	int r;
 
 	if (!p->credit) {
-		r = hpm_credit_get(v->pool->md, 1);
+		r = hpm_credit_get_fair(v->pool->md,
+					atomic_read(&v->credits));
+		if (r == -EBUSY)
+			return LACK_SHARE;
 		if (r)
 			return r == -EAGAIN ? LACK_CREDIT : r;
-		p->credit = true;
+		have_credit(v, p);
 	}
 	if (!p->change) {
 		p->change = hpm_change_alloc(v->pool->md,
@@ -226,7 +243,7 @@ void hpm_piece_release(struct hpm_volume *v, struct hpm_piece *p)
 	if (p->change)
 		hpm_change_free(md, p->change);
 	if (p->credit)
-		hpm_credit_put(md, 1);
+		credit_back(v);
 	if (p->merger)
 		hpm_merge_put(v, p->merger);
 	p->nr = 0;
@@ -275,12 +292,13 @@ void hpm_write_end(struct hpm_volume *v, struct hpm_op *op, blk_status_t status)
 	op->change = NULL;
 	if (likely(!status)) {
 		hpm_change_publish(c, &waiters);
+		hpm_gate_feed(v);
 		if (op->stream)
 			hpm_stream_written(v, vbn, pbn, nr);
 	} else {
 		hpm_change_cancel(c, &waiters);
 		blocks_back(v, vbn, pbn, nr, op->stream);
-		hpm_credit_put(v->pool->md, 1);
+		credit_back(v);
 	}
 	hpm_bio_queue_all(&waiters);
 }
@@ -311,10 +329,10 @@ static int map_lacks(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 	if (lack < 0)
 		return hpm_map_end(bio, lack);
 	if (lack != LACK_CREDIT || hpm_bio_nowait(bio))
-		return hpm_map_defer(hb, bio);
+		return hpm_map_defer(hb, bio);	/* and a worker starves it */
 	hpm_bio_defer(hb, bio);
 	hpm_pool_wait_credit(v->pool, bio);
-	hpm_pool_token_put(v->pool, token);
+	hpm_volume_token_put(v, token);
 	return DM_MAPIO_SUBMITTED;
 }
 
@@ -340,7 +358,7 @@ static bool map_lock(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 		return true;
 	}
 	hpm_piece_release(v, p);
-	hpm_pool_token_put(v->pool, token);
+	hpm_volume_token_put(v, token);
 	return false;
 }
 
@@ -426,7 +444,8 @@ static int get_lacking(struct hpm_volume *v, struct hpm_piece *p, int lack)
 	case LACK_MAP:
 		return hpm_map_load(v->vol, p->vbn);
 	case LACK_CREDIT:
-		return LACK_CREDIT;
+	case LACK_SHARE:
+		return lack;
 	case LACK_CHANGE:
 		p->change = hpm_change_alloc(v->pool->md, GFP_NOIO);
 		return p->change ? 0 : -ENOMEM;
@@ -448,6 +467,17 @@ static int supply(struct hpm_volume *v, struct hpm_piece *p, int lack)
 	return r ? r : -EAGAIN;
 }
 
+/* The volume's own writes have more than their share. */
+static int starve(struct hpm_volume *v, struct hpm_bio *hb)
+{
+	int r = hpm_gate_starve(v, hb);
+
+	if (r)
+		return r;
+	hpm_bio_queue(hb);
+	return HPM_WAITS;
+}
+
 /*
  * Credit and blocks come back when others' I/O ends, and a worker that waited
  * for that might be the one that a bio needs which is to go on: so the bio waits
@@ -458,6 +488,8 @@ static int wait_in_list(struct hpm_volume *v, struct hpm_bio *hb, int lack)
 	/* A part has failed already: the bio ends with that. */
 	if (READ_ONCE(hb->bio->bi_status))
 		return -EIO;
+	if (lack == LACK_SHARE)
+		return starve(v, hb);
 	if (lack == LACK_CREDIT)
 		hpm_pool_wait_credit(v->pool, hb->bio);
 	else
@@ -476,7 +508,7 @@ static int write_part(struct hpm_volume *v, struct hpm_bio *hb,
 	if (!anew) {
 		percpu_counter_add_local(&v->pool->inplace_bios, 1);
 	} else if (hpm_piece_lock(v, p, &part->op, &hb->wait)) {
-		hpm_pool_token_put(v->pool, token);
+		hpm_volume_token_put(v, token);
 		return HPM_WAITS;
 	}
 	if (anew && hpm_fault(HPM_FAULT_RECORD_EARLY))
@@ -499,7 +531,7 @@ static int worker_plan(struct hpm_volume *v, struct hpm_bio *hb,
 	hpm_piece_init(p, hpm_bio_sector(hb), sectors);
 	r = plan(v, p);
 	if (r)
-		hpm_pool_token_put(v->pool, *token);
+		hpm_volume_token_put(v, *token);
 	return r;
 }
 
