@@ -27,6 +27,10 @@ bench-latency: | vm-$(or $(KERNEL),6.1)
 bench-numbers: $(BENCH_OUT)/msgtime | vm-$(or $(KERNEL),6.1)
 	@$(BENCH_VM) 'set -o pipefail; $(foreach v,PARTS SIZES NSECS,$(if $($v),$v="$($v)")) MSGTIME=$(BENCH_OUT)/msgtime $(TOP)/bench/numbers.sh | tee $$VM_OUT/bench-numbers.txt'
 
+.PHONY: bench-neighbour
+bench-neighbour: | deps-bench vm-$(or $(KERNEL),6.1) ## how long others wait for a neighbour whose I/O is throttled (io.max)
+	@$(VM) '$(TOP)/bench/neighbour.sh | tee $$VM_OUT/bench-neighbour.txt'
+
 # What is timed has its programs, this one too, in memory: see share.sh.
 PKGS_share := gcc libc6-dev dmsetup fio e2fsprogs xfsprogs btrfs-progs mount coreutils
 

@@ -22,10 +22,10 @@ $(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c $(TOP)/tests/vm/progs/dm.h | deps-su
 
 # What is short, and what is not.  (stress tests at random.)
 SUITE      := credit message table partial foreign snapshot limits flush cost \
-	space check module ring mixed quiet waits teardown
+	space check module ring mixed quiet waits teardown tokens neighbour
 SUITE_LONG := discard resize nowait metadata suspend force persist fs defrag live blk fsload rot ladder memory zeroes
 # What is likely to differ between kernels.
-SUITE_FAST := limits message zeroes quiet teardown
+SUITE_FAST := limits message zeroes quiet teardown neighbour
 comma      := ,
 with_commas = $(subst $() ,$(comma),$(strip $1))
 GUESTS     ?= 6.1:$(call with_commas,$(SUITE)) 6.12:$(call with_commas,$(SUITE_FAST))
@@ -61,6 +61,14 @@ test-one-worker: $(SUITE_PROGS) | deps-suite ## integration tests, each queue of
 test-stress: $(SUITE_PROGS) vm-$$(KERNEL) | deps-suite ## random everything for TIME=60 seconds, then verify (SEED=n, KERNEL=6.12)
 	@BUILD=$(BUILD) CACHE=$(CACHE) STRESS_TIME=$(TIME) STRESS_SEED=$(SEED) \
 		SCRIPT_TIMEOUT=$$(($(TIME) * 2 + 240)) TIMEOUT=$$(($(TIME) * 3 + 300)) $(SUITE_DIR)/guests.sh $(KERNEL):stress
+
+# Mistakes in waiting for I/O: the test that is there to find them must fail.
+TOKEN_FAULTS ?= snap_reads drain_writes drain_reads
+
+.PHONY: test-token-faults
+test-token-faults: $(SUITE_PROGS) | deps-suite ## mistakes in waiting for I/O in flight: the tests must notice (TOKEN_FAULTS='snap_reads')
+	@$(MAKE) --no-print-directory vm-$(KERNEL) VARIANT=faults
+	@BUILD=$(BUILD) CACHE=$(CACHE) KERNEL=$(KERNEL) $(VM_DIR)/token-faults.sh $(TOKEN_FAULTS)
 
 # What a kernel with all its checks has to say: KASAN, lockdep, sleeping where
 # one must not, kmemleak.  Each report in the log fails the guest (boot.sh).

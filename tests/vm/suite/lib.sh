@@ -408,6 +408,33 @@ traced() {
 }
 
 #----------------------------------------------------------------------
+# A tenant whose I/O is slow, as its cgroup has io.max
+#----------------------------------------------------------------------
+
+cgroup=/sys/fs/cgroup/tenant
+
+tenancy() {
+	echo +io >/sys/fs/cgroup/cgroup.subtree_control
+	mkdir -p $cgroup
+}
+
+# limit BYTES PER SECOND|max, of what the tenant reads and writes
+limit() {
+	echo "$(stat -Lc '%Hr:%Lr' "$(nullb_path hdata)") rbps=$1 wbps=$1" \
+		>$cgroup/io.max
+}
+
+# tenant COMMAND...: in the background, as the tenant; $slow is its process
+tenant() {
+	bash -c 'echo $$ >"$0" && exec "$@"' $cgroup/cgroup.procs "$@" \
+		>"$tmp/tenant" 2>&1 &
+	slow=$!
+	within 10 grep -q "^$slow\$" $cgroup/cgroup.procs
+	# until it has sent what it has to send
+	sleep 0.5
+}
+
+#----------------------------------------------------------------------
 # Two volumes that share, under which something goes wrong
 #----------------------------------------------------------------------
 

@@ -1,0 +1,201 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A tenant's slow I/O delays nobody else's life.  One volume's reads or writes take
+# minutes, held back by io.max or by the device; meanwhile everything that is done
+# to other volumes has to end.  What is asserted is the order: it has ended, and
+# the slow I/O is pending still.
+# shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
+. "$(dirname "$0")/lib.sh"
+
+# meanwhile WHAT COMMAND...: it ends well before the slow I/O does.  Hung, it
+# would end with the slow I/O, some minutes later.
+meanwhile() {
+	local what=$1 seen
+
+	shift
+	if ! seen=$(timeout 60 "$@" 2>&1 </dev/null); then
+		not_passed "$what" "status $? of: $*" "$seen"
+	elif ! kill -0 $slow 2>/dev/null; then
+		not_passed "$what" "the slow I/O has ended before: $(<"$tmp/tenant")"
+	else
+		passed "$what"
+	fi
+}
+
+# over: the slow I/O is let go, and ends well
+over() {
+	limit max
+	ends "$1" $slow
+}
+
+gone() {
+	! kill -0 "$1" 2>/dev/null
+}
+
+# ends WHAT PROCESS: a child of this shell's, and it succeeds
+ends() {
+	check "$1" within 60 gone "$2"
+	wait "$2"
+	equal "$1: well" $? 0
+}
+
+small_write() {
+	dd if=/dev/urandom of="/dev/mapper/$1" bs=4k count=1 seek="${2:-0}" \
+		oflag=direct conv=notrunc,fsync status=none
+}
+export -f small_write
+
+# A table of the same content takes the other's place.
+reload() {
+	dmsetup reload w --table "$(dmsetup table w)" && dmsetup resume w
+}
+export -f reload
+
+# What happens to volumes all the time.  w is another one, active; c is the slow
+# one; base is c's origin.
+short_lives() {	# short_lives WHAT
+	meanwhile "$1: a snapshot of another volume" dmsetup message pool 0 create_snap 10 2
+	meanwhile "$1: a write of its origin" bash -c 'small_write w 3'
+	meanwhile "$1: a part of a block" dd if=/dev/zero of=/dev/mapper/w bs=512 \
+		count=1 seek=77 oflag=direct conv=notrunc status=none
+	meanwhile "$1: the snapshot is activated" \
+		dmsetup create x --table "0 $(mib 16) hpmapper $pool 10"
+	meanwhile "$1: written to" bash -c 'small_write x 5'
+	meanwhile "$1: removed" dmsetup remove x
+	meanwhile "$1: deleted" dmsetup message pool 0 delete 10
+}
+
+lives() {	# lives WHAT
+	short_lives "$1"
+	meanwhile "$1: a discard" blkdiscard -o 1M -l 1M /dev/mapper/w
+	meanwhile "$1: a volume is made" dmsetup message pool 0 create_thin 11
+	meanwhile "$1: named" dmsetup message pool 0 set_name 11 eleven
+	meanwhile "$1: made read-only" dmsetup message pool 0 set_readonly 11 on
+	meanwhile "$1: and deleted" dmsetup message pool 0 delete 11
+	meanwhile "$1: sharing of a volume is switched off" \
+		dmsetup message pool 0 set_sharing 2 off
+	meanwhile "$1: and on" dmsetup message pool 0 set_sharing 2 on
+	meanwhile "$1: sharing of the pool is switched off" \
+		dmsetup message pool 0 cache share off
+	meanwhile "$1: and on" dmsetup message pool 0 cache share on
+	meanwhile "$1: a metadata snapshot is held" \
+		dmsetup message pool 0 reserve_metadata_snap
+	meanwhile "$1: and let go" dmsetup message pool 0 release_metadata_snap
+	meanwhile "$1: the list" dmsetup message pool 0 list
+	meanwhile "$1: the status" dmsetup status
+	meanwhile "$1: defragmentation starts" dmsetup message pool 0 defrag start
+	meanwhile "$1: and stops" dmsetup message pool 0 defrag stop
+	meanwhile "$1: another volume is suspended" dmsetup suspend w
+	meanwhile "$1: and resumed" dmsetup resume w
+	meanwhile "$1: suspended without a flush" dmsetup suspend --noflush w
+	meanwhile "$1: and resumed" dmsetup resume w
+	meanwhile "$1: its table is replaced" bash -c reload
+}
+
+modprobe dm-delay
+devices 16 256
+tenancy
+pool_up || exit
+vol_new base 0 32
+put base 1M 32 0
+vol_new w 2 16
+put w 1M 8 0
+snap_new c 1 0 32
+
+#----------------------------------------------------------------------
+
+limit 16384
+tenant dd if=/dev/mapper/c of=/dev/null bs=4M count=1 iflag=direct
+lives "a throttled reader"
+meanwhile "a snapshot of what it reads" dmsetup message pool 0 create_snap 12 1
+meanwhile "which is deleted" dmsetup message pool 0 delete 12
+over "the reader ends"
+
+limit 16384
+tenant dd if=/dev/zero of=/dev/mapper/c bs=4M count=1 oflag=direct conv=notrunc
+lives "a throttled writer"
+meanwhile "a snapshot of its origin" dmsetup message pool 0 create_snap 13 0
+meanwhile "which is deleted" dmsetup message pool 0 delete 13
+
+# Its own snapshot has to wait, and nobody else for that.
+dmsetup message pool 0 create_snap 14 1 &
+snap=$!
+sleep 0.3
+meanwhile "its own snapshot waits" kill -0 $snap
+short_lives "a snapshot that waits for a throttled writer"
+kill -9 $snap
+meanwhile "whoever waits for it can be killed" \
+	bash -c "until ! kill -0 $snap 2>/dev/null; do sleep 0.1; done"
+wait $snap 2>/dev/null
+fails "then there is no such volume" dmsetup message pool 0 info 14
+dmsetup message pool 0 create_snap 14 1 &
+snap=$!
+over "the writer ends"
+ends "and its snapshot is made" $snap
+msg delete 14
+
+# Each of its writes has room kept in the journal and in the metadata.
+limit 4096
+tenant fio --name=hog --filename=/dev/mapper/c --rw=write --bs=4k --offset=4M \
+	--size=16M --ioengine=libaio --iodepth=4096 --iodepth_batch=4096 \
+	--direct=1 --thread --minimal
+short_lives "a throttled writer with a deep queue"
+over "its writes end"
+
+# Its reads of less than a block, too.
+limit 512
+tenant fio --name=parts --filename=/dev/mapper/c --rw=write --bs=512 \
+	--bsrange=512-512 --offset=21M --size=3M --zonemode=strided --zonesize=512 \
+	--zonerange=4k --ioengine=libaio --iodepth=600 --iodepth_batch=600 \
+	--direct=1 --thread --minimal --number_ios=600
+short_lives "a throttled writer of parts of blocks"
+over "its writes end"
+
+# The pool is suspended, to be grown: that waits, but others go on until then.
+limit 16384
+tenant dd if=/dev/mapper/c of=/dev/null bs=4M count=1 iflag=direct
+dmsetup suspend pool &
+suspend=$!
+sleep 0.5
+meanwhile "the suspension of the pool waits for a throttled reader" kill -0 $suspend
+meanwhile "others write meanwhile" bash -c 'small_write w 9'
+meanwhile "and take snapshots" dmsetup message pool 0 create_snap 15 2
+over "the reader ends"
+ends "then the pool is suspended" $suspend
+check "and goes on" dmsetup resume pool
+msg delete 15
+
+#----------------------------------------------------------------------
+
+# A part of the device hangs: what is read there.
+size=$(blockdev --getsz $data)
+echo 3 >/proc/sys/vm/drop_caches
+hang() {	# hang READ_MS WRITE_MS
+	local disk
+
+	disk=$(nullb_path hdata)
+	dmsetup reload data --table \
+		"0 $size delay $disk 0 $1 $disk 0 $2 $disk 0 0" &&
+		dmsetup suspend data && dmsetup resume data
+}
+check "reads of the device take minutes from now on" hang 600000 0
+dd if=/dev/mapper/c of=/dev/null bs=64k count=1 iflag=direct status=none &
+slow=$!
+sleep 0.3
+: >"$tmp/tenant"
+meanwhile "a reader of a device that hangs: a snapshot" \
+	dmsetup message pool 0 create_snap 10 2
+meanwhile "a write of whole blocks" bash -c 'small_write w 11'
+meanwhile "the snapshot is activated" \
+	dmsetup create x --table "0 $(mib 16) hpmapper $pool 10"
+meanwhile "and removed" dmsetup remove x
+meanwhile "and deleted" dmsetup message pool 0 delete 10
+check "the device answers again" hang 0 0
+ends "and the reader ends" $slow
+slice data hdata 256
+
+vol_down c w base
+pool_down
+check "the pool is whole" hpm_check $meta
+rmdir $cgroup
