@@ -392,6 +392,8 @@ static int apply_mapping(struct hpm_md *md, const struct hpm_disk_record *r)
 	struct rec rec;
 	int ret = rec_decode(md, r, &rec);
 
+	if (!ret)
+		ret = hpm_vol_own(rec.vol);
 	if (ret)
 		return ret;
 	switch (r->type) {
@@ -445,7 +447,7 @@ int hpm_apply_record(struct hpm_md *md, const struct hpm_disk_record *r)
 		ret = hpm_apply_hold(md);
 		break;
 	case HPM_REC_RELEASE:
-		ret = hpm_apply_release(md);
+		ret = hpm_apply_release(md, r);
 		break;
 	default:
 		ret = -EUCLEAN;

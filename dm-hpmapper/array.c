@@ -8,9 +8,12 @@
  * does not shrink, but is destroyed as a whole.
  *
  * An array belongs to one root, so its blocks have a count of 1 and are copied
- * for one reason only: that their epoch was sealed.  Each node is given to its
- * parent as soon as it is there, so the array is whole after every step and an
- * error leaves it merely with a node more than it needed.
+ * for one reason only: that their epoch was sealed.  The volume table is the
+ * exception: a table that is held begins as a second reference to its root, and
+ * they part as the map trees of volumes do, node by node as the living one changes
+ * (vols.c).  Each node is given to its parent as soon as it is there, so the array
+ * is whole after every step and an error leaves it merely with a node more than it
+ * needed.
  *
  * The applier counts small blocks that lie side by side, so most accesses go
  * where the one before went.  The array holds on to that leaf: as long as it
@@ -267,6 +270,14 @@ static void count_node(struct hpm_md *md, struct hpm_array *a, bool new)
 		WRITE_ONCE(md->counts_left, md->counts_left - 1);
 }
 
+/* Of the two that shared a node each has one of its own now. */
+static void count_parted(struct hpm_md *md)
+{
+	/* Its block is taken: pairs with meta_room(). */
+	smp_wmb();
+	WRITE_ONCE(md->table_shared, md->table_shared - !!md->table_shared);
+}
+
 void hpm_counts_epoch(struct hpm_md *md)
 {
 	u64 nodes = 0;
@@ -301,11 +312,14 @@ static int arr_raise(struct hpm_md *md, struct hpm_array *a,
 	return 0;
 }
 
-/* Points to the node at @slot of @parent, or to the root. */
+/* Points to the node, or to none, at @slot of @parent, or to the root. */
 static void arr_link(struct hpm_array *a, struct hpm_node *parent,
 		     unsigned int slot, struct hpm_node *n)
 {
-	if (parent)
+	if (parent && !n)
+		hpm_ptr_to_disk(&parent->arr->child[slot],
+				(struct hpm_ptr){ 0 });
+	else if (parent)
 		hpm_ptr_to_disk(&parent->arr->child[slot], hpm_node_ptr(n));
 	else
 		a->root.ptr = hpm_node_ptr(n);
@@ -316,6 +330,7 @@ static int arr_own(struct hpm_md *md, struct hpm_array *a, struct hpm_ptr ptr,
 		   unsigned int level, u64 first, struct hpm_node *parent,
 		   unsigned int slot, struct hpm_node **out)
 {
+	bool shared = ptr.block && hpm_refs_count(md, ptr.block) > 1;
 	struct hpm_node *n;
 	int r;
 
@@ -333,6 +348,8 @@ static int arr_own(struct hpm_md *md, struct hpm_array *a, struct hpm_ptr ptr,
 	if (n->block != ptr.block) {
 		arr_link(a, parent, slot, n);
 		count_node(md, a, !ptr.block);
+		if (shared)
+			count_parted(md);
 	}
 	*out = n;
 	return 0;
@@ -448,25 +465,94 @@ int hpm_array_walk(struct hpm_md *md, struct hpm_array *a,
 	return walk_node(&w, a->root.ptr, a->root.height - 1, 0);
 }
 
-static int destroy_node(struct hpm_md *md, struct hpm_array *a,
-			struct hpm_ptr ptr, unsigned int level, u64 first)
+/*----------------------------------------------------------------
+ * Sharing, for the volume table and one that is held
+ *--------------------------------------------------------------*/
+
+static int inc_root(struct hpm_md *md, const struct hpm_disk_volume *d)
 {
-	struct hpm_ptr child;
+	return d->root.height ?
+	       hpm_refs_inc(md, le64_to_cpu(d->root.ptr.block)) : 0;
+}
+
+int hpm_array_inc_children(struct hpm_md *md, struct hpm_node *n)
+{
+	unsigned int i, per_leaf = HPM_PAYLOAD / elt_size[HPM_ARR_VOLUME];
+	const struct hpm_disk_volume *d = arr_elts(n);
+	int r = 0;
+
+	if (n->head->kind != HPM_ARR_VOLUME)
+		return arr_corrupt(&md->array[HPM_ARR_VOLUME], n->block,
+				   "an array's block is shared");
+	if (!n->head->level) {
+		for (i = 0; !r && i < per_leaf; i++)
+			r = inc_root(md, &d[i]);
+		return r;
+	}
+	for (i = 0; !r && i < HPM_ARR_FANOUT; i++)
+		if (arr_child(n, i).block)
+			r = hpm_refs_inc(md, arr_child(n, i).block);
+	return r;
+}
+
+static int unshared_node(struct hpm_md *md, struct hpm_array *a,
+			 struct hpm_ptr ptr, unsigned int level, u64 first,
+			 u64 *nr)
+{
 	struct hpm_node *n;
 	unsigned int i;
 	int r;
 
-	if (hpm_refs_count(md, ptr.block) != 1)
-		return arr_corrupt(a, ptr.block, "an array's block is shared");
+	if (hpm_refs_count(md, ptr.block) > 1)
+		return 0;
+	(*nr)++;
+	if (!level)
+		return 0;
 	r = arr_get(md, a, ptr, level, first, &n);
 	if (r)
 		return r;
-	for (i = 0; level && !r && i < HPM_ARR_FANOUT; i++) {
-		child = arr_child(n, i);
-		if (child.block)
-			r = destroy_node(md, a, child, level - 1,
-					 first + i * arr_span(a, level - 1));
+	for (i = 0; !r && i < HPM_ARR_FANOUT; i++)
+		if (arr_child(n, i).block)
+			r = unshared_node(md, a, arr_child(n, i), level - 1,
+					  first + i * arr_span(a, level - 1),
+					  nr);
+	hpm_node_put(n);
+	return r;
+}
+
+int hpm_array_unshared(struct hpm_md *md, struct hpm_array *a, u64 *nr)
+{
+	int r = arr_check_root(a);
+
+	*nr = 0;
+	if (r || !a->root.height)
+		return r;
+	return unshared_node(md, a, a->root.ptr, a->root.height - 1, 0, nr);
+}
+
+typedef int (*cut_fn)(struct hpm_md *md, const void *elts, unsigned int nr);
+
+/* One reference less; with the last one goes all that is below. */
+static int cut_all(struct hpm_md *md, struct hpm_array *a, struct hpm_ptr ptr,
+		   unsigned int level, u64 first, cut_fn fn)
+{
+	struct hpm_node *n;
+	unsigned int i;
+	int r;
+
+	if (hpm_refs_count(md, ptr.block) > 1) {
+		r = hpm_refs_dec(md, ptr.block, ptr.epoch);
+		return min(r, 0);
 	}
+	r = arr_get(md, a, ptr, level, first, &n);
+	if (r)
+		return r;
+	if (!level)
+		r = fn(md, arr_elts(n), a->per_leaf);
+	for (i = 0; level && !r && i < HPM_ARR_FANOUT; i++)
+		if (arr_child(n, i).block)
+			r = cut_all(md, a, arr_child(n, i), level - 1,
+				    first + i * arr_span(a, level - 1), fn);
 	if (!r)
 		r = hpm_refs_dec(md, ptr.block, ptr.epoch);
 	if (r) {
@@ -477,19 +563,137 @@ static int destroy_node(struct hpm_md *md, struct hpm_array *a,
 	return 0;
 }
 
-/* An error leaves counts too low for what is left: the engine has to stop. */
-int hpm_array_destroy(struct hpm_md *md, struct hpm_array *a)
+static int cut_leaf(struct hpm_md *md, struct hpm_array *a, struct hpm_node *n,
+		    u64 nr, cut_fn fn)
 {
-	struct hpm_root root = a->root;
+	int r = fn(md, arr_elts(n), nr);
+
+	if (!r)
+		memset(arr_elts(n), 0, nr * a->size);
+	return r;
+}
+
+/* The node is ours, and @to falls inside of it: goes down to where it falls. */
+static int cut_below(struct hpm_md *md, struct hpm_array *a, struct hpm_node *n,
+		     unsigned int level, u64 first, u64 to, cut_fn fn)
+{
+	u64 span = level ? arr_span(a, level - 1) : 0;
+	struct hpm_node *child;
+	struct hpm_ptr ptr;
+	unsigned int i;
+	int r = 0;
+
+	if (!level)
+		return cut_leaf(md, a, n, to - first, fn);
+	for (i = 0; !r && i < HPM_ARR_FANOUT && first < to; i++, first += span) {
+		ptr = arr_child(n, i);
+		if (!ptr.block)
+			continue;
+		if (to - first >= span) {
+			r = cut_all(md, a, ptr, level - 1, first, fn);
+			arr_link(a, n, i, NULL);
+			continue;
+		}
+		r = arr_own(md, a, ptr, level - 1, first, n, i, &child);
+		if (r)
+			break;
+		r = cut_below(md, a, child, level - 1, first, to, fn);
+		hpm_node_put(child);
+	}
+	return r;
+}
+
+/* An error leaves counts too low for what is left: the engine has to stop. */
+int hpm_array_cut(struct hpm_md *md, struct hpm_array *a, u64 to, cut_fn fn)
+{
+	unsigned int level = a->root.height - 1;
+	struct hpm_node *top;
 	int r;
 
 	lockdep_assert_held(&md->lock);
 	r = arr_check_root(a);
-	if (r || !root.height)
+	if (r || !a->root.height)
 		return r;
 	hpm_array_release(a);
-	r = destroy_node(md, a, root.ptr, root.height - 1, 0);
-	if (!r)
+	if (to >= arr_span(a, level)) {
+		r = cut_all(md, a, a->root.ptr, level, 0, fn);
 		a->root = (struct hpm_root){ 0 };
+		return r;
+	}
+	r = arr_own(md, a, a->root.ptr, level, 0, NULL, 0, &top);
+	if (r)
+		return r;
+	r = cut_below(md, a, top, level, 0, to, fn);
+	hpm_node_put(top);
+	return r;
+}
+
+struct cut_bound {
+	struct hpm_md *md;
+	struct hpm_array *a;
+	bool (*weigh)(struct hpm_md *md, const void *elt);
+	unsigned int looks, heavy;
+	u64 to;
+};
+
+static void bound_leaf(struct cut_bound *b, struct hpm_node *n, u64 first)
+{
+	unsigned int i;
+
+	for (i = 0; i < b->a->per_leaf && b->looks; i++, b->looks--) {
+		if (b->weigh(b->md, arr_elts(n) + i * b->a->size)) {
+			if (!b->heavy) {
+				b->looks = 0;
+				return;
+			}
+			b->heavy--;
+		}
+		b->to = first + i + 1;
+	}
+}
+
+static int bound_node(struct cut_bound *b, struct hpm_ptr ptr,
+		      unsigned int level, u64 first)
+{
+	u64 span = level ? arr_span(b->a, level - 1) : 0;
+	struct hpm_node *n;
+	unsigned int i;
+	int r;
+
+	if (hpm_refs_count(b->md, ptr.block) > 1) {
+		b->to = first + arr_span(b->a, level);
+		b->looks--;
+		return 0;
+	}
+	r = arr_get(b->md, b->a, ptr, level, first, &n);
+	if (r)
+		return r;
+	if (!level)
+		bound_leaf(b, n, first);
+	for (i = 0; level && !r && i < HPM_ARR_FANOUT && b->looks; i++)
+		if (arr_child(n, i).block)
+			r = bound_node(b, arr_child(n, i), level - 1,
+				       first + i * span);
+	hpm_node_put(n);
+	return r;
+}
+
+int hpm_array_cut_bound(struct hpm_md *md, struct hpm_array *a,
+			bool (*weigh)(struct hpm_md *md, const void *elt),
+			unsigned int looks, unsigned int heavy, u64 *to)
+{
+	struct cut_bound b = {
+		.md = md,
+		.a = a,
+		.weigh = weigh,
+		.looks = looks,
+		.heavy = heavy,
+	};
+	int r = arr_check_root(a);
+
+	if (!r && a->root.height)
+		r = bound_node(&b, a->root.ptr, a->root.height - 1, 0);
+	/* With looks left nothing is left behind what was looked at. */
+	*to = b.looks ? U64_MAX : b.to;
 	return r;
 }

@@ -56,6 +56,8 @@
  * dying: what it takes for good is a place in the list of dying trees, and a
  * reclaim, which takes nothing for good, can go on by what is left.  One that
  * finds too little reclaims (make_meta_room()).  So a full pool can be emptied.
+ * While a volume table is held, what deletes copy of the living one stays copied:
+ * so all of it that is shared is left, too (vols.c).
  */
 #include "md.h"
 #include "audit.h"
@@ -631,6 +633,12 @@ static bool records_full(struct hpm_md *md)
 	       2 * HPM_CHECKPOINT_RECORDS;
 }
 
+/* Is there something that a reclaim gives back? */
+static bool is_dying(struct hpm_md *md)
+{
+	return READ_ONCE(md->nr_dying) || READ_ONCE(md->letting_go);
+}
+
 /* What must stay free beside the record that asks. */
 static s64 credit_floor(struct hpm_md *md, enum hpm_credit_use use)
 {
@@ -638,12 +646,13 @@ static s64 credit_floor(struct hpm_md *md, enum hpm_credit_use use)
 
 	switch (use) {
 	case HPM_FOR_WRITE:
-		return max(reserve, 4 * blocks);
+		return max(reserve, 4 * blocks) + READ_ONCE(md->table_shared);
 	case HPM_FOR_DISCARD:
-		return max(reserve / 2, 2 * blocks);
+		return max(reserve / 2, 2 * blocks) +
+		       READ_ONCE(md->table_shared);
 	case HPM_FOR_DELETE:
 		/* With nothing to reclaim there is nothing to keep it for. */
-		return READ_ONCE(md->nr_dying) ? blocks : 0;
+		return is_dying(md) ? blocks : 0;
 	default:
 		return 0;
 	}
@@ -692,6 +701,14 @@ static enum credit_wall credit_try(struct hpm_md *md, unsigned int n,
 	if (unlikely(wall != CREDIT_FREE))
 		atomic_sub(n, &j->in_flight);
 	return wall;
+}
+
+u64 hpm_credit_spare(struct hpm_md *md)
+{
+	s64 room = meta_room(md, atomic_read(&md->journal.in_flight)) -
+		   credit_floor(md, HPM_FOR_WRITE);
+
+	return max_t(s64, room, 0);
 }
 
 static void credit_kick(struct hpm_md *md, enum credit_wall wall)
@@ -801,7 +818,7 @@ static int make_meta_room(struct hpm_md *md, enum hpm_credit_use use)
 		return r;
 	if (room_to_gain(md))
 		return hpm_md_make_room(md);
-	if (use != HPM_FOR_RECLAIM && READ_ONCE(md->nr_dying)) {
+	if (use != HPM_FOR_RECLAIM && is_dying(md)) {
 		r = hpm_md_reclaim_step(md);
 		if (r != -ENOSPC)
 			return min(r, 0);

@@ -244,6 +244,14 @@ struct hpm_mark {
 	__u8 pad[HPM_PAYLOAD - 80];
 } __packed;
 
+/*
+ * held_flags.  The held table may share nodes with the volume table.  Being given
+ * back, it has no more all that it had; versions that know the first value only
+ * take that for a held one.
+ */
+#define HPM_HELD		1u
+#define HPM_HELD_GOING		2u
+
 #define HPM_SB_NEEDS_CHECK	0x1u
 #define HPM_SB_CLEAN		0x2u	/* the journal was empty at deactivation */
 
@@ -270,7 +278,7 @@ struct hpm_super {
 	/* the held metadata snapshot: a volume table of its own */
 	struct hpm_disk_root held;
 	__le32 held_time;
-	__le32 held_flags;	/* 1: a metadata snapshot is held */
+	__le32 held_flags;	/* HPM_HELD, HPM_HELD_GOING; 0: there is none */
 	__le64 array_nodes[HPM_NR_ARRAYS];	/* blocks in each */
 	/*
 	 * crc32c, seeded as a block's, over the checksums of all pages of counts
@@ -323,13 +331,15 @@ enum hpm_record_type {
 	HPM_REC_CREATE	= 7,	/* volume id arg with serial, size pbn; name */
 	HPM_REC_SNAP	= 8,	/* id arg with serial, of the one with serial pbn; name */
 	HPM_REC_DELETE	= 9,	/* volume becomes a dying tree */
-	HPM_REC_RECLAIM	= 10,	/* dying serial: keys below pbn given back */
+	HPM_REC_RECLAIM	= 10,	/* dying serial: keys below pbn given back;
+				 * serial 0: ids below pbn of what was held
+				 */
 	HPM_REC_SIZE	= 11,	/* volume's size is pbn */
 	HPM_REC_NAME	= 12,	/* volume's name */
 	HPM_REC_FLAGS	= 13,	/* volume's settable flags are nr */
 	HPM_REC_TID	= 14,	/* transaction id pbn */
 	HPM_REC_HOLD	= 15,	/* hold the volume table of this instant */
-	HPM_REC_RELEASE	= 16,	/* let it go */
+	HPM_REC_RELEASE	= 16,	/* let it go; nr 1: RECLAIM gives it back */
 };
 
 struct hpm_disk_record {

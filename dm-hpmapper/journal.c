@@ -468,7 +468,12 @@ int hpm_journal_replay(struct hpm_md *md, const struct hpm_super *sb,
 	j->next_record = j->super_record + 1;
 
 	while (!(r = read_batch(md, &stop))) {
+		mutex_lock(&md->lock);
 		r = replay_batch(md);
+		mutex_unlock(&md->lock);
+		/* Between batches the state is one that a superblock can name. */
+		if (!r && md->room == HPM_ROOM_MORE)
+			r = hpm_md_make_room(md);
 		if (r) {
 			*why = "a journal record cannot be applied";
 			return r;

@@ -220,6 +220,8 @@ void hpm_refs_reserve_range(struct hpm_md *md, u64 start, u64 nr);
 u64 hpm_refs_usable(struct hpm_md *md, u64 nr_blocks);
 /* To as many blocks as hpm_refs_usable() has said. */
 int hpm_refs_grow(struct hpm_md *md, u64 nr_blocks);
+/* Blocks behind the device, for what is never written. */
+int hpm_refs_beyond(struct hpm_md *md, u64 nr_blocks);
 u64 hpm_refs_home(struct hpm_md *md, u32 page, unsigned int home);
 
 /* md->lock held. */
@@ -282,8 +284,28 @@ int hpm_array_write(struct hpm_md *md, struct hpm_array *a, u64 index,
 int hpm_array_walk(struct hpm_md *md, struct hpm_array *a,
 		   int (*fn)(void *ctx, u64 first, const void *elts,
 			     unsigned int nr), void *ctx);
-/* Gives all blocks of an array back. */
-int hpm_array_destroy(struct hpm_md *md, struct hpm_array *a);
+/*
+ * The volume table's nodes may be shared with a table that is held: raises the
+ * counts of all that such a node refers to, there being two of it now.
+ */
+int hpm_array_inc_children(struct hpm_md *md, struct hpm_node *n);
+/* Blocks of the array that a path from its root reaches unshared. */
+int hpm_array_unshared(struct hpm_md *md, struct hpm_array *a, u64 *nr);
+/*
+ * Gives back all elements below @to, calling @fn for each run of them that no
+ * other array has; what is shared loses a reference.  U64_MAX: all of the array.
+ */
+int hpm_array_cut(struct hpm_md *md, struct hpm_array *a, u64 to,
+		  int (*fn)(struct hpm_md *md, const void *elts,
+			    unsigned int nr));
+/*
+ * A @to for it at which no shared node is cut in two, such that about @looks
+ * nodes and elements are looked at and @weigh, called for each element that no
+ * other array has, has said true @heavy times at most.
+ */
+int hpm_array_cut_bound(struct hpm_md *md, struct hpm_array *a,
+			bool (*weigh)(struct hpm_md *md, const void *elt),
+			unsigned int looks, unsigned int heavy, u64 *to);
 /* A new epoch: all blocks of the counts must be copied again. */
 void hpm_counts_epoch(struct hpm_md *md);
 
@@ -543,6 +565,11 @@ void hpm_vols_exit(struct hpm_md *md);
 /* Dirty volumes go to the table array (at the cut). */
 int hpm_vols_flush(struct hpm_md *md);
 void hpm_vol_mark_dirty(struct hpm_vol *vol);
+/*
+ * Before a record changes where the volume's root points: a held table that
+ * shares the leaf with its element keeps a reference of its own from now on.
+ */
+int hpm_vol_own(struct hpm_vol *vol);
 struct hpm_vol *hpm_vol_by_serial(struct hpm_md *md, u64 serial);
 struct hpm_vol *hpm_vol_by_id(struct hpm_md *md, u32 id);
 
@@ -564,7 +591,7 @@ int hpm_apply_delete(struct hpm_md *md, const struct hpm_disk_record *r);
 int hpm_apply_reclaim(struct hpm_md *md, const struct hpm_disk_record *r);
 int hpm_apply_attr(struct hpm_md *md, const struct hpm_disk_record *r);
 int hpm_apply_hold(struct hpm_md *md);
-int hpm_apply_release(struct hpm_md *md);
+int hpm_apply_release(struct hpm_md *md, const struct hpm_disk_record *r);
 
 /* apply.c: the one function that changes trees, spaces and times. */
 int hpm_apply_record(struct hpm_md *md, const struct hpm_disk_record *r);
@@ -665,7 +692,7 @@ int hpm_journal_init(struct hpm_md *md);
 void hpm_journal_exit(struct hpm_md *md);
 /*
  * Replays from @sb: calls hpm_apply_record() for each record.  -EUCLEAN with
- * *why: a batch in the middle is damaged.
+ * *why: a batch in the middle is damaged.  Takes md->lock for each batch.
  */
 int hpm_journal_replay(struct hpm_md *md, const struct hpm_super *sb,
 		       const char **why);
@@ -700,6 +727,8 @@ void hpm_snap_publish(struct hpm_md *md);
 /* md->lock held: records, applies what came before, then the record itself. */
 int hpm_record_now(struct hpm_md *md, union hpm_record_buf *buf);
 void hpm_credit_progress(struct hpm_md *md);
+/* Blocks that nobody needs, nor is to keep, beside the credits that are out. */
+u64 hpm_credit_spare(struct hpm_md *md);
 /* After a cut: does what is free not cover the credits that are out? */
 bool hpm_credit_tight(struct hpm_md *md);
 /* Is there so little left that checkpoints had better gain all they can? */
@@ -712,6 +741,13 @@ void hpm_hand_out_freed(struct hpm_md *md);
 /*----------------------------------------------------------------
  * The whole
  *--------------------------------------------------------------*/
+
+/* Where a replay finds metadata space. */
+enum hpm_room {
+	HPM_ROOM_POOL,		/* in what the superblock says, in one go */
+	HPM_ROOM_MORE,		/* all of the device; and a checkpoint a batch */
+	HPM_ROOM_MEMORY,	/* in blocks that no device has */
+};
 
 struct hpm_md {
 	struct hpm_io *io;
@@ -739,12 +775,17 @@ struct hpm_md {
 	u64 generation;			/* of the newest superblock */
 	u64 super_block;		/* where the newest stands */
 	u64 meta_blocks;
+	enum hpm_room room;		/* while it is opened */
+	bool no_room;			/* the replay has not found enough */
+	u64 beyond;			/* blocks in memory, behind the device */
 	struct hpm_array array[HPM_NR_ARRAYS];
 	/* of the counts, in the open epoch; credit_try() looks without the lock */
 	u64 counts_left;		/* blocks that must be copied before use */
 	u64 counts_made;		/* blocks that have come to be */
 	struct hpm_array held;		/* root.height 0: none */
 	bool has_held;
+	bool letting_go;		/* what was held is being given back */
+	u64 table_shared;		/* blocks of the volume table that it shares */
 	u32 held_time;
 
 	struct hpm_cache cache;

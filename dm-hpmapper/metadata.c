@@ -48,7 +48,8 @@
  *     the older state needed is used again after that, and not before.
  *
  * Recovery writes nothing until its own checkpoint; a crash inside it repeats
- * it.  Its checkpoint carries a new nonce, with which no batch of the time
+ * it.  (If metadata space does not suffice there is a second try, which makes more
+ * of them: more_room().)  Its checkpoint carries a new nonce, with which no batch of the time
  * before the crash can be mistaken for one that follows it; both superblocks
  * are brought to it before the pool is used.
  */
@@ -133,10 +134,13 @@ static void super_fill(struct hpm_md *md, struct hpm_super *sb, u64 record)
 		hpm_root_to_disk(&sb->array[i], md->array[i].root);
 		sb->array_nodes[i] = cpu_to_le64(md->array[i].nodes);
 	}
-	if (md->has_held)
+	if (md->has_held || md->letting_go)
 		hpm_root_to_disk(&sb->held, md->held.root);
 	sb->held_time = cpu_to_le32(md->held_time);
-	sb->held_flags = cpu_to_le32(md->has_held);
+	if (md->letting_go)
+		sb->held_flags = cpu_to_le32(HPM_HELD_GOING);
+	else if (md->has_held)
+		sb->held_flags = cpu_to_le32(HPM_HELD);
 }
 
 /*----------------------------------------------------------------
@@ -812,7 +816,8 @@ static void take_super(struct hpm_md *md, const struct hpm_super *sb)
 		md->array[i].nodes = le64_to_cpu(sb->array_nodes[i]);
 	}
 	md->held.root = hpm_root_from_disk(&sb->held);
-	md->has_held = le32_to_cpu(sb->held_flags);
+	md->letting_go = le32_to_cpu(sb->held_flags) & HPM_HELD_GOING;
+	md->has_held = sb->held_flags && !md->letting_go;
 	md->held_time = le32_to_cpu(sb->held_time);
 	hpm_counts_epoch(md);
 	memcpy(md->sb, sb, sizeof(*sb));
@@ -842,21 +847,97 @@ static int load_state(struct hpm_md *md, struct hpm_super *sb[2],
 	return hpm_vols_load(md);
 }
 
-/* Replay, and the checkpoints that end it. */
-static int recover(struct hpm_md *md, const struct hpm_super *sb,
-		   const char **why)
+static int grow_locked(struct hpm_md *md, u64 meta, u64 data, const char **why)
+{
+	int r = 0;
+
+	*why = "no memory";
+	if (meta > md->meta_blocks) {
+		r = hpm_refs_grow(md, meta);
+		if (!r)
+			md->meta_blocks = meta;
+	}
+	if (!r && data > md->space.nr_blocks)
+		r = hpm_space_resize(md, data);
+	return r;
+}
+
+/*
+ * When the metadata space is too small for the replay
+ * ---------------------------------------------------
+ * A record takes no more than its credit has kept, in a replay as at run time, so
+ * this does not happen to a pool that this version has written.  It did to those
+ * of older ones, whose records could take more; and whoever is shut out by that
+ * must find a way in, without losing what the journal has.  The first try writes
+ * nothing, as ever.  The second begins anew, from the same superblock:
+ *
+ *  - a pool that is opened for writing takes all of its device into use first, if
+ *    that has become larger, as a growth does, in memory.  The first checkpoint
+ *    makes it durable, with everything that was replayed.  A crash before finds
+ *    the superblock that there was, the journal behind it untouched, as the new
+ *    space held nothing that they name.
+ *
+ *    After each batch it makes a checkpoint, and settles.  This is a checkpoint as
+ *    any other: the state after a record that ends a batch, with the place behind
+ *    that batch, the nonce of the activation that wrote it and its checksum, from
+ *    where the next one follows.  A crash goes on from there.  The ring is only
+ *    read, so damage further on is found then as it would have been before.
+ *
+ *  - one that is opened for reading gets blocks behind the end of its device.  They
+ *    exist as nodes in memory that are dirty for ever, and nothing is written.
+ */
+static int more_room(struct hpm_md *md, const char **why)
+{
+	u64 meta = min_t(u64, hpm_io_meta_blocks(md->io), HPM_MAX_META_BLOCKS);
+
+	lockdep_assert_held(&md->lock);
+	if (md->room == HPM_ROOM_POOL)
+		return 0;
+	if (md->room == HPM_ROOM_MORE) {
+		if (meta > md->meta_blocks)
+			meta = hpm_refs_usable(md, meta);
+		return grow_locked(md, meta, md->space.nr_blocks, why);
+	}
+	*why = "no memory";
+	md->beyond = max_t(u64, md->meta_blocks, 1 << 16);
+	return hpm_refs_beyond(md, md->beyond);
+}
+
+static int replay(struct hpm_md *md, const struct hpm_super *sb,
+		  const char **why)
 {
 	int r;
 
 	mutex_lock(&md->lock);
-	r = hpm_journal_replay(md, sb, why);
-	if (!r) {
-		*why = "the data space maps cannot be read";
-		r = hpm_space_load(md);
-	}
+	r = more_room(md, why);
 	mutex_unlock(&md->lock);
+	if (r)
+		return r;
+	r = hpm_journal_replay(md, sb, why);
+	if (r) {
+		md->no_room = r == -ENOSPC;
+		return r;
+	}
+	*why = "the data space maps cannot be read";
+	mutex_lock(&md->lock);
+	r = hpm_space_load(md);
+	mutex_unlock(&md->lock);
+	return r;
+}
+
+/* Replay, and the checkpoints that end it. */
+static int recover(struct hpm_md *md, const struct hpm_super *sb,
+		   const char **why)
+{
+	int r = replay(md, sb, why);
+
 	if (r || md->params.read_only)
 		return r;
+	/* The checkpoint has volumes to write, too. */
+	if (md->room == HPM_ROOM_POOL && hpm_credit_tight(md)) {
+		md->no_room = true;
+		return -ENOSPC;
+	}
 	*why = "the recovery could not be written";
 	hpm_journal_restart(md);
 	r = hpm_md_checkpoint(md);
@@ -962,30 +1043,78 @@ static int md_init(struct hpm_md *md)
 	return hpm_cache_init(md);
 }
 
-int hpm_md_open(struct hpm_io *io, const struct hpm_md_params *params,
-		const struct hpm_md_ops *ops, void *ctx, struct hpm_md **mdp,
-		const char **why)
+/* What there is to begin with, and the way to what it is opened for. */
+static struct hpm_md *md_new(struct hpm_io *io,
+			     const struct hpm_md_params *params,
+			     const struct hpm_md_ops *ops, void *ctx,
+			     enum hpm_room room)
 {
 	struct hpm_md *md = kvzalloc(sizeof(*md), GFP_KERNEL);
-	int r;
 
-	*why = "no memory";
 	if (!md)
-		return -ENOMEM;
+		return NULL;
 	md->io = io;
 	md->ops = ops;
 	md->ctx = ctx;
 	md->params = *params;
-	r = md_init(md);
-	if (!r)
-		r = open_device(md, why);
-	if (r) {
-		hpm_md_close(md);
-		return r;
+	md->room = room;
+	return md;
+}
+
+/* The replay has not found enough: is there a way on? */
+static enum hpm_room other_room(struct hpm_md *md)
+{
+	u64 meta = hpm_io_meta_blocks(md->io);
+
+	if (!md->no_room)
+		return HPM_ROOM_POOL;
+	if (md->room != HPM_ROOM_POOL) {
+		pr_err("hpmapper: the metadata device is full, and the journal needs more; nothing is lost: make the device larger, or copy it to a larger one, and activate the pool with that; read_only it can be activated as it is\n");
+		return HPM_ROOM_POOL;
 	}
+	if (md->params.read_only) {
+		pr_warn("hpmapper: the journal does not fit the %llu metadata blocks of the pool: it is replayed in memory, and nothing is written\n",
+			(unsigned long long)md->meta_blocks);
+		return HPM_ROOM_MEMORY;
+	}
+	pr_warn("hpmapper: the journal does not fit the %llu metadata blocks of the pool in one go: another try with the %llu that the device has, and a checkpoint after each batch\n",
+		(unsigned long long)md->meta_blocks, (unsigned long long)meta);
+	return HPM_ROOM_MORE;
+}
+
+static const char no_room[] =
+	"the metadata device is full, and the journal needs more: see hpm_repair(8), A FULL DEVICE";
+
+int hpm_md_open(struct hpm_io *io, const struct hpm_md_params *params,
+		const struct hpm_md_ops *ops, void *ctx, struct hpm_md **mdp,
+		const char **why)
+{
+	enum hpm_room room = HPM_ROOM_POOL;
+	struct hpm_md *md;
+	int r;
+
+	do {
+		*why = "no memory";
+		md = md_new(io, params, ops, ctx, room);
+		if (!md)
+			return -ENOMEM;
+		r = md_init(md);
+		if (!r)
+			r = open_device(md, why);
+		if (r) {
+			if (md->no_room)
+				*why = no_room;
+			room = other_room(md);
+			hpm_md_close(md);
+		}
+	} while (r && room != HPM_ROOM_POOL);
+	if (r)
+		return r;
+	md->room = HPM_ROOM_POOL;
 	if (md->params.read_only)
 		md->mode = HPM_MODE_READ_ONLY;
-	if (!list_empty(&md->dying) && !md->params.read_only)
+	if ((md->letting_go || !list_empty(&md->dying)) &&
+	    !md->params.read_only)
 		hpm_kick(md, HPM_KICK_RECLAIM);
 	*why = NULL;
 	*mdp = md;
@@ -1041,21 +1170,6 @@ void hpm_md_close(struct hpm_md *md)
 /*----------------------------------------------------------------
  * Growth, flags, figures
  *--------------------------------------------------------------*/
-
-static int grow_locked(struct hpm_md *md, u64 meta, u64 data, const char **why)
-{
-	int r = 0;
-
-	*why = "no memory";
-	if (meta > md->meta_blocks) {
-		r = hpm_refs_grow(md, meta);
-		if (!r)
-			md->meta_blocks = meta;
-	}
-	if (!r && data > md->space.nr_blocks)
-		r = hpm_space_resize(md, data);
-	return r;
-}
 
 /*
  * What the metadata device has gained may be too little to hold the counts of
@@ -1153,13 +1267,15 @@ void __no_kcsan hpm_md_get_stats(struct hpm_md *md, struct hpm_md_stats *st)
 	st->meta_total = md->meta_blocks;
 	st->meta_used = refs->nr_used;
 	nr_free = READ_ONCE(refs->nr_free);
-	st->meta_free_now = nr_free > refs->reserve ? nr_free - refs->reserve : 0;
+	if (nr_free > refs->reserve && !md->beyond)
+		st->meta_free_now = nr_free - refs->reserve;
 	st->data_total = md->space.nr_blocks;
 	st->data_used = md->space.used - md->marked;
 	st->data_free_now = hpm_space_free_now(md);
 	st->held_root = md->has_held ? md->held.root.ptr.block : 0;
 	st->needs_check = READ_ONCE(md->sb_flags) & HPM_SB_NEEDS_CHECK;
-	st->nr_dying = READ_ONCE(md->nr_dying);
+	/* What was held and is being given back is like one of them. */
+	st->nr_dying = READ_ONCE(md->nr_dying) + READ_ONCE(md->letting_go);
 	st->record = READ_ONCE(j->next_record) - 1;
 	st->record_applied = READ_ONCE(j->applied);
 	st->record_durable = READ_ONCE(j->durable);

@@ -422,7 +422,8 @@ static int node_get(struct hpm_md *md, struct hpm_ptr ptr, u8 type, u8 level,
 	int r;
 
 	*why = "outside the device";
-	if (!ptr.block || ptr.block >= hpm_io_meta_blocks(md->io))
+	if (!ptr.block ||
+	    ptr.block >= hpm_io_meta_blocks(md->io) + md->beyond)
 		return -EUCLEAN;
 	n = node_lookup_hold(md, ptr);
 	if (!n) {
@@ -578,9 +579,7 @@ static int node_raise_children(struct hpm_md *md, struct hpm_node *n)
 
 	if (type == HPM_BT_MAP_LEAF || type == HPM_BT_MAP_NODE)
 		return hpm_map_inc_children(md, n);
-	pr_err("hpmapper: metadata block %llu: an array's block is shared\n",
-	       (unsigned long long)n->block);
-	return -EUCLEAN;
+	return hpm_array_inc_children(md, n);
 }
 
 /*

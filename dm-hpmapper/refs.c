@@ -689,6 +689,21 @@ int hpm_refs_grow(struct hpm_md *md, u64 nr_blocks)
 	return ret;
 }
 
+int hpm_refs_beyond(struct hpm_md *md, u64 nr_blocks)
+{
+	struct hpm_refs *old = &md->refs, r;
+	int ret = refs_alloc(&r, old->nr_blocks + nr_blocks);
+
+	lockdep_assert_held(&md->lock);
+	if (ret)
+		return ret;
+	refs_copy(&r, old);
+	r.reserve = old->reserve;
+	refs_free(old);
+	*old = r;
+	return 0;
+}
+
 /*----------------------------------------------------------------
  * Checkpoints; checkpoint_lock held from the cut to its end
  *--------------------------------------------------------------*/

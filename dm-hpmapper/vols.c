@@ -37,8 +37,26 @@
  * step.  A step is a record that names the incarnation (the serial) and a key,
  * so it can be replayed, and the id may be used again right away.
  *
- * Held snapshot.  A copy of the table, as an array of its own, with one more
- * reference on each root: what tools read while the pool lives on.
+ * Held snapshot.  A second reference to the root of the volume table, as the
+ * table is at that record, dirty volumes written to it before: what tools read
+ * while the pool lives on.  However many volumes there are, that is one count.
+ * From then on the two part node by node, as the maps of a volume and its snapshot
+ * do: who writes to the living table copies the path, and a leaf that is copied
+ * raises the counts of the roots in it.  While a leaf is shared, the one reference
+ * in it is that of both tables, so before a volume's root changes (its count may be
+ * 1, and it would be changed in place, or given back) the leaf with its element is
+ * parted: hpm_vol_own().  A replay does this at the same records, but flushes
+ * volumes at other times, so it may find nodes shared that were not, and never a
+ * root with another number of references than its trees have.
+ *
+ * Each node of the table that is shared may have to be copied once, and for good.
+ * So they are kept from those who write (credit_floor()): a hold is refused that
+ * would leave too little, and volumes can be deleted under one that is not.
+ *
+ * Letting it go takes steps, each a record with an id: the elements below are gone
+ * then, whatever is shared.  What the living table has, too, loses a reference; a
+ * root that nobody else has becomes a dying tree, no more than LET_GO_TREES of them
+ * in a step.
  */
 #include "md.h"
 
@@ -234,6 +252,12 @@ int hpm_vols_flush(struct hpm_md *md)
 
 #define MAX_DYING_SLOTS	0x100000u
 
+/* Before a record makes @nr trees dying ones: are there places for them? */
+static bool dying_room(struct hpm_md *md, unsigned int nr)
+{
+	return md->nr_dying + nr <= MAX_DYING_SLOTS;
+}
+
 /* The lowest free slot, the bitmap grown to hold it. */
 static int dying_slot(struct hpm_md *md, u32 *slot)
 {
@@ -368,9 +392,32 @@ static int root_put(struct hpm_md *md, u64 serial, struct hpm_root root)
 	return r < 0 ? r : 0;
 }
 
+/* Likewise, of what was held: a tree that dies gets a serial of its own. */
+static int root_put_new(struct hpm_md *md, struct hpm_root root)
+{
+	if (root.height && hpm_refs_count(md, root.ptr.block) == 1)
+		return hpm_dying_add(md, md->next_serial++, root);
+	return root_put(md, 0, root);
+}
+
 static int root_get(struct hpm_md *md, struct hpm_root root)
 {
 	return root.height ? hpm_refs_inc(md, root.ptr.block) : 0;
+}
+
+/* What of the volume table is shared with one that is held. */
+static int load_shared(struct hpm_md *md)
+{
+	struct hpm_array *table = &md->array[HPM_ARR_VOLUME];
+	u64 unshared;
+	int r;
+
+	if (!md->held.root.height || !table->root.height)
+		return 0;
+	r = hpm_array_unshared(md, table, &unshared);
+	if (!r)
+		md->table_shared = table->nodes - min(table->nodes, unshared);
+	return r;
 }
 
 int hpm_vols_load(struct hpm_md *md)
@@ -382,7 +429,7 @@ int hpm_vols_load(struct hpm_md *md)
 		r = hpm_array_walk(md, &md->array[HPM_ARR_DYING],
 				   load_dying_leaf, md);
 	settle_dying_slots(md);
-	return r;
+	return r ? r : load_shared(md);
 }
 
 void hpm_vols_exit(struct hpm_md *md)
@@ -431,10 +478,10 @@ static int apply_new(struct hpm_md *md, const struct hpm_disk_record *r,
 	struct hpm_vol *vol;
 
 	if (rec_id(r) > HPM_MAX_VOLUME_ID || hpm_vol_by_id(md, rec_id(r)) ||
-	    serial != md->next_serial)
+	    serial < md->next_serial)
 		return -EUCLEAN;
 	vol = vol_new(md, rec_id(r), serial, HPM_GFP_MUST);
-	md->next_serial++;
+	md->next_serial = serial + 1;
 	vol->flags = HPM_VOL_LIVE;
 	rec_name(r, vol->name);
 	vol->created = md->time;
@@ -501,12 +548,46 @@ int hpm_apply_delete(struct hpm_md *md, const struct hpm_disk_record *r)
 	return ret;
 }
 
+/* Elements of what was held, which nobody else has any more. */
+static int let_go_volumes(struct hpm_md *md, const void *elts, unsigned int nr)
+{
+	const struct hpm_disk_volume *d = elts;
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; !r && i < nr; i++)
+		if (d[i].serial)
+			r = root_put_new(md, hpm_root_from_disk(&d[i].root));
+	return r;
+}
+
+static int let_go(struct hpm_md *md, u64 to)
+{
+	int r = hpm_array_cut(md, &md->held, to, let_go_volumes);
+
+	if (r || md->held.root.height)
+		return r;
+	WRITE_ONCE(md->letting_go, false);
+	WRITE_ONCE(md->table_shared, 0);
+	return 0;
+}
+
+/* hpm_repair keeps the journal and not the table: then there is nothing left. */
+static int apply_let_go(struct hpm_md *md, u64 to)
+{
+	if (md->has_held)
+		return -EUCLEAN;
+	return md->letting_go ? let_go(md, to) : 0;
+}
+
 int hpm_apply_reclaim(struct hpm_md *md, const struct hpm_disk_record *r)
 {
 	u64 serial = le64_to_cpu(r->serial), to = le64_to_cpu(r->pbn);
 	struct hpm_dying *d;
 	int ret;
 
+	if (!serial)
+		return apply_let_go(md, to);
 	list_for_each_entry(d, &md->dying, list)
 		if (d->serial == serial)
 			goto found;
@@ -545,69 +626,54 @@ int hpm_apply_attr(struct hpm_md *md, const struct hpm_disk_record *r)
 	return 0;
 }
 
-static int hold_vol(struct hpm_md *md, struct hpm_vol *vol)
+int hpm_vol_own(struct hpm_vol *vol)
 {
+	struct hpm_md *md = vol->md;
 	struct hpm_node *leaf;
 	void *elt;
-	int r = root_get(md, vol->root);
+	int r;
 
+	if (likely(!md->table_shared))
+		return 0;
+	r = hpm_array_write(md, &md->array[HPM_ARR_VOLUME], vol->id, &leaf,
+			    &elt);
 	if (!r)
-		r = hpm_array_write(md, &md->held, vol->id, &leaf, &elt);
-	if (r)
-		return r;
-	vol_to_disk(vol, elt);
-	hpm_node_put(leaf);
-	return 0;
+		hpm_node_put(leaf);
+	return r;
 }
 
 int hpm_apply_hold(struct hpm_md *md)
 {
-	struct hpm_vol *vol;
-	unsigned int i;
+	struct hpm_array *table = &md->array[HPM_ARR_VOLUME];
 	int r;
 
-	if (md->has_held)
+	if (md->has_held || md->letting_go)
 		return -EUCLEAN;
-	for (i = 0; i < 1 << HPM_VOL_HASH_BITS; i++) {
-		hlist_for_each_entry(vol, &md->vols_by_id[i], by_id) {
-			r = hold_vol(md, vol);
-			if (r)
-				return r;
-		}
-	}
+	r = hpm_vols_flush(md);
+	if (!r)
+		r = root_get(md, table->root);
+	if (r)
+		return r;
+	/* Its leaf used last is shared, though its own count is 1. */
+	hpm_array_release(table);
+	md->held.root = table->root;
 	md->has_held = true;
 	md->held_time = md->time;
+	WRITE_ONCE(md->table_shared, table->root.height ? table->nodes : 0);
 	return 0;
 }
 
-static int release_leaf(void *ctx, u64 first, const void *elts,
-			unsigned int nr)
+/* Versions that gave it back in one go did so with this record. */
+int hpm_apply_release(struct hpm_md *md, const struct hpm_disk_record *r)
 {
-	const struct hpm_disk_volume *d = elts;
-	struct hpm_md *md = ctx;
-	unsigned int i;
-	int r = 0;
-
-	/* A tree that dies here was its volume's before: a serial is unique. */
-	for (i = 0; !r && i < nr; i++)
-		if (d[i].serial)
-			r = root_put(md, md->next_serial++,
-				     hpm_root_from_disk(&d[i].root));
-	return r;
-}
-
-int hpm_apply_release(struct hpm_md *md)
-{
-	int r;
-
 	if (!md->has_held)
 		return -EUCLEAN;
-	r = hpm_array_walk(md, &md->held, release_leaf, md);
-	if (!r)
-		r = hpm_array_destroy(md, &md->held);
-	if (!r)
-		md->has_held = false;
-	return r;
+	md->has_held = false;
+	WRITE_ONCE(md->letting_go, true);
+	if (!r->nr)
+		return let_go(md, U64_MAX);
+	hpm_kick(md, HPM_KICK_RECLAIM);
+	return 0;
 }
 
 /*----------------------------------------------------------------
@@ -892,6 +958,10 @@ int hpm_vol_delete(struct hpm_md *md, u32 id, const char **why)
 		*why = "the volume is active";
 		return change_refuse(md, -EBUSY);
 	}
+	if (!dying_room(md, 1)) {
+		*why = "too many deleted volumes are being given back: try again later";
+		return change_refuse(md, -ENOSPC);
+	}
 	buf_init(&buf, HPM_REC_DELETE, vol->serial, 0);
 	return change_end(md, &buf, why);
 }
@@ -957,35 +1027,126 @@ int hpm_md_set_transaction_id(struct hpm_md *md, u64 old, u64 new,
 	return change_end(md, &buf, why);
 }
 
-static int hold_or_release(struct hpm_md *md, bool hold, const char **why)
+/* The record is durable; the table that it is about gets into a superblock. */
+static int hold_end(struct hpm_md *md, union hpm_record_buf *buf,
+		    const char **why)
 {
-	union hpm_record_buf buf;
-	int r = change_begin(md, hold ? HPM_FOR_WRITE : HPM_FOR_RECLAIM, why);
+	int r = change_end(md, buf, why);
 
 	if (r)
 		return r;
-	if (md->has_held == hold) {
-		*why = hold ? "a metadata snapshot is held already" :
-			      "no metadata snapshot is held";
-		return change_refuse(md, hold ? -EBUSY : -EINVAL);
-	}
-	buf_init(&buf, hold ? HPM_REC_HOLD : HPM_REC_RELEASE, 0, 0);
-	r = change_end(md, &buf, why);
-	if (!r)
-		r = hpm_md_checkpoint(md);
+	r = hpm_md_checkpoint(md);
 	if (r)
 		*why = "the checkpoint failed";
 	return r;
 }
 
+/*
+ * A credit, md->lock, and room for all of the table, which may have to be copied
+ * while it is held.
+ */
+static int hold_begin(struct hpm_md *md, const char **why)
+{
+	unsigned int tried;
+	int r;
+
+	for (tried = 0;; tried++) {
+		r = change_begin(md, HPM_FOR_WRITE, why);
+		if (r)
+			return r;
+		if (md->has_held) {
+			*why = "a metadata snapshot is held already";
+			return change_refuse(md, -EBUSY);
+		}
+		if (hpm_credit_spare(md) >= md->array[HPM_ARR_VOLUME].nodes)
+			return 0;
+		change_refuse(md, -ENOSPC);
+		*why = "too little metadata space is left to hold the volume table";
+		if (tried)
+			return -ENOSPC;
+		r = hpm_md_make_room(md);
+		if (r)
+			return r;
+	}
+}
+
+static int let_go_step(struct hpm_md *md);
+
+/* What was held before must be gone. */
+static int let_go_all(struct hpm_md *md, const char **why)
+{
+	int r = 1;
+
+	while (r > 0 && READ_ONCE(md->letting_go))
+		r = list_empty(&md->dying) ? let_go_step(md) :
+					     hpm_md_reclaim_step(md);
+	if (r < 0)
+		*why = "the metadata snapshot before could not be given back";
+	return min(r, 0);
+}
+
 int hpm_md_hold(struct hpm_md *md, const char **why)
 {
-	return hold_or_release(md, true, why);
+	union hpm_record_buf buf;
+	int r = let_go_all(md, why);
+
+	if (!r)
+		r = hold_begin(md, why);
+	if (r)
+		return r;
+	buf_init(&buf, HPM_REC_HOLD, 0, 0);
+	return hold_end(md, &buf, why);
 }
 
 int hpm_md_release(struct hpm_md *md, const char **why)
 {
-	return hold_or_release(md, false, why);
+	union hpm_record_buf buf;
+	int r = change_begin(md, HPM_FOR_RECLAIM, why);
+
+	if (r)
+		return r;
+	if (!md->has_held) {
+		*why = "no metadata snapshot is held";
+		return change_refuse(md, -EINVAL);
+	}
+	buf_init(&buf, HPM_REC_RELEASE, 0, 0);
+	buf.rec.nr = cpu_to_le16(1);
+	return hold_end(md, &buf, why);
+}
+
+/* In one step of letting a table go: nodes and volumes, trees that die. */
+#define LET_GO_LOOKS	256
+#define LET_GO_TREES	2
+
+/* Would it be a dying tree? */
+static bool dies(struct hpm_md *md, const void *elt)
+{
+	const struct hpm_disk_volume *d = elt;
+	struct hpm_root root = hpm_root_from_disk(&d->root);
+
+	return root.height && hpm_refs_count(md, root.ptr.block) == 1;
+}
+
+/* The same as for dying trees; there is none when this begins. */
+static int let_go_step(struct hpm_md *md)
+{
+	union hpm_record_buf buf;
+	u64 to;
+	int r = hpm_credit_wait(md, 1, HPM_FOR_RECLAIM);
+
+	if (r)
+		return r;
+	mutex_lock(&md->lock);
+	if (!md->letting_go || md->stuck || !dying_room(md, LET_GO_TREES))
+		return change_refuse(md, md->stuck ? -EIO : !!md->letting_go);
+	r = hpm_array_cut_bound(md, &md->held, dies, LET_GO_LOOKS,
+				LET_GO_TREES, &to);
+	if (r)
+		return change_refuse(md, r);
+	buf_init(&buf, HPM_REC_RECLAIM, 0, to);
+	r = hpm_record_now(md, &buf);
+	mutex_unlock(&md->lock);
+	return r ? r : 1;
 }
 
 /* Leaves that one step of a reclaim looks at. */
@@ -999,14 +1160,14 @@ int hpm_md_reclaim_step(struct hpm_md *md)
 	int r;
 
 	if (list_empty(&md->dying))
-		return 0;
+		return READ_ONCE(md->letting_go) ? let_go_step(md) : 0;
 	r = hpm_credit_wait(md, 1, HPM_FOR_RECLAIM);
 	if (r)
 		return r;
 	mutex_lock(&md->lock);
 	d = list_first_entry_or_null(&md->dying, struct hpm_dying, list);
 	if (!d || md->stuck)
-		return change_refuse(md, d ? -EIO : 0);
+		return change_refuse(md, d ? -EIO : !!md->letting_go);
 	r = hpm_map_reclaim_bound(md, d->root, d->cursor, RECLAIM_LEAVES, &to);
 	if (r)
 		return change_refuse(md, r);
@@ -1033,21 +1194,30 @@ static void fill_info(const struct hpm_vol *vol, struct hpm_vol_info *info)
 	memcpy(info->name, vol->name, HPM_NAME_SIZE);
 }
 
-int hpm_vol_next(struct hpm_md *md, u32 id, struct hpm_vol_info *info)
+/* The lowest id from @id on, by a look at all. */
+static struct hpm_vol *vol_above(struct hpm_md *md, u32 id)
 {
 	struct hpm_vol *vol, *best = NULL;
+	unsigned int i;
+
+	for (i = 0; i < 1 << HPM_VOL_HASH_BITS; i++)
+		hlist_for_each_entry(vol, &md->vols_by_id[i], by_id)
+			if (vol->id >= id && (!best || vol->id < best->id))
+				best = vol;
+	return best;
+}
+
+int hpm_vol_next(struct hpm_md *md, u32 id, struct hpm_vol_info *info)
+{
+	struct hpm_vol *best;
 	unsigned int i;
 
 	volumes_lock(md);
 	best = hpm_vol_by_id(md, id);
 	for (i = 0; !best && i < 1 << HPM_VOL_HASH_BITS; i++)
 		best = hpm_vol_by_id(md, id + i);
-	for (i = 0; !best && i < 1 << HPM_VOL_HASH_BITS; i++) {
-		hlist_for_each_entry(vol, &md->vols_by_id[i], by_id) {
-			if (vol->id >= id && (!best || vol->id < best->id))
-				best = vol;
-		}
-	}
+	if (!best)
+		best = vol_above(md, id);
 	if (best)
 		fill_info(best, info);
 	mutex_unlock(&md->lock);

@@ -126,9 +126,13 @@ static void hold_or_release(struct sim *s, bool *held)
 		*held = !*held;
 }
 
+/* Each in a leaf of the volume table of its own. */
+#define ID(k) ((k)*397)
+
 static void something(struct sim *s, bool *held)
 {
-	u32 id = sim_rnd(s, s->p.max_vols), origin = sim_rnd(s, 20);
+	u32 id = ID(sim_rnd(s, s->p.max_vols));
+	u32 origin = ID(sim_rnd(s, s->p.max_vols));
 	u64 at = sim_rnd(s, s->p.vol_blocks - 20);
 
 	switch (sim_rnd(s, 40)) {
@@ -144,7 +148,8 @@ static void something(struct sim *s, bool *held)
 			sim_msg_snap(s, id, origin);
 		break;
 	case 3:
-		hold_or_release(s, held);
+		if (held)
+			hold_or_release(s, held);
 		break;
 	case 4:
 	case 5:
@@ -173,7 +178,7 @@ static void test_always_room(void **state)
 		assert_true(i < 100000);
 		sim_write_blocks(s, 0, sim_rnd(s, s->p.vol_blocks - 2), 1);
 		if (i % 200 == 0 && i / 200 + 1 < s->p.max_vols)
-			sim_msg_snap(s, i / 200 + 1, 0);
+			sim_msg_snap(s, ID(i / 200 + 1), 0);
 	}
 	for (i = 0; i < 6000 && full < 300; i++) {
 		was = s->st.no_space;
@@ -191,10 +196,408 @@ static void test_always_room(void **state)
 	if (held)
 		hold_or_release(s, &held);
 	for (i = 0; i < s->p.max_vols; i++)
-		if (sim_vol(s, i))
-			assert_int_equal(sim_msg_delete(s, i), 0);
+		if (sim_vol(s, ID(i)))
+			assert_int_equal(sim_msg_delete(s, ID(i)), 0);
 	sim_check_space(s);
 	sim_check(s);
+	sim_destroy(s);
+}
+
+/*
+ *----------------------------------------------------------------
+ * Over a cut, and while nothing changes
+ *--------------------------------------------------------------
+ */
+
+/* All blocks of the counts are copied by this epoch. */
+static void touch_counts(struct sim *s)
+{
+	struct hpm_array *a = &s->md->array[HPM_ARR_SMALL];
+	struct hpm_node *leaf;
+	void *elt;
+	u64 i;
+
+	mutex_lock(&s->md->lock);
+	for (i = 0; i < s->p.vol_blocks; i += a->per_leaf) {
+		assert_int_equal(hpm_array_write(s->md, a, i, &leaf, &elt), 0);
+		hpm_node_put(leaf);
+	}
+	mutex_unlock(&s->md->lock);
+}
+
+/*
+ * A cut makes all blocks of the counts shared with a superblock again, and there
+ * is less free than before.  The credits that are out are covered all the same.
+ */
+static void test_over_cut(void **state)
+{
+	struct sim_params p = base;
+	unsigned int n = 0, i;
+	struct sim *s;
+
+	(void)state;
+	p.vol_blocks = 44800;
+	p.meta_blocks = 1536;
+	s = begin(&p);
+	sim_msg_create(s, 0);
+	for (i = 0; i < p.vol_blocks; i += 16)
+		sim_write_blocks(s, 0, i, 15);
+	assert_int_equal(sim_checkpoint(s), 0);
+	touch_counts(s);
+	assert_true(s->md->counts_left < 10);
+	while (!hpm_credit_get(s->md, 1))
+		n++;
+	assert_true(n > 10);
+	assert_false(hpm_credit_tight(s->md));
+	assert_int_equal(sim_checkpoint(s), 0);
+	assert_true(s->md->counts_left > 20);
+	assert_false(hpm_credit_tight(s->md));
+	hpm_credit_put(s->md, n);
+	sim_check(s);
+	sim_destroy(s);
+}
+
+/* Whoever waits for metadata makes no checkpoint that can gain nothing. */
+static void test_no_idle_checkpoints(void **state)
+{
+	struct sim *s = begin(&base);
+	unsigned int n = 0;
+	u64 before;
+	int i;
+
+	(void)state;
+	sim_msg_create(s, 0);
+	sim_write_blocks(s, 0, 0, 100);
+	while (!hpm_credit_wait(s->md, 1, HPM_FOR_WRITE))
+		n++;
+	before = s->md->generation;
+	for (i = 0; i < 10; i++)
+		assert_int_equal(hpm_credit_wait(s->md, 1, HPM_FOR_WRITE),
+				 -ENOSPC);
+	assert_int_equal(s->md->generation, before);
+	hpm_credit_put(s->md, n);
+	sim_check(s);
+	sim_destroy(s);
+}
+
+/*
+ *----------------------------------------------------------------
+ * Messages that are refused, and not their records
+ *--------------------------------------------------------------
+ */
+
+static u64 records(struct sim *s)
+{
+	struct hpm_md_stats st;
+
+	hpm_md_get_stats(s->md, &st);
+	return st.record;
+}
+
+/* No place is left in the list of dying trees. */
+static void test_no_dying_slot(void **state)
+{
+	struct sim *s = begin(&base);
+	const char *why = NULL;
+	u64 before;
+
+	(void)state;
+	sim_msg_create(s, 1);
+	sim_write_blocks(s, 1, 0, 10);
+	assert_int_equal(hpm_md_apply(s->md), 0);
+	hpm_vol_put(sim_vol(s, 1)->vol);
+	before = records(s);
+	s->md->nr_dying += 0x100000;
+	assert_int_equal(hpm_vol_delete(s->md, 1, &why), -ENOSPC);
+	s->md->nr_dying -= 0x100000;
+	assert_non_null(strstr(why, "deleted"));
+	assert_int_equal(records(s), before);
+	assert_int_equal(hpm_md_mode(s->md), HPM_MODE_WRITE);
+	assert_int_equal(hpm_vol_open(s->md, 1, &sim_vol(s, 1)->vol), 0);
+	assert_int_equal(sim_msg_delete(s, 1), 0);
+	sim_check_space(s);
+	sim_check(s);
+	sim_destroy(s);
+}
+
+/* What a volume's element was when the table was held. */
+struct held {
+	struct sim *s;
+	u32 id[256];
+	struct hpm_disk_volume vol[256];
+	unsigned int nr;
+	bool compare;
+	unsigned int at;
+};
+
+static int held_leaf(void *ctx, u64 first, const void *elts, unsigned int nr)
+{
+	const struct hpm_disk_volume *d = elts;
+	struct held *h = ctx;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		if (!d[i].serial)
+			continue;
+		if (!h->compare) {
+			h->id[h->nr] = first + i;
+			h->vol[h->nr++] = d[i];
+			continue;
+		}
+		assert_true(h->at < h->nr);
+		assert_int_equal(h->id[h->at], first + i);
+		assert_memory_equal(&h->vol[h->at++], &d[i], sizeof(*d));
+	}
+	return 0;
+}
+
+static void walk_held(struct held *h, bool compare)
+{
+	struct hpm_md *md = h->s->md;
+
+	h->compare = compare;
+	h->at = 0;
+	if (!compare)
+		h->nr = 0;
+	mutex_lock(&md->lock);
+	assert_int_equal(hpm_array_walk(md, &md->held, held_leaf, h), 0);
+	mutex_unlock(&md->lock);
+	assert_int_equal(h->nr, compare ? h->at : h->nr);
+}
+
+static void many_volumes(struct sim *s, u32 nr)
+{
+	const char *why;
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		assert_int_equal(hpm_vol_create(s->md, 100 + i, 0, NULL, &why),
+				 0);
+}
+
+static void random_life(struct sim *s, unsigned int steps)
+{
+	unsigned int i;
+	u32 id;
+
+	for (i = 0; i < steps; i++) {
+		id = ID(sim_rnd(s, s->p.max_vols));
+		switch (sim_rnd(s, 16)) {
+		case 0:
+			if (sim_vol(s, id))
+				sim_msg_delete(s, id);
+			else
+				sim_msg_create(s, id);
+			break;
+		case 1:
+			sim_reclaim(s);
+			break;
+		case 2:
+			sim_checkpoint(s);
+			break;
+		default:
+			something(s, NULL);
+		}
+	}
+}
+
+/*
+ * A held table is one count, shares its nodes with the living one, and stays as it
+ * was whatever is done; letting it go can be cut off at any place.
+ */
+static void test_held_table(void **state)
+{
+	struct sim_params p = base;
+	struct held h = { 0 };
+	const char *why;
+	unsigned int round, i;
+	u64 used;
+
+	(void)state;
+	p.meta_blocks = 4096;
+	h.s = begin(&p);
+	for (i = 0; i < p.max_vols - 3; i++)
+		sim_msg_create(h.s, ID(i));
+	for (round = 0; round < 6; round++) {
+		random_life(h.s, 100);
+		sim_finish(h.s);
+		assert_int_equal(sim_checkpoint(h.s), 0);
+		used = h.s->md->refs.nr_used;
+		assert_int_equal(hpm_md_hold(h.s->md, &why), 0);
+		assert_true(h.s->md->refs.nr_used < used + 2);
+		walk_held(&h, false);
+		for (i = 0; i < 4; i++) {
+			random_life(h.s, 60);
+			walk_held(&h, true);
+			sim_check(h.s);
+			sim_crash(h.s, sim_rnd(h.s, HPM_NR_LOSSES), round + i);
+			walk_held(&h, true);
+		}
+		assert_int_equal(hpm_md_release(h.s->md, &why), 0);
+		for (i = 0; h.s->md->letting_go && i < 40; i++) {
+			random_life(h.s, 4);
+			sim_reclaim(h.s);
+			if (sim_rnd(h.s, 4))
+				continue;
+			sim_check(h.s);
+			sim_crash(h.s, sim_rnd(h.s, HPM_NR_LOSSES), i);
+		}
+		sim_compare(h.s);
+		sim_check(h.s);
+	}
+	sim_check_space(h.s);
+	assert_false(h.s->md->letting_go);
+	assert_int_equal(h.s->md->table_shared, 0);
+	sim_check(h.s);
+	sim_destroy(h.s);
+}
+
+/*
+ * A hold for whose table there is no room is refused before there is a record of it.
+ * After one that is not, what gives back is possible.
+ */
+static void test_hold_refused(void **state)
+{
+	struct sim *s = begin(&base);
+	const char *why = NULL;
+	unsigned int n = 0;
+	u64 before;
+
+	(void)state;
+	sim_msg_create(s, 0);
+	sim_write_blocks(s, 0, 0, 100);
+	many_volumes(s, 900);
+	while (!hpm_credit_wait(s->md, 1, HPM_FOR_WRITE))
+		n++;
+	hpm_credit_put(s->md, 2);
+	before = records(s);
+	assert_int_equal(hpm_md_hold(s->md, &why), -ENOSPC);
+	assert_non_null(strstr(why, "volume table"));
+	assert_int_equal(records(s), before);
+
+	hpm_credit_put(s->md, n - 2);
+	assert_int_equal(hpm_md_hold(s->md, &why), 0);
+	n = 0;
+	while (!hpm_credit_wait(s->md, 1, HPM_FOR_WRITE))
+		n++;
+	assert_true(s->md->table_shared >= 60);
+	assert_int_equal(hpm_vol_delete(s->md, 100, &why), 0);
+	assert_int_equal(hpm_md_release(s->md, &why), 0);
+	hpm_credit_put(s->md, n);
+	assert_int_equal(hpm_md_mode(s->md), HPM_MODE_WRITE);
+	sim_drop(s);
+	assert_int_equal(sim_open(s), 0);
+	sim_destroy(s);
+}
+
+/*
+ *----------------------------------------------------------------
+ * Pools of older versions, whose journal needs more than there is
+ *--------------------------------------------------------------
+ */
+
+/* Takes what is free but for @left blocks: leaves of the table, without volumes. */
+static void take_all(struct sim *s, u64 left)
+{
+	struct hpm_array *a = &s->md->array[HPM_ARR_VOLUME];
+	struct hpm_node *leaf;
+	u64 i = 1 << 20;
+	void *elt;
+
+	mutex_lock(&s->md->lock);
+	for (; s->md->refs.nr_free > left; i += a->per_leaf) {
+		assert_int_equal(hpm_array_write(s->md, a, i, &leaf, &elt), 0);
+		hpm_node_put(leaf);
+	}
+	mutex_unlock(&s->md->lock);
+	assert_int_equal(hpm_md_make_room(s->md), 0);
+}
+
+/*
+ * A pool with next to nothing free, and records behind its checkpoint, in @batches
+ * batches, each of another leaf: writes to what a snapshot shares, or discards of
+ * what nobody does.  No credit allowed that.
+ */
+static struct sim *locked_out(u64 left, unsigned int batches, bool shared)
+{
+	struct sim *s = begin(&base);
+	u64 i, at, n = 24;
+
+	sim_msg_create(s, 0);
+	for (i = 0; i < s->p.vol_blocks; i += 16)
+		sim_write_blocks(s, 0, i, 15);
+	if (shared)
+		assert_int_equal(sim_msg_snap(s, 1, 0), 0);
+	assert_int_equal(sim_checkpoint(s), 0);
+	take_all(s, left);
+	s->md->refs.nr_free += 1u << 24;
+	for (i = 0; i < n; i++) {
+		at = i * s->p.vol_blocks / n / 16 * 16;
+		if (shared)
+			sim_write_blocks(s, 0, at + 15, 1);
+		else
+			sim_discard_blocks(s, 0, at, 1);
+		if ((i + 1) % (n / batches) == 0)
+			assert_int_equal(sim_commit(s), 0);
+	}
+	s->md->refs.nr_free -= 1u << 24;
+	assert_true(records(s) > s->md->journal.applied);
+	sim_drop(s);
+	return s;
+}
+
+/* As it is for reading; for writing on a larger device. */
+static void test_locked_out(void **state)
+{
+	struct sim *s = locked_out(6, 1, true);
+	struct hpm_md_params ro = { .read_only = true };
+	u64 writes = hpm_mem_ops(s->io, HPM_MEM_WRITE);
+	struct hpm_md_stats st;
+	const char *why = NULL;
+	struct hpm_md *md;
+	struct hpm_run run;
+	struct hpm_vol *vol;
+	u64 cut;
+
+	(void)state;
+	s->may_fail = true;
+	assert_int_equal(sim_open(s), -ENOSPC);
+	s->md = NULL;
+	s->may_fail = false;
+	assert_int_equal(hpm_md_open(s->io, &ro, NULL, NULL, &md, &why), 0);
+	assert_int_equal(hpm_md_mode(md), HPM_MODE_READ_ONLY);
+	hpm_md_get_stats(md, &st);
+	assert_int_equal(st.meta_free_now, 0);
+	assert_int_equal(hpm_vol_open(md, 0, &vol), 0);
+	assert_int_equal(hpm_map_load(vol, 15), 0);
+	assert_int_equal(hpm_map_lookup(vol, 15, 1, &run), 0);
+	assert_true(run.mapped && !run.shared);
+	hpm_vol_put(vol);
+	hpm_md_close(md);
+	assert_int_equal(hpm_mem_ops(s->io, HPM_MEM_WRITE), writes);
+
+	hpm_mem_resize(s->io, 1536, s->p.data_blocks);
+	for (cut = 1; cut < 40; cut += 2)
+		sim_crash_look(s, HPM_LOSE_SECTORS, cut, cut);
+	assert_int_equal(sim_open(s), 0);
+	hpm_md_get_stats(s->md, &st);
+	assert_int_equal(st.meta_total, 1536);
+	sim_destroy(s);
+}
+
+/* What one epoch cannot do, a checkpoint after each batch can. */
+static void test_replay_in_steps(void **state)
+{
+	struct sim *s = locked_out(24, 12, false);
+	u64 cut;
+
+	(void)state;
+	for (cut = 1; cut < 120; cut += 5)
+		sim_crash_look(s, HPM_LOSE_SECTORS, cut, cut);
+	rig_logged();
+	assert_int_equal(sim_open(s), 0);
+	assert_true(rig_logged()); /* of the second try */
+	assert_int_equal(hpm_md_mode(s->md), HPM_MODE_WRITE);
 	sim_destroy(s);
 }
 
@@ -203,6 +606,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		rig_test(test_many_ask),
 		rig_test(test_always_room),
+		rig_test(test_over_cut),
+		rig_test(test_no_idle_checkpoints),
+		rig_test(test_no_dying_slot),
+		rig_test(test_held_table),
+		rig_test(test_hold_refused),
+		rig_test(test_locked_out),
+		rig_test(test_replay_in_steps),
 	};
 
 	return rig_run(tests);

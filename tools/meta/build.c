@@ -209,7 +209,7 @@ static void *out_new(struct build *b, u8 type, u8 level)
 		return NULL;
 	if (b->next >= b->blocks) {
 		complain(
-			"%s is too small: the %llu blocks for metadata are used up",
+			"%s is too small: the %llu blocks for metadata are used up; a larger device is needed",
 			b->dev->path, b->blocks);
 		return NULL;
 	}

@@ -115,10 +115,23 @@ struct expect {
 	u32 cursor;
 };
 
-static bool expect_again(struct check *c, const struct expect *e, u64 block,
+/* The held table and the living one may share a node: the living one's it is. */
+static void unite_tables(struct meta_block *m, struct expect *e)
+{
+	const u8 table = BK_ARRAY + HPM_ARR_VOLUME;
+
+	if (m->kind == BK_HELD && e->kind == table && m->state == BS_WANTED)
+		m->kind = table;
+	else if (m->kind == table && e->kind == BK_HELD)
+		e->kind = table;
+}
+
+static bool expect_again(struct check *c, struct expect *e, u64 block,
 			 u64 epoch)
 {
 	struct meta_block *m = &c->mb[block];
+
+	unite_tables(m, e);
 
 	if (m->kind == BK_FIXED) {
 		fault(c->rep,
@@ -142,9 +155,10 @@ static bool expect_again(struct check *c, const struct expect *e, u64 block,
 	return true;
 }
 
-static void expect_block(struct check *c, const struct expect *e,
+static void expect_block(struct check *c, const struct expect *from,
 			 const struct hpm_disk_ptr *ptr)
 {
+	struct expect copy = *from, *e = &copy;
 	u64 block = le64_to_cpu(ptr->block), epoch = le64_to_cpu(ptr->epoch);
 	struct meta_block *m;
 

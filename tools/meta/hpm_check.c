@@ -83,7 +83,7 @@ static int check_pool(struct pool *p, struct report *rep)
 	int r;
 
 	rep->faults = 0;
-	if (opt_snap && !le32_to_cpu(p->sb->held_flags))
+	if (opt_snap && !super_holds(p->sb))
 		return complain("no metadata snapshot is held");
 	r = opt_snap ? check_held(p, rep) : check_journal(p, rep);
 	/* One superblock is enough to go on, but two there should be. */

@@ -66,7 +66,7 @@ int hpm_dump_main(int argc, char **argv)
 	params.live = opt_snap;
 	if (!opt_snap)
 		params.dying = &p.sb->array[HPM_ARR_DYING];
-	if (!opt_snap && le32_to_cpu(p.sb->held_flags))
+	if (!opt_snap && super_holds(p.sb))
 		params.held = &p.sb->held;
 	r = dump(&p, &params);
 	pool_close(&p);

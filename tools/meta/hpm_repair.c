@@ -176,11 +176,18 @@ static int build(struct repair *r)
 {
 	bool journal = r->journal.batches;
 	const char *why;
+	int ret;
 
 	if (build_once(r, journal))
 		return -1;
-	if (!settle(r, &why))
+	ret = settle(r, &why);
+	if (!ret)
 		return 0;
+	/* Records are lost for damage, not for a device that is too small. */
+	if (ret == -ENOSPC)
+		return complain(
+			"%s is too small for what was found and the journal's records: repair into a larger device",
+			r->out.path);
 	if (!journal)
 		return complain("what was built cannot be used: %s", why);
 	note("%llu records of the journal cannot be applied and are lost: %s",

@@ -106,6 +106,9 @@ int settle_rebuilt(struct pool *p, const char **why)
 	if (!r) {
 		if (md->has_held)
 			r = hpm_md_release(md, why);
+		while (r >= 0 && md->letting_go)
+			r = hpm_md_reclaim_step(md);
+		r = min(r, 0);
 		*why = "it could not be finished";
 		if (!r)
 			r = share_all(md);
@@ -117,7 +120,7 @@ int settle_rebuilt(struct pool *p, const char **why)
 		hpm_md_close(md);
 	}
 	dev_io_free(io);
-	return r ? -1 : 0;
+	return r;
 }
 
 int clear_needs_check(struct pool *p)

@@ -14,8 +14,8 @@ int mend_leaks(struct pool *p, const struct report *rep);
 int clear_needs_check(struct pool *p);
 /*
  * For a pool that was rebuilt: replays its journal, lets the held snapshot go
- * and makes every mapping count as shared.  -1, silent if the journal is at
- * fault: *why.
+ * and makes every mapping count as shared.  A negative errno, silent if the
+ * journal is at fault: *why.  -ENOSPC: the device is too small.
  */
 int settle_rebuilt(struct pool *p, const char **why);
 

@@ -208,6 +208,13 @@ void overlay_free(struct overlay *o);
 struct hpm_io *dev_io(struct dev *d, u64 data_blocks, bool keep);
 void dev_io_free(struct hpm_io *io);
 
+/* Is a metadata snapshot held?  One that is being given back is not. */
+static inline bool super_holds(const struct hpm_super *sb)
+{
+	return sb->held_flags &&
+	       !(le32_to_cpu(sb->held_flags) & HPM_HELD_GOING);
+}
+
 /*
  * Opens for reading a state that does not change: with @snap the held one of
  * a pool that may be in use, else the present one with its journal replayed.

@@ -359,7 +359,7 @@ int journal_look(const struct pool *p, const struct hpm_super *sb,
 
 static int open_snap(struct pool *p, struct hpm_disk_root *volumes)
 {
-	if (!le32_to_cpu(p->sb->held_flags))
+	if (!super_holds(p->sb))
 		return complain(
 			"no metadata snapshot is held (dmsetup message <pool> 0 reserve_metadata_snap makes one)");
 	*volumes = p->sb->held;
