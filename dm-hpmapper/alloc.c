@@ -945,5 +945,6 @@ int hpm_space_resize(struct hpm_md *md, u64 nr_blocks)
 	sp->state = state;
 	spin_unlock_irqrestore(&sp->lock, flags);
 	kvfree(old);
+	hpm_cost_resized(md);
 	return 0;
 }

@@ -117,42 +117,97 @@ static int collect_large(struct hpm_md *md, const struct rec *rec,
 }
 
 /*
- * All of a large block is overridden: nothing shows of its base, so neither the
- * base is needed nor what says "nothing" in front of it.
+ * All of a large block is overridden, by @e: nothing shows of its base, so
+ * neither the base is needed nor what says "nothing" in front of it.
  */
 static int drop_base(struct hpm_md *md, const struct rec *rec,
-		     struct hpm_entry *e, unsigned int nr)
+		     struct hpm_entry *e, unsigned int nr, unsigned int *left,
+		     struct hpm_splice *sp)
 {
-	struct hpm_splice sp;
 	unsigned int i, k;
 
-	for (i = 1, k = 0; i < nr; i++)
+	for (i = 0, k = 0; i < nr; i++)
 		if (hpm_value_pbn(e[i].value) != HPM_PBN_HOLE)
 			e[k++] = e[i];
-	return replace_large(md, rec, e, k, &sp);
+	*left = k;
+	return replace_large(md, rec, e, k, sp);
 }
 
-static int drop_hidden_base(struct hpm_md *md, const struct rec *rec)
+/*
+ * The @nr entries at @new (all of the record's) among those that stand in its
+ * large block now: if there is a base and then nothing of it shows, @e has all
+ * its overrides as they would be.
+ */
+static int would_hide(struct hpm_md *md, const struct rec *rec,
+		      const struct hpm_entry *new, struct hpm_entry **e,
+		      bool *hidden)
 {
-	struct hpm_entry *e;
-	unsigned int nr;
-	int r = collect_large(md, rec, &e, &nr);
+	struct hpm_entry *all = md->scratch + HPM_SCRATCH_WHOLE;
+	unsigned int nr, lo = 1, hi;
+	int r;
 
-	if (r || nr != md->large_size + 1)
+	r = hpm_map_collect(md, rec->vol->root, hpm_key_base(rec->lvbn),
+			    hpm_key_base(rec->lvbn + md->large_size), all,
+			    md->large_size + 1, &nr);
+	*hidden = false;
+	if (r || !nr || all[0].key != hpm_key_base(rec->lvbn))
 		return r;
-	return drop_base(md, rec, e, nr);
+	while (lo < nr && all[lo].key < new[0].key)
+		lo++;
+	for (hi = lo; hi < nr && all[hi].key <= new[rec->nr - 1].key; hi++)
+		;
+	*hidden = lo - 1 + rec->nr + nr - hi == md->large_size;
+	if (!*hidden)
+		return 0;
+	memmove(all + lo + rec->nr, all + hi, (nr - hi) * sizeof(*all));
+	memcpy(all + lo, new, rec->nr * sizeof(*all));
+	*e = all + 1;
+	return 0;
+}
+
+/* The record's entries are in @new; drops the base if they hide the last of it. */
+static int override(struct hpm_md *md, const struct rec *rec,
+		    const struct hpm_entry *new, bool *dropped)
+{
+	unsigned int left;
+	struct hpm_splice sp;
+	struct hpm_entry *e;
+	int r = would_hide(md, rec, new, &e, dropped);
+
+	if (r || !*dropped)
+		return r;
+	r = drop_base(md, rec, e, md->large_size, &left, &sp);
+	if (!r)
+		set_mapped(rec->vol, visible(&sp, sp.large, md->large_size),
+			   left);
+	return r;
+}
+
+/* What the record's entries, which are in the map, come to. */
+static int count_mapped(struct hpm_md *md, const struct rec *rec,
+			const struct hpm_splice *sp)
+{
+	bool base = sp->base;
+	int r = 0;
+
+	if (!sp->base_known && sp->small + sp->holes < rec->nr)
+		r = has_base(md, rec->vol, rec->lvbn, &base);
+	if (!r)
+		set_mapped(rec->vol, visible(sp, base, rec->nr), rec->nr);
+	return r;
 }
 
 /*
  * Whoever overrides the last part of a base that shows fills a gap.  Looking at
  * all of the large block for each gap that is filled, and for no other write,
- * costs little, as few are while much of the base shows.
+ * costs little, as few are while much of the base shows.  It comes before the
+ * change, so that a record is one splice, whose cost is bounded.
  */
 static int apply_map(struct hpm_md *md, const struct rec *rec)
 {
 	struct hpm_entry *e = md->scratch + HPM_SCRATCH_APPLY;
+	bool dropped = false;
 	struct hpm_splice sp;
-	bool base, more;
 	u32 i;
 	int r;
 
@@ -162,17 +217,19 @@ static int apply_map(struct hpm_md *md, const struct rec *rec)
 		e[i].key = hpm_key_small(rec->vbn + i);
 		e[i].value = hpm_value(md->time, rec->pbn + i);
 	}
-	r = hpm_map_splice(rec->vol, e[0].key, e[rec->nr - 1].key + 1, e,
-			   rec->nr, &sp);
-	base = sp.base;
-	more = sp.small + sp.holes < rec->nr;
-	if (!r && !sp.base_known && more)
-		r = has_base(md, rec->vol, rec->lvbn, &base);
-	if (r)
-		return r;
-	set_mapped(rec->vol, visible(&sp, base, rec->nr), rec->nr);
-	hpm_space_settle(md, rec->pbn, rec->nr);
-	return base && more && sp.gap ? drop_hidden_base(md, rec) : 0;
+	r = hpm_map_override(rec->vol, e, rec->nr, &sp);
+	if (r > 0) {
+		r = override(md, rec, e, &dropped);
+		if (!r && !dropped)
+			r = hpm_map_splice(rec->vol, e[0].key,
+					   e[rec->nr - 1].key + 1, e, rec->nr,
+					   &sp);
+	}
+	if (!r && !dropped)
+		r = count_mapped(md, rec, &sp);
+	if (!r)
+		hpm_space_settle(md, rec->pbn, rec->nr);
+	return r;
 }
 
 /*
@@ -213,13 +270,14 @@ static int give_hidden(struct hpm_md *md, const struct rec *rec,
 {
 	DECLARE_BITMAP(mask, 1 << HPM_MAX_LARGE_SHIFT);
 	u64 base = hpm_value_pbn(e[0].value);
+	struct hpm_splice sp;
 	u32 refs, punched;
-	bool exclusive;
 	unsigned int i;
+	bool exclusive;
 	int r;
 
 	if (nr == md->large_size + 1)
-		return drop_base(md, rec, e, nr);
+		return drop_base(md, rec, e + 1, nr - 1, &i, &sp);
 
 	bitmap_zero(mask, 1 << HPM_MAX_LARGE_SHIFT);
 	for (i = 1; i < nr; i++)
@@ -242,36 +300,59 @@ static int give_unmapped(struct hpm_md *md, const struct rec *rec)
 	return r ? r : give_hidden(md, rec, e, nr);
 }
 
-static int apply_unmap(struct hpm_md *md, const struct rec *rec)
+static int unmap_large(struct hpm_md *md, const struct rec *rec)
+{
+	struct hpm_splice sp;
+	int r = replace_large(md, rec, NULL, 0, &sp);
+
+	if (!r)
+		set_mapped(rec->vol, visible(&sp, sp.large, rec->nr), 0);
+	return r;
+}
+
+/* Nothing must show through from below: say "nothing" outright. */
+static int unmap_over_base(struct hpm_md *md, const struct rec *rec)
 {
 	struct hpm_entry *e = md->scratch + HPM_SCRATCH_APPLY;
 	struct hpm_splice sp;
-	bool base;
+	bool dropped;
 	u32 i;
 	int r;
 
-	if (is_whole(md, rec)) {
-		r = replace_large(md, rec, NULL, 0, &sp);
-		if (!r)
-			set_mapped(rec->vol, visible(&sp, sp.large, rec->nr),
-				   0);
-		return r;
-	}
-	r = has_base(md, rec->vol, rec->lvbn, &base);
-	if (r)
-		return r;
-	/* Nothing must show through from below: say "nothing" outright. */
-	for (i = 0; base && i < rec->nr; i++) {
+	for (i = 0; i < rec->nr; i++) {
 		e[i].key = hpm_key_small(rec->vbn + i);
 		e[i].value = hpm_value(md->time, HPM_PBN_HOLE);
 	}
-	r = hpm_map_splice(rec->vol, hpm_key_small(rec->vbn),
-			   hpm_key_small(rec->vbn + rec->nr - 1) + 1, e,
-			   base ? rec->nr : 0, &sp);
+	r = override(md, rec, e, &dropped);
+	if (r || dropped)
+		return r;
+	r = hpm_map_splice(rec->vol, e[0].key, e[rec->nr - 1].key + 1, e,
+			   rec->nr, &sp);
 	if (r)
 		return r;
-	set_mapped(rec->vol, visible(&sp, base, rec->nr), 0);
-	return base ? give_unmapped(md, rec) : 0;
+	set_mapped(rec->vol, visible(&sp, true, rec->nr), 0);
+	return give_unmapped(md, rec);
+}
+
+static int apply_unmap(struct hpm_md *md, const struct rec *rec)
+{
+	struct hpm_splice sp;
+	bool base;
+	int r;
+
+	if (is_whole(md, rec))
+		return unmap_large(md, rec);
+	r = has_base(md, rec->vol, rec->lvbn, &base);
+	if (r)
+		return r;
+	if (base)
+		return unmap_over_base(md, rec);
+	r = hpm_map_splice(rec->vol, hpm_key_small(rec->vbn),
+			   hpm_key_small(rec->vbn + rec->nr - 1) + 1, NULL, 0,
+			   &sp);
+	if (!r)
+		set_mapped(rec->vol, visible(&sp, false, rec->nr), 0);
+	return r;
 }
 
 /*
@@ -458,4 +539,79 @@ int hpm_apply_record(struct hpm_md *md, const struct hpm_disk_record *r)
 		       (unsigned long long)le64_to_cpu(r->serial),
 		       (unsigned long long)le64_to_cpu(r->vbn), ret);
 	return ret;
+}
+
+/*----------------------------------------------------------------
+ * What a record takes at the worst
+ *
+ * A record that is in the journal cannot be refused, so the blocks that it may
+ * take are reserved before it is written.  They are bounded by construction, in
+ * whatever tree it finds: one that an earlier version made with a leaf for each
+ * entry, and one whose every node is shared.
+ *
+ * The map.  MAP, LARGE, COLLAPSE, MOVE and UNMAP are one splice each, inside one
+ * large block; what a MAP or an UNMAP does to a base that it hides is decided
+ * before the splice and is part of it.  PUNCH is one splice, or changes counts
+ * alone.  So each takes what map.c says of one splice.  A tree may have become
+ * higher between the record's reservation and its application, by one at the
+ * most: the two levels that a small tree may gain in one backlog are counted from
+ * the start, and a root that has two children needs more new leaves to fill up
+ * than a backlog makes.  RECLAIM and DELETE change no map, but an element of the
+ * table of volumes and one of the dying trees, each with its path: fewer blocks.
+ * CREATE, SNAP and the rest take theirs when the volume is written, at the cut.
+ *
+ * New nodes of the counts.  What a record names stands in one run of blocks, and
+ * so in two neighbouring leaves of each array at the most (or in one large block,
+ * whose punched bits do).  Each is reserved twice, see struct hpm_cost.
+ *
+ * Nodes of the counts that are there.  They are copied once in an epoch, so
+ * besides this bound there is that of all nodes which the epoch has not copied
+ * yet.  An entry is counted
+ *
+ *	- in the first and the last leaf, if these were shared and are copied now;
+ *	- in the leaves between them, if they were not shared and are gone: all
+ *	  entries of one large block but the two that stand in those leaves;
+ *	- in the leaf behind, which is copied if it is not nearly full.
+ *
+ * For each the element of the small or the large array changes, and if the count
+ * falls to nothing that of its large block as well.  That is less than COUNTED
+ * elements in either array.  A RECLAIM has the entries of HPM_RECLAIM_LEAVES
+ * leaves.  If all of those are bases with punched bits, each has its large block's
+ * small elements in two leaves.
+ *--------------------------------------------------------------*/
+
+#define COUNTED_SPLICE	(3u * HPM_LEAF_MAX + HPM_SPLICE_MAX)
+#define COUNTED_RECLAIM	(2u * HPM_RECLAIM_LEAVES * HPM_LEAF_MAX)
+#define COUNTED		max(COUNTED_SPLICE, COUNTED_RECLAIM)
+
+/* What is added is the level that a tree may gain meanwhile. */
+#define COST_HEIGHT(h)	min_t(u32, max_t(u32, h, 2) + 1, HPM_MAP_HEIGHT)
+
+static void cost_update(struct hpm_md *md)
+{
+	const struct hpm_array *large = &md->array[HPM_ARR_LARGE];
+	const struct hpm_array *small = &md->array[HPM_ARR_SMALL];
+	u64 nr_large = md->space.nr_large, nr_small = md->space.nr_blocks;
+	struct hpm_cost *c = &md->cost;
+
+	WRITE_ONCE(c->blocks, 3 * COST_HEIGHT(c->height) + 1 +
+		   2 * hpm_array_worst_new(large, nr_large) +
+		   2 * hpm_array_worst_new(small, nr_small) +
+		   HPM_META_PER_VOLUME);
+	WRITE_ONCE(c->counts,
+		   hpm_array_worst_touched(large, nr_large, COUNTED) +
+		   hpm_array_worst_touched(small, nr_small, COUNTED));
+}
+
+void hpm_cost_height(struct hpm_md *md, u8 height)
+{
+	if (height <= md->cost.height)
+		return;
+	md->cost.height = height;
+	cost_update(md);
+}
+
+void hpm_cost_resized(struct hpm_md *md)
+{
+	cost_update(md);
 }

@@ -82,6 +82,30 @@ static unsigned int arr_height(const struct hpm_array *a, u64 index)
 	return height;
 }
 
+/*
+ * The height is raised once, and each of the two leaves has a path that shares
+ * the root with the other's.
+ */
+u32 hpm_array_worst_new(const struct hpm_array *a, u64 limit)
+{
+	unsigned int height = arr_height(a, limit - 1);
+
+	return height > 1 ? 3 * (height - 1) : 1;
+}
+
+u32 hpm_array_worst_touched(const struct hpm_array *a, u64 limit, u32 n)
+{
+	unsigned int level, height = arr_height(a, limit - 1);
+	u64 nodes;
+	u32 sum = 0;
+
+	for (level = 0; level < height; level++) {
+		nodes = div64_u64(limit - 1, arr_span(a, level)) + 1;
+		sum += min_t(u64, n, nodes);
+	}
+	return sum;
+}
+
 static void *arr_elts(struct hpm_node *n)
 {
 	return n->head + 1;

@@ -31,17 +31,57 @@
  *
  * Splitting and merging
  * ---------------------
- * On the way down a full inner node is split at once, so a leaf's split always
- * finds room in the parent.  Entries of one leaf share the upper half of their
- * keys, so entries of another such region always go into a leaf of their own.
+ * On the way down an inner node that has no room for the leaves that a splice
+ * may make is split at once, so a leaf's split always finds room in the parent.
+ * Entries of one leaf share the upper half of their keys, so entries of another
+ * such region always go into a leaf of their own.
+ *
+ * Where a full leaf is cut depends on where the new entry stands.  At its end
+ * the old entries stay together, as writing upwards never comes back to them.
+ * Writing downwards does come back: each entry stands behind the same full
+ * leaf, in front of the one before.  So what would begin a leaf goes to the
+ * front of the leaf behind it, as long as that has room.  Anywhere else, the
+ * cut is beside the new entry if it continues a run of neighbours, and in the
+ * middle if it does not; but each half keeps a quarter of the entries, so that
+ * no pattern of writes gets a leaf for a few of them.
+ *
  * A leaf that shrank below a quarter is merged with a neighbour under the same
  * parent; an empty one is taken out.  All of this depends on the sequence of
  * records alone, so a replay builds trees of the same shape.
+ *
+ * What one splice takes
+ * ---------------------
+ * A record changes a tree by one splice, whose interval may cover any number of
+ * leaves: trees that an earlier version has made have leaves of one entry.  A
+ * splice must not take blocks for each of them, since its record is in the
+ * journal and cannot be refused any more.
+ *
+ * So only nodes that keep something are made the volume's own: those on the way
+ * to the leaf where the interval begins, and those on the way to the leaf where
+ * it ends, if that leaf keeps an entry.  What lies between is unlinked, subtree
+ * by subtree, each as large as fits the interval, and is then given back:
+ * counts fall, nothing is copied.  With each subtree the left leaf takes over
+ * its keys, and with them the new entries that belong there, in one write
+ * section, so readers see either the old or the new entry of every key.
+ *
+ * In a tree of height g that is at most
+ *
+ *	g		nodes from the root to the left leaf
+ *	g - 1		nodes to the right leaf, the root being the same
+ *	2		new leaves: what is left of two full leaves and 513 new
+ *			entries fits in two leaves beside the left one, or an
+ *			entry goes to the leaf behind, which is copied instead
+ *	g		inner nodes that were full, and a new root
+ *
+ * which is 3 * g + 1.  A merge takes none: the entries of a
+ * neighbour that no other tree shares are moved into the leaf that is owned
+ * already.  The counts that a splice touches are bounded as well; apply.c says
+ * how.
  */
 #include "md.h"
 
-#define MAP_MAX_HEIGHT	8
-#define MAP_CHUNK	128u	/* entries put in at once: one split is enough */
+#define MAP_NEW_LEAVES	2u	/* that one splice may make */
+#define MAP_GAP		128u	/* keys: a gap that a run may go on into */
 #define MAP_MERGE_BELOW	(HPM_LEAF_MAX / 4)
 #define MAP_MERGE_FILL	(HPM_LEAF_MAX * 3 / 4)
 
@@ -170,7 +210,7 @@ int hpm_map_validate(const struct hpm_block_head *h)
 	}
 
 	if (!nr || nr > HPM_NODE_MAX || !h->level ||
-	    h->level >= MAP_MAX_HEIGHT)
+	    h->level >= HPM_MAP_HEIGHT)
 		return -EUCLEAN;
 	for (i = 2; i < nr; i++)
 		if (le64_to_cpu(node->key[i - 1]) >= le64_to_cpu(node->key[i]))
@@ -334,7 +374,7 @@ static int map_lookup(struct hpm_vol *vol, u64 vbn, u32 max,
 	bool found;
 	int r;
 
-	if (!root.height || root.height > MAP_MAX_HEIGHT) {
+	if (!root.height || root.height > HPM_MAP_HEIGHT) {
 		*run = (struct hpm_run){ .nr = max };
 		return 0;
 	}
@@ -651,7 +691,7 @@ static void leaf_read(const struct hpm_node *n, unsigned int pos,
 
 static int leaf_count(struct hpm_md *md, struct hpm_node *n, int delta)
 {
-	struct hpm_entry *e = md->scratch + HPM_SCRATCH_GONE;
+	struct hpm_entry *e = md->scratch + HPM_SCRATCH_COUNT;
 	unsigned int nr = leaf_nr(n);
 
 	leaf_read(n, 0, nr, e);
@@ -724,6 +764,11 @@ static void leaf_edit(struct hpm_node *n, unsigned int lo, unsigned int hi,
 	set_nr(n, lo + nr + tail);
 }
 
+static void node_set_key(struct hpm_node *n, unsigned int pos, u64 key)
+{
+	n->node->key[pos] = cpu_to_le64(key);
+}
+
 static void node_insert(struct hpm_node *n, unsigned int pos, u64 key,
 			struct hpm_ptr ptr)
 {
@@ -755,8 +800,8 @@ static void node_remove(struct hpm_node *n, unsigned int pos)
 
 struct map_path {
 	unsigned int depth;			/* of the leaf; 0: it is the root */
-	struct hpm_node *node[MAP_MAX_HEIGHT];	/* from the root; held */
-	unsigned int idx[MAP_MAX_HEIGHT];	/* of the next one in it */
+	struct hpm_node *node[HPM_MAP_HEIGHT];	/* from the root; held */
+	unsigned int idx[HPM_MAP_HEIGHT];	/* of the next one in it */
 	u64 upper;				/* where the leaf's keys end */
 };
 
@@ -764,31 +809,36 @@ static void path_close(struct map_path *p)
 {
 	unsigned int d;
 
-	for (d = 0; d < MAP_MAX_HEIGHT; d++)
+	for (d = 0; d < HPM_MAP_HEIGHT; d++)
 		if (p->node[d])
 			hpm_node_put(p->node[d]);
 	memset(p, 0, sizeof(*p));
 }
 
+static void node_set_child(struct hpm_vol *vol, struct hpm_node *n,
+			   unsigned int i, const struct hpm_node *child)
+{
+	visible_begin(vol);
+	hpm_ptr_to_disk(&n->node->child[i], hpm_node_ptr(child));
+	visible_end(vol);
+}
+
 /* Makes the node at depth @d writable and its parent point to it. */
 static int path_own(struct hpm_vol *vol, struct map_path *p, unsigned int d)
 {
-	struct hpm_node *parent;
 	u64 block = p->node[d]->block;
 	int r;
 
 	r = hpm_node_shadow(vol->md, &p->node[d]);
 	if (r || p->node[d]->block == block)
 		return r;
-	visible_begin(vol);
 	if (d) {
-		parent = p->node[d - 1];
-		hpm_ptr_to_disk(&parent->node->child[p->idx[d - 1]],
-				hpm_node_ptr(p->node[d]));
+		node_set_child(vol, p->node[d - 1], p->idx[d - 1], p->node[d]);
 	} else {
+		visible_begin(vol);
 		set_root(vol, hpm_node_ptr(p->node[0]), vol->root.height);
+		visible_end(vol);
 	}
-	visible_end(vol);
 	hpm_vol_mark_dirty(vol);
 	return 0;
 }
@@ -799,7 +849,7 @@ static int path_grow(struct hpm_vol *vol, struct map_path *p)
 	struct hpm_node *top;
 	int r;
 
-	if (vol->root.height >= MAP_MAX_HEIGHT - 1)
+	if (vol->root.height >= HPM_MAP_HEIGHT - 1)
 		return -EFBIG;
 	r = hpm_node_new(vol->md, HPM_BT_MAP_NODE, vol->root.height, &top);
 	if (r)
@@ -809,6 +859,7 @@ static int path_grow(struct hpm_vol *vol, struct map_path *p)
 	set_root(vol, hpm_node_ptr(top), vol->root.height + 1);
 	visible_end(vol);
 	hpm_vol_mark_dirty(vol);
+	hpm_cost_height(vol->md, vol->root.height);
 
 	memmove(&p->node[1], &p->node[0], sizeof(p->node) - sizeof(p->node[0]));
 	memmove(&p->idx[1], &p->idx[0], sizeof(p->idx) - sizeof(p->idx[0]));
@@ -866,52 +917,79 @@ static int path_first_leaf(struct hpm_vol *vol, struct map_path *p)
 	return 0;
 }
 
-/* One try; -ERESTART: an inner node was split, look again. */
-static int path_descend(struct hpm_vol *vol, u64 key, struct map_path *p)
+/* The path to @key, held; nothing is changed.  An empty tree has none. */
+static int path_find(struct hpm_vol *vol, u64 key, struct map_path *p)
 {
 	struct hpm_ptr ptr = vol->root.ptr;
 	unsigned int d, i, level = vol->root.height;
 	struct hpm_node *n;
 	int r;
 
+	memset(p, 0, sizeof(*p));
 	p->upper = U64_MAX;
-	p->depth = 0;
-	if (!level)
-		return path_first_leaf(vol, p);
-	for (d = 0;; d++) {
-		level--;
-		r = hpm_node_get(vol->md, ptr, level_type(level), level,
-				 &p->node[d]);
+	for (d = 0; level--; d++) {
+		r = hpm_node_get(vol->md, ptr, level_type(level), level, &n);
 		if (r)
 			return r;
+		p->node[d] = n;
 		p->depth = d;
-		r = path_own(vol, p, d);
-		if (r || !level)
-			return r;
-		n = p->node[d];
-		if (node_nr(n) == HPM_NODE_MAX) {
-			r = path_split_node(vol, p, d);
-			return r ? r : -ERESTART;
-		}
+		if (!level)
+			break;
 		i = node_child(n, key);
 		p->idx[d] = i;
 		if (i + 1 < node_nr(n))
 			p->upper = node_key(n, i + 1);
 		ptr = node_ptr(n, i);
 	}
+	return 0;
 }
 
-static int path_open(struct hpm_vol *vol, u64 key, struct map_path *p)
+/* One try; -ERESTART: an inner node was split, find the path again. */
+static int path_try_take(struct hpm_vol *vol, struct map_path *p,
+			 unsigned int room)
+{
+	unsigned int d;
+	int r;
+
+	if (!p->node[0])
+		return path_first_leaf(vol, p);
+	for (d = 0; d <= p->depth; d++) {
+		r = path_own(vol, p, d);
+		if (r)
+			return r;
+		if (d < p->depth && node_nr(p->node[d]) + room > HPM_NODE_MAX) {
+			r = path_split_node(vol, p, d);
+			return r ? r : -ERESTART;
+		}
+	}
+	return 0;
+}
+
+/*
+ * The path to @key that was found becomes the volume's own, with room for so
+ * many children more in each node.
+ */
+static int path_take(struct hpm_vol *vol, u64 key, struct map_path *p,
+		     unsigned int room)
 {
 	int r;
 
-	memset(p, 0, sizeof(*p));
-	do {
-		r = path_descend(vol, key, p);
+	while ((r = path_try_take(vol, p, room)) == -ERESTART) {
+		path_close(p);
+		r = path_find(vol, key, p);
 		if (r)
-			path_close(p);
-	} while (r == -ERESTART);
+			break;
+	}
 	return r;
+}
+
+/* Where the keys of the node at depth @d end. */
+static u64 path_upper(const struct map_path *p, unsigned int d)
+{
+	while (d--)
+		if (p->idx[d] + 1 < node_nr(p->node[d]))
+			return node_key(p->node[d], p->idx[d] + 1);
+	return U64_MAX;
 }
 
 /* The node at depth @d is empty or merged away: takes it out of the tree. */
@@ -963,7 +1041,7 @@ static int path_shrink(struct hpm_vol *vol, struct map_path *p)
 			sizeof(p->node) - sizeof(p->node[0]));
 		memmove(&p->idx[0], &p->idx[1],
 			sizeof(p->idx) - sizeof(p->idx[0]));
-		p->node[MAP_MAX_HEIGHT - 1] = NULL;
+		p->node[HPM_MAP_HEIGHT - 1] = NULL;
 		p->depth--;
 		top = p->node[0];
 		/* Below a merge the path may have lost its lower end. */
@@ -974,133 +1052,292 @@ static int path_shrink(struct hpm_vol *vol, struct map_path *p)
 }
 
 /*----------------------------------------------------------------
- * Splicing
+ * Splicing: a leaf that becomes several
  *--------------------------------------------------------------*/
 
-/* The leaf and what goes into it do not fit one leaf: a right neighbour. */
-static int splice_split(struct hpm_vol *vol, struct map_path *p,
-			unsigned int lo, unsigned int hi,
-			const struct hpm_entry *e, unsigned int nr)
+/*
+ * What goes into a leaf, from position @lo on, and, if it has no room for it,
+ * all of its entries and where each of the new leaves behind it begins.
+ */
+struct spread {
+	unsigned int lo, nr, total;
+	unsigned int leaves;			/* new ones */
+	unsigned int cut[MAP_NEW_LEAVES + 1];	/* the last one: @total */
+	const struct hpm_entry *all;
+	struct hpm_node *leaf[MAP_NEW_LEAVES];
+};
+
+static u64 entry_region(const struct hpm_entry *e)
 {
-	struct hpm_entry *all = vol->md->scratch + HPM_SCRATCH_MERGE;
-	struct hpm_node *leaf, *right;
-	unsigned int old, total, cut;
+	return e->key >> 32;
+}
+
+static bool leaf_takes(const struct hpm_node *leaf, unsigned int rest,
+		       const struct hpm_entry *e, unsigned int nr)
+{
+	return !nr || ((!rest || leaf_region(leaf) == entry_region(e)) &&
+		       rest + nr <= HPM_LEAF_MAX);
+}
+
+/*
+ * Beside what is new if it continues a run of neighbours, upwards or downwards,
+ * into a gap that has room for much more of it; else in the middle.
+ */
+static unsigned int cut_inside(const struct spread *s)
+{
+	const struct hpm_entry *all = s->all;
+	unsigned int end = s->lo + s->nr, cut = s->total / 2;
+	unsigned int quarter = s->total / 4;
+	u64 below, above;
+
+	if (s->lo && end < s->total) {
+		below = all[s->lo].key - all[s->lo - 1].key;
+		above = all[end].key - all[end - 1].key;
+		if (below <= 2 && above >= MAP_GAP)
+			cut = end;
+		else if (above <= 2 && below >= MAP_GAP)
+			cut = s->lo;
+	}
+	return clamp(cut, max(quarter, s->total - HPM_LEAF_MAX),
+		     min(s->total - quarter, HPM_LEAF_MAX));
+}
+
+/*
+ * A change of region falls on either side of what is new, which stands at one
+ * end then.  @front: nothing of the leaf stands before it or makes room for it.
+ * @pack: more is to come behind it.
+ */
+static void spread_cut(struct spread *s, bool front, bool pack)
+{
+	const struct hpm_entry *all = s->all;
+	unsigned int end = s->lo + s->nr, first, next = 0;
+
+	if (s->lo && entry_region(all + s->lo - 1) != entry_region(all + s->lo)) {
+		first = s->lo;
+	} else if (end < s->total &&
+		   (front || entry_region(all) != entry_region(all + end))) {
+		first = min(end, HPM_LEAF_MAX);
+		next = end;
+	} else if (pack || end == s->total) {
+		first = HPM_LEAF_MAX;
+	} else if (s->total <= 2 * HPM_LEAF_MAX) {
+		first = cut_inside(s);
+	} else {
+		first = DIV_ROUND_UP(s->total, MAP_NEW_LEAVES + 1);
+	}
+	if (next <= first)
+		next = first + HPM_LEAF_MAX;
+	s->cut[0] = first;
+	s->cut[1] = min(next, s->total);
+	s->cut[2] = s->total;
+	s->leaves = next < s->total ? 2 : 1;
+}
+
+/* Nothing points to them. */
+static void spread_undo(struct hpm_md *md, struct spread *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->leaves && s->leaf[i]; i++)
+		if (!hpm_refs_dec(md, s->leaf[i]->block, s->leaf[i]->epoch))
+			hpm_node_drop(md, s->leaf[i]);
+}
+
+static int spread_fill(struct hpm_md *md, struct spread *s)
+{
+	unsigned int i, nr;
 	int r;
 
+	for (i = 0; i < s->leaves; i++) {
+		r = hpm_node_new(md, HPM_BT_MAP_LEAF, 0, &s->leaf[i]);
+		if (r) {
+			spread_undo(md, s);
+			return r;
+		}
+		nr = s->cut[i + 1] - s->cut[i];
+		s->leaf[i]->head->aux =
+			cpu_to_le64(entry_region(s->all + s->cut[i]));
+		leaf_write(s->leaf[i], 0, s->all + s->cut[i], nr);
+		set_nr(s->leaf[i], nr);
+	}
+	return 0;
+}
+
+/* All that can fail: positions [lo, hi) of the path's leaf are to become @e. */
+static int spread_ready(struct hpm_vol *vol, struct map_path *p,
+			struct spread *s, unsigned int lo, unsigned int hi,
+			const struct hpm_entry *e, unsigned int nr, bool pack)
+{
+	struct hpm_entry *all = vol->md->scratch + HPM_SCRATCH_MERGE;
+	unsigned int old = leaf_nr(p->node[p->depth]);
+	int r;
+
+	*s = (struct spread){ .lo = lo, .nr = nr, .all = all };
+	if (leaf_takes(p->node[p->depth], lo + old - hi, e, nr))
+		return 0;
 	if (!p->depth) {
 		r = path_grow(vol, p);
 		if (r)
 			return r;
 	}
-	leaf = p->node[p->depth];
-	old = leaf_nr(leaf);
-	leaf_read(leaf, 0, lo, all);
+	leaf_read(p->node[p->depth], 0, lo, all);
 	memcpy(all + lo, e, nr * sizeof(*e));
-	leaf_read(leaf, hi, old - hi, all + lo + nr);
-	total = lo + nr + old - hi;
-
-	/*
-	 * At the end of a leaf the old entries stay as they are: who writes
-	 * upwards leaves full leaves behind.  A change of region falls on
-	 * either side of what is new, which stands at one end then.
-	 */
-	if (lo == old || (lo && all[lo - 1].key >> 32 != e[0].key >> 32))
-		cut = lo;
-	else if (hi < old && all[lo + nr].key >> 32 != e[0].key >> 32)
-		cut = lo + nr;
-	else
-		cut = total / 2;
-
-	r = hpm_node_new(vol->md, HPM_BT_MAP_LEAF, 0, &right);
-	if (r)
-		return r;
-	right->head->aux = cpu_to_le64(all[cut].key >> 32);
-	leaf_write(right, 0, all + cut, total - cut);
-	set_nr(right, total - cut);
-
-	visible_begin(vol);
-	node_insert(p->node[p->depth - 1], p->idx[p->depth - 1] + 1,
-		    all[cut].key, hpm_node_ptr(right));
-	leaf->head->aux = cpu_to_le64(all[0].key >> 32);
-	leaf_write(leaf, 0, all, cut);
-	set_nr(leaf, cut);
-	visible_end(vol);
-	hpm_node_put(right);
-	return 0;
+	leaf_read(p->node[p->depth], hi, old - hi, all + lo + nr);
+	s->total = lo + nr + old - hi;
+	spread_cut(s, !lo && !hi, pack);
+	return spread_fill(vol->md, s);
 }
 
-/* Puts the right one of two neighbouring leaves into the left one. */
-static int merge_pair(struct hpm_vol *vol, struct map_path *p,
-		      unsigned int left)
+/* In a write section. */
+static void spread_show(struct map_path *p, const struct spread *s,
+			unsigned int hi, const struct hpm_entry *e)
 {
-	struct hpm_node *parent = p->node[p->depth - 1], *other;
-	struct hpm_node *l, *rt;
-	unsigned int mine = p->idx[p->depth - 1];
-	unsigned int oi = mine == left ? left + 1 : left, nl, nr;
+	struct hpm_node *leaf = p->node[p->depth];
+	unsigned int i;
+
+	if (!s->leaves) {
+		leaf_edit(leaf, s->lo, hi, e, s->nr);
+		return;
+	}
+	for (i = 0; i < s->leaves; i++)
+		node_insert(p->node[p->depth - 1],
+			    p->idx[p->depth - 1] + 1 + i,
+			    s->all[s->cut[i]].key, hpm_node_ptr(s->leaf[i]));
+	leaf->head->aux = cpu_to_le64(entry_region(s->all));
+	if (s->cut[0] > s->lo)
+		leaf_write(leaf, s->lo, s->all + s->lo, s->cut[0] - s->lo);
+	set_nr(leaf, s->cut[0]);
+}
+
+/* The path leads to the last of the leaves from now on. */
+static void spread_end(struct map_path *p, struct spread *s)
+{
+	unsigned int i;
+
+	if (!s->leaves)
+		return;
+	p->idx[p->depth - 1] += s->leaves;
+	swap(p->node[p->depth], s->leaf[s->leaves - 1]);
+	for (i = 0; i < s->leaves; i++)
+		hpm_node_put(s->leaf[i]);
+}
+
+/*
+ * What would begin a leaf behind the path's goes to the front of the one that
+ * is there, if that has room: 1.  A leaf that others share is not copied for it
+ * if it is nearly full; that would raise all its counts.
+ */
+static int splice_behind(struct hpm_vol *vol, struct map_path *p,
+			 const struct hpm_entry *e, unsigned int nr)
+{
+	struct hpm_node *parent, *leaf;
+	unsigned int i, max;
+	int r;
+
+	if (!p->depth)
+		return 0;
+	parent = p->node[p->depth - 1];
+	i = p->idx[p->depth - 1] + 1;
+	if (i == node_nr(parent))
+		return 0;
+	r = hpm_node_get(vol->md, node_ptr(parent, i), HPM_BT_MAP_LEAF, 0,
+			 &leaf);
+	if (r)
+		return r;
+	max = hpm_refs_count(vol->md, leaf->block) > 1 ? MAP_MERGE_FILL :
+							 HPM_LEAF_MAX;
+	if (leaf_region(leaf) != entry_region(e) || leaf_nr(leaf) + nr > max) {
+		hpm_node_put(leaf);
+		return 0;
+	}
+	hpm_node_put(p->node[p->depth]);
+	p->node[p->depth] = leaf;
+	p->idx[p->depth - 1] = i;
+	r = path_own(vol, p, p->depth);
+	if (r)
+		return r;
+	visible_begin(vol);
+	node_set_key(parent, i, e[0].key);
+	leaf_edit(p->node[p->depth], 0, 0, e, nr);
+	visible_end(vol);
+	return 1;
+}
+
+/*----------------------------------------------------------------
+ * Splicing: a leaf that has become small
+ *--------------------------------------------------------------*/
+
+/*
+ * The entries of a neighbour at @other join the path's leaf, and its keys with
+ * them: 1.  One that others share stays, as its entries would be counted anew.
+ */
+static int merge_with(struct hpm_vol *vol, struct map_path *p,
+		      unsigned int other)
+{
+	struct hpm_node *parent = p->node[p->depth - 1], *n;
+	struct hpm_node *leaf = p->node[p->depth];
+	struct hpm_entry *e = vol->md->scratch + HPM_SCRATCH_MERGE;
+	unsigned int mine = p->idx[p->depth - 1], nr;
 	struct hpm_md *md = vol->md;
 	int r;
 
-	r = hpm_node_get(md, node_ptr(parent, oi), HPM_BT_MAP_LEAF, 0, &other);
+	r = hpm_node_get(md, node_ptr(parent, other), HPM_BT_MAP_LEAF, 0, &n);
 	if (r)
 		return r;
-	l = mine == left ? p->node[p->depth] : other;
-	rt = mine == left ? other : p->node[p->depth];
-	nl = leaf_nr(l);
-	nr = leaf_nr(rt);
-	if (nl + nr > MAP_MERGE_FILL || leaf_region(l) != leaf_region(rt)) {
-		hpm_node_put(other);
+	nr = leaf_nr(n);
+	if (leaf_nr(leaf) + nr > MAP_MERGE_FILL ||
+	    leaf_region(leaf) != leaf_region(n) ||
+	    hpm_refs_count(md, n->block) > 1) {
+		hpm_node_put(n);
 		return 0;
 	}
-
-	/* The neighbour's entries change hands only if it is ours. */
-	p->idx[p->depth - 1] = oi;
-	swap(p->node[p->depth], other);
-	r = path_own(vol, p, p->depth);
-	swap(p->node[p->depth], other);
-	p->idx[p->depth - 1] = mine;
-	if (r) {
-		hpm_node_put(other);
-		return r;
-	}
-	l = mine == left ? p->node[p->depth] : other;
-	rt = mine == left ? other : p->node[p->depth];
-
+	leaf_read(n, 0, nr, e);
 	visible_begin(vol);
-	memcpy(&l->leaf->key[nl], rt->leaf->key, nr * sizeof(rt->leaf->key[0]));
-	memcpy(&l->leaf->value[nl], rt->leaf->value,
-	       nr * sizeof(rt->leaf->value[0]));
-	set_nr(l, nl + nr);
-	node_remove(parent, left + 1);
+	if (other > mine) {
+		leaf_edit(leaf, leaf_nr(leaf), leaf_nr(leaf), e, nr);
+	} else {
+		leaf_edit(leaf, 0, 0, e, nr);
+		node_set_key(parent, mine, node_key(parent, other));
+		p->idx[p->depth - 1] = other;
+	}
+	node_remove(parent, other);
 	visible_end(vol);
-
-	r = hpm_refs_dec(md, rt->block, rt->epoch);
-	if (r < 0) {
-		hpm_node_put(other);
+	r = hpm_refs_dec(md, n->block, n->epoch);
+	if (r) {
+		hpm_node_put(n);
 		return r;
 	}
-	hpm_node_drop(md, rt);
-	p->node[p->depth] = l;
-	p->idx[p->depth - 1] = left;
-	return 0;
+	hpm_node_drop(md, n);
+	return 1;
+}
+
+static int splice_merge(struct hpm_vol *vol, struct map_path *p)
+{
+	unsigned int i = p->idx[p->depth - 1];
+	int r = 0;
+
+	if (i + 1 < node_nr(p->node[p->depth - 1]))
+		r = merge_with(vol, p, i + 1);
+	if (!r && i)
+		r = merge_with(vol, p, i - 1);
+	return min(r, 0);
 }
 
 static int splice_shrunk(struct hpm_vol *vol, struct map_path *p)
 {
 	struct hpm_node *leaf = p->node[p->depth];
-	unsigned int idx;
 	int r = 0;
 
-	if (!leaf_nr(leaf)) {
+	if (!leaf_nr(leaf))
 		r = path_remove(vol, p, p->depth);
-	} else if (p->depth && leaf_nr(leaf) < MAP_MERGE_BELOW) {
-		idx = p->idx[p->depth - 1];
-		if (idx + 1 < node_nr(p->node[p->depth - 1]))
-			r = merge_pair(vol, p, idx);
-		else if (idx)
-			r = merge_pair(vol, p, idx - 1);
-	}
+	else if (p->depth && leaf_nr(leaf) < MAP_MERGE_BELOW)
+		r = splice_merge(vol, p);
 	return r ? r : path_shrink(vol, p);
 }
+
+/*----------------------------------------------------------------
+ * Splicing: what stands in the first leaf
+ *--------------------------------------------------------------*/
 
 static void splice_note(const struct hpm_entry *gone, unsigned int nr,
 			struct hpm_splice *out)
@@ -1150,40 +1387,379 @@ static bool taken_behind(const struct hpm_md *md, const struct hpm_node *leaf,
 	       leaf_key(leaf, hi) == to + 1;
 }
 
-/* One leaf's part: [from, to) of it becomes @e. */
-static int splice_leaf(struct hpm_vol *vol, struct map_path *p, u64 from,
-		       u64 to, const struct hpm_entry *e, unsigned int nr,
+/* Positions [lo, hi) of the path's leaf, owned now, become @e. */
+static int splice_leaf(struct hpm_vol *vol, struct map_path *p,
+		       unsigned int lo, unsigned int hi,
+		       const struct hpm_entry *e, unsigned int nr, bool pack,
 		       struct hpm_splice *out)
 {
-	struct hpm_md *md = vol->md;
-	struct hpm_entry *gone = md->scratch + HPM_SCRATCH_GONE;
+	struct hpm_entry *gone = vol->md->scratch + HPM_SCRATCH_GONE;
 	struct hpm_node *leaf = p->node[p->depth];
-	unsigned int lo = leaf_lower(leaf, from), hi = leaf_lower(leaf, to);
-	unsigned int nr_gone = hi - lo, rest = leaf_nr(leaf) - nr_gone;
-	bool region = !nr || !rest || leaf_region(leaf) == e[0].key >> 32;
+	unsigned int nr_gone = hi - lo, old = leaf_nr(leaf);
+	struct spread s;
 	int r;
 
-	r = count_entries(md, e, nr, 1);
+	if (lo == old && !pack && !leaf_takes(leaf, old, e, nr)) {
+		r = splice_behind(vol, p, e, nr);
+		if (r)
+			return min(r, 0);
+	}
+	leaf_read(leaf, lo, nr_gone, gone);
+	r = spread_ready(vol, p, &s, lo, hi, e, nr, pack);
 	if (r)
 		return r;
-	if (!out->base_known)
-		splice_base(md, leaf, from, lo, out);
-	out->gap = taken_before(leaf, from, lo) &&
-		   taken_behind(md, leaf, to, hi);
-	leaf_read(leaf, lo, nr_gone, gone);
-	if (region && rest + nr <= HPM_LEAF_MAX) {
-		visible_begin(vol);
-		leaf_edit(leaf, lo, hi, e, nr);
-		visible_end(vol);
-	} else {
-		r = splice_split(vol, p, lo, hi, e, nr);
-		if (r)
-			return r;
-	}
+	visible_begin(vol);
+	spread_show(p, &s, hi, e);
+	visible_end(vol);
+	spread_end(p, &s);
 	splice_note(gone, nr_gone, out);
-	r = count_entries(md, gone, nr_gone, -1);
-	if (!r && nr_gone > nr)
-		r = splice_shrunk(vol, p);
+	return count_entries(vol->md, gone, nr_gone, -1);
+}
+
+/*----------------------------------------------------------------
+ * Splicing: what stands behind the first leaf
+ *--------------------------------------------------------------*/
+
+/* A splice on its way through the leaves behind the first. */
+struct reach {
+	struct hpm_vol *vol;
+	struct map_path *p;		/* to the leaf that gets their keys */
+	u64 end, to;			/* how far it is, and shall be */
+	const struct hpm_entry *e;	/* to be put in yet */
+	unsigned int nr;
+	struct hpm_splice *out;
+};
+
+static int cut_leaf(struct hpm_md *md, struct hpm_node *n, bool last,
+		    struct hpm_splice *out)
+{
+	struct hpm_entry *gone = md->scratch + HPM_SCRATCH_GONE;
+
+	leaf_read(n, 0, leaf_nr(n), gone);
+	splice_note(gone, leaf_nr(n), out);
+	return last ? count_entries(md, gone, leaf_nr(n), -1) : 0;
+}
+
+/*
+ * Nothing of the volume points to the node any more.  If nothing else does
+ * (@ours: the pointer that was counted was the volume's alone), what it refers
+ * to goes with it.  Calls itself once a level.
+ */
+static int cut_node(struct hpm_md *md, struct hpm_ptr ptr, unsigned int level,
+		    bool ours, struct hpm_splice *out)
+{
+	bool last = ours && hpm_refs_count(md, ptr.block) == 1;
+	struct hpm_node *n;
+	unsigned int i;
+	int r;
+
+	r = hpm_node_get(md, ptr, level_type(level), level, &n);
+	if (r)
+		return r;
+	if (!level)
+		r = cut_leaf(md, n, last, out);
+	for (i = 0; level && !r && i < node_nr(n); i++)
+		r = cut_node(md, node_ptr(n, i), level - 1, last, out);
+	if (!r && ours) {
+		r = hpm_refs_dec(md, n->block, n->epoch);
+		if (!r) {
+			hpm_node_drop(md, n);
+			return 0;
+		}
+	}
+	hpm_node_put(n);
+	return min(r, 0);
+}
+
+/* How many of the entries stand below @upper. */
+static unsigned int reach_count(const struct reach *s, u64 upper)
+{
+	unsigned int k = 0;
+
+	while (k < s->nr && s->e[k].key < upper)
+		k++;
+	return k;
+}
+
+/* The left leaf is to get @k entries more; the rest of its section follows. */
+static int reach_ready(struct reach *s, unsigned int k, struct spread *sp)
+{
+	unsigned int old = leaf_nr(s->p->node[s->p->depth]);
+
+	return spread_ready(s->vol, s->p, sp, old, old, s->e, k, true);
+}
+
+static void reach_done(struct reach *s, struct spread *sp, u64 end)
+{
+	spread_end(s->p, sp);
+	s->e += sp->nr;
+	s->nr -= sp->nr;
+	s->end = end;
+}
+
+/*
+ * Child @i of @n lies inside the interval and ends at @upper: it goes, and its
+ * keys with it.  @n is on the left path if @top is NULL; else it is on the right
+ * one, which begins at child @at of @top and has one child less on its left.
+ */
+static int reach_drop(struct reach *s, struct hpm_node *n, unsigned int i,
+		      u64 upper, unsigned int level, struct hpm_node *top,
+		      unsigned int at)
+{
+	struct hpm_ptr ptr = node_ptr(n, i);
+	struct spread sp;
+	int r;
+
+	r = reach_ready(s, reach_count(s, upper), &sp);
+	if (r)
+		return r;
+	visible_begin(s->vol);
+	node_remove(n, i);
+	if (top)
+		node_set_key(top, at, upper);
+	spread_show(s->p, &sp, sp.lo, s->e);
+	visible_end(s->vol);
+	reach_done(s, &sp, upper);
+	return cut_node(s->vol->md, ptr, level, true, s->out);
+}
+
+/* The leaf that keeps what stands at the end of the interval and behind it. */
+static int reach_trim(struct reach *s, struct hpm_node *leaf,
+		      struct hpm_node *top, unsigned int at)
+{
+	struct hpm_entry *gone = s->vol->md->scratch + HPM_SCRATCH_GONE;
+	unsigned int nr = leaf_lower(leaf, s->to);
+	struct spread sp;
+	int r;
+
+	leaf_read(leaf, 0, nr, gone);
+	r = reach_ready(s, s->nr, &sp);
+	if (r)
+		return r;
+	visible_begin(s->vol);
+	leaf_edit(leaf, 0, nr, NULL, 0);
+	node_set_key(top, at, s->to);
+	spread_show(s->p, &sp, sp.lo, s->e);
+	visible_end(s->vol);
+	reach_done(s, &sp, s->to);
+	splice_note(gone, nr, s->out);
+	return count_entries(s->vol->md, gone, nr, -1);
+}
+
+/* Child @i of @parent, held, writable and linked. */
+static int child_own(struct hpm_vol *vol, struct hpm_node *parent,
+		     unsigned int i, unsigned int level, struct hpm_node **out)
+{
+	struct hpm_node *n;
+	u64 block;
+	int r;
+
+	r = hpm_node_get(vol->md, node_ptr(parent, i), level_type(level), level,
+			 &n);
+	if (r)
+		return r;
+	block = n->block;
+	r = hpm_node_shadow(vol->md, &n);
+	if (r) {
+		hpm_node_put(n);
+		return r;
+	}
+	if (n->block != block)
+		node_set_child(vol, parent, i, n);
+	*out = n;
+	return 0;
+}
+
+/* What lies inside the interval below @n, on the right path. */
+static int reach_right_node(struct reach *s, struct hpm_node *n,
+			    unsigned int level, struct hpm_node *top,
+			    unsigned int at)
+{
+	int r = 0;
+
+	while (!r && node_nr(n) > 1 && node_key(n, 1) <= s->to)
+		r = reach_drop(s, n, 0, node_key(n, 1), level - 1, top, at);
+	return r;
+}
+
+/* The subtree at child @at of @top has the end of the interval inside it. */
+static int reach_right(struct reach *s, struct hpm_node *top, unsigned int at,
+		       unsigned int level)
+{
+	struct hpm_node *n, *below;
+	int r = child_own(s->vol, top, at, level, &n);
+
+	if (r)
+		return r;
+	for (; level; level--) {
+		r = reach_right_node(s, n, level, top, at);
+		if (r || s->end == s->to)
+			break;
+		r = child_own(s->vol, n, 0, level - 1, &below);
+		if (r)
+			break;
+		hpm_node_put(n);
+		n = below;
+	}
+	if (!level)
+		r = reach_trim(s, n, top, at);
+	hpm_node_put(n);
+	return r;
+}
+
+/* The next subtree: the largest that begins where the left leaf ends. */
+static int reach_next(struct reach *s)
+{
+	const struct map_path *p = s->p;
+	unsigned int d = p->depth, i;
+	struct hpm_node *n;
+	u64 upper;
+
+	do {
+		if (!d--)
+			return -EUCLEAN;
+		n = p->node[d];
+		i = p->idx[d] + 1;
+	} while (i == node_nr(n));
+	upper = i + 1 < node_nr(n) ? node_key(n, i + 1) : path_upper(p, d);
+	if (upper > s->to)
+		return reach_right(s, n, i, p->depth - d - 1);
+	return reach_drop(s, n, i, upper, p->depth - d - 1, NULL, 0);
+}
+
+/*
+ * The interval ends in another leaf than it begins.  If that leaf keeps nothing
+ * the interval may as well end where the leaf does.
+ */
+static int reach_end(struct hpm_vol *vol, u64 *to)
+{
+	struct hpm_node *leaf;
+	u64 upper;
+	int r;
+
+	r = map_leaf(vol->md, vol->root, *to - 1, &leaf, &upper);
+	if (r)
+		return r;
+	if (leaf_lower(leaf, *to) == leaf_nr(leaf))
+		*to = upper;
+	hpm_node_put(leaf);
+	return 0;
+}
+
+/* The interval goes on behind the path's leaf. */
+static int splice_far(struct hpm_vol *vol, struct map_path *p, unsigned int lo,
+		      u64 to, const struct hpm_entry *e, unsigned int nr,
+		      struct hpm_splice *out)
+{
+	struct reach s = {
+		.vol = vol, .p = p, .end = p->upper, .to = to, .out = out,
+		.e = e, .nr = nr,
+	};
+	unsigned int k = reach_count(&s, s.end);
+	int r;
+
+	r = reach_end(vol, &s.to);
+	if (!r)
+		r = splice_leaf(vol, p, lo, leaf_nr(p->node[p->depth]), e, k,
+				true, out);
+	if (k)			/* @e may be NULL with nothing to put in */
+		s.e += k;
+	s.nr -= k;
+	while (!r && s.end < s.to)
+		r = reach_next(&s);
+	return r ? r : splice_shrunk(vol, p);
+}
+
+/*----------------------------------------------------------------
+ * Splicing
+ *--------------------------------------------------------------*/
+
+static int splice_owned(struct hpm_vol *vol, struct map_path *p,
+			unsigned int lo, unsigned int hi, u64 to,
+			const struct hpm_entry *e, unsigned int nr,
+			struct hpm_splice *out)
+{
+	int r = count_entries(vol->md, e, nr, 1);
+
+	if (r)
+		return r;
+	if (to > p->upper)
+		return splice_far(vol, p, lo, to, e, nr, out);
+	r = splice_leaf(vol, p, lo, hi, e, nr, false, out);
+	return r || hi - lo <= nr ? r : splice_shrunk(vol, p);
+}
+
+/*
+ * Would @nr small entries in [from, to) override the last part of a base that
+ * shows?  1: perhaps, which takes a look at all of the large block to tell.
+ */
+static int splice_hides(struct hpm_vol *vol, const struct map_path *p, u64 from,
+			u64 to, unsigned int gone, unsigned int nr,
+			struct hpm_splice *out)
+{
+	u64 base = hpm_key_base(round_down(from >> 1, (u64)vol->md->large_size));
+	u64 value;
+	int r;
+
+	if (to > p->upper)
+		return 1;
+	if (gone == nr || !out->gap)
+		return 0;
+	if (!out->base_known) {
+		r = hpm_map_value(vol->md, vol->root, base, &value);
+		if (r && r != -ENOENT)
+			return r;
+		out->base = !r;
+		out->base_known = true;
+	}
+	return out->base;
+}
+
+static int splice_path(struct hpm_vol *vol, struct map_path *p, u64 from,
+		       u64 to, const struct hpm_entry *e, unsigned int nr,
+		       bool ask, struct hpm_splice *out)
+{
+	const struct hpm_node *leaf = p->node[p->depth];
+	unsigned int lo = 0, hi = 0;
+	int r = 0;
+
+	if (leaf) {
+		lo = leaf_lower(leaf, from);
+		hi = leaf_lower(leaf, to);
+		splice_base(vol->md, leaf, from, lo, out);
+		out->gap = taken_before(leaf, from, lo) &&
+			   taken_behind(vol->md, leaf, to, hi);
+		if (ask)
+			r = splice_hides(vol, p, from, to, hi - lo, nr, out);
+	}
+	if (!r)
+		r = path_take(vol, from, p, nr > HPM_LEAF_MAX ? 2 : 1);
+	return r ? r : splice_owned(vol, p, lo, hi, to, e, nr, out);
+}
+
+static int splice(struct hpm_vol *vol, u64 from, u64 to,
+		  const struct hpm_entry *e, unsigned int nr, bool ask,
+		  struct hpm_splice *out)
+{
+	struct hpm_entry first;
+	struct map_path p;
+	unsigned int k;
+	int r;
+
+	lockdep_assert_held(&vol->md->lock);
+	*out = (struct hpm_splice){ 0 };
+	if (!nr) {
+		/* Only taking out: nothing is copied for nothing. */
+		r = hpm_map_collect(vol->md, vol->root, from, to, &first, 1,
+				    &k);
+		if (r || !k)
+			return r;
+		from = first.key;
+	}
+	r = path_find(vol, from, &p);
+	if (!r)
+		r = splice_path(vol, &p, from, to, e, nr, ask, out);
+	path_close(&p);
 	return r;
 }
 
@@ -1191,43 +1767,13 @@ int hpm_map_splice(struct hpm_vol *vol, u64 from, u64 to,
 		   const struct hpm_entry *e, unsigned int nr,
 		   struct hpm_splice *out)
 {
-	struct hpm_entry first;
-	struct map_path p;
-	unsigned int k;
-	u64 end;
-	int r;
+	return splice(vol, from, to, e, nr, false, out);
+}
 
-	lockdep_assert_held(&vol->md->lock);
-	*out = (struct hpm_splice){ 0 };
-	while (from < to) {
-		if (!nr) {
-			/* Only taking out: nothing is copied for nothing. */
-			r = hpm_map_collect(vol->md, vol->root, from, to,
-					    &first, 1, &k);
-			if (r || !k)
-				return r;
-			from = first.key;
-		}
-		r = path_open(vol, from, &p);
-		if (r)
-			return r;
-		end = min(to, p.upper);
-		for (k = 0; k < nr && e[k].key < end; k++) {
-			if (k == MAP_CHUNK) {
-				end = e[k].key;
-				break;
-			}
-		}
-		r = splice_leaf(vol, &p, from, end, e, k, out);
-		path_close(&p);
-		if (r)
-			return r;
-		if (k)		/* @e may be NULL with nothing to put in */
-			e += k;
-		nr -= k;
-		from = end;
-	}
-	return 0;
+int hpm_map_override(struct hpm_vol *vol, const struct hpm_entry *e,
+		     unsigned int nr, struct hpm_splice *out)
+{
+	return splice(vol, e[0].key, e[nr - 1].key + 1, e, nr, true, out);
 }
 
 /*----------------------------------------------------------------
@@ -1238,15 +1784,26 @@ int hpm_map_splice(struct hpm_vol *vol, u64 from, u64 to,
  * (count 1) with all that it refers to, a shared one by one decrement, its
  * insides not looked at.  The bound never falls inside a shared node, so what
  * the cursor has passed is done, whatever becomes of the counts later.
+ *
+ * The bound was chosen when the step was recorded.  What was shared then may be
+ * exclusive when the record is applied, because records before it have copied
+ * the other tree's part, and a whole subtree would be given back at once.  So
+ * the step ends behind HPM_RECLAIM_LEAVES leaves, wherever the bound is: the
+ * counts of more have not been reserved.  The cursor tells where it ended.
  *--------------------------------------------------------------*/
 
+struct reclaim {
+	u64 cursor, to;
+	unsigned int leaves;		/* that may still be given back */
+};
+
 static int reclaim_node(struct hpm_md *md, struct hpm_ptr ptr,
-			unsigned int level, u64 lower, u64 upper, u64 cursor,
-			u64 to);
+			unsigned int level, u64 lower, u64 upper,
+			struct reclaim *rc);
 
 static int reclaim_children(struct hpm_md *md, struct hpm_node *n,
 			    unsigned int level, u64 lower, u64 upper,
-			    u64 cursor, u64 to)
+			    struct reclaim *rc)
 {
 	unsigned int i, nr = node_nr(n);
 	u64 lo, up;
@@ -1255,41 +1812,49 @@ static int reclaim_children(struct hpm_md *md, struct hpm_node *n,
 	for (i = 0; i < nr; i++) {
 		lo = i ? node_key(n, i) : lower;
 		up = i + 1 < nr ? node_key(n, i + 1) : upper;
-		if (up <= cursor)
+		if (up <= rc->cursor)
 			continue;
-		if (lo >= to)
+		if (lo >= rc->to)
 			break;
-		r = reclaim_node(md, node_ptr(n, i), level - 1, lo, up, cursor,
-				 to);
+		r = reclaim_node(md, node_ptr(n, i), level - 1, lo, up, rc);
 		if (r)
 			return r;
 	}
 	return 0;
 }
 
+/* A leaf that is given back; the last one that may be ends the step. */
+static int reclaim_leaf(struct hpm_md *md, struct hpm_node *n, u64 upper,
+			struct reclaim *rc)
+{
+	if (!--rc->leaves)
+		rc->to = upper;
+	return leaf_count(md, n, -1);
+}
+
 static int reclaim_node(struct hpm_md *md, struct hpm_ptr ptr,
-			unsigned int level, u64 lower, u64 upper, u64 cursor,
-			u64 to)
+			unsigned int level, u64 lower, u64 upper,
+			struct reclaim *rc)
 {
 	struct hpm_node *n;
 	int r;
 
 	if (hpm_refs_count(md, ptr.block) > 1) {
-		if (upper > to)
+		if (upper > rc->to)
 			return 0;
 		r = hpm_refs_dec(md, ptr.block, ptr.epoch);
 		return r < 0 ? r : 0;
 	}
-	if (!level && upper > to)
+	if (!level && upper > rc->to)
 		return 0;
 	r = hpm_node_get(md, ptr, level_type(level), level, &n);
 	if (r)
 		return r;
 	if (level)
-		r = reclaim_children(md, n, level, lower, upper, cursor, to);
+		r = reclaim_children(md, n, level, lower, upper, rc);
 	else
-		r = leaf_count(md, n, -1);
-	if (!r && upper <= to) {
+		r = reclaim_leaf(md, n, upper, rc);
+	if (!r && upper <= rc->to) {
 		r = hpm_refs_dec(md, n->block, n->epoch);
 		if (!r) {
 			hpm_node_drop(md, n);
@@ -1301,12 +1866,20 @@ static int reclaim_node(struct hpm_md *md, struct hpm_ptr ptr,
 }
 
 int hpm_map_reclaim(struct hpm_md *md, struct hpm_root root, u64 cursor,
-		    u64 to)
+		    u64 *to)
 {
+	struct reclaim rc = {
+		.cursor = cursor,
+		.to = *to,
+		.leaves = HPM_RECLAIM_LEAVES,
+	};
+	int r;
+
 	if (!root.height)
 		return 0;
-	return reclaim_node(md, root.ptr, root.height - 1, 0, U64_MAX, cursor,
-			    to);
+	r = reclaim_node(md, root.ptr, root.height - 1, 0, U64_MAX, &rc);
+	*to = rc.to;
+	return r;
 }
 
 /* Counts down *leaves; the bound is where the last one handled ends. */
@@ -1339,8 +1912,10 @@ static int bound_node(struct hpm_md *md, struct hpm_ptr ptr,
 }
 
 int hpm_map_reclaim_bound(struct hpm_md *md, struct hpm_root root, u64 cursor,
-			  unsigned int leaves, u64 *to)
+			  u64 *to)
 {
+	unsigned int leaves = HPM_RECLAIM_LEAVES;
+
 	*to = U64_MAX;
 	if (!root.height)
 		return 0;

@@ -308,6 +308,12 @@ int hpm_array_cut_bound(struct hpm_md *md, struct hpm_array *a,
 			unsigned int looks, unsigned int heavy, u64 *to);
 /* A new epoch: all blocks of the counts must be copied again. */
 void hpm_counts_epoch(struct hpm_md *md);
+/*
+ * In an array of @limit elements: the nodes that two neighbouring leaves may be
+ * in want of, and those that @n elements may stand in, paths included.
+ */
+u32 hpm_array_worst_new(const struct hpm_array *a, u64 limit);
+u32 hpm_array_worst_touched(const struct hpm_array *a, u64 limit, u32 n);
 
 /*----------------------------------------------------------------
  * Map trees.  md->lock held unless said otherwise.
@@ -360,15 +366,27 @@ struct hpm_splice {
 bool hpm_changes_lookup(struct hpm_vol *vol, u64 vbn, u32 *max,
 			struct hpm_run *run);
 
+/* No tree is higher. */
+#define HPM_MAP_HEIGHT	8
+/* Entries that one splice puts in: a large block's base and overrides. */
+#define HPM_SPLICE_MAX	((1u << HPM_MAX_LARGE_SHIFT) + 1)
+
 /*
  * Replaces all entries with keys in [from, to) by the @nr given ones (keys
- * ascending, inside the interval, with the same upper 32 bits).  Counts of
- * what comes are raised before those of what goes are lowered.  Readers of
- * @vol see each step whole.
+ * ascending, inside the interval, with the same upper 32 bits; HPM_SPLICE_MAX
+ * at most).  Counts of what comes are raised before those of what goes are
+ * lowered.  Readers of @vol see each step whole.
  */
 int hpm_map_splice(struct hpm_vol *vol, u64 from, u64 to,
 		   const struct hpm_entry *e, unsigned int nr,
 		   struct hpm_splice *out);
+/*
+ * The same with neighbouring small entries in place of what is there; but
+ * returns 1, and changes nothing, if they may override the last part of a base
+ * that shows.
+ */
+int hpm_map_override(struct hpm_vol *vol, const struct hpm_entry *e,
+		     unsigned int nr, struct hpm_splice *out);
 /*
  * Reads up to @max entries with keys in [from, to) into @e; *nr says how many.
  * If *nr == max there may be more.
@@ -383,16 +401,19 @@ int hpm_map_exclusive(struct hpm_md *md, struct hpm_root root, u64 key,
 		      bool *exclusive);
 /* Highest key in the tree, -ENOENT if empty. */
 int hpm_map_last(struct hpm_md *md, struct hpm_root root, u64 *key);
+/* Leaves whose entries one step of a reclaim gives back at the most. */
+#define HPM_RECLAIM_LEAVES	2
 /*
  * Reclaim of a tree that a deleted volume left: gives back what lies in
- * [cursor, to), where @to comes from hpm_map_reclaim_bound().  The tree itself
- * is never changed; what ends at or below the cursor is not looked at again.
+ * [cursor, *to), where *to comes from hpm_map_reclaim_bound(), or less: *to says
+ * how far it went.  The tree itself is never changed; what ends at or below the
+ * cursor is not looked at again.
  */
 int hpm_map_reclaim(struct hpm_md *md, struct hpm_root root, u64 cursor,
-		    u64 to);
-/* A @to such that the step handles about @leaves leaves; U64_MAX: the rest. */
+		    u64 *to);
+/* A *to such that the step handles so many leaves; U64_MAX: the rest. */
 int hpm_map_reclaim_bound(struct hpm_md *md, struct hpm_root root, u64 cursor,
-			  unsigned int leaves, u64 *to);
+			  u64 *to);
 /* Raises the counts of everything that a (shared) node refers to. */
 int hpm_map_inc_children(struct hpm_md *md, struct hpm_node *n);
 /* Content in bounds?  0 or -EUCLEAN. */
@@ -596,6 +617,25 @@ int hpm_apply_release(struct hpm_md *md, const struct hpm_disk_record *r);
 /* apply.c: the one function that changes trees, spaces and times. */
 int hpm_apply_record(struct hpm_md *md, const struct hpm_disk_record *r);
 
+/*
+ * Metadata blocks that one record takes at the worst (apply.c says how many,
+ * change.c what they are kept for):
+ *
+ *	blocks	all but copies of blocks of the counts; a block of the counts
+ *		that is made counts as two, as it will have to be copied like
+ *		the others; so does the table's path of a volume that the record
+ *		makes dirty
+ *	counts	copies of blocks of the counts, each of them once in an epoch
+ */
+struct hpm_cost {
+	u32 blocks, counts;
+	u8 height;			/* of the highest map since the opening */
+};
+
+/* md->lock held: a map is so high now; the data device has another size. */
+void hpm_cost_height(struct hpm_md *md, u8 height);
+void hpm_cost_resized(struct hpm_md *md);
+
 /*----------------------------------------------------------------
  * Journal
  *--------------------------------------------------------------*/
@@ -622,21 +662,7 @@ struct hpm_batch {
  * seconds (make bench-recovery).
  */
 #define HPM_CHECKPOINT_RECORDS	6500
-/*
- * Metadata blocks that one record may take at the worst (change.c says what they
- * are kept for):
- *
- *	META_PER_RECORD	    all but copies of blocks of the counts; a block of the
- *			    counts that is made counts as two, as it will have to
- *			    be copied like the others; so does the table's path of
- *			    a volume that the record makes dirty
- *	COUNTS_PER_RECORD   copies of blocks of the counts: copying a shared leaf
- *			    touches one for each entry at the worst, but each of
- *			    them once in an epoch
- *	META_PER_VOLUME	    the path of the volume table that a cut copies
- */
-#define HPM_META_PER_RECORD	20
-#define HPM_COUNTS_PER_RECORD	(2 * HPM_LEAF_MAX)
+/* The path of the volume table that a cut copies for a dirty volume. */
 #define HPM_META_PER_VOLUME	4
 
 /*
@@ -792,6 +818,7 @@ struct hpm_md {
 	struct hpm_refs refs;
 	struct hpm_space space;
 	struct hpm_journal journal;
+	struct hpm_cost cost;		/* md->lock to change */
 
 	struct hlist_head vols_by_serial[1 << HPM_VOL_HASH_BITS];
 	struct hlist_head vols_by_id[1 << HPM_VOL_HASH_BITS];
@@ -815,19 +842,21 @@ struct hpm_md {
 
 /* Parts of md->scratch, in entries. */
 #define HPM_SCRATCH_APPLY	0u	/* 513: what a record puts into a map */
-#define HPM_SCRATCH_MERGE	520u	/* 480: a leaf and what goes into it */
-#define HPM_SCRATCH_GONE	1000u	/* 336: what was taken out of a leaf */
-#define HPM_SCRATCH_ENTRIES	1344u
+#define HPM_SCRATCH_WHOLE	520u	/* 513: what stands in a large block */
+#define HPM_SCRATCH_MERGE	1040u	/* 849: a leaf and what goes into it */
+#define HPM_SCRATCH_GONE	1896u	/* 336: what was taken out of a leaf */
+#define HPM_SCRATCH_COUNT	2232u	/* 336: a leaf that is being counted */
+#define HPM_SCRATCH_ENTRIES	2568u
 
-/* What one record may take at the worst. */
+/* Any context: struct hpm_cost. */
 static inline u32 hpm_record_blocks(const struct hpm_md *md)
 {
-	return HPM_META_PER_RECORD;
+	return READ_ONCE(md->cost.blocks);
 }
 
 static inline u32 hpm_record_counts(const struct hpm_md *md)
 {
-	return HPM_COUNTS_PER_RECORD;
+	return READ_ONCE(md->cost.counts);
 }
 
 static inline void hpm_kick(struct hpm_md *md, enum hpm_kick what)

@@ -185,7 +185,7 @@ static int vol_from_disk(struct hpm_md *md, u32 id,
 	struct hpm_vol *vol;
 
 	if (id > HPM_MAX_VOLUME_ID || serial >= md->next_serial ||
-	    le32_to_cpu(d->snap_time) > md->time || d->root.height > 8 ||
+	    le32_to_cpu(d->snap_time) > md->time || d->root.height > HPM_MAP_HEIGHT ||
 	    d->name[HPM_NAME_SIZE - 1] || hpm_vol_by_serial(md, serial)) {
 		pr_err("hpmapper: volume %u: damaged entry in the table\n", id);
 		return -EUCLEAN;
@@ -200,6 +200,7 @@ static int vol_from_disk(struct hpm_md *md, u32 id,
 	vol->mapped = le64_to_cpu(d->mapped);
 	vol->created = le64_to_cpu(d->created);
 	vol->root = hpm_root_from_disk(&d->root);
+	hpm_cost_height(md, vol->root.height);
 	memcpy(vol->name, d->name, HPM_NAME_SIZE);
 	return 0;
 }
@@ -593,7 +594,7 @@ int hpm_apply_reclaim(struct hpm_md *md, const struct hpm_disk_record *r)
 			goto found;
 	return -EUCLEAN;
 found:
-	ret = hpm_map_reclaim(md, d->root, d->cursor, to);
+	ret = hpm_map_reclaim(md, d->root, d->cursor, &to);
 	if (ret)
 		return ret;
 	d->cursor = to;
@@ -1149,9 +1150,6 @@ static int let_go_step(struct hpm_md *md)
 	return r ? r : 1;
 }
 
-/* Leaves that one step of a reclaim looks at. */
-#define RECLAIM_LEAVES	2
-
 int hpm_md_reclaim_step(struct hpm_md *md)
 {
 	union hpm_record_buf buf;
@@ -1168,7 +1166,7 @@ int hpm_md_reclaim_step(struct hpm_md *md)
 	d = list_first_entry_or_null(&md->dying, struct hpm_dying, list);
 	if (!d || md->stuck)
 		return change_refuse(md, d ? -EIO : !!md->letting_go);
-	r = hpm_map_reclaim_bound(md, d->root, d->cursor, RECLAIM_LEAVES, &to);
+	r = hpm_map_reclaim_bound(md, d->root, d->cursor, &to);
 	if (r)
 		return change_refuse(md, r);
 	buf_init(&buf, HPM_REC_RECLAIM, d->serial, to);
