@@ -3,6 +3,8 @@
 #include "image.h"
 #include <jansson.h>
 
+#include "imagename.h"
+#include "layer.h"
 #include "oci.h"
 
 static char *dir, layout[64];
@@ -115,7 +117,7 @@ static void check_layout(const char *path)
 	struct oci oci;
 
 	assert_int_equal(oci_probe(path), 1);
-	assert_works(oci_open(path, &anything, &oci));
+	assert_works(oci_open(path, IMAGE_OCI, &anything, &oci));
 	assert_int_equal(oci.nr, 2);
 	assert_works(drain(&oci, 0));
 	assert_works(drain(&oci, 1));
@@ -207,12 +209,13 @@ static void platforms(void **state)
 				   for_platform(image_of("x"), "linux", "m68k"),
 				   for_platform(d, "linux", "mips")),
 			 "application/vnd.oci.image.index.v1+json")));
-	assert_works(oci_open(layout, &mips, &oci));
+	assert_works(oci_open(layout, IMAGE_OCI, &mips, &oci));
 	assert_string_equal(oci.manifest, digest);
 	oci_close(&oci);
-	assert_fails(oci_open(layout, &alpha, &oci),
+	assert_fails(oci_open(layout, IMAGE_OCI, &alpha, &oci),
 		     "no manifest for linux/alpha");
-	assert_fails(oci_open(layout, &anything, &oci), "no manifest for");
+	assert_fails(oci_open(layout, IMAGE_OCI, &anything, &oci),
+		     "no manifest for");
 }
 
 static void refs(void **state)
@@ -224,9 +227,10 @@ static void refs(void **state)
 	(void)state;
 	write_index(json_pack("[o,o]", with_ref(image_of("1"), "one"),
 			      with_ref(image_of("2"), "two")));
-	assert_fails(oci_open(layout, &anything, &oci), "holds 2 images");
-	assert_fails(oci_open(layout, &three, &oci), "called three");
-	assert_works(oci_open(layout, &two, &oci));
+	assert_fails(oci_open(layout, IMAGE_OCI, &anything, &oci),
+		     "holds 2 images");
+	assert_fails(oci_open(layout, IMAGE_OCI, &three, &oci), "called three");
+	assert_works(oci_open(layout, IMAGE_OCI, &two, &oci));
 	assert_int_equal(oci.nr, 1);
 	oci_close(&oci);
 }
@@ -250,10 +254,10 @@ static void damaged_layer(void **state)
 
 	(void)state;
 	make_layout();
-	assert_works(oci_open(layout, &anything, &oci));
+	assert_works(oci_open(layout, IMAGE_OCI, &anything, &oci));
 	damage(oci.layer[1].digest);
 	assert_works(drain(&oci, 0));
-	assert_fails(drain(&oci, 1), "damaged");
+	assert_bad(drain(&oci, 1), "damaged");
 	oci_close(&oci);
 }
 
@@ -263,10 +267,10 @@ static void damaged_manifest(void **state)
 
 	(void)state;
 	make_layout();
-	assert_works(oci_open(layout, &anything, &oci));
+	assert_works(oci_open(layout, IMAGE_OCI, &anything, &oci));
 	damage(oci.manifest);
 	oci_close(&oci);
-	assert_fails(oci_open(layout, &anything, &oci), "damaged");
+	assert_fails(oci_open(layout, IMAGE_OCI, &anything, &oci), "damaged");
 }
 
 static void missing_layer(void **state)
@@ -276,13 +280,13 @@ static void missing_layer(void **state)
 
 	(void)state;
 	make_layout();
-	assert_works(oci_open(layout, &anything, &oci));
+	assert_works(oci_open(layout, IMAGE_OCI, &anything, &oci));
 	(void)snprintf(path, sizeof(path), "blobs/sha256/%s",
 		       oci.layer[0].digest + 7);
 	assert_int_equal(truncate(in(path), 3), 0);
-	assert_fails(drain(&oci, 0), "bytes long");
+	assert_bad(drain(&oci, 0), "bytes long");
 	assert_int_equal(unlink(in(path)), 0);
-	assert_fails(drain(&oci, 0), "cannot open");
+	assert_bad(drain(&oci, 0), "cannot open");
 	oci_close(&oci);
 }
 
@@ -302,7 +306,7 @@ static void bad_digests(void **state)
 	for (i = 0; i < sizeof(digests) / sizeof(digests[0]); i++) {
 		write_index(json_pack("[{s:s, s:i}]", "digest", digests[i],
 				      "size", 5));
-		assert_fails(oci_open(layout, &anything, &oci),
+		assert_fails(oci_open(layout, IMAGE_OCI, &anything, &oci),
 			     "is not a sha256");
 	}
 }
@@ -335,7 +339,7 @@ static void bad_documents(void **state)
 		{ "[]", "names no manifests" },
 		{ "{}", "names no manifests" },
 		{ "{\"manifests\":7}", "names no manifests" },
-		{ "{\"manifests\":[]}", "no manifest for" },
+		{ "{\"manifests\":[]}", "holds no image" },
 		{ "{\"manifests\":[7]}", "is not a sha256" },
 		{ "{\"manifests\":[{\"digest\":\"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"}]}",
 		  "has no size" },
@@ -348,7 +352,8 @@ static void bad_documents(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		spit(in("index.json"), bad[i].text, strlen(bad[i].text));
-		assert_fails(oci_open(layout, &anything, &oci), bad[i].words);
+		assert_fails(oci_open(layout, IMAGE_OCI, &anything, &oci),
+			     bad[i].words);
 	}
 }
 
@@ -365,11 +370,14 @@ static void bad_layers(void **state)
 	(void)json_object_set_new(zip, "mediaType",
 				  json_string("application/zip"));
 	write_index(json_pack("[o]", add_manifest(json_pack("[o]", foreign))));
-	assert_fails(oci_open(layout, &anything, &oci), "not part of");
+	assert_fails(oci_open(layout, IMAGE_OCI, &anything, &oci),
+		     "not part of");
 	write_index(json_pack("[o]", add_manifest(json_pack("[o]", zip))));
-	assert_fails(oci_open(layout, &anything, &oci), "not a tar file");
+	assert_fails(oci_open(layout, IMAGE_OCI, &anything, &oci),
+		     "not a tar file");
 	write_index(json_pack("[o]", add_manifest(json_array())));
-	assert_fails(oci_open(layout, &anything, &oci), "has 0 layers");
+	assert_fails(oci_open(layout, IMAGE_OCI, &anything, &oci),
+		     "has 0 layers");
 }
 
 /* An index that names itself would never end; digests make that impossible,
@@ -385,18 +393,438 @@ static void long_chain(void **state)
 		d = add_json(json_pack("{s:[o]}", "manifests", d),
 			     "application/vnd.oci.image.index.v1+json");
 	write_index(json_pack("[o]", d));
-	assert_fails(oci_open(layout, &anything, &oci), "too deep");
+	assert_fails(oci_open(layout, IMAGE_OCI, &anything, &oci), "too deep");
+}
+
+static json_t *with_note(json_t *d, const char *key, const char *value)
+{
+	json_t *notes = json_object_get(d, "annotations");
+
+	if (!notes) {
+		notes = json_object();
+		(void)json_object_set_new(d, "annotations", notes);
+	}
+	(void)json_object_set_new(notes, key, json_string(value));
+	return d;
+}
+
+/* As Docker and containerd name images: the tag, and the whole name. */
+static json_t *called(json_t *d, const char *whole)
+{
+	(void)with_note(d, "org.opencontainers.image.ref.name",
+			strrchr(whole, ':') + 1);
+	return with_note(d, "io.containerd.image.name", whole);
+}
+
+static json_t *for_variant(json_t *d, const char *arch, const char *variant)
+{
+	(void)for_platform(d, "linux", arch);
+	(void)json_object_set_new(json_object_get(d, "platform"), "variant",
+				  json_string(variant));
+	return d;
+}
+
+static const char *digest_of(const json_t *d)
+{
+	return json_string_value(json_object_get(d, "digest"));
+}
+
+/* What is chosen has this digest. */
+static void assert_chosen(const char *ref, const char *platform,
+			  const char *digest)
+{
+	const struct oci_want want = { ref, platform };
+	struct oci oci;
+
+	assert_works(oci_open(layout, IMAGE_OCI, &want, &oci));
+	assert_string_equal(oci.manifest, digest);
+	oci_close(&oci);
+}
+
+static void refused(const char *ref, const char *platform, int status,
+		    const char *words)
+{
+	const struct oci_want want = { ref, platform };
+	struct oci oci;
+
+	err_clear();
+	assert_true(oci_open(layout, IMAGE_OCI, &want, &oci) < 0);
+	assert_int_equal(err_status(), status);
+	if (!strstr(err_text(), words))
+		fail_msg("\"%s\" lacks \"%s\"", err_text(), words);
+	err_clear();
+}
+
+static void whole_names(void **state)
+{
+	json_t *a = called(image_of("a"), "docker.io/shop/a:latest");
+	json_t *b = called(image_of("b"), "docker.io/shop/b:latest");
+	json_t *c = called(image_of("c"), "docker.io/library/redis:7");
+	json_t *d = called(image_of("d"), "localhost:5000/x/y:1.0");
+	char da[80], db[80], dc[80], dd[80], at[200];
+
+	(void)state;
+	strcpy(da, digest_of(a));
+	strcpy(db, digest_of(b));
+	strcpy(dc, digest_of(c));
+	strcpy(dd, digest_of(d));
+	write_index(json_pack("[o,o,o,o]", a, b, c, d));
+	refused(NULL, NULL, ST_USAGE,
+		"docker.io/shop/a:latest, docker.io/shop/b:latest");
+	refused("latest", NULL, ST_USAGE, "docker.io/shop/b:latest");
+	refused("nope", NULL, ST_NOT_FOUND, "localhost:5000/x/y:1.0");
+	assert_chosen("docker.io/shop/b:latest", NULL, db);
+	assert_chosen("shop/a", NULL, da);
+	assert_chosen("shop/b:latest", NULL, db);
+	assert_chosen("redis:7", NULL, dc);
+	assert_chosen("7", NULL, dc);
+	refused("redis", NULL, ST_NOT_FOUND, "called redis");
+	assert_chosen("localhost:5000/x/y:1.0", NULL, dd);
+	refused("localhost:5000/x/y", NULL, ST_NOT_FOUND, "called localhost");
+	assert_chosen(da, NULL, da);
+	(void)snprintf(at, sizeof(at), "docker.io/shop/a@%s", da);
+	assert_chosen(at, NULL, da);
+}
+
+/* One image under two names, or what is no image beside it. */
+static void same_image(void **state)
+{
+	json_t *a = image_of("a"), *again = json_deep_copy(a);
+	json_t *made = with_note(image_of("how it was made"),
+				 "vnd.docker.reference.type",
+				 "attestation-manifest");
+	json_t *made_too = for_platform(image_of("x"), "unknown", "unknown");
+	char da[80];
+
+	(void)state;
+	strcpy(da, digest_of(a));
+	write_index(json_pack("[o,o,o,o]", called(a, "docker.io/x:1"),
+			      called(again, "docker.io/x:2"), made, made_too));
+	assert_chosen(NULL, NULL, da);
+	assert_chosen("docker.io/x:2", NULL, da);
+	assert_chosen("1", NULL, da);
+}
+
+static void variants(void **state)
+{
+	json_t *v6 = for_variant(image_of("v6"), "arm", "v6");
+	json_t *v7 = for_variant(image_of("v7"), "arm", "v7");
+	json_t *a64 = for_variant(image_of("arm64"), "arm64", "v8");
+	json_t *amd = for_platform(image_of("amd64"), "linux", "amd64");
+	json_t *amd3 = for_variant(image_of("v3"), "amd64", "v3");
+	json_t *mips = for_platform(image_of("mips"), "linux", "mips");
+	char d6[80], d7[80], d64[80], da[80], da3[80];
+
+	(void)state;
+	strcpy(d6, digest_of(v6));
+	strcpy(d7, digest_of(v7));
+	strcpy(d64, digest_of(a64));
+	strcpy(da, digest_of(amd));
+	strcpy(da3, digest_of(amd3));
+	write_index(json_pack(
+		"[o]", add_json(json_pack("{s:[o,o,o,o,o,o]}", "manifests", v6,
+					  v7, a64, amd, amd3, mips),
+				"application/vnd.oci.image.index.v1+json")));
+	assert_chosen(NULL, "linux/arm/v6", d6);
+	assert_chosen(NULL, "linux/arm/v7", d7);
+	assert_chosen(NULL, "linux/armhf", d7);
+	assert_chosen(NULL, "Linux/ARM64", d64);
+	assert_chosen(NULL, "linux/arm64/v8", d64);
+	assert_chosen(NULL, "aarch64", d64);
+	assert_chosen(NULL, "linux/amd64", da);
+	assert_chosen(NULL, "linux/amd64/v3", da3);
+	assert_chosen(d7, NULL, d7);
+	refused(NULL, "linux/arm", ST_USAGE, "linux/arm/v6, linux/arm/v7");
+	refused(NULL, "linux/arm/v5", ST_NOT_FOUND, "linux/arm/v6");
+	refused(NULL, "linux/mips64", ST_NOT_FOUND, "linux/mips");
+	refused(NULL, "windows/amd64", ST_NOT_FOUND, "linux/mips");
+}
+
+/* No platform in the index: the image's configuration tells. */
+static void platform_of_config(void **state)
+{
+	json_t *config = add_json(json_pack("{s:s, s:s}", "os", "linux",
+					    "architecture", "s390x"),
+				  "application/vnd.oci.image.config.v1+json");
+	json_t *m = add_json(json_pack("{s:o, s:[o]}", "config", config,
+				       "layers", add_layer("x", NULL)),
+			     "application/vnd.oci.image.manifest.v1+json");
+	char digest[80];
+
+	(void)state;
+	strcpy(digest, digest_of(m));
+	write_index(json_pack("[o]", m));
+	assert_chosen(NULL, NULL, digest);
+	assert_chosen(NULL, "linux/s390x", digest);
+	refused(NULL, "linux/arm64", ST_NOT_FOUND, "linux/s390x");
+}
+
+static void no_images(void **state)
+{
+	json_t *chart = add_json(json_pack("{s:s}", "x", "y"),
+				 "application/vnd.cncf.helm.config.v1+json");
+
+	(void)state;
+	write_index(json_pack(
+		"[o]", add_json(json_pack("{s:o, s:[o]}", "config", chart,
+					  "layers", add_layer("x", NULL)),
+				"application/vnd.oci.image.manifest.v1+json")));
+	refused(NULL, NULL, ST_BAD_INPUT, "something else than an image");
+	write_index(json_pack("[o]", for_platform(image_of("x"), "unknown",
+						  "unknown")));
+	refused(NULL, NULL, ST_BAD_INPUT, "holds no image");
+	write_index(json_pack("[o]", called(image_of("x"), "a\033[31m:b")));
+	refused("c", NULL, ST_NOT_FOUND, "a\\x1b[31m:b");
+}
+
+/* Indexes that hold each other many times are not read for ever. */
+static void many_indexes(void **state)
+{
+	json_t *d = image_of("deep");
+	int i, k;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		json_t *list = json_array();
+
+		for (k = 0; k < 200; k++)
+			(void)json_array_append(list, d);
+		json_decref(d);
+		d = add_json(json_pack("{s:o}", "manifests", list),
+			     "application/vnd.oci.image.index.v1+json");
+	}
+	write_index(json_pack("[o]", d));
+	refused(NULL, NULL, ST_BAD_INPUT, "too many indexes");
+}
+
+/*----------------------------------------------------------------
+ * What "docker save" writes
+ *--------------------------------------------------------------*/
+
+/* A layer's tar file at @path of the layout; the digest of its contents. */
+static void put_layer(const char *path, const char *file, char digest[72])
+{
+	const struct item items[] = { { file, 0, "contents" }, { 0 } };
+	char *text;
+	size_t size;
+
+	write_tar(in(path), NULL, items);
+	text = slurp(in(path), &size);
+	sha256_text(text, size, digest);
+	free(text);
+}
+
+static void put_json(const char *path, json_t *doc)
+{
+	assert_int_equal(json_dump_file(doc, in(path), 0), 0);
+	json_decref(doc);
+}
+
+/* An image's configuration, called by its digest; its name. */
+static json_t *put_config(const char *diff1, const char *diff2)
+{
+	json_t *doc = json_pack("{s:s, s:s, s:{s:s, s:[s,s]}}", "os", "linux",
+				"architecture", "amd64", "rootfs", "type",
+				"layers", "diff_ids", diff1, diff2);
+	char *text = json_dumps(doc, 0), digest[72], name[80];
+
+	sha256_text(text, strlen(text), digest);
+	(void)snprintf(name, sizeof(name), "%s.json", digest + 7);
+	spit(in(name), text, strlen(text));
+	free(text);
+	json_decref(doc);
+	return json_string(name);
+}
+
+#define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ID_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+/* Two layers, the second one behind a link. */
+static void make_docker(void)
+{
+	char one[72], two[72];
+
+	drop_dir(dir);
+	dir = make_dir();
+	(void)snprintf(layout, sizeof(layout), "%s/layout", dir);
+	assert_int_equal(mkdir(layout, 0755), 0);
+	assert_int_equal(mkdir(in(ID_A), 0755), 0);
+	assert_int_equal(mkdir(in(ID_B), 0755), 0);
+	put_layer(ID_A "/layer.tar", "a", one);
+	put_layer(ID_B ".tar", "b", two);
+	assert_int_equal(symlink("../" ID_B ".tar", in(ID_B "/layer.tar")), 0);
+	put_json(ID_A "/json", json_pack("{s:s}", "id", ID_A));
+	put_json(ID_B "/json",
+		 json_pack("{s:s, s:s, s:s, s:s}", "id", ID_B, "parent", ID_A,
+			   "os", "linux", "architecture", "amd64"));
+	put_json("manifest.json",
+		 json_pack("[{s:o, s:[s], s:[s,s]}]", "Config",
+			   put_config(one, two), "RepoTags", "shop/a:latest",
+			   "Layers", ID_A "/layer.tar", ID_B "/layer.tar"));
+	put_json("repositories",
+		 json_pack("{s:{s:s}}", "shop/a", "latest", ID_B));
+}
+
+static struct layer_stats unpacked;
+
+/* Unpacks a layer: digests are of what is in it. */
+static int unpack_layer(const struct oci *oci, unsigned int n)
+{
+	char root[64];
+	struct stream *s;
+	int ret;
+
+	(void)snprintf(root, sizeof(root), "%s/root", dir);
+	(void)mkdir(root, 0755);
+	if (oci_open_layer(oci, n, &s))
+		return -1;
+	ret = layer_unpack(s, root, &unpacked);
+	stream_close(s);
+	return ret;
+}
+
+static void check_docker(const char *path, enum image_kind kind)
+{
+	const struct oci_want shop = { .ref = "shop/a" };
+	const struct oci_want nope = { .ref = "nope" };
+	struct oci oci;
+
+	assert_int_equal(oci_probe(path), kind);
+	assert_works(oci_open(path, kind, &shop, &oci));
+	assert_int_equal(oci.nr, 2);
+	assert_works(unpack_layer(&oci, 0));
+	assert_works(unpack_layer(&oci, 1));
+	oci_close(&oci);
+	assert_fails(oci_open(path, kind, &nope, &oci), "shop/a:latest");
+}
+
+static void docker_save(void **state)
+{
+	static const char *const ways[] = {
+		"tar -cf %s/i.tar -C %s manifest.json " ID_A " " ID_B " " ID_B
+		".tar repositories $(cd %s; ls *.json)",
+		"tar -czf %s/i.tar -C %s . # %s",
+	};
+	char cmd[512], path[64];
+	size_t i;
+
+	(void)state;
+	make_docker();
+	check_docker(layout, IMAGE_DOCKER);
+	(void)snprintf(path, sizeof(path), "%s/i.tar", dir);
+	for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		(void)snprintf(cmd, sizeof(cmd), ways[i], dir, layout, layout);
+		assert_int_equal(system(cmd), 0);
+		check_docker(path, IMAGE_DOCKER);
+	}
+	/* before there was a manifest.json */
+	assert_int_equal(unlink(in("manifest.json")), 0);
+	check_docker(layout, IMAGE_DOCKER_OLD);
+	(void)snprintf(cmd, sizeof(cmd), "tar -cf %s/i.tar -C %s .", dir,
+		       layout);
+	assert_int_equal(system(cmd), 0);
+	check_docker(path, IMAGE_DOCKER_OLD);
+}
+
+static void bad_docker(void **state)
+{
+	static const char *const bad[] = {
+		"{}",
+		"[7]",
+		"[{}]",
+		"[]",
+		"[{\"Config\":\"no.json\",\"Layers\":[\"x\"]}]",
+		"[{\"Config\":\"../x.json\",\"Layers\":[\"x\"]}]",
+		"[{\"Config\":\"c.json\",\"Layers\":[]}]",
+		"[{\"Config\":\"c.json\",\"Layers\":[7]}]",
+		"[{\"Config\":\"c.json\",\"Layers\":[\"../../etc/passwd\"]}]",
+		"[{\"Config\":\"c.json\",\"Layers\":[\"/etc/passwd\"]}]",
+		"[{\"Config\":\"c.json\",\"Layers\":[\"a\",\"b\"]}]",
+	};
+	static const char config[] = "{\"rootfs\":{\"diff_ids\":[\"sha256:" ID_A
+				     "\"]}}";
+	struct oci oci;
+	size_t i;
+
+	(void)state;
+	make_docker();
+	spit(in("c.json"), config, strlen(config));
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		spit(in("manifest.json"), bad[i], strlen(bad[i]));
+		assert_bad(oci_open(layout, IMAGE_DOCKER, &anything, &oci), "");
+	}
+}
+
+static void damaged_docker(void **state)
+{
+	struct oci oci;
+	char path[128];
+
+	(void)state;
+	make_docker();
+	assert_works(oci_open(layout, IMAGE_DOCKER, &anything, &oci));
+	(void)snprintf(path, sizeof(path), "%s", in(ID_A "/layer.tar"));
+	put_layer(ID_A "/layer.tar", "another", (char[72]){ 0 });
+	assert_bad(unpack_layer(&oci, 0), "damaged");
+	/* a link out of the image, a pipe, nothing */
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	assert_bad(unpack_layer(&oci, 0), "cannot open");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0644), 0);
+	assert_bad(unpack_layer(&oci, 0), "not a regular file");
+	assert_int_equal(unlink(path), 0);
+	assert_bad(unpack_layer(&oci, 0), "cannot open");
+	oci_close(&oci);
+}
+
+/* Of what comes on a pipe, that is known only when all was read. */
+static void image_as_archive(void **state)
+{
+	char cmd[256], path[64], root[64];
+	struct layer_stats stats;
+	struct stream *s;
+
+	(void)state;
+	make_docker();
+	(void)snprintf(path, sizeof(path), "%s/i.tar", dir);
+	(void)snprintf(root, sizeof(root), "%s/root", dir);
+	assert_int_equal(mkdir(root, 0755), 0);
+	(void)snprintf(cmd, sizeof(cmd), "tar -cf %s -C %s .", path, layout);
+	assert_int_equal(system(cmd), 0);
+	assert_works(stream_open_file(path, &s));
+	assert_works(layer_unpack(s, root, &stats));
+	stream_close(s);
+	assert_true(image_names_is_image(&stats.names));
 }
 
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(directory),	     T(one_tar),       T(not_a_layout),
-		T(platforms),	     T(refs),	       T(damaged_layer),
-		T(damaged_manifest), T(missing_layer), T(bad_digests),
-		T(sha512),	     T(bad_documents), T(bad_layers),
+		T(directory),
+		T(one_tar),
+		T(not_a_layout),
+		T(platforms),
+		T(refs),
+		T(damaged_layer),
+		T(damaged_manifest),
+		T(missing_layer),
+		T(bad_digests),
+		T(sha512),
+		T(bad_documents),
+		T(bad_layers),
 		T(long_chain),
+		T(whole_names),
+		T(same_image),
+		T(variants),
+		T(platform_of_config),
+		T(no_images),
+		T(many_indexes),
+		T(docker_save),
+		T(bad_docker),
+		T(damaged_docker),
+		T(image_as_archive),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -240,18 +240,19 @@ static int check_names(const struct import *im)
 static int open_source(struct import *im)
 {
 	const struct oci_want choice = { want.ref, want.platform };
-	int is = oci_probe(im->source);
+	int kind = oci_probe(im->source);
 
-	if (is < 0)
+	if (kind < 0)
 		return -1;
-	im->is_oci = is;
+	im->is_oci = kind != IMAGE_NONE;
 	im->nr = 1;
-	if (!is && (want.ref || want.platform))
-		return err_say(ST_USAGE,
-			       "--ref and --platform are for OCI layouts");
-	if (!is)
+	if (!im->is_oci && (want.ref || want.platform))
+		return err_say(
+			ST_USAGE,
+			"--ref and --platform are for OCI layouts and what \"docker save\" writes");
+	if (!im->is_oci)
 		return 0;
-	if (oci_open(im->source, &choice, &im->oci))
+	if (oci_open(im->source, (enum image_kind)kind, &choice, &im->oci))
 		return -1;
 	im->nr = im->oci.nr;
 	return 0;
@@ -294,11 +295,11 @@ static void undo(struct import *im)
 	}
 }
 
-static json_t *layer_json(const struct import *im, const struct done *d)
+static json_t *layer_json(const struct done *d)
 {
 	return json_pack("{s:s, s:I, s:s?, s:I, s:I, s:I, s:I, s:I, s:f}",
 			 "name", d->v.name, "id", (json_int_t)d->v.id, "digest",
-			 im->is_oci ? d->digest : NULL, "read",
+			 *d->digest ? d->digest : NULL, "read",
 			 (json_int_t)d->read, "bytes",
 			 (json_int_t)d->stats.bytes, "entries",
 			 (json_int_t)d->stats.entries, "whiteouts",
@@ -316,13 +317,12 @@ static int show_import(const struct import *im)
 		return 0;
 	}
 	for (n = 0; layers && n < im->nr; n++)
-		(void)json_array_append_new(layers,
-					    layer_json(im, &im->done[n]));
+		(void)json_array_append_new(layers, layer_json(&im->done[n]));
 	return out_json(json_pack(
 		"{s:s, s:s, s:I, s:s?, s:o}", "pool", im->pool.name, "name",
 		im->name, "id", (json_int_t)im->done[im->nr - 1].v.id,
-		"manifest", im->is_oci ? im->oci.manifest : NULL, "layers",
-		layers));
+		"manifest", *im->oci.manifest ? im->oci.manifest : NULL,
+		"layers", layers));
 }
 
 static int import(char **args, int nr)

@@ -2,11 +2,11 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "err.h"
@@ -16,32 +16,28 @@
 
 #define JSON_MAX  (4u << 20) /* no manifest is larger */
 #define DEPTH_MAX 4	     /* indexes in indexes */
+#define LOADS_MAX 1000	     /* of them in all */
 
 /*----------------------------------------------------------------
  * Is it one?
  *--------------------------------------------------------------*/
 
-/* What may be at the top of a layout. */
-static bool is_layout_name(const char *name)
+static enum image_kind kind_of(const struct image_names *n)
 {
-	static const char *const names[] = { "blobs",
-					     "index.json",
-					     "oci-layout",
-					     "manifest.json",
-					     "repositories",
-					     ".",
-					     "" };
-	size_t i, len = strcspn(name, "/");
-
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strlen(names[i]) == len && !strncmp(name, names[i], len))
-			return true;
-	return false;
+	if (!image_names_is_image(n))
+		return IMAGE_NONE;
+	return n->index	   ? IMAGE_OCI :
+	       n->manifest ? IMAGE_DOCKER :
+			     IMAGE_DOCKER_OLD;
 }
 
-/* 1 as soon as index.json was seen, 0 as soon as something else was. */
+/*
+ * All names are looked at until one is no image's: an image has its index or
+ * manifest anywhere, and a file system can have a file that is called so.
+ */
 static int probe_members(struct archive *a, const char *path)
 {
+	struct image_names names = { 0 };
 	struct archive_entry *entry;
 	int ret;
 
@@ -49,15 +45,16 @@ static int probe_members(struct archive *a, const char *path)
 	       ret == ARCHIVE_WARN) {
 		const char *name = archive_entry_pathname(entry);
 
-		if (!name || !is_layout_name(member_name(name)))
-			return 0;
-		if (!strcmp(member_name(name), "index.json"))
-			return 1;
+		if (!name)
+			return IMAGE_NONE;
+		image_names_add(&names, name);
+		if (names.other)
+			return IMAGE_NONE;
 	}
 	if (ret != ARCHIVE_EOF)
 		return err_say(ST_BAD_INPUT, "cannot read %s: %s", path,
 			       archive_error_string(a));
-	return 0;
+	return kind_of(&names);
 }
 
 static int probe_file(const char *path)
@@ -76,25 +73,40 @@ static int probe_file(const char *path)
 	return ret;
 }
 
+static int probe_dir(const char *path)
+{
+	static const struct {
+		const char *name;
+		enum image_kind kind;
+	} files[] = { { "index.json", IMAGE_OCI },
+		      { "manifest.json", IMAGE_DOCKER },
+		      { "repositories", IMAGE_DOCKER_OLD } };
+	char name[PATH_MAX];
+	size_t i;
+
+	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		if (print_to(name, sizeof(name), "%s/%s", path, files[i].name))
+			return -1;
+		if (!access(name, R_OK))
+			return files[i].kind;
+	}
+	return err_say(
+		ST_BAD_INPUT,
+		"the directory %s is no OCI image layout: it has no index.json (nor manifest.json, as \"docker save\" writes it)",
+		path);
+}
+
 int oci_probe(const char *path)
 {
 	struct stat st;
-	char index[4096];
 
 	if (!strcmp(path, "-"))
-		return 0;
+		return IMAGE_NONE;
 	if (stat(path, &st))
 		return err_sys(errno, "cannot read %s", path);
-	if (!S_ISDIR(st.st_mode))
-		return S_ISREG(st.st_mode) ? probe_file(path) : 0;
-	if (print_to(index, sizeof(index), "%s/index.json", path))
-		return -1;
-	if (access(index, R_OK))
-		return err_say(
-			ST_BAD_INPUT,
-			"the directory %s is no OCI image layout: it has no index.json",
-			path);
-	return 1;
+	if (S_ISDIR(st.st_mode))
+		return probe_dir(path);
+	return S_ISREG(st.st_mode) ? probe_file(path) : IMAGE_NONE;
 }
 
 /*----------------------------------------------------------------
@@ -104,8 +116,10 @@ int oci_probe(const char *path)
 static int open_name(const struct oci *oci, const char *name,
 		     struct stream **sp)
 {
+	/* (what must have a digest may lie anywhere) */
 	if (oci->dir >= 0)
-		return stream_open_at(oci->dir, name, sp);
+		return stream_open_at(oci->dir, name, oci->kind != IMAGE_OCI,
+				      sp);
 	return stream_open_member(oci->path, name, sp);
 }
 
@@ -179,26 +193,8 @@ static json_t *read_json(struct stream *s)
 }
 
 /*----------------------------------------------------------------
- * From the index to the layers
+ * From the index to the choices
  *--------------------------------------------------------------*/
-
-const char *oci_host_platform(void)
-{
-	static const char *const arch[][2] = {
-		{ "x86_64", "linux/amd64" },	{ "aarch64", "linux/arm64" },
-		{ "armv7l", "linux/arm" },	{ "i686", "linux/386" },
-		{ "ppc64le", "linux/ppc64le" }, { "s390x", "linux/s390x" },
-		{ "riscv64", "linux/riscv64" },
-	};
-	struct utsname u;
-	size_t i;
-
-	if (!uname(&u))
-		for (i = 0; i < sizeof(arch) / sizeof(arch[0]); i++)
-			if (!strcmp(u.machine, arch[i][0]))
-				return arch[i][1];
-	return "linux/unknown";
-}
 
 static const char *get_string(const json_t *o, const char *key)
 {
@@ -223,60 +219,196 @@ static int get_descriptor(const json_t *o, char digest[DIGEST_TEXT],
 	return 0;
 }
 
-static bool fits_platform(const json_t *o, const char *want)
+static json_t *read_blob(const struct oci *oci, const char *digest,
+			 uint64_t size)
 {
-	const json_t *p = json_object_get(o, "platform");
-	char have[128];
+	struct stream *s;
 
-	if (!p)
-		return true;
-	(void)snprintf(have, sizeof(have), "%s/%s", get_string(p, "os"),
-		       get_string(p, "architecture"));
-	return !strcmp(have, want);
+	return open_blob(oci, digest, size, &s) ? NULL : read_json(s);
 }
 
-static bool fits_ref(const json_t *o, const char *want)
+/* "os/architecture/variant", "" if it says none of it. */
+static void get_platform(const json_t *o, char out[PLATFORM_TEXT])
 {
-	return !want || !strcmp(get_string(json_object_get(o, "annotations"),
-					   "org.opencontainers.image.ref.name"),
-				want);
+	const char *os = get_string(o, "os");
+	const char *arch = get_string(o, "architecture");
+	const char *variant = get_string(o, "variant");
+
+	if (!*arch)
+		out[0] = '\0';
+	else
+		(void)snprintf(out, PLATFORM_TEXT, "%s%s%s%s%s", os,
+			       *os ? "/" : "", arch, *variant ? "/" : "",
+			       variant);
+}
+
+/* What BuildKit says about how an image was made lies beside the image. */
+static bool is_attestation(const json_t *o)
+{
+	const json_t *p = json_object_get(o, "platform");
+	const char *type = get_string(json_object_get(o, "annotations"),
+				      "vnd.docker.reference.type");
+
+	return !strcmp(type, "attestation-manifest") ||
+	       (!strcmp(get_string(p, "os"), "unknown") &&
+		!strcmp(get_string(p, "architecture"), "unknown"));
+}
+
+static void add_name(json_t *names, const char *name)
+{
+	if (*name)
+		(void)json_array_append_new(names, json_string(name));
 }
 
 /*
- * The one manifest of an index that fits.  A ref and a platform each choose;
- * if more than one is left, a person has to.
+ * By what an image can be asked for: the whole name that containerd and Docker
+ * note, the name that OCI has (a tag mostly), its digest, and all of those of
+ * the index that it is in.
  */
-static const json_t *choose(const json_t *index, const struct oci_want *want,
-			    bool top)
+static json_t *names_of(const json_t *o, const json_t *above)
 {
-	const char *platform = want->platform ? want->platform :
-						oci_host_platform();
-	const json_t *list = json_object_get(index, "manifests");
-	const json_t *o, *found = NULL;
-	unsigned int nr = 0;
+	const json_t *notes = json_object_get(o, "annotations");
+	json_t *names = json_array();
+
+	add_name(names, get_string(notes, "io.containerd.image.name"));
+	add_name(names, get_string(notes, "org.opencontainers.image.ref.name"));
+	if (above)
+		(void)json_array_extend(names, (json_t *)above);
+	add_name(names, get_string(o, "digest"));
+	return names;
+}
+
+struct collect {
+	const struct oci *oci;
+	json_t *list; /* of choices */
+	unsigned int loads;
+};
+
+static int collect_index(struct collect *c, const json_t *index,
+			 const json_t *names, int depth);
+
+/* 1: the descriptor was of an index, which is done; 0: it was not; -1 */
+static int collect_nested(struct collect *c, const json_t *o,
+			  const json_t *names, int depth)
+{
+	const char *type = get_string(o, "mediaType");
+	char digest[DIGEST_TEXT];
+	uint64_t size;
+	json_t *doc;
+	int ret = 0;
+
+	/* Without a type, one has to look. */
+	if (*type && !strstr(type, "image.index") &&
+	    !strstr(type, "manifest.list"))
+		return 0;
+	if (++c->loads > LOADS_MAX)
+		return err_say(ST_BAD_INPUT, "the image has too many indexes");
+	if (get_descriptor(o, digest, &size))
+		return -1;
+	doc = read_blob(c->oci, digest, size);
+	if (!doc)
+		return -1;
+	if (json_object_get(doc, "manifests"))
+		ret = collect_index(c, doc, names, depth + 1) ? -1 : 1;
+	json_decref(doc);
+	return ret;
+}
+
+static int collect_one(struct collect *c, const json_t *o, const json_t *above,
+		       int depth)
+{
+	const json_t *p = json_object_get(o, "platform");
+	char digest[DIGEST_TEXT], platform[PLATFORM_TEXT];
+	json_t *names, *choice;
+	uint64_t size;
+	int ret;
+
+	if (is_attestation(o))
+		return 0;
+	if (get_descriptor(o, digest, &size))
+		return -1;
+	names = names_of(o, above);
+	ret = collect_nested(c, o, names, depth);
+	if (ret) {
+		json_decref(names);
+		return ret < 0 ? -1 : 0;
+	}
+	get_platform(p, platform);
+	choice = choice_new(digest, (json_int_t)size, platform,
+			    get_string(p, "os.version"), names);
+	if (!choice)
+		return -1;
+	return json_array_append_new(c->list, choice) ? err_nomem() : 0;
+}
+
+static int collect_index(struct collect *c, const json_t *index,
+			 const json_t *names, int depth)
+{
+	const json_t *list = json_object_get(index, "manifests"), *o;
 	size_t i;
 
+	if (depth > DEPTH_MAX)
+		return err_say(ST_BAD_INPUT, "the image's indexes go too deep");
+	if (!json_is_array(list))
+		return err_say(ST_BAD_INPUT, "%s names no manifests",
+			       depth ? "an index" : "index.json");
 	json_array_foreach(list, i, o) {
-		if ((top && !fits_ref(o, want->ref)) ||
-		    !fits_platform(o, platform))
-			continue;
-		found = o;
-		nr++;
+		if (collect_one(c, o, names, depth))
+			return -1;
 	}
-	if (nr == 1)
-		return found;
-	if (!nr)
-		(void)err_say(ST_NOT_FOUND,
-			      "the image layout has no manifest for %s%s%s",
-			      platform, top && want->ref ? " called " : "",
-			      top && want->ref ? want->ref : "");
-	else
-		(void)err_say(
-			ST_USAGE,
-			"the image layout holds %u images for %s: choose one with --ref",
-			nr, platform);
-	return NULL;
+	return 0;
 }
+
+/*
+ * An index need not say what platform its images are for; their own
+ * configuration does.  If somebody asks for one, that is looked at.
+ */
+static void look_for_platform(const struct oci *oci, json_t *choice)
+{
+	const char *digest = get_string(choice, "digest");
+	char platform[PLATFORM_TEXT], normal[PLATFORM_TEXT];
+	json_t *manifest, *config = NULL;
+	uint64_t size;
+
+	if (*get_string(choice, "platform"))
+		return;
+	manifest = read_blob(
+		oci, digest,
+		(uint64_t)json_integer_value(json_object_get(choice, "size")));
+	if (manifest && !get_descriptor(json_object_get(manifest, "config"),
+					(char[DIGEST_TEXT]){ 0 }, &size))
+		config = read_blob(
+			oci,
+			get_string(json_object_get(manifest, "config"),
+				   "digest"),
+			size);
+	err_clear(); /* then it fits any, as before */
+	get_platform(config, platform);
+	platform_normalize(platform, normal);
+	(void)json_object_set_new(choice, "platform", json_string(normal));
+	json_decref(config);
+	json_decref(manifest);
+}
+
+static json_t *choose(const struct oci *oci, const json_t *list,
+		      const struct oci_want *want)
+{
+	json_t *named = choose_by_ref(list, want), *one, *o;
+	size_t i;
+
+	if (!named)
+		return NULL;
+	if (want->platform && oci->kind == IMAGE_OCI)
+		json_array_foreach(named, i, o)
+			look_for_platform(oci, o);
+	one = choose_by_platform(named, want);
+	json_decref(named);
+	return one;
+}
+
+/*----------------------------------------------------------------
+ * From the manifest to the layers
+ *--------------------------------------------------------------*/
 
 /* Layers that are not in the layout, or not tar files, cannot be imported. */
 static int check_layer_type(const char *type)
@@ -284,87 +416,343 @@ static int check_layer_type(const char *type)
 	if (strstr(type, "nondistributable") || strstr(type, "foreign"))
 		return err_say(ST_BAD_INPUT,
 			       "a layer is not part of the image (%s)", type);
+	if (strstr(type, "encrypted"))
+		return err_say(ST_BAD_INPUT, "a layer is encrypted (%s)", type);
 	if (*type && !strstr(type, ".tar"))
 		return err_say(ST_BAD_INPUT, "a layer is not a tar file (%s)",
 			       type);
 	return 0;
 }
 
-static int take_layers(const json_t *manifest, struct oci *oci)
+static int new_layers(struct oci *oci, size_t nr)
 {
-	const json_t *list = json_object_get(manifest, "layers");
-	const json_t *o;
-	size_t i, nr = json_array_size(list);
-
 	if (!nr || nr > OCI_LAYERS_MAX)
 		return err_say(
 			ST_BAD_INPUT,
-			"the manifest %s has %zu layers (1 to %u can be imported)",
-			oci->manifest, nr, OCI_LAYERS_MAX);
+			"the image has %zu layers (1 to %u can be imported)",
+			nr, OCI_LAYERS_MAX);
 	oci->layer = calloc(nr, sizeof(*oci->layer));
 	if (!oci->layer)
 		return err_nomem();
+	oci->nr = (unsigned int)nr;
+	return 0;
+}
+
+/* Charts, signatures and whatever else are kept in layouts as well. */
+static int check_is_image(const json_t *manifest)
+{
+	const char *type = get_string(manifest, "artifactType");
+	const char *config =
+		get_string(json_object_get(manifest, "config"), "mediaType");
+
+	if (*config && !strstr(config, "vnd.oci.image.config.") &&
+	    !strstr(config, "vnd.docker.container.image."))
+		type = config;
+	if (!*type)
+		return 0;
+	return err_say(ST_BAD_INPUT,
+		       "the source holds something else than an image: %s",
+		       type);
+}
+
+static int take_layers(const json_t *manifest, struct oci *oci)
+{
+	const json_t *list = json_object_get(manifest, "layers"), *o;
+	size_t i;
+
+	if (check_is_image(manifest) || new_layers(oci, json_array_size(list)))
+		return -1;
 	json_array_foreach(list, i, o) {
 		if (check_layer_type(get_string(o, "mediaType")) ||
 		    get_descriptor(o, oci->layer[i].digest,
 				   &oci->layer[i].size))
 			return -1;
 	}
-	oci->nr = (unsigned int)nr;
 	return 0;
 }
 
-/* Goes down through indexes to a manifest; takes over @doc. */
-static int follow(struct oci *oci, json_t *doc, const struct oci_want *want)
+static int load_oci(struct oci *oci, const json_t *index,
+		    const struct oci_want *want)
 {
-	int depth, ret = -1;
+	struct collect c = { .oci = oci, .list = json_array() };
+	json_t *one = NULL, *manifest = NULL;
+	int ret = collect_index(&c, index, NULL, 0);
 
-	for (depth = 0; doc && json_object_get(doc, "manifests"); depth++) {
-		const json_t *next =
-			depth < DEPTH_MAX ? choose(doc, want, !depth) : NULL;
-		struct stream *s;
-		uint64_t size;
-
-		if (depth == DEPTH_MAX)
-			(void)err_say(ST_BAD_INPUT,
-				      "the image's indexes go too deep");
-		if (!next || get_descriptor(next, oci->manifest, &size) ||
-		    open_blob(oci, oci->manifest, size, &s))
-			goto out;
-		json_decref(doc);
-		doc = read_json(s);
+	if (!ret)
+		one = choose(oci, c.list, want);
+	if (one) {
+		strcpy(oci->manifest, get_string(one, "digest"));
+		manifest = read_blob(oci, oci->manifest,
+				     (uint64_t)json_integer_value(
+					     json_object_get(one, "size")));
 	}
-	if (doc)
-		ret = take_layers(doc, oci);
-out:
-	json_decref(doc);
+	ret = manifest ? take_layers(manifest, oci) : -1;
+	json_decref(manifest);
+	json_decref(one);
+	json_decref(c.list);
 	return ret;
 }
 
-static int load(struct oci *oci, const struct oci_want *want)
+/*----------------------------------------------------------------
+ * What "docker save" wrote
+ *--------------------------------------------------------------*/
+
+static json_t *read_member(const struct oci *oci, const char *name,
+			   const char *digest)
 {
 	struct stream *s;
+
+	if (open_name(oci, name, &s))
+		return NULL;
+	if (*digest && stream_expect(s, digest, s->total)) {
+		stream_close(s);
+		return NULL;
+	}
+	return read_json(s);
+}
+
+/* "ID.json", "sha256:ID" or "blobs/sha256/ID": what the id is, or "" */
+static void digest_of_name(const char *name, char out[DIGEST_TEXT])
+{
+	const char *p = strrchr(name, '/');
+	size_t len;
+
+	p = p ? p + 1 : name;
+	if (!strncmp(p, "sha256:", 7))
+		p += 7;
+	len = strspn(p, "0123456789abcdef");
+	out[0] = '\0';
+	if (len == 64 && (!p[len] || !strcmp(p + len, ".json")))
+		(void)snprintf(out, DIGEST_TEXT, "sha256:%.64s", p);
+}
+
+/* A configuration is called by its digest, and says the layers' digests. */
+static int collect_docker(const struct oci *oci, const json_t *o, json_t *list)
+{
+	const char *name = get_string(o, "Config");
+	const json_t *tags = json_object_get(o, "RepoTags"), *tag;
+	char digest[DIGEST_TEXT], platform[PLATFORM_TEXT];
+	json_t *config, *names, *choice;
+	size_t i;
+
+	digest_of_name(name, digest);
+	config = *name ? read_member(oci, name, digest) : NULL;
+	if (!config)
+		return *name ? -1 :
+			       err_say(ST_BAD_INPUT,
+				       "manifest.json is not an image's");
+	names = json_array();
+	json_array_foreach(tags, i, tag)
+		add_name(names,
+			 json_is_string(tag) ? json_string_value(tag) : "");
+	add_name(names, digest);
+	get_platform(config, platform);
+	choice = choice_new(*digest ? digest : name, 0, platform, "", names);
+	if (choice) {
+		(void)json_object_set_new(choice, "config", config);
+		(void)json_object_set(choice, "layers",
+				      json_object_get(o, "Layers"));
+		(void)json_array_append_new(list, choice);
+	}
+	return choice ? 0 : -1;
+}
+
+/* A path that stays in the image; of what is behind it, tree.h takes care. */
+static int set_name(struct oci_layer *layer, const char *name)
+{
+	const char *p;
+
+	for (p = name; *p; p += strcspn(p, "/"), p += strspn(p, "/"))
+		if (p[0] == '.' && p[1] == '.' && (!p[2] || p[2] == '/'))
+			break;
+	if (!*name || *name == '/' || *p)
+		return err_say(ST_BAD_INPUT,
+			       "the image has a layer outside of it: \"%s\"",
+			       name);
+	layer->name = strdup(name);
+	return layer->name ? 0 : err_nomem();
+}
+
+static int take_docker(const json_t *choice, struct oci *oci)
+{
+	const json_t *layers = json_object_get(choice, "layers"), *o;
+	const json_t *ids = json_object_get(
+		json_object_get(json_object_get(choice, "config"), "rootfs"),
+		"diff_ids");
+	struct digest d;
+	size_t i;
+
+	if (new_layers(oci, json_array_size(layers)))
+		return -1;
+	if (json_array_size(ids) != oci->nr)
+		return err_say(
+			ST_BAD_INPUT,
+			"the image has %u layers, but digests of %zu of them",
+			oci->nr, json_array_size(ids));
+	json_array_foreach(layers, i, o) {
+		const char *name = json_string_value(o);
+		const char *id = json_string_value(json_array_get(ids, i));
+
+		if (set_name(&oci->layer[i], name ? name : "") ||
+		    digest_begin(&d, id ? id : ""))
+			return -1;
+		strcpy(oci->layer[i].digest, id);
+	}
+	return 0;
+}
+
+static int load_docker(struct oci *oci, const json_t *doc,
+		       const struct oci_want *want)
+{
+	json_t *list = json_array(), *one = NULL;
+	const json_t *o;
+	int ret = 0;
+	size_t i;
+
+	if (!json_is_array(doc))
+		ret = err_say(ST_BAD_INPUT, "manifest.json is not an image's");
+	json_array_foreach(doc, i, o) {
+		ret = collect_docker(oci, o, list);
+		if (ret)
+			break;
+	}
+	if (!ret)
+		one = choose(oci, list, want);
+	ret = one ? take_docker(one, oci) : -1;
+	json_decref(one);
+	json_decref(list);
+	return ret;
+}
+
+/*----------------------------------------------------------------
+ * The oldest: an image is a layer that has a parent
+ *--------------------------------------------------------------*/
+
+static json_t *read_old(const struct oci *oci, const char *id)
+{
+	char name[DIGEST_TEXT];
+
+	if (strlen(id) != 64 || strspn(id, "0123456789abcdef") != 64) {
+		(void)err_say(ST_BAD_INPUT, "\"%.80s\" is not a layer's id",
+			      id);
+		return NULL;
+	}
+	return print_to(name, sizeof(name), "%s/json", id) ?
+		       NULL :
+		       read_member(oci, name, "");
+}
+
+static int collect_old(const struct oci *oci, const char *repository,
+		       const json_t *tags, json_t *list)
+{
+	const char *tag;
+	json_t *id;
+
+	json_object_foreach((json_t *)tags, tag, id) {
+		char name[512], platform[PLATFORM_TEXT];
+		const char *text = json_string_value(id);
+		json_t *top = read_old(oci, text ? text : ""), *choice;
+
+		if (!top)
+			return -1;
+		get_platform(top, platform);
+		json_decref(top);
+		(void)snprintf(name, sizeof(name), "%s:%s", repository, tag);
+		choice = choice_new(text, 0, platform, "",
+				    json_pack("[s]", name));
+		if (!choice || json_array_append_new(list, choice))
+			return -1;
+	}
+	return 0;
+}
+
+/* From the top down, each at its place from the end. */
+static int take_old(struct oci *oci, const char *top)
+{
+	char ids[OCI_LAYERS_MAX][65], name[DIGEST_TEXT];
+	size_t nr = 0, i;
+
+	(void)snprintf(ids[0], sizeof(ids[0]), "%s", top);
+	for (;;) {
+		json_t *o = read_old(oci, ids[nr]);
+		const char *parent = get_string(o, "parent");
+		bool more = *parent;
+
+		if (!o)
+			return -1;
+		if (++nr < OCI_LAYERS_MAX)
+			(void)snprintf(ids[nr], sizeof(ids[0]), "%s", parent);
+		json_decref(o);
+		if (!more)
+			break;
+		if (nr == OCI_LAYERS_MAX)
+			return new_layers(oci, nr + 1);
+	}
+	if (new_layers(oci, nr))
+		return -1;
+	for (i = 0; i < nr; i++)
+		if (print_to(name, sizeof(name), "%s/layer.tar",
+			     ids[nr - 1 - i]) ||
+		    set_name(&oci->layer[i], name))
+			return -1;
+	return 0;
+}
+
+static int load_old(struct oci *oci, const json_t *doc,
+		    const struct oci_want *want)
+{
+	json_t *list = json_array(), *one = NULL, *tags;
+	const char *repository;
+	int ret = 0;
+
+	json_object_foreach((json_t *)doc, repository, tags) {
+		ret = collect_old(oci, repository, tags, list);
+		if (ret)
+			break;
+	}
+	if (!ret)
+		one = choose(oci, list, want);
+	ret = one ? take_old(oci, get_string(one, "digest")) : -1;
+	json_decref(one);
+	json_decref(list);
+	return ret;
+}
+
+/*----------------------------------------------------------------
+ * All kinds
+ *--------------------------------------------------------------*/
+
+static int load(struct oci *oci, const struct oci_want *want)
+{
+	static const struct {
+		const char *name;
+		int (*load)(struct oci *oci, const json_t *doc,
+			    const struct oci_want *want);
+	} kinds[] = {
+		[IMAGE_OCI] = { "index.json", load_oci },
+		[IMAGE_DOCKER] = { "manifest.json", load_docker },
+		[IMAGE_DOCKER_OLD] = { "repositories", load_old },
+	};
 	json_t *doc;
+	int ret;
 
 	oci->dir = open(oci->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (oci->dir < 0 && errno != ENOTDIR)
 		return err_sys(errno, "cannot open %s", oci->path);
-	if (open_name(oci, "index.json", &s))
-		return -1;
-	doc = read_json(s);
+	doc = read_member(oci, kinds[oci->kind].name, "");
 	if (!doc)
 		return -1;
-	if (!json_is_array(json_object_get(doc, "manifests"))) {
-		json_decref(doc);
-		return err_say(ST_BAD_INPUT, "index.json names no manifests");
-	}
-	return follow(oci, doc, want);
+	ret = kinds[oci->kind].load(oci, doc, want);
+	json_decref(doc);
+	return ret;
 }
 
-int oci_open(const char *path, const struct oci_want *want, struct oci *oci)
+int oci_open(const char *path, enum image_kind kind,
+	     const struct oci_want *want, struct oci *oci)
 {
 	memset(oci, 0, sizeof(*oci));
 	oci->dir = -1;
+	oci->kind = kind;
 	oci->path = strdup(path);
 	if (!oci->path)
 		return err_nomem();
@@ -376,11 +764,24 @@ int oci_open(const char *path, const struct oci_want *want, struct oci *oci)
 
 int oci_open_layer(const struct oci *oci, unsigned int n, struct stream **sp)
 {
-	return open_blob(oci, oci->layer[n].digest, oci->layer[n].size, sp);
+	const struct oci_layer *l = &oci->layer[n];
+
+	if (!l->name)
+		return open_blob(oci, l->digest, l->size, sp);
+	if (open_name(oci, l->name, sp))
+		return -1;
+	if (!*l->digest || !stream_expect_plain(*sp, l->digest))
+		return 0;
+	stream_close(*sp);
+	return -1;
 }
 
 void oci_close(struct oci *oci)
 {
+	unsigned int n;
+
+	for (n = 0; oci->layer && n < oci->nr; n++)
+		free(oci->layer[n].name);
 	free(oci->path);
 	free(oci->layer);
 	if (oci->dir >= 0)

@@ -2,16 +2,22 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "err.h"
 #include "imagename.h"
 #include "run.h"
 #include "stream.h"
+#include "text.h"
+
+#define LINKS_MAX 8 /* behind a member's name */
 
 static struct stream *stream_new(const char *name)
 {
@@ -58,9 +64,24 @@ int stream_open_file(const char *path, struct stream **sp)
 	return take_fd(open(path, O_RDONLY | O_CLOEXEC), path, sp);
 }
 
-int stream_open_at(int dir, const char *name, struct stream **sp)
+int stream_open_at(int dir, const char *name, bool beneath, struct stream **sp)
 {
-	return take_fd(openat(dir, name, O_RDONLY | O_CLOEXEC), name, sp);
+	struct open_how how = {
+		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+		.resolve = beneath ? RESOLVE_BENEATH : 0,
+	};
+	int fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+	struct stat st;
+
+	if (fd < 0)
+		return err_say(ST_BAD_INPUT, "cannot open %s of the image: %s",
+			       name, strerror(errno));
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+		(void)close(fd);
+		return err_say(ST_BAD_INPUT,
+			       "%s of the image is not a regular file", name);
+	}
+	return take_fd(fd, name, sp);
 }
 
 /*----------------------------------------------------------------
@@ -87,7 +108,49 @@ struct archive *archive_reader(void)
 	return a;
 }
 
-static int find_member(struct archive *a, const char *path, const char *name,
+/* What a link at @name leads to, within the archive; false: nothing in it. */
+static bool link_target(const char *name, struct archive_entry *entry,
+			char out[PATH_MAX])
+{
+	const char *link = archive_entry_symlink(entry);
+	char path[PATH_MAX], *p = path, *word, *slash;
+
+	if (!link && archive_entry_hardlink(entry))
+		return snprintf(out, PATH_MAX, "%s",
+				member_name(archive_entry_hardlink(entry))) <
+		       PATH_MAX;
+	if (!link || *link == '/')
+		return false;
+	(void)snprintf(out, PATH_MAX, "%s", name);
+	slash = strrchr(out, '/');
+	*(slash ? slash : out) = '\0';
+	if (snprintf(path, sizeof(path), "%s", link) >= (int)sizeof(path))
+		return false;
+	while ((word = strsep(&p, "/"))) {
+		size_t len = strlen(out);
+
+		if (!*word || !strcmp(word, "."))
+			continue;
+		if (strcmp(word, "..") != 0) {
+			if (snprintf(out + len, PATH_MAX - len, "%s%s",
+				     len ? "/" : "",
+				     word) >= (int)(PATH_MAX - len))
+				return false;
+			continue;
+		}
+		if (!len)
+			return false;
+		slash = strrchr(out, '/');
+		*(slash ? slash : out) = '\0';
+	}
+	return true;
+}
+
+/*
+ * 0: the archive is at the member, whose contents come next; 1: a link is called
+ * so, and *@name is what it leads to; -1
+ */
+static int find_member(struct archive *a, const char *path, char name[PATH_MAX],
 		       struct stream *s)
 {
 	struct archive_entry *entry;
@@ -99,9 +162,15 @@ static int find_member(struct archive *a, const char *path, const char *name,
 	while ((ret = archive_read_next_header(a, &entry)) == ARCHIVE_OK ||
 	       ret == ARCHIVE_WARN) {
 		const char *member = archive_entry_pathname(entry);
+		char target[PATH_MAX];
 
-		if (member && !strcmp(member_name(member), name) &&
-		    archive_entry_filetype(entry) == AE_IFREG) {
+		if (!member || strcmp(member_name(member), name) != 0)
+			continue;
+		if (link_target(name, entry, target)) {
+			strcpy(name, target);
+			return 1;
+		}
+		if (archive_entry_filetype(entry) == AE_IFREG) {
 			s->total = (uint64_t)archive_entry_size(entry);
 			return 0;
 		}
@@ -112,14 +181,34 @@ static int find_member(struct archive *a, const char *path, const char *name,
 	return err_say(ST_BAD_INPUT, "there is no %s in %s", name, path);
 }
 
+static int open_member(struct stream *s, const char *path, char name[PATH_MAX])
+{
+	int links, ret = 1;
+
+	for (links = 0; ret == 1; links++) {
+		if (links > LINKS_MAX)
+			return err_say(ST_BAD_INPUT,
+				       "%s has links in a circle: %s", path,
+				       name);
+		if (s->member)
+			(void)archive_read_free(s->member);
+		s->member = archive_reader();
+		if (!s->member)
+			return -1;
+		ret = find_member(s->member, path, name, s);
+	}
+	return ret;
+}
+
 int stream_open_member(const char *path, const char *name, struct stream **sp)
 {
 	struct stream *s = stream_new(name);
+	char at[PATH_MAX];
 
 	if (!s)
 		return -1;
-	s->member = archive_reader();
-	if (!s->member || find_member(s->member, path, name, s)) {
+	if (print_to(at, sizeof(at), "%s", member_name(name)) ||
+	    open_member(s, path, at)) {
 		stream_close(s);
 		return -1;
 	}

@@ -8,6 +8,7 @@
 #define HPMCTL_STREAM_H
 
 #include <archive.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -33,9 +34,15 @@ struct stream {
 
 /* "-" is standard input. */
 int stream_open_file(const char *path, struct stream **sp);
-/* A file called @name in the directory. */
-int stream_open_at(int dir, const char *name, struct stream **sp);
-/* A member of the archive file @path; -1 if there is none called @name. */
+/*
+ * A file called @name in the directory of an image: a regular one, and (@beneath)
+ * one that no symbolic link puts outside.  Without it, the image is bad.
+ */
+int stream_open_at(int dir, const char *name, bool beneath, struct stream **sp);
+/*
+ * A member of the archive file @path, also behind links in it; without it, the
+ * image is bad.
+ */
 int stream_open_member(const char *path, const char *name, struct stream **sp);
 /* All of it must have this digest and size. */
 int stream_expect(struct stream *s, const char *digest, uint64_t size);
