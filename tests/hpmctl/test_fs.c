@@ -77,7 +77,8 @@ static void make_and_fill(const char *type, const char *fsck, long most)
 	assert_int_equal(stat(file, &st), 0);
 	assert_true(st.st_blocks * 512 < most << 20);
 	assert_works(fs_mount(dev.path, type, &m));
-	assert_false(seen_by_others(m.dir));
+	assert_false(seen_by_others(dev.path));
+	assert_works(fs_empty(&m));
 	unpack_into(m.dir);
 	(void)snprintf(cmd, sizeof(cmd), "grep -q hello %s/etc/name", m.dir);
 	assert_int_equal(system(cmd), 0);
@@ -105,6 +106,10 @@ static void failures(void **state)
 
 	(void)state;
 	assert_fails(fs_check_type("btrfs"), "ext4 or xfs");
+	assert_fails(fs_check_size("xfs", 100 << 20), "--size 300M");
+	assert_works(fs_check_size("xfs", 300 << 20));
+	assert_fails(fs_check_size("ext4", 4096), "--size 1M");
+	assert_works(fs_check_size("ext4", 1 << 20));
 	assert_fails(fs_make("ext4", "/nowhere/dev"), "mkfs.ext4 failed");
 	if (fd < 0)
 		skip();

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,27 @@ int fs_check_type(const char *type)
 		       type);
 }
 
+static const struct {
+	const char *type;
+	unsigned int mib;
+} least[] = {
+	{ "ext4", 1 }, { "xfs", 300 }, /* mkfs.xfs makes none that is smaller */
+};
+
+int fs_check_size(const char *type, uint64_t bytes)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(least) / sizeof(least[0]); i++)
+		if (!strcmp(type, least[i].type) &&
+		    bytes < (uint64_t)least[i].mib << 20)
+			return err_say(
+				ST_USAGE,
+				"an %s file system needs at least %u MiB (--size %uM)",
+				type, least[i].mib, least[i].mib);
+	return 0;
+}
+
 /*
  * A new volume reads as zeroes, and what nobody wrote takes no space.  So
  * nothing is discarded, and ext4 neither zeroes its inode tables now nor has
@@ -28,12 +48,15 @@ int fs_check_type(const char *type)
  */
 static int run_mkfs(const char *const *argv)
 {
-	char text[1024];
+	char text[1024], *p;
 	int ret = run_program(argv, text, sizeof(text));
 
 	if (ret < 0)
 		return -1;
 	chomp(text);
+	for (p = text; *p; p++)
+		if (*p == '\n')
+			*p = ' ';
 	if (ret)
 		return err_say(ST_FAILED, "%s failed with status %d: %s",
 			       argv[0], ret, text);
@@ -48,6 +71,8 @@ int fs_make(const char *type, const char *device)
 		"-F",
 		"-b",
 		"4096",
+		"-I",
+		"256",
 		"-m",
 		"0",
 		"-E",
@@ -61,51 +86,44 @@ int fs_make(const char *type, const char *device)
 	return run_mkfs(strcmp(type, "xfs") ? ext4 : xfs);
 }
 
-/*
- * Mounts that others take away still go away here ("slave"), so that we do not
- * keep them alive; ours are not seen by others.
- */
-static int enter_namespace(void)
+/* A snapshot of an xfs has the uuid of its origin. */
+static int configure(int fs, const char *device, const char *type)
 {
-	static bool entered;
-
-	if (entered)
-		return 0;
-	if (unshare(CLONE_NEWNS))
-		return err_sys(errno, "cannot make a mount namespace");
-	if (mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL))
-		return err_sys(errno, "cannot make the mounts private");
-	entered = true;
-	return 0;
-}
-
-static int make_dir(char dir[PATH_MAX])
-{
-	strcpy(dir, "/run/hpmctl-XXXXXX");
-	if (mkdtemp(dir))
-		return 0;
-	strcpy(dir, "/tmp/hpmctl-XXXXXX");
-	if (mkdtemp(dir))
-		return 0;
-	dir[0] = '\0';
-	return err_sys(errno, "cannot make a directory to mount at");
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", device, 0))
+		return -1;
+	if (!strcmp(type, "xfs") &&
+	    fsconfig(fs, FSCONFIG_SET_FLAG, "nouuid", NULL, 0))
+		return -1;
+	return fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
 }
 
 int fs_mount(const char *device, const char *type, struct fs_mount *m)
 {
-	/* A snapshot of an xfs has the uuid of its origin. */
-	const char *options = strcmp(type, "xfs") ? "" : "nouuid";
-	unsigned long flags = MS_NOATIME | MS_NODEV | MS_NOSUID | MS_NOEXEC;
+	int fs = fsopen(type, FSOPEN_CLOEXEC);
 
 	m->dir[0] = '\0';
-	if (enter_namespace() || make_dir(m->dir))
+	m->fd = -1;
+	if (fs >= 0 && !configure(fs, device, type))
+		m->fd = fsmount(fs, FSMOUNT_CLOEXEC,
+				MOUNT_ATTR_NOATIME | MOUNT_ATTR_NODEV |
+					MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	if (m->fd < 0)
+		(void)err_sys(errno, "cannot mount %s as %s", device, type);
+	if (fs >= 0)
+		(void)close(fs);
+	if (m->fd < 0)
 		return -1;
-	if (!mount(device, m->dir, type, flags, options))
+	(void)snprintf(m->dir, sizeof(m->dir), "/proc/%d/fd/%d", (int)getpid(),
+		       m->fd);
+	return 0;
+}
+
+/* What is found lost is put there by fsck, which makes it if it has to. */
+int fs_empty(const struct fs_mount *m)
+{
+	if (!unlinkat(m->fd, "lost+found", AT_REMOVEDIR) || errno == ENOENT)
 		return 0;
-	(void)err_sys(errno, "cannot mount %s as %s", device, type);
-	(void)rmdir(m->dir);
-	m->dir[0] = '\0';
-	return -1;
+	return err_sys(errno, "cannot remove lost+found");
 }
 
 /* An error of writing back is told by syncfs(), not by umount(). */
@@ -129,10 +147,8 @@ int fs_unmount(struct fs_mount *m)
 	if (!m->dir[0])
 		return 0;
 	ret = sync_dir(m->dir);
-	if (umount2(m->dir, UMOUNT_NOFOLLOW))
-		ret = err_sys(errno, "cannot unmount %s", m->dir);
-	else
-		(void)rmdir(m->dir);
+	/* This is the last who has it open: it is unmounted now. */
+	(void)close(m->fd);
 	m->dir[0] = '\0';
 	return ret;
 }

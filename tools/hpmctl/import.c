@@ -4,13 +4,34 @@
  *
  * The lowest layer's volume gets a file system; each further one is a snapshot
  * of the one below it.  A layer's volume is mounted, filled, unmounted, and
- * then read-only for good.  If anything fails, all volumes of this import are
- * deleted again.
+ * then read-only for good.
+ *
+ * Nothing of an import that fails may stay, whatever ends it.  So:
+ *
+ * - All of it is done by a worker, a process of its own.  When that is gone, the
+ *   mount and all descriptors in it are gone as well (libarchive keeps one open
+ *   if the end of a file cannot be written), and what is left is removed by the
+ *   process that waits for it.  If that one dies, the worker gets SIGTERM, stops
+ *   and cleans up itself.
+ * - Until the image is complete, its volumes have names that say so, with a
+ *   number of the import in them.  The last step gives them their own names, the
+ *   image's own first: whoever finds that name finds a complete image.
+ * - If both processes were killed, or the machine lost its power, the next import
+ *   into the pool removes what has such a name.  It knows that nobody works on
+ *   those: each import holds a shared lock (flock(2)) on the pool's node, and
+ *   only who gets the exclusive one removes.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "err.h"
@@ -40,8 +61,8 @@ static const struct opt import_opts[] = {
 	{ "from", 0, OPT_STRING, &want.from, "VOLUME",
 	  "put the layers on top of this volume" },
 	{ "ref", 0, OPT_STRING, &want.ref, "REF",
-	  "which image of an OCI layout that holds several" },
-	{ "platform", 0, OPT_STRING, &want.platform, "OS/ARCH",
+	  "which image of a source that holds several" },
+	{ "platform", 0, OPT_STRING, &want.platform, "OS/ARCH[/VARIANT]",
 	  "for another platform than this machine's" },
 	{ "quiet", 'q', OPT_FLAG, &want.quiet, NULL, "no line per layer" },
 	{ 0 },
@@ -66,6 +87,8 @@ struct import {
 	unsigned int nr_done;
 	struct volume below; /* what the next layer is a snapshot of */
 	bool has_below;
+	char token[9]; /* of this import, in the names of what is not finished */
+	int lock;      /* the pool's node */
 };
 
 /*----------------------------------------------------------------
@@ -80,6 +103,14 @@ static int layer_name(const struct import *im, unsigned int n,
 	return print_to(out, HPM_NAME_SIZE, "%s.layer%u", im->name, n + 1);
 }
 
+/* Until all of the image is there; a long name is cut. */
+static int unfinished_name(const struct import *im, unsigned int n,
+			   char out[HPM_NAME_SIZE])
+{
+	return print_to(out, HPM_NAME_SIZE, "%.36s" IMPORTING "%s-%u", im->name,
+			im->token, n + 1);
+}
+
 static int open_layer(const struct import *im, unsigned int n,
 		      struct stream **sp)
 {
@@ -88,10 +119,15 @@ static int open_layer(const struct import *im, unsigned int n,
 	return stream_open_file(im->source, sp);
 }
 
+static uint64_t wanted_bytes(void)
+{
+	return (want.size ? want.size : SIZE_DEFAULT) &
+	       ~(uint64_t)(HPM_BLOCK_SIZE - 1);
+}
+
 static int make_volume(struct import *im, const char *name, struct volume *v)
 {
-	uint64_t bytes = (want.size ? want.size : SIZE_DEFAULT) &
-			 ~(uint64_t)(HPM_BLOCK_SIZE - 1);
+	uint64_t bytes = wanted_bytes();
 
 	if (!im->has_below)
 		return volume_create(&im->pool, name, NO_ID, bytes, v);
@@ -142,6 +178,12 @@ static int unpack(struct import *im, unsigned int n, const char *dir,
 	d->read = s->done;
 	progress_end(&p);
 	stream_close(s);
+	/* (of a file, that was looked at before) */
+	if (!ret && !im->is_oci && image_names_is_image(&d->stats.names))
+		return err_say(
+			ST_BAD_INPUT,
+			"%s is not a file system but an image, as \"docker save\" writes it: import it from a file",
+			im->source);
 	return ret;
 }
 
@@ -155,7 +197,9 @@ static int fill_device(struct import *im, unsigned int n, const char *device,
 	if (prepare_fs(im, device, type, sizeof(type)) ||
 	    fs_mount(device, type, &m))
 		return -1;
-	ret = unpack(im, n, m.dir, d);
+	ret = im->has_below ? 0 : fs_empty(&m);
+	if (!ret)
+		ret = unpack(im, n, m.dir, d);
 	return fs_unmount(&m) ? -1 : ret;
 }
 
@@ -176,16 +220,16 @@ static int fill_volume(struct import *im, unsigned int n, struct done *d)
 static void tell_layer(const struct import *im, unsigned int n,
 		       const struct done *d)
 {
-	char label[80], size[SIZE_TEXT];
+	char label[80], size[SIZE_TEXT], name[HPM_NAME_SIZE];
 
-	if (want.quiet || want_json)
+	if (want.quiet || want_json || layer_name(im, n, name))
 		return;
 	label_layer(im, n, label, sizeof(label));
 	printf("%s%s%.19s: %s in %.1f s (%.1f MB/s), %llu entries, volume %s, id %u\n",
 	       label, *d->digest ? " " : "", d->digest,
 	       size_text(d->read, size), d->seconds,
 	       d->seconds > 0 ? (double)d->read / d->seconds / 1e6 : 0.0,
-	       (unsigned long long)d->stats.entries, d->v.name, d->v.id);
+	       (unsigned long long)d->stats.entries, name, d->v.id);
 	(void)fflush(stdout);
 }
 
@@ -198,7 +242,7 @@ static int import_layer(struct import *im, unsigned int n)
 	progress_begin(&clock, "");
 	if (interrupted())
 		return err_interrupted();
-	if (layer_name(im, n, name) || make_volume(im, name, &d->v))
+	if (unfinished_name(im, n, name) || make_volume(im, name, &d->v))
 		return -1;
 	im->nr_done++;
 	if (im->is_oci)
@@ -266,7 +310,85 @@ static int check_want(const struct import *im)
 			"--fs does not go with --from: the file system is there");
 	if (want.fs && fs_check_type(want.fs))
 		return -1;
+	if (!want.from &&
+	    fs_check_size(want.fs ? want.fs : FS_DEFAULT, wanted_bytes()))
+		return -1;
 	return check_volume_name(im->name);
+}
+
+/*----------------------------------------------------------------
+ * What is not finished
+ *--------------------------------------------------------------*/
+
+/* @token: of which import; NULL: of any */
+static bool is_unfinished(const char *name, const char *token)
+{
+	const char *p = strstr(name, IMPORTING);
+	size_t digits;
+
+	if (!p)
+		return false;
+	p += strlen(IMPORTING);
+	if (strspn(p, "0123456789abcdef") != 8 || p[8] != '-' ||
+	    (token && strncmp(p, token, 8) != 0))
+		return false;
+	digits = strspn(p + 9, "0123456789");
+	return digits && !p[9 + digits];
+}
+
+/* Whatever the error is that is to be told, it stays. */
+static void remove_unfinished(const struct pool *pool, const char *token)
+{
+	bool pending = err_pending();
+	struct volumes vols;
+	size_t i;
+
+	if (volumes_read(pool, &vols))
+		return;
+	if (!volumes_find_devices(pool, &vols))
+		for (i = 0; i < vols.nr; i++) {
+			struct volume *v = &vols.v[i];
+
+			if (!is_unfinished(v->name, token))
+				continue;
+			note("deleting the unfinished volume %s", v->name);
+			if (v->device[0] && volume_deactivate(pool, v, false))
+				continue;
+			(void)volume_delete(pool, v);
+		}
+	volumes_free(&vols);
+	if (!pending && err_pending()) {
+		warn("an unfinished import cannot be removed: %s", err_text());
+		err_clear();
+	}
+}
+
+/* Where there is no node, nothing is known of others, and all is left alone. */
+static int lock_pool(struct import *im)
+{
+	char path[DEV_PATH_MAX];
+
+	if (print_to(path, sizeof(path), "/dev/mapper/%s", im->pool.name))
+		return -1;
+	im->lock = open(path, O_RDONLY | O_CLOEXEC);
+	if (im->lock < 0) {
+		note("cannot open %s: %s", path, strerror(errno));
+		return 0;
+	}
+	if (!flock(im->lock, LOCK_EX | LOCK_NB))
+		remove_unfinished(&im->pool, NULL);
+	if (flock(im->lock, LOCK_SH))
+		return err_sys(errno, "cannot lock %s", path);
+	return 0;
+}
+
+static int make_token(struct import *im)
+{
+	uint32_t bits;
+
+	if (getrandom(&bits, sizeof(bits), 0) != sizeof(bits))
+		return err_sys(errno, "cannot get a random number");
+	return print_to(im->token, sizeof(im->token), "%08x", bits);
 }
 
 static int prepare(struct import *im, const char *pool)
@@ -278,21 +400,62 @@ static int prepare(struct import *im, const char *pool)
 			return -1;
 		im->has_below = true;
 	}
-	if (open_source(im) || check_names(im))
+	if (open_source(im) || make_token(im) || lock_pool(im) ||
+	    check_names(im))
 		return -1;
 	im->done = calloc(im->nr, sizeof(*im->done));
 	return im->done ? 0 : err_nomem();
 }
 
-/* The first sentence, the reason for all this, stays. */
-static void undo(struct import *im)
+/*
+ * The image's own name comes first.  If that cannot be had, nothing has its name
+ * yet; if another one cannot, all are deleted.
+ */
+static int name_layers(struct import *im)
 {
-	while (im->nr_done) {
-		struct volume *v = &im->done[--im->nr_done].v;
+	unsigned int n = im->nr;
 
-		note("deleting the volume %s again", v->name);
-		(void)volume_delete(&im->pool, v);
+	while (n--) {
+		struct volume *v = &im->done[n].v;
+		char name[HPM_NAME_SIZE];
+
+		if (!layer_name(im, n, name) &&
+		    !dm_message(im->pool.name, NULL, "set_name %u %s", v->id,
+				name)) {
+			strcpy(v->name, name);
+			continue;
+		}
+		while (++n < im->nr)
+			(void)volume_delete(&im->pool, &im->done[n].v);
+		return -1;
 	}
+	return 0;
+}
+
+/*
+ * A device, a file system and a program say "no space" or "I/O error" when it is
+ * the pool that has none.
+ */
+static void explain(const struct import *im)
+{
+	struct pool_status st;
+	uint64_t data, meta;
+	bool full;
+
+	if (err_status() != ST_FAILED || pool_get_status(&im->pool, false, &st))
+		return;
+	data = st.data_total - st.data_used;
+	meta = st.meta_total - st.meta_used;
+	full = !strcmp(st.mode, "out_of_data_space") || data < 1 << 20;
+	if (full || (err_errno() == ENOSPC && meta <= st.meta_low_water)) {
+		err_clear();
+		(void)err_sys(
+			ENOSPC,
+			full ? "the pool %s is full; \"hpmctl pool grow %s\" gives it more space" :
+			       "the metadata of the pool %s are full; \"hpmctl pool grow %s --meta SIZE\" gives them more space",
+			im->pool.name, im->pool.name);
+	}
+	pool_status_free(&st);
 }
 
 static json_t *layer_json(const struct done *d)
@@ -325,25 +488,89 @@ static int show_import(const struct import *im)
 		"layers", layers));
 }
 
+/*----------------------------------------------------------------
+ * Two processes
+ *--------------------------------------------------------------*/
+
+/* What the worker does; its errors are told by it. */
+static int work(struct import *im, pid_t parent)
+{
+	unsigned int n;
+	int ret = 0;
+
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM))
+		return err_sys(errno, "cannot watch the parent process");
+	for (n = 0; !ret && n < im->nr; n++)
+		ret = getppid() == parent ?
+			      import_layer(im, n) :
+			      err_say(ST_INTERRUPTED, "interrupted");
+	if (!ret)
+		ret = name_layers(im);
+	if (!ret)
+		return show_import(im);
+	explain(im);
+	if (getppid() != parent)
+		remove_unfinished(&im->pool, im->token);
+	return -1;
+}
+
+/* Signals that only one of the two gets are for both. */
+static int wait_for_worker(pid_t worker)
+{
+	int status;
+
+	while (waitpid(worker, &status, 0) < 0) {
+		if (errno != EINTR)
+			return err_sys(errno, "cannot wait for the worker");
+		if (interrupted())
+			(void)kill(worker, SIGTERM);
+	}
+	return status;
+}
+
+/* Does not return if the worker could say itself what went wrong. */
+static int supervise(const struct import *im, pid_t worker)
+{
+	int status = wait_for_worker(worker);
+
+	if (status)
+		remove_unfinished(&im->pool, im->token);
+	if (status >= 0 && WIFEXITED(status))
+		_exit(WEXITSTATUS(status));
+	if (status < 0)
+		return -1;
+	return err_say(
+		ST_FAILED,
+		"the import was ended by signal %d (%s); nothing of it stays",
+		WTERMSIG(status), strsignal(WTERMSIG(status)));
+}
+
+static int run_import(struct import *im)
+{
+	pid_t parent = getpid(), worker;
+
+	(void)fflush(stdout);
+	(void)fflush(stderr);
+	worker = fork();
+	if (worker < 0)
+		return err_sys(errno, "cannot make a process");
+	return worker ? supervise(im, worker) : work(im, parent);
+}
+
 static int import(char **args, int nr)
 {
-	struct import im = { .name = args[1],
-			     .source = args[2],
-			     .oci.dir = -1 };
-	unsigned int n;
+	struct import im = {
+		.name = args[1], .source = args[2], .oci.dir = -1, .lock = -1
+	};
 	int ret;
 
 	(void)nr;
 	catch_signals();
-	ret = prepare(&im, args[0]);
-	for (n = 0; !ret && n < im.nr; n++)
-		ret = import_layer(&im, n);
-	if (!ret)
-		ret = show_import(&im);
-	else
-		undo(&im);
+	ret = prepare(&im, args[0]) || run_import(&im) ? -1 : 0;
 	oci_close(&im.oci);
 	free(im.done);
+	if (im.lock >= 0)
+		(void)close(im.lock);
 	return ret;
 }
 
@@ -353,8 +580,9 @@ const struct cmd import_cmd = {
 	.min_args = 3,
 	.max_args = 3,
 	.summary = "make volumes of an image: a tar file or an OCI layout",
-	.more = "SOURCE is a tar file in any compression, \"-\" for one on standard input, or\n"
-		"an OCI image layout (a directory, or a tar file of one).  Every layer becomes\n"
+	.more = "SOURCE is a tar file in any compression, \"-\" for one on standard input, an\n"
+		"OCI image layout (a directory, or a tar file of one), or what \"docker save\"\n"
+		"wrote.  --ref takes a name, a tag or a digest.  Every layer becomes\n"
 		"a read-only volume and a snapshot of the one below it: NAME.layer1, ..., and\n"
 		"the last one NAME.  Digests are checked, whiteouts obeyed.\n",
 	.examples =

@@ -119,6 +119,11 @@ int check_volume_name(const char *name)
 			ST_USAGE,
 			"%s cannot be the name of a volume: it would be taken for an id",
 			name);
+	if (strstr(name, IMPORTING))
+		return err_say(
+			ST_USAGE,
+			"%s cannot be the name of a volume: what an import has not finished is called so",
+			name);
 	if (!strcmp(name, "meta") || !strcmp(name, "data"))
 		return err_say(
 			ST_USAGE,

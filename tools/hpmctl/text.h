@@ -25,6 +25,8 @@ const char *size_text(uint64_t bytes, char out[SIZE_TEXT]);
  * volume's name is not a number, or it could not be told from an id.
  */
 #define POOL_NAME_MAX 63
+/* In the names of volumes that an import has not finished. */
+#define IMPORTING ".importing-"
 int check_pool_name(const char *name);
 int check_volume_name(const char *name);
 

@@ -657,6 +657,7 @@ group_import_tar() {
 		tree_sum "$work/tree" >"$work/want"
 		tree_sum "$work/mnt" >"$work/have"
 		check "$fs: the volume holds what the archive holds" diff "$work/want" "$work/have"
+		check "$fs: and nothing else" test ! -e "$work/mnt/lost+found"
 		umount "$work/mnt"
 		works volume deactivate t $fs
 		json ".layers[0].whiteouts == 1 and .name == \"$fs-up\"" import t $fs-up "$work/upper.tar.gz" --from $fs
@@ -695,6 +696,13 @@ group_import_stream() {
 	tar -C "$work/tree2" -cf "$work/seen.tar" .
 	script -qec "$HPMCTL import s seen $work/seen.tar --size 300M" /dev/null >"$out" 2>"$err" </dev/null
 	told 'on a terminal there is a bar' '%.* MB/s.*K'
+	(cd "$work" && mkdir -p save && cp "$work/seen.tar" save/layer.tar &&
+		echo '[{"Config":"c.json","Layers":["layer.tar"]}]' >save/manifest.json &&
+		echo '{}' >save/c.json && tar -C save -cf save.tar .)
+	"$HPMCTL" import s saved - --size 200M <"$work/save.tar" >"$out" 2>"$err"
+	[ $? = 5 ]
+	ok $? 'what "docker save" writes is not taken for a file system on standard input'
+	said 'and why is said' 'not a file system but an image'
 	# ^C in the middle
 	mkfifo "$work/fifo"
 	"$HPMCTL" import s stopped - --size 200M <"$work/fifo" >"$out" 2>"$err" &
@@ -776,6 +784,120 @@ group_import_oci() {
 	ok $? 'a damaged image leaves no volume'
 	check 'and no device' no_device o-hurt
 	drop_pool o
+}
+
+# What "docker save" wrote before it wrote layouts.
+make_docker() {
+	local dir=$1 config
+	mkdir -p "$dir/1111111111111111" "$dir/2222222222222222"
+	tar -C "$work/tree3" -cf "$dir/1111111111111111/layer.tar" .
+	tar -C "$work/up3" -cf "$dir/2222222222222222/layer.tar" .
+	jq -n --arg a "sha256:$(sha256sum <"$dir/1111111111111111/layer.tar" | cut -d' ' -f1)" \
+		--arg b "sha256:$(sha256sum <"$dir/2222222222222222/layer.tar" | cut -d' ' -f1)" \
+		'{os: "linux", rootfs: {diff_ids: [$a, $b]}}' >"$work/config"
+	config=$(sha256sum <"$work/config" | cut -d' ' -f1).json
+	mv "$work/config" "$dir/$config"
+	echo "[{\"Config\":\"$config\",\"RepoTags\":[\"x/y:1\"],\"Layers\":[\"1111111111111111/layer.tar\",\"2222222222222222/layer.tar\"]}]" >"$dir/manifest.json"
+}
+
+group_import_docker() {
+	small_pool n 1G
+	make_tree "$work/tree3"
+	mkdir -p "$work/up3/bin" "$work/mnt"
+	echo new >"$work/up3/bin/new"
+	make_docker "$work/docker"
+	tar -C "$work/docker" -czf "$work/docker.tgz" .
+	json '.layers | length == 2' import n img "$work/docker.tgz" --size 300M --ref x/y:1
+	works volume activate n img
+	mount -o ro,noload /dev/mapper/n-img "$work/mnt"
+	check 'both layers are there' grep -q new "$work/mnt/bin/new" "$work/mnt/etc/name"
+	check 'and nothing of the archive itself' test ! -e "$work/mnt/manifest.json"
+	umount "$work/mnt"
+	fails 3 'x/y:1' import n other "$work/docker" --ref nope
+	echo x >>"$work/docker/2222222222222222/layer.tar"
+	fails 5 'damaged' import n hurt "$work/docker" --size 300M
+	check 'nothing stays of it' test "$("$HPMCTL" volume list n -q | xargs)" = 'img.layer1 img'
+	drop_pool n
+}
+
+# nothing_stays <pool>: of an import, whatever stopped it
+nothing_stays() {
+	"$HPMCTL" volume list "$1" >"$out" 2>"$err"
+	! grep -q . < <("$HPMCTL" volume list "$1" -q) && ! dmsetup ls | grep "^$1-" >>"$out" &&
+		! ls -d /run/hpmctl-* >>"$out" 2>/dev/null
+	ok $? "nothing stays: $2"
+}
+
+# An import that waits for more of its archive.
+begin_import() {
+	mkfifo "$work/slow"
+	"$HPMCTL" import i slow - --size 200M <"$work/slow" >"$work/slow.out" 2>&1 &
+	pid=$!
+	exec 8>"$work/slow"
+	head -c 1000000 "$work/plain.tar" >&8
+	for _ in {1..100}; do
+		"$HPMCTL" volume list i -q | grep -q '^slow.importing-' && break
+		sleep 0.1
+	done
+	worker=$(pgrep -P "$pid")
+}
+
+end_import() {
+	wait "$pid" 2>/dev/null
+	exec 8>&-
+	rm "$work/slow"
+	for _ in {1..100}; do
+		kill -0 "$worker" 2>/dev/null || break
+		sleep 0.1
+	done
+}
+
+group_import_undone() {
+	local i pid worker
+	small_pool i 128M
+	mkdir -p "$work/many" "$work/plain"
+	truncate -s 32T "$work/huge" &&
+		tar -C "$work" -S -cf "$work/huge.tar" huge
+	fails 5 'a file that cannot be: huge' import i v "$work/huge.tar" --size 64M
+	nothing_stays i 'a sparse file of 32 TiB'
+	(cd "$work/many" && seq 1 6000 | xargs touch)
+	tar -C "$work/many" -cf "$work/many.tar" .
+	fails 1 'no inodes left' import i v "$work/many.tar" --size 16M
+	nothing_stays i 'no inodes'
+	fails 2 '--size 300M' import i v "$work/many.tar" --fs xfs --size 100M
+	head -c 150M /dev/urandom >"$work/plain/big"
+	tar -C "$work/plain" -cf "$work/plain.tar" .
+	fails 1 'the pool i is full' import i v "$work/plain.tar" --size 400M
+	said 'what to do is said' 'pool grow i'
+	nothing_stays i 'a full pool'
+	works pool grow i --data 512M
+	begin_import
+	kill -9 "$worker"
+	end_import
+	grep -q 'ended by signal 9' "$work/slow.out"
+	ok $? 'who kills the worker is told so'
+	nothing_stays i 'the worker was killed'
+	begin_import
+	kill -9 "$pid"
+	end_import
+	nothing_stays i 'the waiting process was killed'
+	begin_import
+	fails 2 'cannot be the name' volume rename i 0 "x.importing-"
+	works import i beside "$work/many.tar" --size 64M
+	check 'an import leaves another one alone' grep -q '^slow.importing-' <("$HPMCTL" volume list i -q)
+	works volume remove i beside
+	kill -STOP "$worker"
+	kill -9 "$pid" "$worker"
+	end_import
+	check 'of one that was killed as a whole something stays' grep -q '^slow.importing-' <("$HPMCTL" volume list i -q)
+	works import i slow "$work/many.tar" --size 64M
+	check 'until the next import' test "$("$HPMCTL" volume list i -q)" = slow
+	works volume remove i slow
+	works pool remove i --force
+	works pool activate i --file "$work/i.pool" --read-only
+	fails 1 '' import i v "$work/many.tar" --size 64M
+	nothing_stays i 'a read-only pool'
+	drop_pool i
 }
 
 group_top() {
@@ -878,7 +1000,7 @@ group_table() {
 
 for g in file_pool file_errors devices disk grow_file grow_too_far host_full \
 	races words volumes many freeze \
-	import_tar import_stream import_oci top sharing table udev faults page; do
+	import_tar import_stream import_oci import_docker import_undone top sharing table udev faults page; do
 	# These two take minutes: they are run when they are named.
 	if [ $# = 0 ] && [[ $g == faults || $g == page ]]; then
 		continue
