@@ -4,6 +4,7 @@
 # of instructions and repeat to a fraction of a per cent on any machine.
 #
 #	make bench-io [SIZE=1024] [IOS=20000]	MiB of a volume, I/Os of a figure
+#	make bench-many [VOLUMES=1000] [PEERS='linear thin']
 #	make bench-share [COUNT=64] [PEERS='overlay2 thin'] [CASES=row]
 
 BENCH_VM  = CLOCK=virtual TIMEOUT=5000 MEM=8G $(VM)
@@ -30,6 +31,10 @@ bench-numbers: $(BENCH_OUT)/msgtime | vm-$(or $(KERNEL),6.1)
 .PHONY: bench-neighbour
 bench-neighbour: | deps-bench vm-$(or $(KERNEL),6.1) ## how long others wait for a neighbour whose I/O is throttled (io.max)
 	@$(VM) '$(TOP)/bench/neighbour.sh | tee $$VM_OUT/bench-neighbour.txt'
+
+.PHONY: bench-many
+bench-many: $(BUILD)/tests/many $(BUILD)/tests/messages | vm-$(or $(KERNEL),6.1) ## a thousand active volumes, beside dm-linear and dm-thin (VOLUMES=)
+	@$(BENCH_VM) 'set -o pipefail; $(foreach v,VOLUMES PEERS,$(if $($v),$v="$($v)")) MANY=$(BUILD)/tests/many $(TOP)/bench/many.sh | tee $$VM_OUT/bench-many.txt'
 
 # What is timed has its programs, this one too, in memory: see share.sh.
 PKGS_share := gcc libc6-dev dmsetup fio e2fsprogs xfsprogs btrfs-progs mount coreutils

@@ -23,12 +23,15 @@ $(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c $(TOP)/tests/vm/progs/dm.h | deps-su
 # What is short, and what is not.  (stress tests at random.)
 SUITE      := credit message table partial foreign snapshot limits flush cost \
 	space check module ring mixed quiet waits teardown tokens neighbour
-SUITE_LONG := discard resize nowait metadata suspend force persist fs defrag live blk fsload rot ladder memory zeroes
+SUITE_LONG := discard resize nowait metadata suspend force persist fs defrag live blk fsload rot ladder memory zeroes \
+	crypt gone many
 # What is likely to differ between kernels.
 SUITE_FAST := limits message zeroes quiet teardown neighbour
 comma      := ,
 with_commas = $(subst $() ,$(comma),$(strip $1))
 GUESTS     ?= 6.1:$(call with_commas,$(SUITE)) 6.12:$(call with_commas,$(SUITE_FAST))
+# Of make test-quick (tests.mk).
+QUICK_GUESTS ?= 6.1:table,message,snapshot,flush,space
 TIME       ?= 60
 SEED       ?= 1
 

@@ -114,3 +114,9 @@ vm: $(if $(HOST),$$(call VM_KO,host) $$(VM_DEPS),vm-$(KERNEL)) ## run CMD='...' 
 .PHONY: test-vm-smoke
 test-vm-smoke: vm-6.1 vm-6.12 ## does the test machine itself work?
 	@BUILD=$(BUILD) CACHE=$(CACHE) $(VM_DIR)/smoke.sh $(KERNELS)
+
+PKGS_reboot := kexec-tools e2fsprogs dmsetup
+
+.PHONY: test-reboot
+test-reboot: $(BUILD)/tools/hpm_check vm-6.1 vm-6.12 | deps-reboot ## reset, reboot and kexec with active pools under load
+	@BUILD=$(BUILD) CACHE=$(CACHE) $(VM_DIR)/reboot.sh $(KERNELS)
