@@ -101,7 +101,7 @@ static struct kmem_cache *lead_slab;
  * more.  To rewrite a file in place makes one of each page that others ask for:
  * 4 GiB of that are no attack, and as tries at the fingerprint they are nothing.
  */
-#define MAX_MISMATCHES	(1u << 20)
+#define MAX_MISMATCHES	BIT(20)
 
 /*----------------------------------------------------------------
  * Pages

@@ -115,7 +115,7 @@ static const char *mark_fault(struct hpm_md *md, const struct hpm_mark *m)
 	if (le32_to_cpu(m->head.magic) == HPM_MAGIC &&
 	    m->head.type == HPM_BT_LABEL)
 		return "the data device holds the metadata of a pool";
-	return "the data device does not begin with the pool's mark: it is not the pool's, or its first block was overwritten";
+	return "the data device does not begin with the pool's mark: is it the right one?";
 }
 
 /* The block is the pool's, so nothing that belongs to a volume is overwritten. */

@@ -77,6 +77,7 @@ static void sum(unsigned char *h)
 /* A header of a file that is empty, or of one that is for the next. */
 static unsigned char *add(const char *name, char type, size_t size)
 {
+	static const char magic[8] = { 'u', 's', 't', 'a', 'r', 0, '0', '0' };
 	unsigned char *h = blocks + used;
 
 	strcpy((char *)h, name);
@@ -86,7 +87,7 @@ static unsigned char *add(const char *name, char type, size_t size)
 	(void)snprintf((char *)h + 124, 12, "%011zo", size);
 	(void)snprintf((char *)h + 136, 12, "%011o", 1000000000);
 	h[156] = (unsigned char)type;
-	memcpy(h + 257, "ustar\00000", 8);
+	memcpy(h + 257, magic, sizeof(magic));
 	sum(h);
 	used += 512;
 	return h;
@@ -328,7 +329,7 @@ static void record_wins(void **state)
 	n += record(body + n, sizeof(body) - n, "uid=77");
 	add_pax(body, n, 'x');
 	h = add("f", '0', 0);
-	memcpy(h + 108, "********", 8);
+	memset(h + 108, '*', 8);
 	sum(h);
 	put();
 	assert_works(unpack());

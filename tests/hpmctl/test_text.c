@@ -351,6 +351,7 @@ static void escapes(void **state)
 		{ "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" },
 		{ "x\xe6\x97", "x\\xe6\\x97" },
 		/* text from right to left, no width, a line of its own */
+		/* NOLINTNEXTLINE(misc-misleading-bidirectional) */
 		{ "a\xe2\x80\xae"
 		  "b",
 		  "a\\xe2\\x80\\xaeb" },

@@ -65,7 +65,7 @@ int main(int argc, char **argv)
 	if (argc != 3 || parse_number(argv[2], 16384, &gib) ||
 	    dev_open(&dev, argv[1], DEV_WRITE))
 		return 2;
-	b = build_new(&dev);
+	b = build_new(&dev, 0);
 	if (b) {
 		r = pool(b, gib << 18) ? 1 : 0;
 		fprintf(stderr, "%llu metadata blocks in use\n",

@@ -32,7 +32,7 @@ struct sim_params {
 	unsigned long cache_nodes;
 	bool interleave;	/* let things happen inside engine calls */
 	unsigned int max_tasks; /* flushes, loads and the like at a time */
-	bool mark;	   /* the data device has a mark */
+	bool mark;		/* the data device has a mark */
 	unsigned int rare; /* commits and messages: one of so many; 0: all */
 	u64 seed;
 };

@@ -345,7 +345,7 @@ static bool is_digest_of(const json_t *list, const struct oci_want *want)
 
 json_t *choose_by_platform(const json_t *list, const struct oci_want *want)
 {
-	char platform[PLATFORM_TEXT], text[LIST_TEXT];
+	char platform[PLATFORM_TEXT] = "", text[LIST_TEXT];
 	json_t *found, *one = NULL;
 
 	platform_normalize(want->platform ? want->platform : host_platform(),

@@ -593,8 +593,10 @@ static int take_docker(const json_t *choice, struct oci *oci)
 		const char *name = json_string_value(o);
 		const char *id = json_string_value(json_array_get(ids, i));
 
+		if (!id)
+			id = "";
 		if (set_name(&oci->layer[i], name ? name : "") ||
-		    digest_begin(&d, id ? id : ""))
+		    digest_begin(&d, id))
 			return -1;
 		strcpy(oci->layer[i].digest, id);
 	}
@@ -736,6 +738,8 @@ static int load(struct oci *oci, const struct oci_want *want)
 	json_t *doc;
 	int ret;
 
+	if (!kinds[oci->kind].load)
+		return err_say(ST_BAD_INPUT, "%s is no image", oci->path);
 	oci->dir = open(oci->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (oci->dir < 0 && errno != ENOTDIR)
 		return err_sys(errno, "cannot open %s", oci->path);

@@ -14,7 +14,7 @@
 
 #include "dm.h"
 
-#define SIZE	(64 << 10)
+#define SIZE (64 << 10)
 
 static int read_twice(const char *volume)
 {
