@@ -811,6 +811,7 @@ struct hpm_md {
 	struct hpm_array held;		/* root.height 0: none */
 	bool has_held;
 	bool letting_go;		/* what was held is being given back */
+	bool snap_prepared;		/* the next serial is a snapshot's */
 	u64 table_shared;		/* blocks of the volume table that it shares */
 	u32 held_time;
 

@@ -855,8 +855,33 @@ int hpm_vol_create(struct hpm_md *md, u32 id, u64 size, const char *name,
 }
 
 /*
- * What the record will say.  Nobody else changes the set of volumes, and no
- * snapshot is to be applied, so that stands still without md->lock.
+ * From now until its record has a number, nothing takes the serial that a snapshot
+ * is going to have: such a record would be applied before it, and take it away.
+ * Messages come one at a time, so all that could is a step that lets a table go.
+ * It looks at the word with md->lock held.
+ */
+static void snapshot_prepare(struct hpm_md *md)
+{
+	WRITE_ONCE(md->snap_prepared, true);
+	if (READ_ONCE(md->letting_go)) {
+		/* One that has not seen it is over. */
+		mutex_lock(&md->lock);
+		mutex_unlock(&md->lock);
+	}
+}
+
+static void snapshot_unprepare(struct hpm_md *md)
+{
+	/* Its number comes first: pairs with let_go_step(). */
+	smp_store_release(&md->snap_prepared, false);
+	if (READ_ONCE(md->letting_go))
+		hpm_kick(md, HPM_KICK_RECLAIM);
+}
+
+/*
+ * What the record will say.  Nobody else changes the set of volumes, no snapshot
+ * is to be applied, and this one is prepared, so that stands still without
+ * md->lock.
  */
 static int snapshot_check(struct hpm_md *md, u32 id, u32 origin,
 			  const char *name, const char **why)
@@ -915,20 +940,23 @@ int hpm_vol_snapshot_begin(struct hpm_md *md, u32 id, u32 origin,
 		r = credit_wait(md, HPM_FOR_WRITE, why);
 	if (r)
 		return r;
+	snapshot_prepare(md);
 	r = snapshot_check(md, id, origin, name, why);
 	if (r)
-		hpm_credit_put(md, 1);
+		hpm_vol_snapshot_cancel(md);
 	return r;
 }
 
 void hpm_vol_snapshot_cancel(struct hpm_md *md)
 {
+	snapshot_unprepare(md);
 	hpm_credit_put(md, 1);
 }
 
 void hpm_vol_snapshot_publish(struct hpm_md *md)
 {
 	hpm_snap_publish(md);
+	snapshot_unprepare(md);
 }
 
 int hpm_vol_snapshot_end(struct hpm_md *md, const char **why)
@@ -1140,6 +1168,9 @@ static int let_go_step(struct hpm_md *md)
 	mutex_lock(&md->lock);
 	if (!md->letting_go || md->stuck || !dying_room(md, LET_GO_TREES))
 		return change_refuse(md, md->stuck ? -EIO : !!md->letting_go);
+	/* A snapshot has the next serial: snapshot_prepare(). */
+	if (smp_load_acquire(&md->snap_prepared))
+		return change_refuse(md, 0);
 	r = hpm_array_cut_bound(md, &md->held, dies, LET_GO_LOOKS,
 				LET_GO_TREES, &to);
 	if (r)

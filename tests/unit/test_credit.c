@@ -453,6 +453,56 @@ static void test_held_table(void **state)
 }
 
 /*
+ * What was held is let go between the two halves of a snapshot: trees that die then
+ * must not take the serial that the snapshot's record has already.
+ */
+static void test_let_go_beside_snapshot(void **state)
+{
+	struct sim_params p = base;
+	const char *why;
+	unsigned int i;
+	struct sim *s;
+
+	(void)state;
+	p.meta_blocks = 4096;
+	s = begin(&p);
+	for (i = 0; i < p.max_vols - 3; i++)
+		sim_msg_create(s, ID(i));
+	random_life(s, 100);
+	assert_int_equal(hpm_md_hold(s->md, &why), 0);
+	/* Trees that nobody else has any more. */
+	for (i = 1; i < p.max_vols - 3; i++)
+		if (sim_vol(s, ID(i)))
+			sim_msg_delete(s, ID(i));
+	sim_finish(s);
+	if (!sim_vol(s, ID(0)))
+		sim_msg_create(s, ID(0));
+	assert_int_equal(hpm_md_release(s->md, &why), 0);
+	while (!list_empty(&s->md->dying))
+		assert_int_equal(hpm_md_reclaim_step(s->md), 1);
+	assert_true(s->md->letting_go);
+
+	assert_int_equal(hpm_vol_snapshot_begin(s->md, 7, ID(0), NULL, &why),
+			 0);
+	for (i = 0; i < 20; i++)
+		assert_int_equal(hpm_md_reclaim_step(s->md), 0);
+	hpm_vol_snapshot_publish(s->md);
+	assert_int_equal(hpm_vol_snapshot_end(s->md, &why), 0);
+	assert_int_equal(hpm_md_apply(s->md), 0);
+	assert_int_equal(hpm_md_mode(s->md), HPM_MODE_WRITE);
+	assert_int_equal(hpm_vol_delete(s->md, 7, &why), 0);
+	/* One that is given up lets the work go on, too. */
+	assert_int_equal(hpm_vol_snapshot_begin(s->md, 7, ID(0), NULL, &why),
+			 0);
+	hpm_vol_snapshot_cancel(s->md);
+	while (hpm_md_reclaim_step(s->md) > 0)
+		;
+	assert_false(s->md->letting_go);
+	sim_check(s);
+	sim_destroy(s);
+}
+
+/*
  * A hold for whose table there is no room is refused before there is a record of it.
  * After one that is not, what gives back is possible.
  */
@@ -610,6 +660,7 @@ int main(void)
 		rig_test(test_no_idle_checkpoints),
 		rig_test(test_no_dying_slot),
 		rig_test(test_held_table),
+		rig_test(test_let_go_beside_snapshot),
 		rig_test(test_hold_refused),
 		rig_test(test_locked_out),
 		rig_test(test_replay_in_steps),
