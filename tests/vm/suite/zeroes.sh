@@ -8,7 +8,8 @@
 
 # Only newer kernels have a disk that refuses what it is told to.
 modprobe sd_mod || exit
-modprobe scsi_debug dev_size_mb=96 lbpws=1 lbprz=1 || exit
+# (Where zeroes are an unmapping, a refusal turns off that alone.)
+modprobe scsi_debug dev_size_mb=96 || exit
 mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
 errors=$(echo /sys/kernel/debug/scsi_debug/*/error)
 if [ ! -e "$errors" ]; then
