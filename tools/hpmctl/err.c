@@ -9,13 +9,7 @@
 
 bool verbose;
 
-static struct {
-	bool set;
-	enum status status;
-	int errnum;
-	char text[1024];
-	char kernel[512];
-} err;
+static struct err_state err;
 
 static enum status status_of(int errnum)
 {
@@ -87,6 +81,19 @@ void err_kernel(const char *reason)
 {
 	if (err.set && !err.kernel[0] && reason)
 		(void)text_escape(err.kernel, sizeof(err.kernel), reason);
+}
+
+void err_save(struct err_state *to)
+{
+	*to = err;
+	err.set = false;
+	err.kernel[0] = '\0';
+}
+
+void err_restore(const struct err_state *from)
+{
+	if (from->set)
+		err = *from;
 }
 
 bool err_pending(void)

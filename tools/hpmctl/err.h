@@ -28,6 +28,14 @@ enum status {
 	ST_INTERRUPTED = 130,
 };
 
+struct err_state {
+	bool set;
+	enum status status;
+	int errnum;
+	char text[1024];
+	char kernel[512]; /* its own words; may be "" */
+};
+
 void err_set_sys(int errnum, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void err_set_say(enum status status, const char *fmt, ...)
@@ -40,6 +48,13 @@ void err_set_say(enum status status, const char *fmt, ...)
 
 /* The kernel's own words about the failure that was just reported. */
 void err_kernel(const char *reason);
+
+/*
+ * Sets the sentence aside while something is cleaned up that has to know its own
+ * failures; afterwards the sentence, if there was one, is the first again.
+ */
+void err_save(struct err_state *to);
+void err_restore(const struct err_state *from);
 
 bool err_pending(void);
 enum status err_status(void);

@@ -339,13 +339,12 @@ static bool is_unfinished(const char *name, const char *token)
 /* Whatever the error is that is to be told, it stays. */
 static void remove_unfinished(const struct pool *pool, const char *token)
 {
-	bool pending = err_pending();
-	struct volumes vols;
+	struct err_state was;
+	struct volumes vols = { 0 };
 	size_t i;
 
-	if (volumes_read(pool, &vols))
-		return;
-	if (!volumes_find_devices(pool, &vols))
+	err_save(&was);
+	if (!volumes_read(pool, &vols) && !volumes_find_devices(pool, &vols))
 		for (i = 0; i < vols.nr; i++) {
 			struct volume *v = &vols.v[i];
 
@@ -357,10 +356,11 @@ static void remove_unfinished(const struct pool *pool, const char *token)
 			(void)volume_delete(pool, v);
 		}
 	volumes_free(&vols);
-	if (!pending && err_pending()) {
+	if (err_pending()) {
 		warn("an unfinished import cannot be removed: %s", err_text());
 		err_clear();
 	}
+	err_restore(&was);
 }
 
 /* Where there is no node, nothing is known of others, and all is left alone. */

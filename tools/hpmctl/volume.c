@@ -258,12 +258,16 @@ static int search_device(const struct dm_name *dev, void *ctx)
 int volumes_find_devices(const struct pool *pool, struct volumes *vols)
 {
 	struct search s = { pool, vols };
+	struct err_state was;
+	int ret;
 
-	return dm_each(search_device, &s);
+	err_save(&was);
+	ret = dm_each(search_device, &s);
+	err_restore(&was);
+	return ret;
 }
 
-/* It mostly has the name that we give; if not, all devices are looked at. */
-int volume_find_device(const struct pool *pool, struct volume *v)
+static int find_device(const struct pool *pool, struct volume *v)
 {
 	struct volumes one = { v, 1, 1 };
 	char name[DM_NAME_MAX];
@@ -282,6 +286,18 @@ int volume_find_device(const struct pool *pool, struct volume *v)
 	if (err_pending())
 		return -1;
 	return v->active ? volumes_find_devices(pool, &one) : 0;
+}
+
+/* It mostly has the name that we give; if not, all devices are looked at. */
+int volume_find_device(const struct pool *pool, struct volume *v)
+{
+	struct err_state was;
+	int ret;
+
+	err_save(&was);
+	ret = find_device(pool, v);
+	err_restore(&was);
+	return ret;
 }
 
 /* The pool that a volume's device belongs to, by the device's table. */
@@ -582,10 +598,9 @@ static int still_there(const struct pool *pool, const struct volume *v)
  * let go of: the pool says for a moment that the volume is active.  The serial
  * is looked at each time, as the id may be another volume's by now.
  */
-int volume_delete(const struct pool *pool, struct volume *v)
+static int delete_it(const struct pool *pool, struct volume *v)
 {
 	const struct timespec ts = { 0, DELETE_NSEC };
-	bool pending = err_pending();
 	int tries, there;
 
 	for (tries = 0;; tries++) {
@@ -594,8 +609,7 @@ int volume_delete(const struct pool *pool, struct volume *v)
 			return there;
 		if (!dm_message(pool->name, NULL, "delete %u", v->id))
 			return 0;
-		if (dm_last_errno() != EBUSY || tries == DELETE_TRIES ||
-		    pending)
+		if (dm_last_errno() != EBUSY || tries == DELETE_TRIES)
 			return -1;
 		v->device[0] = '\0';
 		err_clear();
@@ -608,6 +622,18 @@ int volume_delete(const struct pool *pool, struct volume *v)
 				v->device);
 		(void)nanosleep(&ts, NULL);
 	}
+}
+
+/* It is also what undoes a command that has failed. */
+int volume_delete(const struct pool *pool, struct volume *v)
+{
+	struct err_state was;
+	int ret;
+
+	err_save(&was);
+	ret = delete_it(pool, v);
+	err_restore(&was);
+	return ret;
 }
 
 int volume_set_read_only(const struct pool *pool, const struct volume *v,
