@@ -20,7 +20,7 @@ fi
 
 # refuse OPCODE: as a disk that has never heard of it
 refuse() {
-	echo "2 0 $1 0 0 0x2 0x5 0x20 0x0" >"$errors"
+	echo "2 1 $1 0 0 0x2 0x5 0x20 0x0" >"$errors"
 }
 
 limit() {
