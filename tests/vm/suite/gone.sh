@@ -90,8 +90,8 @@ round() {	# round WHAT DISK...
 	check "$what: writes end" timeout 60 tail --pid=$n -f /dev/null
 	wait $n 2>/dev/null
 	check "$what: a status is told" timeout 20 dmsetup status pool
-	fails "$what: nothing more is made durable" timeout 20 dd if=/dev/urandom \
-		of=/dev/mapper/v bs=4k count=8 oflag=direct conv=fsync,notrunc
+	fails "$what: nothing new is made durable" timeout 20 dd if=/dev/urandom \
+		of=/dev/mapper/v bs=4k count=8 seek=14000 oflag=direct conv=fsync,notrunc
 	kill $m 2>/dev/null
 	check "$what: reads end" timeout 60 tail --pid=$m -f /dev/null
 	wait $m 2>/dev/null
