@@ -16,14 +16,14 @@ HPMCTL_COMMON := $(wildcard $(TOOLS_DIR)/common/*.c)
 HPM_VERSION ?= $(shell git -C $(TOP) describe --tags --always --dirty 2>/dev/null || echo 0)
 
 PKGS_tools := gcc libc6-dev make pkg-config libdevmapper-dev libarchive-dev \
-	libjansson-dev libblkid-dev nettle-dev uthash-dev
+	libjansson-dev libblkid-dev nettle-dev uthash-dev zlib1g-dev
 PKGS_tools-lint := clang-format clang-tidy mandoc man-db groff
 
 TOOLS_CFLAGS := -std=gnu11 -D_GNU_SOURCE -I$(TOOLS_DIR)/common -O2 -g -Wall -Wextra -Werror \
 	-Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef \
 	-Wno-missing-field-initializers -fstack-protector-strong \
 	-D_FORTIFY_SOURCE=2
-HPMCTL_PC     := devmapper libarchive jansson blkid nettle
+HPMCTL_PC     := devmapper libarchive jansson blkid nettle zlib
 HPMCTL_LIBS    = $$(pkg-config --libs $(HPMCTL_PC)) -lm
 HPMCTL_SRC    := $(wildcard $(HPMCTL_DIR)/*.c)
 HPMCTL_OBJ    := $(HPMCTL_SRC:$(HPMCTL_DIR)/%.c=$(TOOLS_OUT)/hpmctl.o/%.o) \

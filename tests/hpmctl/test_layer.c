@@ -503,6 +503,41 @@ static void broken_archives(void **state)
 	assert_fails(unpack_file("/nowhere/x.tar"), "cannot open");
 }
 
+/* What a packed archive says of itself is compared with what came out. */
+static void checksums(void **state)
+{
+	static const char *const filters[] = { "gzip", "bzip2", "xz" };
+	const struct item items[] = { { "f", 0, "some contents of a file" },
+				      { 0 } };
+	char *text, *both;
+	size_t size, i;
+
+	(void)state;
+	for (i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+		write_tar(tar, filters[i], items);
+		text = slurp(tar, &size);
+		text[i ? size / 2 : size - 6] ^= 1;
+		spit(tar, text, size);
+		assert_bad(unpack_file(tar), "cannot unpack");
+		free(text);
+	}
+	/* Members may follow each other, and padding the last one. */
+	write_tar(tar, "gzip", items);
+	assert_works(unpack_file(tar));
+	text = slurp(tar, &size);
+	both = calloc(1, 2 * size + 1000);
+	assert_non_null(both);
+	memcpy(both, text, size);
+	spit(tar, both, size + 1000);
+	assert_works(unpack_file(tar));
+	memcpy(both + size, text, size);
+	both[2 * size - 6] ^= 1;
+	spit(tar, both, 2 * size);
+	assert_bad(unpack_file(tar), "incorrect data check");
+	free(both);
+	free(text);
+}
+
 /* Every byte of an archive wrong in turn: any error, no crash, no escape. */
 static void mutated_archives(void **state)
 {
@@ -786,6 +821,7 @@ int main(void)
 		T(bad_whiteouts),
 		T(root_stays_directory),
 		T(broken_archives),
+		T(checksums),
 		T(mutated_archives),
 		T(deep_paths),
 		T(replaced_directories),

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "gunzip.h"
 #include "header.h"
 #include "rawtar.h"
 
@@ -14,6 +15,33 @@ int rawtar_failed(const struct rawtar *r)
 
 	return err_say(ST_BAD_INPUT, "cannot unpack %s: %s", r->in->name,
 		       why ? why : "it is damaged");
+}
+
+/*----------------------------------------------------------------
+ * From the stream to the first reader
+ *--------------------------------------------------------------*/
+
+static ssize_t first_read(struct rawtar *r, const void **data)
+{
+	ssize_t n = stream_read(r->in, data);
+
+	r->begun = true;
+	if (n <= 0 || !gunzip_begins(*data, (size_t)n))
+		return n;
+	r->gz = gunzip_new(r->in, *data, (size_t)n);
+	return r->gz ? gunzip_read(r->gz, data) : -1;
+}
+
+static la_ssize_t feed_plain(struct archive *a, void *ctx, const void **data)
+{
+	struct rawtar *r = ctx;
+	ssize_t n = !r->begun ? first_read(r, data) :
+		    r->gz     ? gunzip_read(r->gz, data) :
+				stream_read(r->in, data);
+
+	if (n < 0)
+		archive_set_error(a, EIO, "%s", err_text());
+	return n < 0 ? ARCHIVE_FATAL : n;
 }
 
 /*----------------------------------------------------------------
@@ -117,9 +145,8 @@ static int open_plain(struct rawtar *r)
 	    archive_read_support_format_raw(r->plain) < ARCHIVE_WARN)
 		return err_say(ST_FAILED, "cannot use libarchive: %s",
 			       archive_error_string(r->plain));
-	if (stream_feed(r->in, r->plain))
-		return -1;
-	if (archive_read_next_header(r->plain, &entry) < ARCHIVE_WARN)
+	if (archive_read_open(r->plain, r, NULL, feed_plain, NULL) ||
+	    archive_read_next_header(r->plain, &entry) < ARCHIVE_WARN)
 		return err_say(ST_BAD_INPUT, "cannot unpack %s: %s",
 			       r->in->name, archive_error_string(r->plain));
 	return 0;
@@ -150,6 +177,7 @@ void rawtar_close(struct rawtar *r)
 		(void)archive_read_free(r->a);
 	if (r->plain)
 		(void)archive_read_free(r->plain);
+	gunzip_free(r->gz);
 	free(r->kept);
 	memset(r, 0, sizeof(*r));
 }

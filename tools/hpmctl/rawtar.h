@@ -3,9 +3,10 @@
  * An archive that is read entry by entry, with its headers in sight.
  *
  * Two readers of libarchive follow each other.  The first takes off the
- * compression; the second one reads the archive.  The bytes between them are
- * kept until the second has consumed them, so that the headers of the entry that
- * it just returned can be looked at as they were written (header.h).
+ * compression (gzip's has been taken off by gunzip.h, which checks it); the
+ * second one reads the archive.  The bytes between them are kept until the second
+ * has consumed them, so that the headers of the entry that it just returned can
+ * be looked at as they were written (header.h).
  */
 #ifndef HPMCTL_RAWTAR_H
 #define HPMCTL_RAWTAR_H
@@ -19,6 +20,8 @@
 
 struct rawtar {
 	struct stream *in;
+	struct gunzip *gz; /* NULL: it is not packed by gzip */
+	bool begun;
 	struct archive *plain; /* gives the bytes without compression */
 	struct archive *a;     /* gives entries */
 	/* bytes that @a was given, from the offset @at on */

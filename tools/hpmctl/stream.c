@@ -240,9 +240,21 @@ int stream_expect_plain(struct stream *s, const char *digest)
 	return 0;
 }
 
-static ssize_t read_source(struct stream *s)
+static ssize_t read_fd(struct stream *s, size_t at)
 {
 	ssize_t n;
+
+	do
+		n = read(s->fd, s->buf + at, sizeof(s->buf) - at);
+	while (n < 0 && errno == EINTR && !interrupted());
+	if (n < 0 && errno != EINTR)
+		return err_sys(errno, "cannot read %s", s->name);
+	return n;
+}
+
+static ssize_t read_source(struct stream *s)
+{
+	ssize_t n, more = 0;
 
 	if (s->member) {
 		n = archive_read_data(s->member, s->buf, sizeof(s->buf));
@@ -252,12 +264,11 @@ static ssize_t read_source(struct stream *s)
 				       archive_error_string(s->member));
 		return n;
 	}
-	do
-		n = read(s->fd, s->buf, sizeof(s->buf));
-	while (n < 0 && errno == EINTR && !interrupted());
-	if (n < 0 && errno != EINTR)
-		return err_sys(errno, "cannot read %s", s->name);
-	return n;
+	n = read_fd(s, 0);
+	/* (a pipe may begin with one byte, which does not tell what comes) */
+	while (n == 1 && !s->done && (more = read_fd(s, 1)) > 0)
+		n += more;
+	return more < 0 ? -1 : n;
 }
 
 ssize_t stream_read(struct stream *s, const void **data)
@@ -306,21 +317,4 @@ void stream_close(struct stream *s)
 	if (s->fd >= 0)
 		(void)close(s->fd);
 	free(s);
-}
-
-static la_ssize_t feed_read(struct archive *a, void *ctx, const void **data)
-{
-	ssize_t n = stream_read(ctx, data);
-
-	if (n < 0)
-		archive_set_error(a, EIO, "%s", err_text());
-	return n < 0 ? ARCHIVE_FATAL : n;
-}
-
-int stream_feed(struct stream *s, struct archive *a)
-{
-	if (archive_read_open(a, s, NULL, feed_read, NULL) == ARCHIVE_OK)
-		return 0;
-	return err_say(ST_BAD_INPUT, "cannot read %s: %s", s->name,
-		       archive_error_string(a));
 }

@@ -56,8 +56,6 @@ ssize_t stream_read(struct stream *s, const void **data);
 int stream_finish(struct stream *s);
 void stream_close(struct stream *s);
 
-/* The stream as the input of libarchive; a failure is told by stream_read(). */
-int stream_feed(struct stream *s, struct archive *a);
 /* Reads an archive in any format and compression that may hold an image. */
 struct archive *archive_reader(void);
 
