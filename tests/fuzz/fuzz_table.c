@@ -2,7 +2,7 @@
 /*
  * Fuzzes the parsing of table lines: the input is a line.  What is accepted
  * must be in bounds, and must say the same again when it is said again as the
- * status does it.
+ * status does it (which leaves out adopt_data: that is to be done once).
  */
 #include "fuzz.h"
 #include "parse.h"
@@ -15,6 +15,7 @@ static void same(const struct hpm_pool_line *a, const struct hpm_pool_line *b)
 	must(a->features.discard_passdown == b->features.discard_passdown);
 	must(a->features.error_if_no_space == b->features.error_if_no_space);
 	must(a->features.read_only == b->features.read_only);
+	must(a->features.adopt_data == b->features.adopt_data);
 	must(a->features.share == b->features.share);
 }
 
@@ -39,6 +40,8 @@ static void say_again(const struct hpm_pool_line *line)
 		argv[n++] = "queue_if_no_space";
 	if (f->read_only)
 		argv[n++] = "read_only";
+	if (f->adopt_data)
+		argv[n++] = "adopt_data";
 	if (!f->share)
 		argv[n++] = "no_sharing";
 	snprintf(nr, sizeof(nr), "%u", n - 5);
