@@ -8,6 +8,7 @@ set -u -o pipefail
 
 bin=$1
 images=$(cd "$(dirname "${BASH_SOURCE[0]}")/../images" && pwd) || exit 1
+man=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../tools/man" && pwd) || exit 1
 seed=${SEED:-1}
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/hpm-meta.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
@@ -279,6 +280,22 @@ disk
 ok "repaired to the disk" 0 "$bin/hpm_repair" -i p -o disk
 ok "and the data are there" 0 data_whole
 "$bin/hpm_dump" -o text2 disk
+# As hpm_repair's page has it, with a superblock that is lost, and with a leaf.
+sed -n '/^BLOCKS=/,/^\.Ed/p' "$man/hpm_repair.8" | sed 's,/dev/sdb,disk,; /^\.Ed/d' >way
+ok "the page tells the way over a file" 0 grep -q hpm_restore way
+leaf=$(od -v -A n -t x1 -w4096 p | cut -c1-48 |
+	awk '$5 $6 $7 $8 $9 == "48504d5005" { n = NR - 1 } END { print n }')
+for gone in 8 "$leaf"; do
+	disk
+	spoil disk "$gone"
+	ok "block $gone is damaged" 1 "$bin/hpm_check" disk
+	ok "repaired over a file without block $gone" 0 \
+		env PATH="$bin:$PATH" bash -euo pipefail way
+	ok "which leaves the data alone" 0 data_whole
+	ok "and the disk has a pool" 0 "$bin/hpm_check" disk
+	ok "with as much metadata as before" 0 test \
+		"$(od -An -tu8 -j 128 -N 8 disk | tr -d ' ')" = 4096
+done
 # Another pool's text, and a disk from before there were marks.
 pool other seed="$((seed + 1))" steps=100
 "$bin/hpm_dump" -o text2 other
