@@ -7,6 +7,7 @@
 
 #include "label.h"
 #include "loop.h"
+#include "parts.h"
 #include "pool.h"
 #include "volume.h"
 
@@ -234,6 +235,92 @@ static void marks(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+/* As the kernel does it: bit by bit, over all but the checksum itself. */
+static uint32_t crc_of(const void *data, size_t n)
+{
+	const uint8_t *p = data, *end = p + n;
+	uint32_t crc = ~0u;
+	const char *seed;
+	int bit;
+
+	for (seed = "hpmapper mark"; *seed || p < end;) {
+		crc ^= *seed ? (uint8_t)*seed++ : *p++;
+		for (bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
+	}
+	return crc;
+}
+
+static void write_data_mark(const char *path, uint8_t first, uint64_t blocknr)
+{
+	struct hpm_mark m = {
+		.head = { .magic = htole32(HPM_MAGIC),
+			  .type = HPM_BT_MARK,
+			  .blocknr = htole64(blocknr) },
+		.uuid = { first },
+	};
+
+	m.head.csum = htole32(crc_of(&m.head.magic, sizeof(m) - 4));
+	write_file(path, &m, sizeof(m));
+}
+
+/* Metadata with the uuid 1..., and whatever stands at the beginning of the data. */
+static void pairs(void **state)
+{
+	char path[] = "/tmp/hpmctl-test-XXXXXX", block[4096] = "";
+	struct parts_spec spec = { 0 };
+	struct parts parts = { .label = { .found = true, .marked = true } };
+	struct hpm_label l = {
+		.head = { .magic = htole32(HPM_MAGIC), .type = HPM_BT_LABEL },
+		.large_shift = htole32(6),
+		.uuid = { 2 },
+	};
+	const uint8_t other[HPM_UUID_SIZE] = { 3 };
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(close(fd), 0);
+	parts.label.uuid[0] = 1;
+	(void)snprintf(parts.data.path, sizeof(parts.data.path), "%s", path);
+	(void)snprintf(parts.meta.path, sizeof(parts.meta.path), "/meta");
+	write_data_mark(path, 1, HPM_MARK_BLOCK);
+	assert_works(parts_check_pair(&spec, &parts));
+	write_data_mark(path, 2, HPM_MARK_BLOCK);
+	assert_bad(parts_check_pair(&spec, &parts),
+		   "the pool with uuid 02000000-");
+	assert_bad(parts_check_pair(&spec, &parts),
+		   "/meta are those of the pool with uuid 01000000-");
+	/* it was said that these are the data; the kernel writes the mark */
+	spec.adopt = true;
+	assert_works(parts_check_pair(&spec, &parts));
+	spec.adopt = false;
+	/* the metadata of a pool have no mark: a volume may have written this */
+	parts.label.marked = false;
+	assert_works(parts_check_pair(&spec, &parts));
+	parts.label.marked = true;
+	/* what nothing can be said of here is left to the kernel */
+	write_data_mark(path, 2, HPM_MARK_BLOCK + 1);
+	assert_works(parts_check_pair(&spec, &parts));
+	write_file(path, block, sizeof(block));
+	assert_works(parts_check_pair(&spec, &parts));
+	write_file(path, &l, sizeof(l));
+	assert_bad(parts_check_pair(&spec, &parts),
+		   "a pool's metadata (uuid 02");
+	/* also if these are its own */
+	l.uuid[0] = 1;
+	write_file(path, &l, sizeof(l));
+	assert_bad(parts_check_pair(&spec, &parts),
+		   "a pool's metadata (uuid 01");
+	write_file(path, block, sizeof(block));
+	assert_works(mark_write(path, other, 1, 4 << 20, 8 << 20));
+	assert_bad(parts_check_pair(&spec, &parts), "a further disk of a pool");
+	write_file(path, block, 100);
+	assert_bad(parts_check_pair(&spec, &parts), "too small");
+	assert_int_equal(unlink(path), 0);
+	assert_fails(parts_check_pair(&spec, &parts), "cannot open");
+}
+
 static long long blocks_of(const char *path)
 {
 	struct stat st;
@@ -321,7 +408,8 @@ int main(void)
 		cmocka_unit_test(bad_status),	cmocka_unit_test(volume_lines),
 		cmocka_unit_test(volume_lists), cmocka_unit_test(no_volumes),
 		cmocka_unit_test(labels),	cmocka_unit_test(marks),
-		cmocka_unit_test(files),	cmocka_unit_test(loops),
+		cmocka_unit_test(pairs),	cmocka_unit_test(files),
+		cmocka_unit_test(loops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -513,7 +513,7 @@ int parts_make(const struct parts_spec *spec, struct parts *parts)
  * was mixed up, as far as the first block of the data device can be believed: it
  * cannot if the pool has no mark, as a volume may have written what is there.
  */
-static int check_pair(const struct parts_spec *spec, const struct parts *parts)
+int parts_check_pair(const struct parts_spec *spec, const struct parts *parts)
 {
 	char own[UUID_TEXT], text[UUID_TEXT];
 	uint8_t uuid[HPM_UUID_SIZE];
@@ -580,7 +580,7 @@ int parts_find(const struct parts_spec *spec, struct parts *parts)
 	if (!ret && !parts->label.found)
 		ret = no_pool(parts, where);
 	if (!ret)
-		ret = check_pair(spec, parts);
+		ret = parts_check_pair(spec, parts);
 	if (ret)
 		parts_undo(spec, parts);
 	return ret;

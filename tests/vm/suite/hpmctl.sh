@@ -482,6 +482,125 @@ group_disk() {
 	works pool remove k --wipe
 }
 
+# A pool on two devices, whose volume v has the pool's name in it; sets $uuid.
+named_pool() {	# named_pool NAME META DATA
+	works pool create "$1" --meta "$2" --data "$3" --force
+	uuid=$("$HPMCTL" pool status "$1" --json | jq -r .pool.uuid)
+	h volume create "$1" v --size 32M --activate
+	yes "of $1" | head -c 12M | dd of="/dev/mapper/$1-v" bs=1M oflag=direct iflag=fullblock status=none
+	works pool remove "$1" --force
+}
+
+has_name() {	# has_name NAME: the pool is active, and its volume its own
+	works volume activate "$1" v
+	check "$1 reads its own bytes" test "$(dd if="/dev/mapper/$1-v" bs=12M count=1 iflag=direct status=none | sort -u)" = "of $1"
+}
+
+refused() {	# refused WORDS META DATA: with status 5, and nothing is made
+	fails 5 "$1" pool activate wa --meta "$2" --data "$3"
+	check 'no device is made' no_device wa
+}
+
+group_wrong_pair() {
+	local a=/dev/ram0 da=/dev/ram1 b=/dev/ram2 db=/dev/ram3 uuid first second
+	rmmod brd 2>/dev/null
+	modprobe brd rd_nr=5 rd_size=65536 max_part=0
+	named_pool wa $a $da
+	first=$uuid
+	named_pool wb $b $db
+	second=$uuid
+	refused "those of the pool with uuid $first" $a $db
+	refused "holds the data of the pool with uuid $second" $a $db
+	refused 'were the two mixed up' $da $a
+	refused "holds no data of this pool, but a pool's metadata" $a $b
+	fails 2 'for data at once' pool activate wa --meta $a --data $a
+	# The kernel does not rely on us.
+	check 'nor does the kernel take it' bash -c "! dmsetup create wa --table '0 131072 hpmapper-pool $a $db 512 0'"
+	dmsetup remove wa 2>/dev/null
+	fails 4 'holds the data of a pool' pool create wc --meta /dev/ram4 --data $db
+	fails 4 'holds a pool' pool create wc --meta $a --data /dev/ram4
+	works pool activate wa --meta $a --data $da
+	fails 4 'in use' pool activate wc --meta $a --data $db
+	fails 4 'in use' pool activate wc --meta $b --data $da
+	has_name wa
+	works pool remove wa --force
+	works pool activate wb --meta $b --data $db
+	has_name wb
+	works pool remove wb --force
+
+	# The first block of the right device is lost.
+	dd if=/dev/zero of=$da bs=4k count=1 oflag=direct status=none
+	refused 'then --adopt-data writes the mark again' $a $da
+	works pool activate wa --meta $a --data $da --adopt-data --read-only
+	has_name wa
+	works pool remove wa --force
+	refused 'does not begin with the mark' $a $da
+	works pool activate wa --meta $a --data $da --adopt-data
+	check 'that is not said again by the table' bash -c '! dmsetup table wa | grep adopt'
+	has_name wa
+	works pool remove wa --force
+	works pool activate wa --meta $a --data $da
+	has_name wa
+	works pool remove wa --force
+
+	# The data have moved to another device, and come back as another pool's.
+	dd if=$da of=/dev/ram4 bs=1M oflag=direct status=none
+	works pool activate wa --meta $a --data /dev/ram4
+	has_name wa
+	works pool remove wa --force
+	dd if=$db of=/dev/ram4 bs=1M oflag=direct status=none
+	refused "those of the pool with uuid $first" $a /dev/ram4
+	works pool create wc --meta $b --data $db --force
+	works pool remove wc --wipe
+	refused 'does not begin with the mark' $a $db
+	rmmod brd
+	wrong_files
+}
+
+wrong_files() {
+	small_pool wd 64M
+	small_pool we 64M
+	works pool remove wd
+	works pool remove we
+	mv "$work/wd.pool.meta" "$work/wd.meta"
+	cp "$work/we.pool.meta" "$work/wd.pool.meta"
+	fails 5 'holds the data of the pool' pool activate wd --file "$work/wd.pool"
+	check 'no loop device stays' test -z "$(losetup -n -l -O BACK-FILE | grep "$work/wd")"
+	mv "$work/wd.meta" "$work/wd.pool.meta"
+	works pool activate wd --file "$work/wd.pool"
+	drop_pool wd
+	rm -f "$work"/we.pool*
+}
+
+# What hpm_dump reads from a disk with both goes back to it, and the data stay.
+group_disk_restored() {
+	local disk bin=${HPMCTL%/*} way
+	truncate -s 512M "$work/rd.disk"
+	disk=$(losetup -f --show "$work/rd.disk")
+	works pool create rd --disk "$disk"
+	works volume create rd v --size 100M --activate
+	pattern /dev/mapper/rd-v restored 64
+	was=$(sum /dev/mapper/rd-v 64)
+	works pool remove rd --force
+	for way in restore repair; do
+		check 'the disk can be checked' "$bin/hpm_check" -q "$disk"
+		check 'and dumped' "$bin/hpm_dump" -o "$work/rd.xml" "$disk"
+		if [ $way = repair ]; then
+			dd if="$disk" of="$work/rd.meta" bs=1M count=8 status=none
+			check 'repaired to the disk' "$bin/hpm_repair" -i "$work/rd.meta" -o "$disk"
+		else
+			check 'restored to the disk' "$bin/hpm_restore" -i "$work/rd.xml" -o "$disk"
+		fi
+		said 'no more of it is taken than before' 'take the first 2048 of the 131072 blocks'
+		works pool activate rd --disk "$disk"
+		works volume activate rd v
+		check 'the volume is what it was' test "$(sum /dev/mapper/rd-v 64)" = "$was"
+		works pool remove rd --force
+	done
+	losetup -d "$disk"
+	rm -f "$work"/rd.*
+}
+
 group_grow_too_far() {
 	small_pool w 64M
 	fails 2 'at most' pool grow w --data 1P
@@ -998,7 +1117,7 @@ group_table() {
 # shellcheck source=page.sh
 . "$top/tests/vm/suite/page.sh"
 
-for g in file_pool file_errors devices disk grow_file grow_too_far host_full \
+for g in file_pool file_errors devices disk wrong_pair disk_restored grow_file grow_too_far host_full \
 	races words volumes many freeze \
 	import_tar import_stream import_oci import_docker import_undone top sharing table udev faults page; do
 	# These two take minutes: they are run when they are named.
