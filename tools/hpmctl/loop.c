@@ -166,6 +166,16 @@ void loop_file(const char *num, char *path, size_t size)
 		path[0] = '\0';
 }
 
+void loop_own_file(const char *num, char *path, size_t size)
+{
+	char word[8];
+
+	loop_file(num, path, size);
+	if (*path && (sysfs_read(num, "loop/autoclear", word, sizeof(word)) ||
+		      strcmp(word, "1") != 0))
+		path[0] = '\0';
+}
+
 int loop_set_capacity(const struct blkdev *dev)
 {
 	int fd = open(dev->path, O_RDWR | O_CLOEXEC);

@@ -15,6 +15,11 @@
 int loop_attach(const char *file, struct blkdev *dev);
 /* The file behind a loop device, "" if it is none or has none. */
 void loop_file(const char *num, char *path, size_t size);
+/*
+ * The same, but "" also if somebody else has made the loop device, as it does not
+ * go away by itself: then the file is his, and what we were given is a device.
+ */
+void loop_own_file(const char *num, char *path, size_t size);
 /* The file has grown: so does the device. */
 int loop_set_capacity(const struct blkdev *dev);
 

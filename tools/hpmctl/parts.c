@@ -95,6 +95,16 @@ static int check_sizes(uint64_t meta, uint64_t data, uint64_t large)
 	return 0;
 }
 
+void parts_tell_unused(const struct blkdev *meta)
+{
+	char a[SIZE_TEXT], b[SIZE_TEXT];
+
+	if (meta->bytes > META_BYTES_MAX)
+		warn("%s has %s, but a pool has at most %s of metadata: the rest of it is not used",
+		     meta->path, size_text(meta->bytes, a),
+		     size_text(META_BYTES_MAX, b));
+}
+
 /*----------------------------------------------------------------
  * Two devices
  *--------------------------------------------------------------*/
@@ -122,6 +132,7 @@ static int devices_make(const struct parts_spec *spec, struct parts *parts)
 	    blkdev_check_empty(&parts->meta, spec->force) ||
 	    blkdev_check_empty(&parts->data, spec->force))
 		return -1;
+	parts_tell_unused(&parts->meta);
 	return blkdev_zero(&parts->meta, ZERO_AREA);
 }
 

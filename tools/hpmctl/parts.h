@@ -60,6 +60,9 @@ void parts_undo(const struct parts_spec *spec, struct parts *parts);
 #define POOL_BYTES_MAX ((uint64_t)HPM_PBN_HOLE * HPM_BLOCK_SIZE)
 #define META_BYTES_MAX ((uint64_t)HPM_MAX_META_BLOCKS * HPM_BLOCK_SIZE)
 
+/* Says so if a part of the metadata device is of no use to any pool. */
+void parts_tell_unused(const struct blkdev *meta);
+
 /* Names of the linear devices below a pool on a disk. */
 int part_name(const char *pool, const char *part, char out[DM_NAME_MAX]);
 /* Whether this pool's data (or metadata) are on a linear device of ours. */

@@ -633,11 +633,13 @@ static int reload_pool(const struct pool *pool)
 {
 	struct dm_line line;
 	struct dm_spec spec = { .name = pool->name, .hidden = true, .nr = 1 };
-	struct blkdev data;
+	struct blkdev meta, data;
 	int ret;
 
-	if (blkdev_get_num(pool->data, &data) || dm_table(pool->name, &line))
+	if (blkdev_get_num(pool->meta, &meta) ||
+	    blkdev_get_num(pool->data, &data) || dm_table(pool->name, &line))
 		return -1;
+	parts_tell_unused(&meta);
 	line.length = table_length(data.bytes);
 	spec.line[0] = line;
 	ret = dm_replace(&spec, true);
@@ -911,8 +913,8 @@ static int look_below(const struct pool *pool, struct leftovers *l)
 	memset(l, 0, sizeof(*l));
 	l->linear_meta = part_is_linear(pool->name, "meta", pool->meta);
 	l->linear_data = part_is_linear(pool->name, "data", pool->data);
-	loop_file(pool->meta, l->meta_file, sizeof(l->meta_file));
-	loop_file(pool->data, l->data_file, sizeof(l->data_file));
+	loop_own_file(pool->meta, l->meta_file, sizeof(l->meta_file));
+	loop_own_file(pool->data, l->data_file, sizeof(l->data_file));
 	if (blkdev_get_num(pool->meta, &l->meta) ||
 	    blkdev_get_num(pool->data, &l->data))
 		return -1;

@@ -614,6 +614,50 @@ group_grow_too_far() {
 	drop_pool w
 }
 
+# As much metadata as there can be, and more than that.
+group_grow_to_limit() {
+	local meta data to
+	truncate -s 8M "$work/l.meta"
+	truncate -s 256M "$work/l.data"
+	meta=$(losetup -f --show "$work/l.meta")
+	data=$(losetup -f --show "$work/l.data")
+	works pool create l --meta "$meta" --data "$data"
+	works volume create l v --size 128M --activate
+	pattern /dev/mapper/l-v limit 32
+	was=$(sum /dev/mapper/l-v 32)
+	for to in 1G 17179865088 16G; do
+		truncate -s $to "$work/l.meta"
+		losetup -c "$meta"
+		works pool grow l
+		json ".pool.metadata.total == $(stat -c %s "$work/l.meta") and .pool.mode == \"rw\"" pool status l
+	done
+	works volume snapshot l v s
+	# What lies beyond is told, and is no reason to refuse the rest.
+	truncate -s 20G "$work/l.meta"
+	truncate -s 512M "$work/l.data"
+	losetup -c "$meta"
+	losetup -c "$data"
+	works pool grow l
+	said 'it says what is not used' 'a pool has at most 16 GiB of metadata'
+	json '.pool.metadata.total == 17179869184 and .pool.data.total == 536870912' pool status l
+	works pool checkpoint l
+	works pool remove l --force
+	check 'it is whole' "${HPMCTL%/*}/hpm_check" -q "$work/l.meta"
+	works pool activate l --meta "$meta" --data "$data"
+	works volume activate l v s
+	check 'the volume is what it was' test "$(sum /dev/mapper/l-v 32)" = "$was"
+	check 'and so is its snapshot' test "$(sum /dev/mapper/l-s 32)" = "$was"
+	check 'it is written' dd if=/dev/zero of=/dev/mapper/l-v bs=1M count=16 oflag=direct status=none
+	works pool remove l --force --wipe
+	check 'files of loop devices that were there before stay' test -e "$work/l.meta" -a -e "$work/l.data"
+	works pool create l --meta "$meta" --data "$data"
+	said 'a new pool is told, too' 'at most 16 GiB of metadata'
+	json '.pool.metadata.total == 17179869184' pool status l
+	works pool remove l
+	losetup -d "$meta" "$data"
+	rm -f "$work"/l.*
+}
+
 group_grow_file() {
 	small_pool g 64M
 	works volume create g v --size 512M --activate
@@ -1117,7 +1161,8 @@ group_table() {
 # shellcheck source=page.sh
 . "$top/tests/vm/suite/page.sh"
 
-for g in file_pool file_errors devices disk wrong_pair disk_restored grow_file grow_too_far host_full \
+modprobe loop
+for g in file_pool file_errors devices disk wrong_pair disk_restored grow_file grow_too_far grow_to_limit host_full \
 	races words volumes many freeze \
 	import_tar import_stream import_oci import_docker import_undone top sharing table udev faults page; do
 	# These two take minutes: they are run when they are named.
