@@ -231,6 +231,18 @@ ok "without the mark's word" 0 "$bin/hpm_restore" -i text2 -o q
 ok "it is a pool without a mark" 0 "$bin/hpm_check" q
 "$bin/hpm_dump" -o text1 q
 ok "and stays one" 1 grep -q ' mark="1"' text1
+# An older version counts the block in its text, and does not know what it is.
+used=$(sed -n '1s/.* data_used="\([0-9]*\)".*/\1/p' text2)
+sed "1s/ data_used=\"$used\"/ data_used=\"$((used + 1))\"/" text2 >text3
+blank q
+ok "an older version's text of a pool with a mark" 0 "$bin/hpm_restore" -i text3 -o q
+says "that the mark is gone is said" "without a mark"
+ok "it is whole" 0 "$bin/hpm_check" q
+"$bin/hpm_dump" -o text3 q
+ok "and as without the mark's word" 0 cmp text1 text3
+sed "1s/ data_used=\"$used\"/ data_used=\"$((used + 2))\"/" text2 >text3
+blank q
+ok "a text that counts more than that" 1 "$bin/hpm_restore" -i text3 -o q
 # A text in which a volume has the block: an older version gave it away.
 pool p seed="$seed" steps=50
 "$bin/hpm_dump" p | sed '1s/>$/ mark="1">/' >text1

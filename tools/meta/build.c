@@ -171,6 +171,14 @@ static void *arr_elt(struct arr *a, u64 at)
 	return l->elts + at % a->per * a->size;
 }
 
+/* The same, but NULL if nothing was counted there. */
+static const void *arr_peek(struct arr *a, u64 at)
+{
+	struct arr_leaf *l = arr_find(a, at / a->per);
+
+	return l ? l->elts + at % a->per * a->size : NULL;
+}
+
 static void arr_free(struct arr *a)
 {
 	struct arr_leaf *l;
@@ -1108,11 +1116,33 @@ static int write_label(struct build *b)
 	return r;
 }
 
-static int check_totals(const struct build *b)
+/*
+ * An older version's text counts the mark's block, which it does not know, and
+ * does not say that there is a mark.
+ */
+static bool mark_was_counted(struct build *b, u64 used)
+{
+	const struct hpm_disk_large *l;
+	const void *low;
+
+	if (b->s.marked || b->s.data_used != used + 1)
+		return false;
+	low = arr_peek(&b->arr[HPM_ARR_SMALL], HPM_MARK_BLOCK);
+	l = arr_peek(&b->arr[HPM_ARR_LARGE],
+		     HPM_MARK_BLOCK >> b->s.large_shift);
+	if ((l && l->refs) || (low && get_unaligned_le16(low)))
+		return false;
+	note("the text counts small block %u, which no volume has, as older versions do with the mark: the pool is one without a mark on its data device",
+	     HPM_MARK_BLOCK);
+	return true;
+}
+
+static int check_totals(struct build *b)
 {
 	u64 used = b->data_used - b->s.marked;
 
-	if (b->s.data_used == U64_MAX || b->s.data_used == used)
+	if (b->s.data_used == U64_MAX || b->s.data_used == used ||
+	    mark_was_counted(b, used))
 		return 0;
 	return complain("%llu small blocks are in use, the text says %llu",
 			used, b->s.data_used);
