@@ -577,6 +577,85 @@ static void no_images(void **state)
 	refused("c", NULL, ST_NOT_FOUND, "a\\x1b[31m:b");
 }
 
+/* A layout need not hold all that its index names: other platforms, images. */
+static void missing_others(void **state)
+{
+	json_t *a = called(image_of("a"), "docker.io/shop/a:1");
+	json_t *b = add_json(json_pack("{s:[o]}", "manifests", image_of("b")),
+			     "application/vnd.oci.image.index.v1+json");
+	char da[80], gone[128];
+
+	(void)state;
+	strcpy(da, digest_of(a));
+	(void)snprintf(gone, sizeof(gone), "blobs/sha256/%s", digest_of(b) + 7);
+	assert_int_equal(unlink(in(gone)), 0);
+	write_index(json_pack("[o,o]", a, called(b, "docker.io/shop/b:1")));
+	assert_chosen("shop/a:1", NULL, da);
+	refused("shop/b:1", NULL, ST_BAD_INPUT, gone + 13);
+	refused("1", NULL, ST_USAGE, "docker.io/shop/a:1, docker.io/shop/b:1");
+	/* and one that is another than its name says */
+	spit(in(gone), "{\"manifests\": []}", 17);
+	assert_chosen("shop/a:1", NULL, da);
+	refused("shop/b:1", NULL, ST_BAD_INPUT, "bytes long");
+}
+
+/* What lies beside an image and says of itself that it is none. */
+static void artifacts(void **state)
+{
+	json_t *a = image_of("a"), *sig = image_of("signature");
+	char da[80];
+
+	(void)state;
+	strcpy(da, digest_of(a));
+	(void)json_object_set_new(
+		sig, "artifactType",
+		json_string("application/vnd.dev.sigstore.bundle.v0.3+json"));
+	(void)json_object_set_new(
+		a, "artifactType",
+		json_string("application/vnd.oci.image.config.v1+json"));
+	write_index(json_pack("[o,O]", a, sig));
+	assert_chosen(NULL, NULL, da);
+	write_index(json_pack("[o]", sig));
+	refused(NULL, NULL, ST_BAD_INPUT, "holds no image");
+}
+
+/* One document must not be an image for us and an index for somebody else. */
+static void two_meanings(void **state)
+{
+	static const char manifest[] =
+		"application/vnd.oci.image.manifest.v1+json";
+	static const char index[] = "application/vnd.oci.image.index.v1+json";
+	const char *said[][2] = { { manifest, index }, { index, manifest } };
+	json_t *doc = json_pack("{s:[o], s:[o]}", "layers",
+				add_layer("a", NULL), "manifests",
+				image_of("b"));
+	size_t i;
+
+	(void)state;
+	write_index(json_pack("[o]", add_json(json_incref(doc), manifest)));
+	refused(NULL, NULL, ST_BAD_INPUT, "an image and an index at once");
+	write_index(json_pack("[o]", add_json(json_incref(doc), index)));
+	refused(NULL, NULL, ST_BAD_INPUT, "an image and an index at once");
+	json_decref(doc);
+	/* what its descriptor says of it, what it says itself, and what it is */
+	for (i = 0; i < 4; i++) {
+		doc = i & 1 ? json_pack("{s:[o]}", "manifests", image_of("b")) :
+			      json_pack("{s:[o]}", "layers",
+					add_layer("a", NULL));
+		if (i < 2)
+			(void)json_object_set_new(doc, "mediaType",
+						  json_string(said[i][1]));
+		write_index(json_pack(
+			"[o]", add_json(doc, said[i & 1][i < 2 ? 0 : 1])));
+		refused(NULL, NULL, ST_BAD_INPUT, "is called application/");
+	}
+	/* index.json is one, too */
+	doc = json_pack("{s:[], s:[o]}", "layers", "manifests", image_of("b"));
+	assert_int_equal(json_dump_file(doc, in("index.json"), 0), 0);
+	json_decref(doc);
+	refused(NULL, NULL, ST_BAD_INPUT, "an image and an index at once");
+}
+
 /* Indexes that hold each other many times are not read for ever. */
 static void many_indexes(void **state)
 {
@@ -820,6 +899,9 @@ int main(void)
 		T(variants),
 		T(platform_of_config),
 		T(no_images),
+		T(missing_others),
+		T(artifacts),
+		T(two_meanings),
 		T(many_indexes),
 		T(docker_save),
 		T(bad_docker),

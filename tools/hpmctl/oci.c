@@ -242,14 +242,25 @@ static void get_platform(const json_t *o, char out[PLATFORM_TEXT])
 			       variant);
 }
 
-/* What BuildKit says about how an image was made lies beside the image. */
-static bool is_attestation(const json_t *o)
+static bool is_image_config(const char *type)
 {
+	return strstr(type, "vnd.oci.image.config.") ||
+	       strstr(type, "vnd.docker.container.image.");
+}
+
+/*
+ * What BuildKit says about how an image was made lies beside the image, as
+ * signatures and the like do.
+ */
+static bool lies_beside(const json_t *o)
+{
+	const char *artifact = get_string(o, "artifactType");
 	const json_t *p = json_object_get(o, "platform");
 	const char *type = get_string(json_object_get(o, "annotations"),
 				      "vnd.docker.reference.type");
 
-	return !strcmp(type, "attestation-manifest") ||
+	return (*artifact && !is_image_config(artifact)) ||
+	       !strcmp(type, "attestation-manifest") ||
 	       (!strcmp(get_string(p, "os"), "unknown") &&
 		!strcmp(get_string(p, "architecture"), "unknown"));
 }
@@ -278,6 +289,32 @@ static json_t *names_of(const json_t *o, const json_t *above)
 	return names;
 }
 
+static bool is_index_type(const char *type)
+{
+	return strstr(type, "image.index") || strstr(type, "manifest.list");
+}
+
+/*
+ * Whoever reads a document by its type and whoever looks what is in it must see
+ * the same image.  @type: what the descriptor says, "" if nothing.
+ */
+static int check_meaning(const json_t *doc, const char *what, const char *type)
+{
+	bool index = json_object_get(doc, "manifests") != NULL;
+	const char *said = get_string(doc, "mediaType");
+
+	if (index &&
+	    (json_object_get(doc, "layers") || json_object_get(doc, "config")))
+		return err_say(ST_BAD_INPUT,
+			       "%s is an image and an index at once", what);
+	if (!*type || is_index_type(type) == index)
+		type = said;
+	if (*type && is_index_type(type) != index)
+		return err_say(ST_BAD_INPUT, "%s is called %s, but is %s", what,
+			       type, index ? "an index" : "none");
+	return 0;
+}
+
 struct collect {
 	const struct oci *oci;
 	json_t *list; /* of choices */
@@ -287,7 +324,10 @@ struct collect {
 static int collect_index(struct collect *c, const json_t *index,
 			 const json_t *names, int depth);
 
-/* 1: the descriptor was of an index, which is done; 0: it was not; -1 */
+/*
+ * 1: the descriptor was of an index, which is done; 0: it was not; -1.  One that
+ * cannot be read is a choice, too: that matters only to who wants it.
+ */
 static int collect_nested(struct collect *c, const json_t *o,
 			  const json_t *names, int depth)
 {
@@ -298,17 +338,16 @@ static int collect_nested(struct collect *c, const json_t *o,
 	int ret = 0;
 
 	/* Without a type, one has to look. */
-	if (*type && !strstr(type, "image.index") &&
-	    !strstr(type, "manifest.list"))
+	if (*type && !is_index_type(type))
 		return 0;
 	if (++c->loads > LOADS_MAX)
 		return err_say(ST_BAD_INPUT, "the image has too many indexes");
 	if (get_descriptor(o, digest, &size))
 		return -1;
 	doc = read_blob(c->oci, digest, size);
-	if (!doc)
-		return -1;
-	if (json_object_get(doc, "manifests"))
+	if (!doc || check_meaning(doc, digest, type))
+		err_clear();
+	else if (json_object_get(doc, "manifests"))
 		ret = collect_index(c, doc, names, depth + 1) ? -1 : 1;
 	json_decref(doc);
 	return ret;
@@ -323,7 +362,7 @@ static int collect_one(struct collect *c, const json_t *o, const json_t *above,
 	uint64_t size;
 	int ret;
 
-	if (is_attestation(o))
+	if (lies_beside(o))
 		return 0;
 	if (get_descriptor(o, digest, &size))
 		return -1;
@@ -338,6 +377,7 @@ static int collect_one(struct collect *c, const json_t *o, const json_t *above,
 			    get_string(p, "os.version"), names);
 	if (!choice)
 		return -1;
+	(void)json_object_set(choice, "type", json_object_get(o, "mediaType"));
 	return json_array_append_new(c->list, choice) ? err_nomem() : 0;
 }
 
@@ -445,10 +485,9 @@ static int check_is_image(const json_t *manifest)
 	const char *config =
 		get_string(json_object_get(manifest, "config"), "mediaType");
 
-	if (*config && !strstr(config, "vnd.oci.image.config.") &&
-	    !strstr(config, "vnd.docker.container.image."))
+	if (*config && !is_image_config(config))
 		type = config;
-	if (!*type)
+	if (!*type || is_image_config(type))
 		return 0;
 	return err_say(ST_BAD_INPUT,
 		       "the source holds something else than an image: %s",
@@ -476,7 +515,8 @@ static int load_oci(struct oci *oci, const json_t *index,
 {
 	struct collect c = { .oci = oci, .list = json_array() };
 	json_t *one = NULL, *manifest = NULL;
-	int ret = collect_index(&c, index, NULL, 0);
+	int ret = check_meaning(index, "index.json", "") ||
+		  collect_index(&c, index, NULL, 0);
 
 	if (!ret)
 		one = choose(oci, c.list, want);
@@ -486,7 +526,10 @@ static int load_oci(struct oci *oci, const json_t *index,
 				     (uint64_t)json_integer_value(
 					     json_object_get(one, "size")));
 	}
-	ret = manifest ? take_layers(manifest, oci) : -1;
+	ret = !manifest || check_meaning(manifest, oci->manifest,
+					 get_string(one, "type")) ?
+		      -1 :
+		      take_layers(manifest, oci);
 	json_decref(manifest);
 	json_decref(one);
 	json_decref(c.list);
