@@ -47,19 +47,20 @@ int blkdev_get(const char *path, struct blkdev *dev)
 int sysfs_read(const char *num, const char *file, char *out, size_t size)
 {
 	char path[128];
+	size_t n;
 	FILE *f;
-	int ret = -1;
 
 	(void)snprintf(path, sizeof(path), "/sys/dev/block/%s/%s", num, file);
 	f = fopen(path, "re");
 	if (!f)
 		return -1;
-	if (fgets(out, (int)size, f)) {
-		out[strcspn(out, "\n")] = '\0';
-		ret = 0;
-	}
+	/* The path of a file may have lines of its own: only the last ends here. */
+	n = fread(out, 1, size - 1, f);
 	(void)fclose(f);
-	return ret;
+	if (n && out[n - 1] == '\n')
+		out[n - 1] = '\0';
+	out[n] = '\0';
+	return n ? 0 : -1;
 }
 
 /* The kernel's name for it is a link's last part: .../block/loop3 */

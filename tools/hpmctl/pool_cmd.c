@@ -42,13 +42,13 @@ static const char *space_text(uint64_t used, uint64_t total, char out[96])
 static const char *where_text(const char *num, char *out, size_t size)
 {
 	struct blkdev dev;
-	char file[4096];
+	char file[4096], text[4400];
 
 	blkdev_describe(num, &dev);
 	loop_file(num, file, sizeof(file));
-	(void)snprintf(out, size, "%s%s%s%s", dev.path, *file ? " (" : "", file,
-		       *file ? ")" : "");
-	return out;
+	(void)snprintf(text, sizeof(text), "%s%s%s%s", dev.path,
+		       *file ? " (" : "", file, *file ? ")" : "");
+	return text_escape(out, size, text);
 }
 
 static void print_counters(const struct pool_status *st)
@@ -317,11 +317,13 @@ static void tell_no_mark(const struct parts *parts)
 
 static int show_made(const char *name, const struct parts_spec *spec)
 {
+	char file[4400];
+
 	if (show(name, print_made))
 		return -1;
 	if (!want_json && spec->file && spec->size && !spec->preallocate)
 		printf("  %s is sparse: it takes space from its file system as it is written to\n",
-		       spec->file);
+		       text_escape(file, sizeof(file), spec->file));
 	return 0;
 }
 
