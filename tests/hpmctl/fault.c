@@ -3,7 +3,7 @@
  * A library to preload: the FAULT_AT-th call that changes something outside the
  * program, or asks device-mapper, fails with EIO and is not made.  What it was is
  * written to the file FAULT_LOG; a program that makes fewer calls leaves no such
- * file.
+ * file.  Of several processes only the first that gets there fails.
  *
  * Thawing a file system is left out: there is nothing to be done about it.
  */
@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -25,15 +27,15 @@ static int hit(const char *what, unsigned long number)
 {
 	const char *at = getenv("FAULT_AT"), *log = getenv("FAULT_LOG");
 	static long calls;
-	FILE *f;
+	int fd;
 
 	if (!at || !log || ++calls != strtol(at, NULL, 10))
 		return 0;
-	f = fopen(log, "we");
-	if (f) {
-		fprintf(f, "%s %#lx\n", what, number);
-		(void)fclose(f);
-	}
+	fd = open(log, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return 0;
+	dprintf(fd, "%s %#lx\n", what, number);
+	(void)close(fd);
 	errno = EIO;
 	return 1;
 }
@@ -92,4 +94,58 @@ int fsync(int fd)
 ssize_t pwrite(int fd, const void *buf, size_t bytes, off_t at)
 {
 	return hit("pwrite", 0) ? -1 : NEXT(pwrite)(fd, buf, bytes, at);
+}
+
+/* What an import does besides. */
+pid_t fork(void)
+{
+	return hit("fork", 0) ? -1 : NEXT(fork)();
+}
+
+int fsopen(const char *type, unsigned int flags)
+{
+	return hit("fsopen", 0) ? -1 : NEXT(fsopen)(type, flags);
+}
+
+int fsconfig(int fd, unsigned int cmd, const char *key, const void *value,
+	     int aux)
+{
+	return hit("fsconfig", cmd) ? -1 :
+				      NEXT(fsconfig)(fd, cmd, key, value, aux);
+}
+
+int fsmount(int fd, unsigned int flags, unsigned int attributes)
+{
+	return hit("fsmount", 0) ? -1 : NEXT(fsmount)(fd, flags, attributes);
+}
+
+int syncfs(int fd)
+{
+	return hit("syncfs", 0) ? -1 : NEXT(syncfs)(fd);
+}
+
+int unlinkat(int dir, const char *path, int flags)
+{
+	return hit("unlinkat", 0) ? -1 : NEXT(unlinkat)(dir, path, flags);
+}
+
+int mkdirat(int dir, const char *path, mode_t mode)
+{
+	return hit("mkdirat", 0) ? -1 : NEXT(mkdirat)(dir, path, mode);
+}
+
+int symlinkat(const char *target, int dir, const char *path)
+{
+	return hit("symlinkat", 0) ? -1 : NEXT(symlinkat)(target, dir, path);
+}
+
+int linkat(int from, const char *path, int to, const char *name, int flags)
+{
+	return hit("linkat", 0) ? -1 :
+				  NEXT(linkat)(from, path, to, name, flags);
+}
+
+ssize_t write(int fd, const void *buf, size_t bytes)
+{
+	return fd > 2 && hit("write", 0) ? -1 : NEXT(write)(fd, buf, bytes);
 }

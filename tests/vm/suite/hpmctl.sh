@@ -6,7 +6,7 @@
 #	make vm CMD='tests/vm/suite/hpmctl.sh'
 #
 # Output is TAP; hpmctl.sh <word>... runs only the groups whose names have one
-# of the words in them, and without a word all but "faults" and "page".
+# of the words in them, and without a word all but the "faults" and "page".
 set -uo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
@@ -193,6 +193,21 @@ group_faults() {
 	faults 'h pool remove k' pool activate k --disk /dev/ram0 --add /dev/ram1
 	works pool create k --disk /dev/ram0 --force
 	works pool remove k --wipe
+}
+
+# An import that any of its calls, or of mkfs's, ends.
+group_import_faults() {
+	mkdir -p "$work/tree4/bin" "$work/up4/bin"
+	echo old >"$work/tree4/bin/old"
+	ln -s old "$work/tree4/bin/link"
+	ln "$work/tree4/bin/old" "$work/tree4/bin/hard"
+	echo new >"$work/up4/bin/new"
+	touch "$work/up4/bin/.wh.old"
+	make_oci "$work/oci4" "$work/tree4" "$work/up4"
+	small_pool e 64M
+	faults 'h volume remove e i i.layer1' import e i "$work/oci4" --size 16M
+	check 'no mount stays' bash -c '! grep /dev/mapper/e- /proc/mounts'
+	drop_pool e
 }
 
 # Others at work at the same time: what is gone already was to go.
@@ -393,6 +408,20 @@ group_file_pool() {
 	json '.volumes | length == 1 and .[0].name == "v" and .[0].bytes == 1073741824' volume list f
 	json '.pool.transaction_id == 7' pool status f
 	fails 3 'empty.meta: No such file' pool activate g --file "$work/empty"
+	works pool remove f
+	# Whatever is in a path, it is one line, and moves no cursor.
+	mkdir "$work"/$'a\e[31m\nf: rw'
+	touch "$work"/$'a\e[31m'
+	h pool create e --file "$work"/$'a\e[31m\nf: rw/p' --size 64M
+	! grep -e $'\e' -e '^f:' "$out" && [ "$(grep -c '\[31m.*f: rw/p' "$out")" = 3 ]
+	ok $? 'a path is escaped when it is told'
+	h pool status e
+	! grep -e $'\e' -e '^f:' "$out" && [ "$(grep -c '\[31m.*f: rw/p' "$out")" = 2 ]
+	ok $? 'and in the status'
+	json '.pool.data_device.file | test("/p$")' pool status e
+	works pool remove e --wipe
+	check 'the files are gone, and none that is called like a part of them' test -e "$work"/$'a\e[31m' -a -z "$(ls "$work"/a*/)"
+	works pool activate f --file "$work/f.pool"
 	works pool remove f --wipe
 	check 'wiped: the files are gone' test ! -e "$work/f.pool" -a ! -e "$work/f.pool.meta"
 	fails 3 'there is no active pool f' pool status f
@@ -902,9 +931,9 @@ make_oci() {
 		echo "$s"
 	}
 	size() { stat -c %s "$dir/blobs/sha256/$1"; }
-	tar -C "$work/tree3" -czf "$work/l1" .
+	tar -C "${2:-$work/tree3}" -czf "$work/l1" .
 	d1=$(put "$work/l1")
-	tar -C "$work/up3" --zstd -cf "$work/l2" .
+	tar -C "${3:-$work/up3}" --zstd -cf "$work/l2" .
 	d2=$(put "$work/l2")
 	cat >"$work/m" <<-END
 		{"schemaVersion":2,"layers":[
@@ -1164,9 +1193,9 @@ group_table() {
 modprobe loop
 for g in file_pool file_errors devices disk wrong_pair disk_restored grow_file grow_too_far grow_to_limit host_full \
 	races words volumes many freeze \
-	import_tar import_stream import_oci import_docker import_undone top sharing table udev faults page; do
-	# These two take minutes: they are run when they are named.
-	if [ $# = 0 ] && [[ $g == faults || $g == page ]]; then
+	import_tar import_stream import_oci import_docker import_undone top sharing table udev faults import_faults page; do
+	# These take minutes: they are run when they are named.
+	if [ $# = 0 ] && [[ $g == *faults || $g == page ]]; then
 		continue
 	fi
 	if [ $# -gt 0 ]; then
