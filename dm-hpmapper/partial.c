@@ -138,7 +138,7 @@ static void write_endio(struct bio *bio)
 #define KEPT_FLAGS	(REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE | \
 			 REQ_BACKGROUND)
 
-static void write_new(struct hpm_merge *m)
+static void prepare_write(struct hpm_merge *m)
 {
 	struct hpm_bio *hb = m->hb;
 
@@ -146,7 +146,6 @@ static void write_new(struct hpm_merge *m)
 	merge_bio_init(m, REQ_OP_WRITE | (hb->bio->bi_opf & KEPT_FLAGS),
 		       m->pbn);
 	m->bio.bi_end_io = write_endio;
-	dm_submit_bio_remap(hb->bio, &m->bio);
 }
 
 static void write_work(struct work_struct *work)
@@ -154,7 +153,8 @@ static void write_work(struct work_struct *work)
 	struct hpm_merge *m = container_of(work, struct hpm_merge, work);
 	unsigned int noio = memalloc_noio_save();
 
-	write_new(m);
+	prepare_write(m);
+	submit_bio_noacct(&m->bio);
 	memalloc_noio_restore(noio);
 }
 
@@ -170,14 +170,18 @@ static void read_endio(struct bio *bio)
 		queue_work(m->v->pool->end_wq, &m->work);
 }
 
-/* Then write_new() goes on. */
+/*
+ * Then write_work() goes on.  The first bio of a part says to device-mapper core that
+ * the I/O of its owner begins, which is not safe against another part's saying so:
+ * hence it is this one, sent by the worker that deals the parts out, not the write.
+ */
 static void read_old(struct hpm_merge *m, u64 pbn)
 {
 	atomic64_add(HPM_BLOCK_SIZE, &m->v->pool->copied_bytes);
 	merge_bio_init(m, REQ_OP_READ | REQ_SYNC, pbn);
 	m->bio.bi_end_io = read_endio;
 	INIT_WORK(&m->work, write_work);
-	submit_bio(&m->bio);
+	dm_submit_bio_remap(m->hb->bio, &m->bio);
 }
 
 /* From here on it is a part of the bio that is under way. */
@@ -230,7 +234,8 @@ int hpm_merge_step(struct hpm_volume *v, struct hpm_bio *hb,
 		read_old(m, run.pbn);
 	} else {
 		memset(page_address(m->page), 0, HPM_BLOCK_SIZE);
-		write_new(m);
+		prepare_write(m);
+		dm_submit_bio_remap(hb->bio, &m->bio);
 	}
 	return 0;
 }
