@@ -4,6 +4,7 @@
  */
 #include <linux/memory_hotplug.h>
 #include <linux/random.h>
+#include <linux/sched/signal.h>
 
 #include "cache.h"
 
@@ -39,6 +40,68 @@ static unsigned long shrink_scan(struct shrinker *shrinker,
 }
 
 /*
+ * Of all pools, as one notifier is for all: what registers one waits until those
+ * who are being told of something have returned.
+ */
+static DEFINE_MUTEX(shares_lock);
+static LIST_HEAD(shares);		/* shares_lock */
+static unsigned long barred_pfn;	/* likewise: for those that come later */
+static unsigned long barred_nr;
+
+static void bar_memory(struct hpm_share *cache)
+{
+	WRITE_ONCE(cache->barred_pfn, barred_pfn);
+	/* After the memory was marked: pairs with hpm_frame_barred(). */
+	smp_store_release(&cache->barred_nr, barred_nr);
+}
+
+static void bar_all(unsigned long pfn, unsigned long nr)
+{
+	struct hpm_share *cache;
+
+	lockdep_assert_held(&shares_lock);
+	barred_pfn = pfn;
+	barred_nr = nr;
+	list_for_each_entry(cache, &shares, list)
+		bar_memory(cache);
+}
+
+/* Whoever has the lock lets new pools wait. */
+#define OFFLINE_PATIENCE	HZ
+
+static bool is_too_long(const void *ctx)
+{
+	const unsigned long *end = ctx;
+
+	return time_after_eq(jiffies, *end) || signal_pending(current);
+}
+
+static bool leave_memory(struct hpm_share *cache, const unsigned long *end)
+{
+	struct hpm_pool *pool = cache->pool;
+
+	if (!hpm_pool_wait_tokens_unless(pool, is_too_long, end))
+		return false;
+	hpm_index_sweep_frames(cache, barred_pfn, barred_nr);
+	return hpm_pool_wait_tokens_unless(pool, is_too_long, end);
+}
+
+/*
+ * If somebody's I/O takes its time the memory stays: whoever wants it to go tries
+ * again.  What follows is MEM_CANCEL_OFFLINE.
+ */
+static int leave_memory_all(void)
+{
+	unsigned long end = jiffies + OFFLINE_PATIENCE;
+	struct hpm_share *cache;
+
+	list_for_each_entry(cache, &shares, list)
+		if (!leave_memory(cache, &end))
+			return -EBUSY;
+	return 0;
+}
+
+/*
  * Memory that goes offline takes its struct pages along.  From here on nobody
  * enters a page of that range, or looks at a victim in it (evict.c); whoever may
  * be about to, or to follow an entry, holds a token and is waited for.  The bar
@@ -47,39 +110,47 @@ static unsigned long shrink_scan(struct shrinker *shrinker,
 static int memory_event(struct notifier_block *nb, unsigned long action,
 			void *arg)
 {
-	struct hpm_share *cache = container_of(nb, struct hpm_share, memory_nb);
 	struct memory_notify *m = arg;
+	int r = 0;
 
+	mutex_lock(&shares_lock);
 	switch (action) {
 	case MEM_GOING_OFFLINE:
-		WRITE_ONCE(cache->barred_pfn, m->start_pfn);
-		WRITE_ONCE(cache->barred_nr, m->nr_pages);
-		hpm_pool_wait_tokens(cache->pool);
-		hpm_index_sweep_frames(cache, m->start_pfn, m->nr_pages);
-		hpm_pool_wait_tokens(cache->pool);
+		bar_all(m->start_pfn, m->nr_pages);
+		r = leave_memory_all();
 		break;
 	case MEM_CANCEL_OFFLINE:
 	case MEM_OFFLINE:
-		/* After the memory was marked: pairs with hpm_frame_barred(). */
-		smp_store_release(&cache->barred_nr, 0);
+		bar_all(barred_pfn, 0);
 		break;
 	}
-	return NOTIFY_OK;
+	mutex_unlock(&shares_lock);
+	return notifier_from_errno(r);
 }
+
+static struct notifier_block memory_nb = { .notifier_call = memory_event };
 
 static int watch_memory(struct hpm_share *cache)
 {
 	int r;
 
-	cache->memory_nb.notifier_call = memory_event;
-	r = register_memory_notifier(&cache->memory_nb);
-	if (r)
-		return r;
 	r = hpm_shrinker_register(&cache->shrinker, cache, shrink_count,
 				  shrink_scan, cache->pool->name);
 	if (r)
-		unregister_memory_notifier(&cache->memory_nb);
-	return r;
+		return r;
+	mutex_lock(&shares_lock);
+	bar_memory(cache);
+	list_add(&cache->list, &shares);
+	mutex_unlock(&shares_lock);
+	return 0;
+}
+
+static void unwatch_memory(struct hpm_share *cache)
+{
+	hpm_shrinker_unregister(&cache->shrinker);
+	mutex_lock(&shares_lock);
+	list_del(&cache->list);
+	mutex_unlock(&shares_lock);
 }
 
 /*----------------------------------------------------------------
@@ -167,8 +238,7 @@ void hpm_share_stop(struct hpm_pool *pool)
 
 	if (!cache)
 		return;
-	hpm_shrinker_unregister(&cache->shrinker);
-	unregister_memory_notifier(&cache->memory_nb);
+	unwatch_memory(cache);
 	hpm_intercept_exit(cache);
 	hpm_evict_exit(cache);
 }
@@ -196,12 +266,22 @@ int hpm_share_init(void)
 		return r;
 	r = hpm_lead_slab_init();
 	if (r)
-		hpm_index_slab_exit();
+		goto out_index;
+	r = register_memory_notifier(&memory_nb);
+	if (r)
+		goto out_lead;
+	return 0;
+
+out_lead:
+	hpm_lead_slab_exit();
+out_index:
+	hpm_index_slab_exit();
 	return r;
 }
 
 void hpm_share_exit(void)
 {
+	unregister_memory_notifier(&memory_nb);
 	hpm_lead_slab_exit();
 	hpm_index_slab_exit();
 }

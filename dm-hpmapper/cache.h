@@ -138,7 +138,7 @@ struct hpm_share {
 	unsigned int nr_barred;	/* volumes that are no source any more */
 
 	/* Memory that is going offline: read by hpm_frame_barred() */
-	struct notifier_block memory_nb;
+	struct list_head list;		/* of all pools' (cache.c) */
 	unsigned long barred_pfn;
 	unsigned long barred_nr;
 

@@ -166,9 +166,10 @@ void hpm_gate_open(struct hpm_volume *v, unsigned int bits)
  * device is small: then nobody could write, make a volume or delete one before he
  * lets them go.  So a write gets a credit only if as many as its volume has out
  * already stay free behind it (hpm_credit_get_fair()): one volume can have half of
- * them, the next half of what is left, and so on, and something is always left for
- * one that has none.  A write that gets none waits here, and goes on when a credit
- * of its own volume's comes back.
+ * them, the next half of what is left, and so on.  After a dozen such tenants there
+ * are none left for the writes of one that has none, and they wait; but some are not
+ * for writes at all, so that messages and discards never do.  A write that gets none
+ * waits here, and goes on when a credit of its own volume's comes back.
  */
 int hpm_gate_starve(struct hpm_volume *v, struct hpm_bio *hb)
 {
@@ -244,19 +245,54 @@ static bool wait_for_volume(struct hpm_volume *v, const struct patience *p)
 		hpm_tokens_wait_unless(&v->tokens, HPM_TOKEN_WRITE, over, p));
 }
 
-/*
- * One volume after the other: it takes as long as the slowest of them.  A volume
- * that comes to the list while we are at it, or behind our back, takes its first
- * token after that, and so after the call.  One that leaves the list has no bio
- * any more.
- */
-void hpm_pool_wait_tokens(struct hpm_pool *pool)
+static void want_volume(struct hpm_volume *v)
 {
+	if (!hpm_fault(HPM_FAULT_DRAIN_WRITES))
+		hpm_tokens_want(&v->tokens, HPM_TOKEN_READ);
+	if (!hpm_fault(HPM_FAULT_DRAIN_READS))
+		hpm_tokens_want(&v->tokens, HPM_TOKEN_WRITE);
+}
+
+static bool all_came(struct hpm_pool *pool)
+{
+	bool all = hpm_tokens_came(&pool->tokens, HPM_TOKEN_READ);
 	struct hpm_volume *v = NULL;
 
-	hpm_tokens_wait(&pool->tokens, HPM_TOKEN_READ);
+	while ((v = hpm_volume_next(pool, v))) {
+		/* Not the second only if the first is over: both are to go on. */
+		all &= hpm_tokens_came(&v->tokens, HPM_TOKEN_READ);
+		all &= hpm_tokens_came(&v->tokens, HPM_TOKEN_WRITE);
+	}
+	return all;
+}
+
+/*
+ * All volumes are told first what is waited for, and all are asked at each look: so
+ * it takes as long as the slowest of them, and what comes to one while another is
+ * waited for does not matter.  A volume that comes to the list while we are at it,
+ * or behind our back, takes its first token after that, and so after the call.  One
+ * that leaves the list has no bio any more.
+ */
+bool hpm_pool_wait_tokens_unless(struct hpm_pool *pool,
+				 bool (*over)(const void *ctx), const void *ctx)
+{
+	ktime_t start = ktime_get();
+	struct hpm_volume *v = NULL;
+
+	hpm_tokens_want(&pool->tokens, HPM_TOKEN_READ);
 	while ((v = hpm_volume_next(pool, v)))
-		wait_for_volume(v, NULL);
+		want_volume(v);
+	while (!all_came(pool)) {
+		if (over && over(ctx))
+			return false;
+		hpm_tokens_sleep(start);
+	}
+	return true;
+}
+
+void hpm_pool_wait_tokens(struct hpm_pool *pool)
+{
+	hpm_pool_wait_tokens_unless(pool, NULL, NULL);
 }
 
 /*
@@ -362,22 +398,40 @@ void hpm_gate_move_end(struct hpm_volume *v)
 #define ALL_PATIENCE	msecs_to_jiffies(100)
 #define LEAST_PATIENCE	msecs_to_jiffies(4)
 
-void hpm_volumes_stop_slow(struct hpm_pool *pool)
+/* True: some are, and are stopped. */
+static bool stop_slow_ones(struct hpm_pool *pool)
 {
 	unsigned long end = jiffies + ALL_PATIENCE;
 	struct hpm_volume *v = NULL;
 	struct patience p = { };
+	bool found = false;
 
 	while ((v = hpm_volume_next(pool, v))) {
+		if (hpm_gate_shut(v, HPM_GATE_STOP))
+			continue;
 		p.end = jiffies + LEAST_PATIENCE;
 		if (time_before(p.end, end))
 			p.end = end;
-		if (!wait_for_volume(v, &p))
+		if (!wait_for_volume(v, &p)) {
 			gate_shut(v, HPM_GATE_STOP);
+			found = true;
+		}
 	}
-	while ((v = hpm_volume_next(pool, v)))
-		if (hpm_gate_shut(v, HPM_GATE_STOP))
-			wait_for_volume(v, NULL);
+	return found;
+}
+
+/* While some are waited for, others may have become slow: so often it is looked. */
+#define STOP_ROUNDS	8
+
+void hpm_volumes_stop_slow(struct hpm_pool *pool)
+{
+	struct hpm_volume *v = NULL;
+	unsigned int round;
+
+	for (round = 0; round < STOP_ROUNDS && stop_slow_ones(pool); round++)
+		while ((v = hpm_volume_next(pool, v)))
+			if (hpm_gate_shut(v, HPM_GATE_STOP))
+				wait_for_volume(v, NULL);
 }
 
 /*

@@ -766,8 +766,8 @@ static u64 nr_blocks_of(const struct list_head *batches)
 }
 
 /*
- * Either each block is looked up, or the table is swept once for all of them:
- * a deleted volume of many extents must not cost a sweep for each.
+ * Either each block is looked up, or the table is swept, once for every HPM_MAX_FREED
+ * extents: a deleted volume of many extents must not cost a sweep for each.
  */
 void hpm_index_drop(struct hpm_pool *pool, const struct list_head *batches)
 {

@@ -132,7 +132,7 @@ static bool none_out(struct hpm_tokens *t, enum hpm_token_kind kind)
 #define LOOK_OFTEN	500L
 #define LOOK_MOST	20000L
 
-static void sleep_a_while(ktime_t since)
+void hpm_tokens_sleep(ktime_t since)
 {
 	s64 waited = ktime_us_delta(ktime_get(), since);
 	unsigned long us;
@@ -155,7 +155,7 @@ bool hpm_tokens_wait_unless(struct hpm_tokens *t, enum hpm_token_kind kind,
 		while (!is_over(t, kind, nr)) {
 			if (over && over(ctx))
 				return false;
-			sleep_a_while(start);
+			hpm_tokens_sleep(start);
 		}
 	}
 	/* And before what the caller does with them back. */
@@ -166,4 +166,34 @@ bool hpm_tokens_wait_unless(struct hpm_tokens *t, enum hpm_token_kind kind,
 void hpm_tokens_wait(struct hpm_tokens *t, enum hpm_token_kind kind)
 {
 	hpm_tokens_wait_unless(t, kind, NULL, NULL);
+}
+
+void hpm_tokens_want(struct hpm_tokens *t, enum hpm_token_kind kind)
+{
+	unsigned long nr;
+
+	/* What the caller has written, before any count is read. */
+	smp_mb();
+	if (none_out(t, kind))
+		return;
+	spin_lock(&t->lock);
+	nr = t->grace[kind].begun + 1;
+	t->grace[kind].wanted = nr;
+	spin_unlock(&t->lock);
+	/* Begins it, unless one is under way. */
+	is_over(t, kind, nr);
+}
+
+bool hpm_tokens_came(struct hpm_tokens *t, enum hpm_token_kind kind)
+{
+	unsigned long nr;
+	bool over;
+
+	spin_lock(&t->lock);
+	nr = t->grace[kind].wanted;
+	spin_unlock(&t->lock);
+	over = is_over(t, kind, nr);
+	/* And before what the caller does with them back. */
+	smp_mb();
+	return over;
 }

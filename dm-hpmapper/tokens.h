@@ -24,9 +24,11 @@
  *	the drain of freed blocks, memory that goes offline
  *				READ and WRITE of all volumes, and the pool's own
  *
- * The last two lines wait for strangers.  They must, as what they are about is
- * everybody's; so they hold nothing meanwhile that others need (pool-drain.c,
- * gate.c).  The pool's own set is for the cache manager, which looks at what
+ * The last two lines wait for strangers, for as long as the slowest of them takes.
+ * They must, as what they are about is everybody's.  The suspension stops those first
+ * that are slow, and all others when these are done (gate.c); the drain has nothing
+ * in hand that others need (pool-drain.c); memory gives up after a second, and stays
+ * (cache.c).  The pool's own set is for the cache manager, which looks at what
  * volumes have cached and belongs to none.
  *
  * How they are counted
@@ -43,6 +45,7 @@
 #ifndef HPM_TOKENS_H
 #define HPM_TOKENS_H
 
+#include <linux/ktime.h>
 #include <linux/percpu.h>
 #include <linux/spinlock.h>
 
@@ -65,6 +68,7 @@ struct hpm_token_counts {
 struct hpm_token_grace {
 	unsigned long begun;		/* so many so far; lock */
 	unsigned long ended;		/* lock */
+	unsigned long wanted;		/* by hpm_tokens_want(); lock */
 	bool flipped;			/* the second half of one; lock */
 };
 
@@ -111,5 +115,14 @@ void hpm_tokens_wait(struct hpm_tokens *t, enum hpm_token_kind kind);
  */
 bool hpm_tokens_wait_unless(struct hpm_tokens *t, enum hpm_token_kind kind,
 			    bool (*over)(const void *ctx), const void *ctx);
+/*
+ * In two steps, for those who wait for many sets at once: each is told first what
+ * to wait for, then all are asked until each says that it came.  What another one
+ * wants of the same set meanwhile is waited for, too.
+ */
+void hpm_tokens_want(struct hpm_tokens *t, enum hpm_token_kind kind);
+bool hpm_tokens_came(struct hpm_tokens *t, enum hpm_token_kind kind);
+/* Between two looks of a wait that began at @since. */
+void hpm_tokens_sleep(ktime_t since);
 
 #endif /* HPM_TOKENS_H */
