@@ -645,6 +645,7 @@ static s64 credit_floor(struct hpm_md *md, enum hpm_credit_use use)
 	u64 reserve = md->refs.reserve, blocks = hpm_record_blocks(md);
 
 	switch (use) {
+	case HPM_FOR_DATA:
 	case HPM_FOR_WRITE:
 		return max(reserve, 4 * blocks) + READ_ONCE(md->table_shared);
 	case HPM_FOR_DISCARD:
@@ -656,6 +657,35 @@ static s64 credit_floor(struct hpm_md *md, enum hpm_credit_use use)
 	default:
 		return 0;
 	}
+}
+
+/*
+ * What writes of volumes leave to messages: their credits come back when their I/O
+ * ends, and with enough volumes whose owners throttle them all would be out.  Of a
+ * small device it is an eighth of what there is, so that it can be filled.
+ */
+static s64 meta_kept(struct hpm_md *md, s64 floor)
+{
+	s64 most = HPM_CREDITS_KEPT *
+		   (s64)(hpm_record_blocks(md) + hpm_record_counts(md));
+
+	return clamp_t(s64, (meta_room(md, 0) - floor) >> 3, 0, most);
+}
+
+/* Is there metadata for @out records, one of @use among them? */
+static bool has_meta_room(struct hpm_md *md, u64 out, enum hpm_credit_use use)
+{
+	s64 floor = credit_floor(md, use);
+	s64 room = meta_room(md, out) - floor;
+
+	if (use == HPM_FOR_DATA && room >= 0)
+		room -= meta_kept(md, floor);
+	return room >= 0;
+}
+
+static unsigned int credits_kept(struct hpm_md *md, enum hpm_credit_use use)
+{
+	return use == HPM_FOR_DATA ? md->journal.kept : 0;
 }
 
 /* What stands in the way of @n more records: 0, or whom to kick. */
@@ -671,15 +701,16 @@ enum credit_wall {
 static enum credit_wall credit_wall(struct hpm_md *md, unsigned int n,
 				    unsigned int out, enum hpm_credit_use use)
 {
+	unsigned int kept = credits_kept(md, use);
 	struct hpm_journal *j = &md->journal;
 
-	if (out > HPM_MAX_BACKLOG)
+	if (out + kept > HPM_MAX_BACKLOG)
 		return CREDIT_BACKLOG;
 	if (records_full(md))
 		return CREDIT_RING;
-	if (meta_room(md, out) < credit_floor(md, use))
+	if (!has_meta_room(md, out, use))
 		return CREDIT_META;
-	if (atomic_sub_return(n, &j->room) < 0) {
+	if (atomic_sub_return(n, &j->room) < (int)kept) {
 		atomic_add(n, &j->room);
 		return CREDIT_BATCH;
 	}
@@ -721,13 +752,13 @@ static void credit_kick(struct hpm_md *md, enum credit_wall wall)
 		hpm_kick(md, HPM_KICK_CHECKPOINT);
 }
 
-int hpm_credit_get(struct hpm_md *md, unsigned int n)
+int hpm_credit_get(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
 {
 	enum credit_wall wall;
 
 	if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
 		return -EROFS;
-	wall = credit_try(md, n, HPM_FOR_WRITE);
+	wall = credit_try(md, n, use);
 	if (likely(wall == CREDIT_FREE)) {
 		struct hpm_journal *j = &md->journal;
 
@@ -741,7 +772,7 @@ int hpm_credit_get(struct hpm_md *md, unsigned int n)
 	WRITE_ONCE(md->journal.credit_wanted, true);
 	/* Pairs with hpm_credit_progress(). */
 	smp_mb();
-	wall = credit_try(md, n, HPM_FOR_WRITE);
+	wall = credit_try(md, n, use);
 	if (wall == CREDIT_FREE)
 		return 0;
 	credit_kick(md, wall);
@@ -751,14 +782,14 @@ int hpm_credit_get(struct hpm_md *md, unsigned int n)
 /* Whoever has many out leaves as many to others. */
 static enum credit_wall fair_wall(struct hpm_md *md, unsigned int held)
 {
-	unsigned int n = held + 1;
+	unsigned int n = held + 1, kept = md->journal.kept;
 	unsigned int out = atomic_read(&md->journal.in_flight) + n;
 
-	if (out > HPM_MAX_BACKLOG)
+	if (out + kept > HPM_MAX_BACKLOG)
 		return CREDIT_BACKLOG;
-	if (atomic_read(&md->journal.room) < (int)n)
+	if (atomic_read(&md->journal.room) < (int)(n + kept))
 		return CREDIT_BATCH;
-	if (meta_room(md, out) < credit_floor(md, HPM_FOR_WRITE))
+	if (!has_meta_room(md, out, HPM_FOR_DATA))
 		return CREDIT_META;
 	return CREDIT_FREE;
 }
@@ -768,7 +799,7 @@ int hpm_credit_get_fair(struct hpm_md *md, unsigned int held)
 	enum credit_wall wall = held ? fair_wall(md, held) : CREDIT_FREE;
 
 	if (likely(wall == CREDIT_FREE))
-		return hpm_credit_get(md, 1);
+		return hpm_credit_get(md, 1, HPM_FOR_DATA);
 	/* Not only for its own sake: others would have to wait as well. */
 	if (fair_wall(md, 0) != CREDIT_FREE)
 		credit_kick(md, wall);
@@ -803,14 +834,37 @@ static bool wait_for_others(struct hpm_md *md)
 				  CREDIT_NAP) || HPM_OTHERS_RUN;
 }
 
+/* One who waits for a credit. */
+struct credit_wanted {
+	unsigned int n;
+	enum hpm_credit_use use;
+	unsigned int naps;
+};
+
+/* So often does one wait for others, and gives up then. */
+#define CREDIT_NAPS	4
+
+/*
+ * The others' credits come back when their I/O ends, which may take as long as
+ * their io.max likes.  Whoever waits may have what everybody needs, so this is not
+ * for long: he lets it go, and begins again.
+ */
+static int nap(struct hpm_md *md, struct credit_wanted *want)
+{
+	if (HPM_OTHERS_RUN && want->naps++ >= CREDIT_NAPS)
+		return -ERESTART;
+	return wait_for_others(md) ? 0 : -ENOSPC;
+}
+
 /*
  * Metadata space is short.  What was given back in the last epochs comes back
  * by a checkpoint.  If none is on its way, and nothing is dying, a checkpoint
  * gains nothing: there is nothing to do but wait for credits that are out, as
  * what their records leave of what is kept for them is known only when they
- * are applied or given up.  The device is full if none is out, either.
+ * are applied or given up.  The device is full if none is out, either, or if it
+ * would not suffice had all come back.
  */
-static int make_meta_room(struct hpm_md *md, enum hpm_credit_use use)
+static int make_meta_room(struct hpm_md *md, struct credit_wanted *want)
 {
 	int r = hpm_md_apply(md);
 
@@ -818,16 +872,21 @@ static int make_meta_room(struct hpm_md *md, enum hpm_credit_use use)
 		return r;
 	if (room_to_gain(md))
 		return hpm_md_make_room(md);
-	if (use != HPM_FOR_RECLAIM && is_dying(md)) {
+	if (want->use != HPM_FOR_RECLAIM && is_dying(md)) {
 		r = hpm_md_reclaim_step(md);
 		if (r != -ENOSPC)
 			return min(r, 0);
 	}
-	return wait_for_others(md) ? 0 : -ENOSPC;
+	if (!has_meta_room(md, want->n, want->use))
+		return -ENOSPC;
+	/* With none out there is room by now. */
+	if (!atomic_read(&md->journal.in_flight))
+		return 0;
+	return nap(md, want);
 }
 
 static int clear_wall(struct hpm_md *md, enum credit_wall wall,
-		      enum hpm_credit_use use)
+		      struct credit_wanted *want)
 {
 	int r;
 
@@ -835,7 +894,7 @@ static int clear_wall(struct hpm_md *md, enum credit_wall wall,
 	case CREDIT_BATCH:
 		return hpm_md_commit(md);
 	case CREDIT_META:
-		return make_meta_room(md, use);
+		return make_meta_room(md, want);
 	case CREDIT_RING:
 		r = hpm_md_apply(md);
 		return r ? r : hpm_md_checkpoint(md);
@@ -847,6 +906,7 @@ static int clear_wall(struct hpm_md *md, enum credit_wall wall,
 /* Does itself what hpm_credit_get() only asks for. */
 int hpm_credit_wait(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
 {
+	struct credit_wanted want = { .n = n, .use = use };
 	enum credit_wall wall, last = CREDIT_FREE;
 	int r;
 
@@ -857,10 +917,11 @@ int hpm_credit_wait(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
 		if (wall == CREDIT_FREE)
 			return 0;
 		/* What was done about it has not sufficed. */
-		if (wall == last && wall != CREDIT_META)
-			wait_for_others(md);
+		if (wall == last && wall != CREDIT_META &&
+		    nap(md, &want) == -ERESTART)
+			return -ERESTART;
 		last = wall;
-		r = clear_wall(md, wall, use);
+		r = clear_wall(md, wall, &want);
 		cond_resched();
 	} while (!r);
 	return r;

@@ -369,7 +369,7 @@ static int move(struct hpm_defrag *d, struct hpm_volume *v,
 	struct hpm_md *md = d->pool->md;
 	int r;
 
-	r = hpm_credit_wait(md, credits, HPM_FOR_WRITE);
+	r = hpm_credit_wait(md, credits, HPM_FOR_DATA);
 	if (r)
 		goto out;
 	if (hpm_gate_move_begin(v, s->vbn, blocks, &d->stop))
@@ -451,7 +451,7 @@ static void punch(struct hpm_defrag *d, struct hpm_volume *v, u64 vbn,
 	struct hpm_change *c;
 	LIST_HEAD(waiters);
 
-	if (hpm_credit_wait(md, 1, HPM_FOR_WRITE))
+	if (hpm_credit_wait(md, 1, HPM_FOR_DATA))
 		return;
 	c = hpm_change_alloc(md, GFP_NOIO);
 	if (c) {

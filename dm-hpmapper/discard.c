@@ -52,6 +52,19 @@ static int lock_and_publish(struct hpm_volume *v, struct hpm_bio *hb,
 	return r;
 }
 
+/*
+ * The bio waits by itself, not in a worker: there are 256, and what all would wait
+ * for are perhaps writes that are throttled.
+ */
+static int wait_for_credit(struct hpm_volume *v, struct hpm_bio *hb)
+{
+	/* A part has failed already: the bio ends with that. */
+	if (READ_ONCE(hb->bio->bi_status))
+		return -EIO;
+	hpm_pool_wait_unmap(v->pool, hb->bio);
+	return HPM_WAITS;
+}
+
 /* A range inside one large block. */
 static int unmap(struct hpm_volume *v, struct hpm_bio *hb, u64 vbn, u32 nr)
 {
@@ -59,9 +72,9 @@ static int unmap(struct hpm_volume *v, struct hpm_bio *hb, u64 vbn, u32 nr)
 	struct hpm_change *c;
 	int r;
 
-	r = hpm_credit_wait(md, 1, HPM_FOR_DISCARD);
+	r = hpm_credit_get(md, 1, HPM_FOR_DISCARD);
 	if (r)
-		return r;
+		return r == -EAGAIN ? wait_for_credit(v, hb) : r;
 	c = hpm_change_alloc(md, GFP_NOIO);
 	if (!c) {
 		r = -ENOMEM;

@@ -101,6 +101,7 @@ int hpm_journal_init(struct hpm_md *md)
 		return -ENOMEM;
 	atomic64_set(&j->tickets, 0);
 	atomic_set(&j->room, batch_room(j));
+	j->kept = min(batch_room(j) / 8, HPM_CREDITS_KEPT);
 	atomic_set(&j->in_flight, 0);
 	init_waitqueue_head(&j->credit_wq);
 	return 0;

@@ -656,6 +656,8 @@ struct hpm_batch {
 
 /* Records that may be published and not yet be in the trees. */
 #define HPM_MAX_BACKLOG		2048
+/* Of them, so many at most are not for writes of volumes. */
+#define HPM_CREDITS_KEPT	32
 /*
  * Records after which a checkpoint is due; twice as many are the limit.  So many,
  * each to another leaf that recovery has to read, are replayed in less than two
@@ -709,6 +711,7 @@ struct hpm_journal {
 	u64 served;			/* commit_lock */
 	/* credits */
 	atomic_t room;			/* records the open batch still takes */
+	unsigned int kept;		/* credits that volumes' writes leave */
 	atomic_t in_flight;		/* credits out, and records not applied */
 	bool credit_wanted;
 	wait_queue_head_t credit_wq;	/* for a record, or a credit back */

@@ -317,32 +317,35 @@ struct hpm_change {
 	struct rcu_head rcu;
 };
 
-/* Room for @n changes.  Any context; -EAGAIN: wait for HPM_KICK_CREDIT. */
-int hpm_credit_get(struct hpm_md *md, unsigned int n);
-/*
- * One for a write, of one who has @held of them out already: -EBUSY if not as many
- * would stay free behind it.
- */
-int hpm_credit_get_fair(struct hpm_md *md, unsigned int held);
-void hpm_credit_put(struct hpm_md *md, unsigned int n);
-
 /*
  * What a credit is for.  A part of the metadata is kept for what gives space
  * back.  Discards may use half of it: in a tree that snapshots share they take
  * metadata, and need not give any back.  Deletes may use more, and all of it is
  * for what gives back for certain, as the reclaim after a delete; so a full pool
- * can be emptied.
+ * can be emptied.  What holds a credit until its I/O ends, a volume's write, leaves
+ * some credits of each kind to what does not, such as messages.
  */
 enum hpm_credit_use {
+	HPM_FOR_DATA,
 	HPM_FOR_WRITE,
 	HPM_FOR_DISCARD,
 	HPM_FOR_DELETE,
 	HPM_FOR_RECLAIM,
 };
 
+/* Room for @n changes.  Any context; -EAGAIN: wait for HPM_KICK_CREDIT. */
+int hpm_credit_get(struct hpm_md *md, unsigned int n, enum hpm_credit_use use);
+/*
+ * One for a write, of one who has @held of them out already: -EBUSY if not as many
+ * would stay free behind it.
+ */
+int hpm_credit_get_fair(struct hpm_md *md, unsigned int held);
+void hpm_credit_put(struct hpm_md *md, unsigned int n);
 /*
  * As hpm_credit_get(), applying and checkpointing until there is room.
- * -ENOSPC: the metadata device is full.  Sleeps.
+ * -ENOSPC: the metadata device is full.  -ERESTART, in the kernel only: others have
+ * what there is, and it takes some time; try again, with nothing in hand that
+ * somebody may need meanwhile.  Sleeps.
  */
 int hpm_credit_wait(struct hpm_md *md, unsigned int n, enum hpm_credit_use use);
 

@@ -10,8 +10,10 @@
  * Messages that change something are serialised by message_lock, and so is
  * activation.  Everybody's containers start and end by these, so whoever holds it
  * waits for the metadata, which is the pool's own, but never for a volume's I/O,
- * which may take as long as its owner, or his io.max, likes.  Three messages do
- * wait for such, and each lets the lock go first:
+ * which may take as long as its owner, or his io.max, likes.  If all that is left
+ * of the metadata or of the journal is kept for such I/O, the message lets the lock
+ * go and begins anew, and after a second it is refused.  Three messages do wait for
+ * a volume's I/O itself, and each lets the lock go first:
  *
  *	create_snap	waits for the origin's writes in flight.  For a moment it
  *			does so with the lock, since that is all it takes as a
@@ -27,6 +29,8 @@
  * A volume that is removed waits for its own bios' last traces without it, too
  * (volume.c).
  */
+#include <linux/sched/signal.h>
+
 #include "index.h"
 #include "pool-priv.h"
 #include "volume.h"
@@ -46,9 +50,14 @@ struct message {
 	unsigned int maxlen;
 };
 
-/* The engine's result, with what it says about it. */
+/*
+ * The engine's result, with what it says about it.  What is to be tried again has
+ * changed nothing, and is not spoken of.
+ */
 static int finish(struct message *m, int r, const char *why)
 {
+	if (r == -ERESTART)
+		return r;
 	if (r && m->say->about)
 		return refuse(m->pool, r, "%s %s failed: %s (error %d)",
 			      m->say->word, m->say->about, why, r);
@@ -506,6 +515,43 @@ static int check_suspended(const struct message *m)
 		      m->say->word);
 }
 
+static int try_once(struct message *m)
+{
+	int r;
+
+	mutex_lock(&m->pool->message_lock);
+	r = check_suspended(m);
+	if (!r)
+		r = messages[m->say->type](m);
+	mutex_unlock(&m->pool->message_lock);
+	return r;
+}
+
+/* A second: writes that nobody throttles have ended by then. */
+#define MOST_TRIES	50
+#define BETWEEN_TRIES	(HZ / 50)
+
+/* Writes under way have what it needs: others' messages have their turn meanwhile. */
+static int carry_out(struct message *m)
+{
+	unsigned int tries;
+	int r;
+
+	for (tries = 0; tries < MOST_TRIES; tries++) {
+		r = try_once(m);
+		if (r != -ERESTART)
+			return r;
+		schedule_timeout_killable(BETWEEN_TRIES);
+		if (fatal_signal_pending(current))
+			return refuse(m->pool, -EINTR,
+				      "%s: killed while others' writes took their time",
+				      m->say->word);
+	}
+	return refuse(m->pool, -ENOSPC,
+		      "%s: writes under way have what is left of the metadata or of the journal: try again when they have ended",
+		      m->say->word);
+}
+
 int hpm_pool_message(struct dm_target *ti, unsigned int argc, char **argv,
 		     char *result, unsigned int maxlen)
 {
@@ -530,15 +576,7 @@ int hpm_pool_message(struct dm_target *ti, unsigned int argc, char **argv,
 			      say.word);
 
 	noio = hpm_noio_begin();
-	if (say.type == HPM_MSG_DEFRAG) {
-		r = defrag(&m);
-	} else {
-		mutex_lock(&pool->message_lock);
-		r = check_suspended(&m);
-		if (!r)
-			r = messages[say.type](&m);
-		mutex_unlock(&pool->message_lock);
-	}
+	r = say.type == HPM_MSG_DEFRAG ? defrag(&m) : carry_out(&m);
 	hpm_noio_end(noio);
 
 	return r;

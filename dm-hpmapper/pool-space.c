@@ -9,7 +9,10 @@
  * change, and no worker.  When it goes on it starts from the beginning.
  *
  * credit_bios wait for room that the engine is about to make by applying and
- * checkpointing; that always ends.  search_bios found no block: everything that
+ * checkpointing, or for credits of others, which come back when their I/O ends.
+ * unmap_bios do so as well: they may have more of the room, so they do not wait for
+ * what writes wait for.  One worker asks for both, and never for long, so that each
+ * kind gets what there is for it.  search_bios found no block: everything that
  * could give blocks back is to have its turn before a write fails (dying volumes
  * are given back, all records are made durable, what they freed is drained, and
  * reservations that volumes hold for later are taken back).  One worker does
@@ -109,6 +112,7 @@ static void end_list(struct hpm_pool *pool, struct bio_list *list,
 void hpm_pool_end_waiters(struct hpm_pool *pool, blk_status_t status)
 {
 	end_list(pool, &pool->credit_bios, status);
+	end_list(pool, &pool->unmap_bios, status);
 	end_list(pool, &pool->search_bios, status);
 	end_list(pool, &pool->searched_bios, status);
 	end_list(pool, &pool->space_bios, status);
@@ -132,6 +136,7 @@ void hpm_pool_return_bios(struct hpm_pool *pool, struct hpm_volume *v)
 
 	spin_lock_irqsave(&pool->lock, flags);
 	__take_of(&pool->credit_bios, v, &bios);
+	__take_of(&pool->unmap_bios, v, &bios);
 	__take_of(&pool->search_bios, v, &bios);
 	__take_of(&pool->searched_bios, v, &bios);
 	__take_of(&pool->space_bios, v, &bios);
@@ -199,6 +204,12 @@ void hpm_pool_wait_credit(struct hpm_pool *pool, struct bio *bio)
 		&pool->retry_work);
 }
 
+void hpm_pool_wait_unmap(struct hpm_pool *pool, struct bio *bio)
+{
+	wait_in(pool, &pool->unmap_bios, bio, pool->apply_wq,
+		&pool->retry_work);
+}
+
 /* Reclaim steps between two looks at whether there is room now. */
 #define RECLAIM_STEPS	64
 
@@ -216,12 +227,13 @@ static int reclaim_some(struct hpm_pool *pool)
 	return i ? 1 : r;
 }
 
-static int wait_for_credit(struct hpm_pool *pool)
+/* -ERESTART: it depends on others, who take their time. */
+static int wait_for_credit(struct hpm_pool *pool, enum hpm_credit_use use)
 {
 	int r;
 
 	do {
-		r = hpm_credit_wait(pool->md, 1, HPM_FOR_WRITE);
+		r = hpm_credit_wait(pool->md, 1, use);
 	} while (r == -ENOSPC && reclaim_some(pool) > 0);
 
 	if (!r)
@@ -229,24 +241,56 @@ static int wait_for_credit(struct hpm_pool *pool)
 	return r;
 }
 
+/* True: they wait on. */
+static bool retry_writes(struct hpm_pool *pool)
+{
+	int r;
+
+	if (is_empty(pool, &pool->credit_bios))
+		return false;
+	r = wait_for_credit(pool, HPM_FOR_DATA);
+	if (r == -ERESTART)
+		return true;
+	if (!r || r == -ENOSPC)
+		hpm_pool_set_meta_full(pool, r);
+	answer(pool, &pool->credit_bios, r);
+	return false;
+}
+
+/* Those who have more to draw on than writes do not wait for more, either. */
+static bool retry_unmaps(struct hpm_pool *pool)
+{
+	struct bio_list bios;
+	int r;
+
+	if (is_empty(pool, &pool->unmap_bios))
+		return false;
+	r = wait_for_credit(pool, HPM_FOR_DISCARD);
+	if (r == -ERESTART)
+		return true;
+	take_bios(pool, &pool->unmap_bios, &bios);
+	if (!r)
+		retry_bios(&bios);
+	end_bios(&bios, errno_to_blk_status(r));
+	return false;
+}
+
 /*
  * The engine says when credit comes back, but that may be before the bio that
- * was refused is on the list.  So this does not rely on being called: it waits
- * in the engine until there is credit, and what is on the list then is tried
- * again.  What is refused once more comes back here.
+ * was refused is on the list.  So this does not rely on being called: it asks the
+ * engine, again and again, until there is credit, and what is on the list then is
+ * tried again.  What is refused once more comes back here.
  */
 static void do_retry(struct work_struct *ws)
 {
 	struct hpm_pool *pool = container_of(ws, struct hpm_pool, retry_work);
 	unsigned int noio = hpm_noio_begin();
-	int r;
+	bool again;
 
-	if (!is_empty(pool, &pool->credit_bios)) {
-		r = wait_for_credit(pool);
-		if (!r || r == -ENOSPC)
-			hpm_pool_set_meta_full(pool, r);
-		answer(pool, &pool->credit_bios, r);
-	}
+	again = retry_unmaps(pool);
+	again |= retry_writes(pool);
+	if (again)
+		hpm_pool_kick(pool, HPM_KICK_CREDIT);
 	hpm_noio_end(noio);
 }
 
@@ -294,7 +338,8 @@ static int search_space(struct hpm_pool *pool)
 		if (r)
 			return r;
 		hpm_pool_drain_wait(pool);
-	} while (!data_free(pool) && reclaim_some(pool) > 0);
+		r = data_free(pool) ? 0 : reclaim_some(pool);
+	} while (r > 0 || r == -ERESTART);
 
 	hpm_md_get_stats(pool->md, &st);
 	if (!st.nr_dying && st.record_durable == st.record)
@@ -340,7 +385,7 @@ void hpm_pool_space_came(struct hpm_pool *pool)
 		retry = true;
 	}
 
-	if (READ_ONCE(pool->meta_full) && !hpm_credit_get(pool->md, 1)) {
+	if (READ_ONCE(pool->meta_full) && !hpm_credit_get(pool->md, 1, HPM_FOR_DATA)) {
 		hpm_credit_put(pool->md, 1);
 		hpm_pool_set_meta_full(pool, false);
 		retry = true;
@@ -409,6 +454,7 @@ void hpm_pool_check_low_water(struct hpm_pool *pool)
 void hpm_pool_space_init(struct hpm_pool *pool)
 {
 	bio_list_init(&pool->credit_bios);
+	bio_list_init(&pool->unmap_bios);
 	bio_list_init(&pool->search_bios);
 	bio_list_init(&pool->searched_bios);
 	bio_list_init(&pool->space_bios);

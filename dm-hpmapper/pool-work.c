@@ -29,10 +29,10 @@
  *		  event, no_space_timeout	the data device
  *	io_wq	  deferred bios, refills, ends	the same; memory; the data
  *		  of streams (collapse, idle);	device, to take a bio; for a
- *		  the timer of followers	discard and for a collapse,
- *		  (late_work)			credits that are out
+ *		  the timer of followers	collapse, credits that are out,
+ *		  (late_work)			for a moment
  *	apply_wq  apply, retry			the metadata device; credits
- *						that are out
+ *						that are out, for a moment
  *	space_wq  search			the same, and drain_wq
  *	drain_wq  drain				in-flight tokens; discards on
  *						the data device
@@ -53,9 +53,13 @@
  *    of its I/O waits for nothing.
  *  - A credit becomes a record when the I/O has ended, and is free again when
  *    the record is applied, which everybody who waits for a credit does himself;
- *    or it is given back before the bio that had it waits in any list.  defrag
+ *    or it is given back by the worker, which waits for nothing first, when the
+ *    bio that had it has gone to a list.  defrag
  *    has credits while it waits for tokens.  Whoever has a token and would wait
- *    for a credit gives the token back first.
+ *    for a credit gives the token back first.  Nobody waits in one go until others'
+ *    credits come back, which may take as long as their io.max likes: after some
+ *    naps hpm_credit_wait() says so (-ERESTART).  A message lets its lock go then,
+ *    the retry asks for itself to be run again, others leave it.
  *  - A bio that finds no credit or no block occupies no worker: it waits in a
  *    list (pool-space.c), and one worker for all of them, on apply_wq or on
  *    space_wq, does what has to be done.  256 workers of io_wq that all waited
@@ -349,6 +353,7 @@ void hpm_pool_wake(struct hpm_pool *pool)
 {
 	spin_lock_irq(&pool->lock);
 	pool->quiet = false;
+	WRITE_ONCE(pool->remembers, false);
 	__hpm_pool_start_timeout(pool);
 	/* Finds out about everything but what waits in a list. */
 	queue_delayed_work(pool->idle_wq, &pool->tick, 0);
@@ -395,6 +400,7 @@ void hpm_pool_quiesce(struct hpm_pool *pool)
 
 	settle_for_suspend(pool);
 	hpm_pool_drain_wait(pool);
+	hpm_volumes_remember(pool);
 	queue_work(pool->commit_wq, &pool->mode_work);
 	flush_work(&pool->mode_work);
 

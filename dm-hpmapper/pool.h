@@ -69,6 +69,7 @@ struct hpm_pool {
 	bool low_water_told;
 	bool meta_low_told;
 	bool suspended;			/* no volume may be activated */
+	bool remembers;			/* what volumes' statuses say */
 	bool quiet;			/* nothing runs in the background */
 
 	/* pool-mode.c: the mode is made of the words that follow it */
@@ -94,6 +95,7 @@ struct hpm_pool {
 	wait_queue_head_t volume_gone;	/* one that was leaving */
 	struct bio_list flush_bios;	/* end (or go on) after the next commit */
 	struct bio_list credit_bios;	/* retry when credit comes back */
+	struct bio_list unmap_bios;	/* the same, of what gives back */
 	struct bio_list search_bios;	/* the next search for space is theirs */
 	struct bio_list searched_bios;	/* the one that is under way is */
 	struct bio_list space_bios;	/* queue_if_no_space: retry when space does */
@@ -164,6 +166,7 @@ void hpm_pool_commit_bio(struct hpm_pool *pool, struct bio *bio);
  * its volume is being suspended without a flush.
  */
 void hpm_pool_wait_credit(struct hpm_pool *pool, struct bio *bio);
+void hpm_pool_wait_unmap(struct hpm_pool *pool, struct bio *bio);
 void hpm_pool_wait_space(struct hpm_pool *pool, struct bio *bio);
 /*
  * Any context.  The volume's bios that wait in the pool's lists are requeued.
@@ -214,6 +217,9 @@ void hpm_volume_exit(void);
  * be called with anything in hand that others need.
  */
 void hpm_pool_wait_tokens(struct hpm_pool *pool);
+/* The same, but it is given up, and false returned, when @over() says so. */
+bool hpm_pool_wait_tokens_unless(struct hpm_pool *pool,
+				 bool (*over)(const void *ctx), const void *ctx);
 
 /*
  * hpm_volume_park(): new writes and discards of the volume wait in a list, until
@@ -237,6 +243,8 @@ void hpm_volume_get(struct hpm_volume *v);
 void hpm_volume_put(struct hpm_volume *v);
 /* Gives the stocks and reservations of all active volumes back.  Sleeps. */
 void hpm_volumes_return_stock(struct hpm_pool *pool);
+/* What statuses say until hpm_pool_wake(); reads metadata. */
+void hpm_volumes_remember(struct hpm_pool *pool);
 /* What a commit does with a bio. */
 void hpm_volume_commit_done(struct bio *bio, int err);
 /*

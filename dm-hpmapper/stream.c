@@ -281,7 +281,8 @@ void hpm_collapse(struct hpm_volume *v, u64 vbn, u64 pbn)
 	struct hpm_change *c;
 	LIST_HEAD(waiters);
 
-	if (hpm_credit_wait(md, 1, HPM_FOR_WRITE))
+	/* The small blocks stay, if others take their time. */
+	if (hpm_credit_wait(md, 1, HPM_FOR_DATA))
 		return;
 	c = hpm_change_alloc(md, GFP_NOIO);
 	if (!c)

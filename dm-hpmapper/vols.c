@@ -690,6 +690,8 @@ static int credit_wait(struct hpm_md *md, enum hpm_credit_use use,
 		*why = "no metadata space is left";
 	else if (r == -EROFS)
 		*why = "the pool is read-only";
+	else if (r == -ERESTART)
+		*why = "writes under way have what metadata space is left";
 	else if (r)
 		*why = "the metadata device failed";
 	return r;

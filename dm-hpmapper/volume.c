@@ -111,7 +111,10 @@ struct hpm_volume *hpm_volume_by_id(struct hpm_pool *pool, u32 id)
 	return v && !v->leaving ? v : NULL;
 }
 
-/* Few leave at a time: message_lock lets one go after the other. */
+/*
+ * Those that leave are passed over one by one, with pool->lock held.  There are as
+ * many as have lost their last table and wait for the ends of their last bios.
+ */
 struct hpm_volume *hpm_volume_from_id(struct hpm_pool *pool, u32 id)
 {
 	struct hpm_volume *v = __find_from(pool, id);
@@ -731,6 +734,34 @@ static void volume_postsuspend(struct dm_target *ti)
  *--------------------------------------------------------------
  */
 
+/*
+ * While the pool is suspended nothing is read for a status: the metadata device may
+ * be suspended, too, and md->lock is held over a read.
+ */
+void hpm_volumes_remember(struct hpm_pool *pool)
+{
+	struct hpm_volume *v = NULL;
+
+	while ((v = hpm_volume_next(pool, v)))
+		v->highest_err = hpm_vol_highest(v->vol, &v->highest);
+	/* The figures first: pairs with highest_block(). */
+	smp_store_release(&pool->remembers, true);
+}
+
+static int highest_block(struct hpm_volume *v, bool apply, u64 *vbn)
+{
+	struct hpm_pool *pool = v->pool;
+
+	/* Pairs with hpm_volumes_remember(). */
+	if (smp_load_acquire(&pool->remembers)) {
+		*vbn = v->highest;
+		return v->highest_err;
+	}
+	if (apply)
+		hpm_md_apply(pool->md);
+	return hpm_vol_highest(v->vol, vbn);
+}
+
 /* <mapped sectors> <highest mapped sector>|- */
 static void emit_status(struct hpm_volume *v, bool apply, char *result,
 			unsigned int maxlen)
@@ -741,10 +772,8 @@ static void emit_status(struct hpm_volume *v, bool apply, char *result,
 	u64 vbn;
 	int r;
 
-	if (apply)
-		hpm_md_apply(v->pool->md);
+	r = highest_block(v, apply, &vbn);
 	hpm_vol_get_info(v->vol, &info);
-	r = hpm_vol_highest(v->vol, &vbn);
 	if (r && r != -ENOENT) {
 		DMEMIT("Error");
 	} else {

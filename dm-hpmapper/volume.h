@@ -150,6 +150,9 @@ struct hpm_volume {
 	struct list_head held;		/* struct hpm_bio by ->wait; lock */
 	struct list_head starved;	/* likewise, for want of a fair credit */
 
+	u64 highest;			/* block, while pool->remembers */
+	int highest_err;		/* likewise: -ENOENT, there is none */
+
 	atomic_t credits;		/* that its writes have out */
 	struct hpm_stock stock;
 	struct mutex refill_lock;	/* one refill at a time */

@@ -69,13 +69,13 @@ static void fill(void)
 /* False: no record more before a checkpoint. */
 static bool credit(void)
 {
-	int r = hpm_credit_get(md, 1);
+	int r = hpm_credit_get(md, 1, HPM_FOR_DATA);
 
 	if (r != -EAGAIN)
 		return !r;
 	must(hpm_md_apply(md), "apply");
 	must(hpm_md_commit(md), "commit");
-	return !hpm_credit_get(md, 1);
+	return !hpm_credit_get(md, 1, HPM_FOR_DATA);
 }
 
 static void records(void)

@@ -357,7 +357,7 @@ static void test_publish_from_interrupt(struct kunit *test)
 	u64 pbn;
 
 	KUNIT_ASSERT_EQ(test, hpm_space_refill(p->md, &p->stock), 0);
-	KUNIT_ASSERT_EQ(test, hpm_credit_get(p->md, 2), 0);
+	KUNIT_ASSERT_EQ(test, hpm_credit_get(p->md, 2, HPM_FOR_DATA), 0);
 	KUNIT_ASSERT_EQ(test, hpm_stock_take(&p->stock, 1, &pbn), 1u);
 	c = hpm_change_alloc(p->md, GFP_ATOMIC);
 	second = hpm_change_alloc(p->md, GFP_ATOMIC);

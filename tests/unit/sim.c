@@ -245,7 +245,7 @@ static bool credit_have(struct sim_op *op)
 
 	if (op->credit)
 		return true;
-	r = hpm_credit_get(op->s->md, 1);
+	r = hpm_credit_get(op->s->md, 1, HPM_FOR_DATA);
 	if (!r) {
 		op->credit = true;
 		return true;

@@ -52,7 +52,7 @@ static void *ask(void *ctx)
 		pthread_barrier_wait(a->barrier);
 		if (*a->stop)
 			return NULL;
-		a->got = !hpm_credit_get(a->md, 1);
+		a->got = !hpm_credit_get(a->md, 1, HPM_FOR_WRITE);
 		pthread_barrier_wait(a->barrier);
 	}
 }
@@ -245,7 +245,7 @@ static void test_over_cut(void **state)
 	assert_int_equal(sim_checkpoint(s), 0);
 	touch_counts(s);
 	assert_true(s->md->counts_left < 10);
-	while (!hpm_credit_get(s->md, 1))
+	while (!hpm_credit_get(s->md, 1, HPM_FOR_DATA))
 		n++;
 	assert_true(n > 10);
 	assert_false(hpm_credit_tight(s->md));

@@ -172,7 +172,7 @@ static void test_super_needs_check(void **state)
 		hpm_md_get_stats(md, &st);
 		assert_true(st.needs_check);
 		assert_int_equal(st.nr_volumes, 1);
-		assert_int_equal(hpm_credit_get(md, 1), -EROFS);
+		assert_int_equal(hpm_credit_get(md, 1, HPM_FOR_DATA), -EROFS);
 		assert_int_equal(hpm_md_checkpoint(md), -EROFS);
 		assert_int_equal(hpm_md_shutdown(md), 0);
 		hpm_md_close(md);

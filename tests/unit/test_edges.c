@@ -471,7 +471,7 @@ static void test_no_rest(void **state)
 	struct sim *s = begin(1024, 1024, 256);
 
 	(void)state;
-	assert_int_equal(hpm_credit_get(s->md, 3), 0);
+	assert_int_equal(hpm_credit_get(s->md, 3, HPM_FOR_DATA), 0);
 	rests = 0;
 	hpm_env_set_hooks(NULL, count_rest, NULL);
 	assert_int_equal(hpm_credit_wait(s->md, 1, HPM_FOR_WRITE), 0);
@@ -544,7 +544,7 @@ static unsigned int hoard(struct sim *s)
 
 	while (!(r = hpm_credit_get_fair(s->md, n)))
 		n++;
-	assert_int_equal(r, -EBUSY);
+	assert_int_equal(r, n ? -EBUSY : -EAGAIN);
 	return n;
 }
 
@@ -560,7 +560,7 @@ static void share_fairly(u64 meta)
 		assert_true(had[i] > 0);
 		assert_true(!i || had[i] <= had[i - 1]);
 		/* Whoever has none gets one at once, and makes a volume. */
-		assert_int_equal(hpm_credit_get(s->md, 1), 0);
+		assert_int_equal(hpm_credit_get(s->md, 1, HPM_FOR_DATA), 0);
 		hpm_credit_put(s->md, 1);
 		assert_int_equal(hpm_vol_create(s->md, 2, 0, NULL, &why), 0);
 		assert_int_equal(hpm_vol_delete(s->md, 2, &why), 0);
@@ -573,6 +573,37 @@ static void share_fairly(u64 meta)
 	for (i = 0; i < 4; i++)
 		hpm_credit_put(s->md, had[i]);
 	end(s);
+}
+
+/* However many volumes throttle their writes: what does not wait for I/O goes on. */
+static void hoard_all(u64 meta)
+{
+	struct sim *s = begin(meta, 8192, 4096);
+	unsigned int n = 0, had, i;
+	const char *why;
+
+	sim_msg_create(s, 1);
+	for (i = 0; i < 32; i++) {
+		had = hoard(s);
+		n += had;
+	}
+	assert_int_equal(had, 0);
+	assert_int_equal(hpm_credit_get(s->md, 1, HPM_FOR_DATA), -EAGAIN);
+	assert_int_equal(hpm_credit_get(s->md, 2, HPM_FOR_WRITE), 0);
+	assert_int_equal(hpm_vol_create(s->md, 2, 0, NULL, &why), 0);
+	assert_int_equal(hpm_vol_snapshot(s->md, 3, 1, NULL, &why), 0);
+	assert_int_equal(hpm_vol_delete(s->md, 3, &why), 0);
+	assert_int_equal(hpm_vol_delete(s->md, 2, &why), 0);
+	hpm_credit_put(s->md, n + 2);
+	end(s);
+}
+
+static void test_hoard_all(void **state)
+{
+	(void)state;
+	hoard_all(2048);
+	hoard_all(8192);
+	hoard_all(65536);
 }
 
 static void test_fair_shares(void **state)
@@ -597,6 +628,7 @@ int main(void)
 		rig_test(test_snapshot_counts),
 		rig_test(test_snapshot_cancelled),
 		rig_test(test_fair_shares),
+		rig_test(test_hoard_all),
 		rig_test(test_records),
 		rig_test(test_durable),
 		rig_test(test_recovery_reads),

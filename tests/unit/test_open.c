@@ -212,7 +212,7 @@ static void test_read_only(void **state)
 	assert_int_equal(hpm_vol_next(md, 2, &info), 0);
 	assert_int_equal(info.mapped, 30);
 	assert_int_equal(hpm_vol_create(md, 9, 0, NULL, &why), -EROFS);
-	assert_int_equal(hpm_credit_get(md, 1), -EROFS);
+	assert_int_equal(hpm_credit_get(md, 1, HPM_FOR_DATA), -EROFS);
 	assert_int_equal(hpm_md_commit(md), -EROFS);
 	assert_int_equal(hpm_md_checkpoint(md), -EROFS);
 	assert_int_equal(hpm_md_shutdown(md), 0);

@@ -143,6 +143,32 @@ tenant fio --name=hog --filename=/dev/mapper/c --rw=write --bs=4k --offset=4M \
 short_lives "a throttled writer with a deep queue"
 over "its writes end"
 
+# As many volumes as can have all the room that is kept, and then some.
+jobs=()
+for i in $(seq 20 35); do
+	snap_new "c$i" "$i" 0 32
+	jobs+=(--name="hog$i" --filename="/dev/mapper/c$i")
+done
+limit 4096
+tenant fio --rw=write --bs=4k --size=6M --ioengine=libaio --iodepth=1500 \
+	--iodepth_batch=1500 --direct=1 --thread --minimal "${jobs[@]}"
+meanwhile "16 throttled writers with deep queues: a snapshot of another volume" \
+	dmsetup message pool 0 create_snap 10 2
+meanwhile "16: it is activated" dmsetup create x --table "0 $(mib 16) hpmapper $pool 10"
+meanwhile "16: removed" dmsetup remove x
+meanwhile "16: deleted" dmsetup message pool 0 delete 10
+meanwhile "16: a volume is made" dmsetup message pool 0 create_thin 11
+meanwhile "16: and deleted" dmsetup message pool 0 delete 11
+meanwhile "16: discards" blkdiscard -o 1M -l 4M /dev/mapper/w
+meanwhile "16: one of them, of another volume of the tenant's" \
+	dmsetup message pool 0 create_snap 12 1
+meanwhile "16: which is deleted" dmsetup message pool 0 delete 12
+over "their writes end"
+for i in $(seq 20 35); do
+	vol_down "c$i"
+	msg delete "$i"
+done
+
 # Its reads of less than a block, too.
 limit 512
 tenant fio --name=parts --filename=/dev/mapper/c --rw=write --bs=512 \
@@ -193,6 +219,26 @@ meanwhile "and removed" dmsetup remove x
 meanwhile "and deleted" dmsetup message pool 0 delete 10
 check "the device answers again" hang 0 0
 ends "and the reader ends" $slow
+
+# What waits for all I/O in flight waits for what there was, not for what came to one
+# volume while another was waited for.
+check "reads of the device take ten seconds" hang 10000 0
+echo 3 >/proc/sys/vm/drop_caches
+dd if=/dev/mapper/w of=/dev/null bs=64k count=1 iflag=direct status=none &
+first=$!
+sleep 0.3
+blkdiscard -o 4M -l 1M /dev/mapper/w
+dmsetup message pool 0 checkpoint &
+drain=$!
+sleep 4
+dd if=/dev/mapper/c of=/dev/null bs=64k count=1 skip=5 iflag=direct status=none &
+slow=$!
+check "a read that was there before a drain ends" within 30 gone $first
+meanwhile "and the drain, though there is a later one of another volume" \
+	tail --pid=$drain -f /dev/null
+check "the device answers again" hang 0 0
+ends "the drain has ended well" $drain
+ends "the later read ends" $slow
 slice data hdata 256
 
 vol_down c w base

@@ -92,5 +92,17 @@ if [ -e /sys/power/pm_test ]; then
 	wait $writer 2>/dev/null
 	equal "meanwhile it has done nothing" "$(while_frozen)" ""
 fi
+
+# Whoever asks for a status while the pool and its metadata device are suspended is
+# told, and nothing is read.
+msg map_cache 1
+was=$(dmsetup status v0)
+check "the pool is suspended" dmsetup suspend pool
+check "and its metadata device" dmsetup suspend meta
+check "a volume's status is told" timeout 20 dmsetup status --noflush v0
+equal "and is what it was" "$(timeout 20 dmsetup status v0)" "$was"
+dmsetup resume meta
+dmsetup resume pool
+equal "and after" "$(dmsetup status v0)" "$was"
 vol_down v0
 pool_down
