@@ -12,8 +12,8 @@
  * waits for the metadata, which is the pool's own, but never for a volume's I/O,
  * which may take as long as its owner, or his io.max, likes.  If all that is left
  * of the metadata or of the journal is kept for such I/O, the message lets the lock
- * go and begins anew, and after a second it is refused.  Three messages do wait for
- * a volume's I/O itself, and each lets the lock go first:
+ * go and begins anew, and after some seconds it is refused.  Three messages do wait
+ * for a volume's I/O itself, and each lets the lock go first:
  *
  *	create_snap	waits for the origin's writes in flight.  For a moment it
  *			does so with the lock, since that is all it takes as a
@@ -527,7 +527,7 @@ static int try_once(struct message *m)
 	return r;
 }
 
-/* A second: writes that nobody throttles have ended by then. */
+/* Some seconds, with what a try waits itself: other writes have ended by then. */
 #define MOST_TRIES	50
 #define BETWEEN_TRIES	(HZ / 50)
 

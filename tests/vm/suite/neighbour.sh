@@ -244,4 +244,66 @@ slice data hdata 256
 vol_down c w base
 pool_down
 check "the pool is whole" hpm_check $meta
+
+#----------------------------------------------------------------------
+
+# Metadata that is full but for what is kept for a write that is throttled.
+touch_leaves() {	# a block in each of so many leaves
+	local args=() i
+
+	for i in $(seq 0 400 8000); do
+		args+=(-c "pwrite -q $((i * 4096)) 4096")
+	done
+	xfs_io -d "${args[@]}" /dev/mapper/w
+}
+
+# Until a snapshot is refused, or a write waits for what is kept for the other one.
+fill_metadata() {
+	local id
+
+	for id in $(seq 10 200); do
+		timeout 60 dmsetup message pool 0 create_snap "$id" 2 2>/dev/null ||
+			return 0
+		touch_leaves >/dev/null 2>&1 &
+		within 5 gone $! || return 0
+	done
+	return 1
+}
+
+has_written() {
+	! pgrep -x xfs_io
+}
+
+slice meta hmeta 4
+wipe
+pool_up 0 error_if_no_space || exit
+vol_new w 2 64
+fio --name=x --filename=/dev/mapper/w --rw=write:4k --bs=4k --size=64M \
+	--io_size=16M --direct=1 --ioengine=psync --thread --minimal >/dev/null
+vol_new c 1 16
+limit 4
+tenant dd if=/dev/zero of=/dev/mapper/c bs=4k count=1 oflag=direct conv=notrunc
+# what is said of it is not the matter, but that something is
+attempt() {
+	dmsetup message pool 0 "$@"
+	[ $? -le 1 ]
+}
+export -f attempt
+check "metadata is filled while a write is throttled" fill_metadata
+meanwhile "full: it is told of a snapshot" bash -c 'attempt create_snap 300 2'
+meanwhile "full: of a volume" bash -c 'attempt create_thin 301'
+meanwhile "full: a volume is activated" \
+	dmsetup create x --table "0 $(mib 64) hpmapper $pool 10"
+meanwhile "full: removed" dmsetup remove x
+meanwhile "full: deleted" dmsetup message pool 0 delete 10
+for id in $(seq 11 30); do
+	msg delete "$id" 2>/dev/null
+done
+check "then a volume is made" within 20 dmsetup message pool 0 create_thin 302
+meanwhile "and the write is throttled still" true
+over "the write ends"
+check "and what waited for it goes on" within 20 has_written
+vol_down c w
+pool_down
+check "the pool is whole" hpm_check $meta
 rmdir $cgroup
