@@ -554,29 +554,40 @@ int hpm_array_unshared(struct hpm_md *md, struct hpm_array *a, u64 *nr)
 	return unshared_node(md, a, a->root.ptr, a->root.height - 1, 0, nr);
 }
 
-typedef int (*cut_fn)(struct hpm_md *md, const void *elts, unsigned int nr);
+/* Shows what another array has, too, to whoever wants to see it. */
+static int cut_kept(struct hpm_md *md, struct hpm_array *a, struct hpm_ptr ptr,
+		    unsigned int level, u64 first,
+		    const struct hpm_cut_ops *ops)
+{
+	struct arr_walk w = { .md = md, .a = a, .fn = ops->kept, .ctx = md };
+
+	return ops->kept ? walk_node(&w, ptr, level, first) : 0;
+}
 
 /* One reference less; with the last one goes all that is below. */
 static int cut_all(struct hpm_md *md, struct hpm_array *a, struct hpm_ptr ptr,
-		   unsigned int level, u64 first, cut_fn fn)
+		   unsigned int level, u64 first,
+		   const struct hpm_cut_ops *ops)
 {
 	struct hpm_node *n;
 	unsigned int i;
 	int r;
 
 	if (hpm_refs_count(md, ptr.block) > 1) {
-		r = hpm_refs_dec(md, ptr.block, ptr.epoch);
+		r = cut_kept(md, a, ptr, level, first, ops);
+		if (!r)
+			r = hpm_refs_dec(md, ptr.block, ptr.epoch);
 		return min(r, 0);
 	}
 	r = arr_get(md, a, ptr, level, first, &n);
 	if (r)
 		return r;
 	if (!level)
-		r = fn(md, arr_elts(n), a->per_leaf);
+		r = ops->gone(md, arr_elts(n), a->per_leaf);
 	for (i = 0; level && !r && i < HPM_ARR_FANOUT; i++)
 		if (arr_child(n, i).block)
 			r = cut_all(md, a, arr_child(n, i), level - 1,
-				    first + i * arr_span(a, level - 1), fn);
+				    first + i * arr_span(a, level - 1), ops);
 	if (!r)
 		r = hpm_refs_dec(md, ptr.block, ptr.epoch);
 	if (r) {
@@ -588,9 +599,9 @@ static int cut_all(struct hpm_md *md, struct hpm_array *a, struct hpm_ptr ptr,
 }
 
 static int cut_leaf(struct hpm_md *md, struct hpm_array *a, struct hpm_node *n,
-		    u64 nr, cut_fn fn)
+		    u64 nr, const struct hpm_cut_ops *ops)
 {
-	int r = fn(md, arr_elts(n), nr);
+	int r = ops->gone(md, arr_elts(n), nr);
 
 	if (!r)
 		memset(arr_elts(n), 0, nr * a->size);
@@ -599,7 +610,8 @@ static int cut_leaf(struct hpm_md *md, struct hpm_array *a, struct hpm_node *n,
 
 /* The node is ours, and @to falls inside of it: goes down to where it falls. */
 static int cut_below(struct hpm_md *md, struct hpm_array *a, struct hpm_node *n,
-		     unsigned int level, u64 first, u64 to, cut_fn fn)
+		     unsigned int level, u64 first, u64 to,
+		     const struct hpm_cut_ops *ops)
 {
 	u64 span = level ? arr_span(a, level - 1) : 0;
 	struct hpm_node *child;
@@ -608,27 +620,28 @@ static int cut_below(struct hpm_md *md, struct hpm_array *a, struct hpm_node *n,
 	int r = 0;
 
 	if (!level)
-		return cut_leaf(md, a, n, to - first, fn);
+		return cut_leaf(md, a, n, to - first, ops);
 	for (i = 0; !r && i < HPM_ARR_FANOUT && first < to; i++, first += span) {
 		ptr = arr_child(n, i);
 		if (!ptr.block)
 			continue;
 		if (to - first >= span) {
-			r = cut_all(md, a, ptr, level - 1, first, fn);
+			r = cut_all(md, a, ptr, level - 1, first, ops);
 			arr_link(a, n, i, NULL);
 			continue;
 		}
 		r = arr_own(md, a, ptr, level - 1, first, n, i, &child);
 		if (r)
 			break;
-		r = cut_below(md, a, child, level - 1, first, to, fn);
+		r = cut_below(md, a, child, level - 1, first, to, ops);
 		hpm_node_put(child);
 	}
 	return r;
 }
 
 /* An error leaves counts too low for what is left: the engine has to stop. */
-int hpm_array_cut(struct hpm_md *md, struct hpm_array *a, u64 to, cut_fn fn)
+int hpm_array_cut(struct hpm_md *md, struct hpm_array *a, u64 to,
+		  const struct hpm_cut_ops *ops)
 {
 	unsigned int level = a->root.height - 1;
 	struct hpm_node *top;
@@ -640,14 +653,14 @@ int hpm_array_cut(struct hpm_md *md, struct hpm_array *a, u64 to, cut_fn fn)
 		return r;
 	hpm_array_release(a);
 	if (to >= arr_span(a, level)) {
-		r = cut_all(md, a, a->root.ptr, level, 0, fn);
+		r = cut_all(md, a, a->root.ptr, level, 0, ops);
 		a->root = (struct hpm_root){ 0 };
 		return r;
 	}
 	r = arr_own(md, a, a->root.ptr, level, 0, NULL, 0, &top);
 	if (r)
 		return r;
-	r = cut_below(md, a, top, level, 0, to, fn);
+	r = cut_below(md, a, top, level, 0, to, ops);
 	hpm_node_put(top);
 	return r;
 }

@@ -291,13 +291,20 @@ int hpm_array_walk(struct hpm_md *md, struct hpm_array *a,
 int hpm_array_inc_children(struct hpm_md *md, struct hpm_node *n);
 /* Blocks of the array that a path from its root reaches unshared. */
 int hpm_array_unshared(struct hpm_md *md, struct hpm_array *a, u64 *nr);
+/* What is told, in order, of the elements that are given back. */
+struct hpm_cut_ops {
+	/* each run that no other array has */
+	int (*gone)(struct hpm_md *md, const void *elts, unsigned int nr);
+	/* each leaf that another has, too, @ctx being the md; NULL: nothing */
+	int (*kept)(void *ctx, u64 first, const void *elts, unsigned int nr);
+};
+
 /*
- * Gives back all elements below @to, calling @fn for each run of them that no
- * other array has; what is shared loses a reference.  U64_MAX: all of the array.
+ * Gives back all elements below @to; what is shared loses a reference.
+ * U64_MAX: all of the array.
  */
 int hpm_array_cut(struct hpm_md *md, struct hpm_array *a, u64 to,
-		  int (*fn)(struct hpm_md *md, const void *elts,
-			    unsigned int nr));
+		  const struct hpm_cut_ops *ops);
 /*
  * A @to for it at which no shared node is cut in two, such that about @looks
  * nodes and elements are looked at and @weigh, called for each element that no

@@ -562,9 +562,45 @@ static int let_go_volumes(struct hpm_md *md, const void *elts, unsigned int nr)
 	return r;
 }
 
-static int let_go(struct hpm_md *md, u64 to)
+static const struct hpm_cut_ops let_go_ops = { .gone = let_go_volumes };
+
+/*
+ * Versions that gave it back in one go numbered all volumes of it, whether their
+ * trees died or not.  Their reclaims name those numbers, so a replay counts the
+ * same, also where the two tables share what were two tables then.
+ */
+static int release_volumes(struct hpm_md *md, const void *elts, unsigned int nr)
 {
-	int r = hpm_array_cut(md, &md->held, to, let_go_volumes);
+	const struct hpm_disk_volume *d = elts;
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; !r && i < nr; i++)
+		if (d[i].serial)
+			r = root_put(md, md->next_serial++,
+				     hpm_root_from_disk(&d[i].root));
+	return r;
+}
+
+static int release_kept(void *ctx, u64 first, const void *elts, unsigned int nr)
+{
+	const struct hpm_disk_volume *d = elts;
+	struct hpm_md *md = ctx;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		md->next_serial += !!d[i].serial;
+	return 0;
+}
+
+static const struct hpm_cut_ops release_ops = {
+	.gone = release_volumes,
+	.kept = release_kept,
+};
+
+static int let_go(struct hpm_md *md, u64 to, const struct hpm_cut_ops *ops)
+{
+	int r = hpm_array_cut(md, &md->held, to, ops);
 
 	if (r || md->held.root.height)
 		return r;
@@ -578,7 +614,7 @@ static int apply_let_go(struct hpm_md *md, u64 to)
 {
 	if (md->has_held)
 		return -EUCLEAN;
-	return md->letting_go ? let_go(md, to) : 0;
+	return md->letting_go ? let_go(md, to, &let_go_ops) : 0;
 }
 
 int hpm_apply_reclaim(struct hpm_md *md, const struct hpm_disk_record *r)
@@ -672,7 +708,7 @@ int hpm_apply_release(struct hpm_md *md, const struct hpm_disk_record *r)
 	md->has_held = false;
 	WRITE_ONCE(md->letting_go, true);
 	if (!r->nr)
-		return let_go(md, U64_MAX);
+		return let_go(md, U64_MAX, &release_ops);
 	hpm_kick(md, HPM_KICK_RECLAIM);
 	return 0;
 }

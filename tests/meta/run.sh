@@ -362,8 +362,14 @@ for i in old old-dots new-then-old new-then-old-flagged new-then-old-grown \
 	image $i
 	image_is_whole $i
 done
+# A repair keeps no metadata snapshot, nor what its journal says of one.
+image old-released
+ok "what an older version let go in one record: check" 0 "$bin/hpm_check" p
+"$bin/hpm_ls" --json p >ls.json
+ok "and all volumes are there" 0 jq -e \
+	'[.volumes[].name] | contains(["first", "aside", "far", "last"])' ls.json
 head -c 4096 /dev/urandom >noise
-for i in old old-dots new-then-old-mended; do
+for i in old old-released old-dots new-then-old-mended; do
 	image $i
 	image_in_use "$i, a tenant's bytes in block 0" noise
 	image $i

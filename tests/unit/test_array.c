@@ -78,6 +78,7 @@ static void test_random(void **state)
 	};
 	static u32 value[N];
 	struct hpm_array a;
+	static const struct hpm_cut_ops ops = { .gone = nothing };
 	struct hpm_node *leaf;
 	struct walk w = { 0 };
 	unsigned int i, k;
@@ -133,8 +134,8 @@ static void test_random(void **state)
 	assert_int_equal(w.sum, sum);
 	assert_int_equal(hpm_array_walk(md, &a, stop, &calls), 7);
 	assert_int_equal(calls, 1);
-	assert_int_equal(hpm_array_cut(md, &a, some_index(N / 2), nothing), 0);
-	assert_int_equal(hpm_array_cut(md, &a, U64_MAX, nothing), 0);
+	assert_int_equal(hpm_array_cut(md, &a, some_index(N / 2), &ops), 0);
+	assert_int_equal(hpm_array_cut(md, &a, U64_MAX, &ops), 0);
 	assert_int_equal(a.root.height, 0);
 	mutex_unlock(&md->lock);
 	for (i = 0; i < 3; i++)
