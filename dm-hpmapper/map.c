@@ -1492,7 +1492,8 @@ static int reach_ready(struct reach *s, unsigned int k, struct spread *sp)
 static void reach_done(struct reach *s, struct spread *sp, u64 end)
 {
 	spread_end(s->p, sp);
-	s->e += sp->nr;
+	if (sp->nr)		/* there may be none at all: NULL */
+		s->e += sp->nr;
 	s->nr -= sp->nr;
 	s->end = end;
 }
