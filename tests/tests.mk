@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# make test: all that a change must pass, in under half an hour on two cores.
+# make test: all that a change must pass, in some 40 minutes on two cores.
 # A directory adds its suite with TEST_SUITES += test-name.
 
 .PHONY: test

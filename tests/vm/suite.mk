@@ -20,11 +20,12 @@ $(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c $(TOP)/tests/vm/progs/dm.h | deps-su
 	@echo "CC        $(@F)"
 	@gcc -O2 -Wall -Wextra -pthread -o $@.$$$$ $< && mv $@.$$$$ $@
 
-# What is short, and what is not.  (stress tests at random.)
+# What is short, and what is not.  (stress tests at random; waits is run with one
+# worker by test-one-worker, which is the harder case.)
 SUITE      := credit message table partial foreign snapshot limits flush cost \
-	space check module ring mixed quiet waits teardown tokens neighbour
+	space check module ring mixed quiet teardown tokens neighbour
 SUITE_LONG := discard resize nowait metadata suspend force persist fs defrag live blk fsload rot ladder memory zeroes \
-	crypt gone many
+	waits crypt gone many
 # What is likely to differ between kernels.
 SUITE_FAST := limits message zeroes quiet teardown neighbour
 comma      := ,
