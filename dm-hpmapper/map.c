@@ -812,7 +812,6 @@ static void path_close(struct map_path *p)
 	for (d = 0; d < HPM_MAP_HEIGHT; d++)
 		if (p->node[d])
 			hpm_node_put(p->node[d]);
-	memset(p, 0, sizeof(*p));
 }
 
 static void node_set_child(struct hpm_vol *vol, struct hpm_node *n,
@@ -1148,6 +1147,7 @@ static int spread_fill(struct hpm_md *md, struct spread *s)
 	unsigned int i, nr;
 	int r;
 
+	memset(s->leaf, 0, sizeof(s->leaf));
 	for (i = 0; i < s->leaves; i++) {
 		r = hpm_node_new(md, HPM_BT_MAP_LEAF, 0, &s->leaf[i]);
 		if (r) {
@@ -1172,7 +1172,9 @@ static int spread_ready(struct hpm_vol *vol, struct map_path *p,
 	unsigned int old = leaf_nr(p->node[p->depth]);
 	int r;
 
-	*s = (struct spread){ .lo = lo, .nr = nr, .all = all };
+	s->lo = lo;
+	s->nr = nr;
+	s->leaves = 0;
 	if (leaf_takes(p->node[p->depth], lo + old - hi, e, nr))
 		return 0;
 	if (!p->depth) {
@@ -1180,6 +1182,7 @@ static int spread_ready(struct hpm_vol *vol, struct map_path *p,
 		if (r)
 			return r;
 	}
+	s->all = all;
 	leaf_read(p->node[p->depth], 0, lo, all);
 	memcpy(all + lo, e, nr * sizeof(*e));
 	leaf_read(p->node[p->depth], hi, old - hi, all + lo + nr);
@@ -1387,6 +1390,28 @@ static bool taken_behind(const struct hpm_md *md, const struct hpm_node *leaf,
 	       leaf_key(leaf, hi) == to + 1;
 }
 
+/* The leaf has no room for what goes into it. */
+static int splice_spread(struct hpm_vol *vol, struct map_path *p,
+			 unsigned int lo, unsigned int hi,
+			 const struct hpm_entry *e, unsigned int nr, bool pack)
+{
+	struct spread s;
+	int r = 0;
+
+	if (lo == leaf_nr(p->node[p->depth]) && !pack)
+		r = splice_behind(vol, p, e, nr);
+	if (r)
+		return min(r, 0);
+	r = spread_ready(vol, p, &s, lo, hi, e, nr, pack);
+	if (r)
+		return r;
+	visible_begin(vol);
+	spread_show(p, &s, hi, e);
+	visible_end(vol);
+	spread_end(p, &s);
+	return 0;
+}
+
 /* Positions [lo, hi) of the path's leaf, owned now, become @e. */
 static int splice_leaf(struct hpm_vol *vol, struct map_path *p,
 		       unsigned int lo, unsigned int hi,
@@ -1395,23 +1420,19 @@ static int splice_leaf(struct hpm_vol *vol, struct map_path *p,
 {
 	struct hpm_entry *gone = vol->md->scratch + HPM_SCRATCH_GONE;
 	struct hpm_node *leaf = p->node[p->depth];
-	unsigned int nr_gone = hi - lo, old = leaf_nr(leaf);
-	struct spread s;
+	unsigned int nr_gone = hi - lo;
 	int r;
 
-	if (lo == old && !pack && !leaf_takes(leaf, old, e, nr)) {
-		r = splice_behind(vol, p, e, nr);
-		if (r)
-			return min(r, 0);
-	}
 	leaf_read(leaf, lo, nr_gone, gone);
-	r = spread_ready(vol, p, &s, lo, hi, e, nr, pack);
-	if (r)
-		return r;
-	visible_begin(vol);
-	spread_show(p, &s, hi, e);
-	visible_end(vol);
-	spread_end(p, &s);
+	if (leaf_takes(leaf, leaf_nr(leaf) - nr_gone, e, nr)) {
+		visible_begin(vol);
+		leaf_edit(leaf, lo, hi, e, nr);
+		visible_end(vol);
+	} else {
+		r = splice_spread(vol, p, lo, hi, e, nr, pack);
+		if (r)
+			return r;
+	}
 	splice_note(gone, nr_gone, out);
 	return count_entries(vol->md, gone, nr_gone, -1);
 }
@@ -1702,9 +1723,7 @@ static int splice_hides(struct hpm_vol *vol, const struct map_path *p, u64 from,
 	u64 value;
 	int r;
 
-	if (to > p->upper)
-		return 1;
-	if (gone == nr || !out->gap)
+	if (to <= p->upper && (gone == nr || !out->gap))
 		return 0;
 	if (!out->base_known) {
 		r = hpm_map_value(vol->md, vol->root, base, &value);
