@@ -163,6 +163,18 @@ static unsigned int leaf_lower(const struct hpm_node *n, u64 key)
 	return lo;
 }
 
+/* The same, from position @pos on, which is nearly always the next one or that. */
+static unsigned int leaf_lower_from(const struct hpm_node *n, u64 key,
+				    unsigned int pos)
+{
+	unsigned int nr = leaf_nr(n), i;
+
+	for (i = pos; i < nr && i <= pos + 1; i++)
+		if (leaf_key(n, i) >= key)
+			return i;
+	return i < nr ? leaf_lower(n, key) : nr;
+}
+
 /* The child that covers @key; key[0] counts as minus infinity. */
 static unsigned int node_child(const struct hpm_node *n, u64 key)
 {
@@ -1745,7 +1757,7 @@ static int splice_path(struct hpm_vol *vol, struct map_path *p, u64 from,
 
 	if (leaf) {
 		lo = leaf_lower(leaf, from);
-		hi = leaf_lower(leaf, to);
+		hi = leaf_lower_from(leaf, to, lo);
 		splice_base(vol->md, leaf, from, lo, out);
 		out->gap = taken_before(leaf, from, lo) &&
 			   taken_behind(vol->md, leaf, to, hi);
