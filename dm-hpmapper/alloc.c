@@ -418,6 +418,11 @@ static void __give_up(struct hpm_md *md, u64 large, const unsigned long *gone)
 		__busy_put(sp, b);
 }
 
+/*
+ * A replay may make checkpoints before anything is loaded, and each of them says
+ * how much is in use.  So that is kept up from what the superblock said.  Loading
+ * finds out the rest, and counts all that is in use anew.
+ */
 void hpm_space_account(struct hpm_md *md, u64 large, enum hpm_large_state state,
 		       u32 gained, const unsigned long *gone)
 {
@@ -425,13 +430,16 @@ void hpm_space_account(struct hpm_md *md, u64 large, enum hpm_large_state state,
 	unsigned long flags;
 
 	lockdep_assert_held(&md->lock);
-	if (!sp->loaded)
-		return;
 	spin_lock_irqsave(&sp->lock, flags);
 	sp->used += gained;
-	if (gone)
-		__give_up(md, large, gone);
-	__set_state(sp, large, state);
+	if (!sp->loaded) {
+		if (gone)
+			sp->used -= bitmap_weight(gone, md->large_size);
+	} else {
+		if (gone)
+			__give_up(md, large, gone);
+		__set_state(sp, large, state);
+	}
 	spin_unlock_irqrestore(&sp->lock, flags);
 }
 

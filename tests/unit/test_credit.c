@@ -4,6 +4,7 @@
  * audit sees to that in every test), credits never add up to more than there is,
  * and whatever was done or refused, a delete is possible afterwards.
  */
+#include "hpm_check.h"
 #include "md.h"
 #include "rig.h"
 #include "sim.h"
@@ -651,6 +652,86 @@ static void test_replay_in_steps(void **state)
 	sim_destroy(s);
 }
 
+static void print_fault(void *ctx, const char *line)
+{
+	(void)ctx;
+	fprintf(stderr, "  check: %s\n", line);
+}
+
+static void no_print(void *ctx, const char *line)
+{
+	(void)ctx;
+	(void)line;
+}
+
+/* Each superblock that is there fits what it names. */
+static u64 supers_whole(struct hpm_io *io)
+{
+	struct hpm_check_params p = {
+		.super = HPM_CHECK_OLDER,
+		.error = no_print,
+	};
+	struct hpm_check_result res;
+
+	if (!hpm_check(io, &p, &res)) /* else it was torn */
+		assert_int_equal(res.errors, 0);
+	p.super = HPM_CHECK_NEWEST;
+	p.error = print_fault;
+	assert_int_equal(hpm_check(io, &p, &res), 0);
+	assert_int_equal(res.errors, 0);
+	return res.data_used;
+}
+
+/* The power fails in the replay, and what is found is replayed: blocks in use. */
+static u64 used_after_cut(struct sim *s, u64 cut, bool *over)
+{
+	struct hpm_io *io = hpm_mem_crash(s->io, HPM_LOSE_NONE, 0), *found;
+	struct hpm_md_params params = { .large_shift = s->p.large_shift };
+	struct hpm_md_stats st;
+	struct hpm_md *md;
+	const char *why;
+
+	hpm_mem_cut_at(io, cut);
+	if (!hpm_md_open(io, &params, NULL, NULL, &md, &why))
+		hpm_md_close(md);
+	*over = !hpm_mem_is_cut(io);
+	found = hpm_mem_crash(io, HPM_LOSE_SECTORS, cut);
+	hpm_io_close(io);
+	supers_whole(found);
+	assert_int_equal(hpm_md_open(found, &params, NULL, NULL, &md, &why), 0);
+	hpm_md_get_stats(md, &st);
+	hpm_md_close(md);
+	assert_int_equal(supers_whole(found), st.data_used);
+	hpm_io_close(found);
+	return st.data_used;
+}
+
+static void used_in_steps(struct sim *s, u64 used)
+{
+	bool over = false;
+	u64 cut;
+
+	/* No checkpoint has fewer events, so each is somebody's newest. */
+	for (cut = 1; !over; cut += 3)
+		assert_int_equal(used_after_cut(s, cut, &over), used);
+	assert_true(cut > 100);
+	assert_int_equal(sim_open(s), 0);
+	sim_destroy(s);
+}
+
+/* A checkpoint between two batches of a replay knows how much is in use. */
+static void test_used_in_steps(void **state)
+{
+	u64 used = base.vol_blocks / 16 * 15;
+	struct sim *s = locked_out(24, 12, false);
+
+	(void)state;
+	used_in_steps(s, used - 24);
+	s = locked_out(6, 6, true);
+	hpm_mem_resize(s->io, 1536, s->p.data_blocks);
+	used_in_steps(s, used + 24);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -664,6 +745,7 @@ int main(void)
 		rig_test(test_hold_refused),
 		rig_test(test_locked_out),
 		rig_test(test_replay_in_steps),
+		rig_test(test_used_in_steps),
 	};
 
 	return rig_run(tests);
