@@ -609,12 +609,47 @@ static int let_go(struct hpm_md *md, u64 to, const struct hpm_cut_ops *ops)
 	return 0;
 }
 
-/* hpm_repair keeps the journal and not the table: then there is nothing left. */
-static int apply_let_go(struct hpm_md *md, u64 to)
+/* In one step of letting a table go: nodes and volumes, trees that die. */
+#define LET_GO_LOOKS	256
+#define LET_GO_TREES	2
+
+/* Would it be a dying tree? */
+static bool dies(struct hpm_md *md, const void *elt)
 {
+	const struct hpm_disk_volume *d = elt;
+	struct hpm_root root = hpm_root_from_disk(&d->root);
+
+	return root.height && hpm_refs_count(md, root.ptr.block) == 1;
+}
+
+static int let_go_bound(struct hpm_md *md, u64 *to)
+{
+	return hpm_array_cut_bound(md, &md->held, dies, LET_GO_LOOKS,
+				   LET_GO_TREES, to);
+}
+
+/*
+ * The bound was chosen when the step was recorded, and writes are published without
+ * md->lock.  Those whose records came between have parted leaves and trees of the
+ * living table from those of the held one: these would be given back at once, more
+ * of them than one step may.  So the step ends where one that began now would.  What
+ * the held table has alone it keeps alone, so that cuts no shared node in two.
+ * Versions that did not look again went on to the bound, and so does their record.
+ *
+ * hpm_repair keeps the journal and not the table: then there is nothing left.
+ */
+static int apply_let_go(struct hpm_md *md, u64 to, bool again)
+{
+	u64 now = U64_MAX;
+	int r = 0;
+
 	if (md->has_held)
 		return -EUCLEAN;
-	return md->letting_go ? let_go(md, to, &let_go_ops) : 0;
+	if (!md->letting_go)
+		return 0;
+	if (again)
+		r = let_go_bound(md, &now);
+	return r ? r : let_go(md, min(to, now), &let_go_ops);
 }
 
 int hpm_apply_reclaim(struct hpm_md *md, const struct hpm_disk_record *r)
@@ -624,7 +659,7 @@ int hpm_apply_reclaim(struct hpm_md *md, const struct hpm_disk_record *r)
 	int ret;
 
 	if (!serial)
-		return apply_let_go(md, to);
+		return apply_let_go(md, to, le16_to_cpu(r->nr));
 	list_for_each_entry(d, &md->dying, list)
 		if (d->serial == serial)
 			goto found;
@@ -1181,19 +1216,6 @@ int hpm_md_release(struct hpm_md *md, const char **why)
 	return hold_end(md, &buf, why);
 }
 
-/* In one step of letting a table go: nodes and volumes, trees that die. */
-#define LET_GO_LOOKS	256
-#define LET_GO_TREES	2
-
-/* Would it be a dying tree? */
-static bool dies(struct hpm_md *md, const void *elt)
-{
-	const struct hpm_disk_volume *d = elt;
-	struct hpm_root root = hpm_root_from_disk(&d->root);
-
-	return root.height && hpm_refs_count(md, root.ptr.block) == 1;
-}
-
 /* The same as for dying trees; there is none when this begins. */
 static int let_go_step(struct hpm_md *md)
 {
@@ -1209,11 +1231,11 @@ static int let_go_step(struct hpm_md *md)
 	/* A snapshot has the next serial: snapshot_prepare(). */
 	if (smp_load_acquire(&md->snap_prepared))
 		return change_refuse(md, 0);
-	r = hpm_array_cut_bound(md, &md->held, dies, LET_GO_LOOKS,
-				LET_GO_TREES, &to);
+	r = let_go_bound(md, &to);
 	if (r)
 		return change_refuse(md, r);
 	buf_init(&buf, HPM_REC_RECLAIM, 0, to);
+	buf.rec.nr = cpu_to_le16(1);
 	r = hpm_record_now(md, &buf);
 	mutex_unlock(&md->lock);
 	return r ? r : 1;

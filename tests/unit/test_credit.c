@@ -504,6 +504,42 @@ static void test_let_go_beside_snapshot(void **state)
 }
 
 /*
+ * Writes that are not applied when a step of letting a table go is recorded part
+ * the living trees from those that were held: these die then, more of them than
+ * the step has seen.  It takes no more than it may.
+ */
+static void test_let_go_behind_writes(void **state)
+{
+	struct sim *s = begin(&base);
+	const char *why;
+	unsigned int i, steps = 0;
+
+	(void)state;
+	for (i = 0; i < 20; i++) {
+		sim_msg_create(s, ID(i));
+		sim_write_blocks(s, ID(i), 0, 20);
+	}
+	assert_int_equal(sim_checkpoint(s), 0);
+	assert_int_equal(hpm_md_hold(s->md, &why), 0);
+	assert_int_equal(hpm_md_release(s->md, &why), 0);
+	for (i = 0; i < 20; i++)
+		sim_write_blocks(s, ID(i), 40, 1);
+	assert_true(records(s) > s->md->journal.applied);
+	assert_true(list_empty(&s->md->dying));
+	while (s->md->letting_go) {
+		steps += list_empty(&s->md->dying);
+		assert_int_equal(hpm_md_reclaim_step(s->md), 1);
+		assert_true(s->md->nr_dying <= 2);
+		sim_crash_look(s, HPM_LOSE_SECTORS, steps, 0);
+	}
+	assert_true(steps >= 10);
+	sim_crash(s, HPM_LOSE_NONE, 1);
+	sim_check_space(s);
+	sim_check(s);
+	sim_destroy(s);
+}
+
+/*
  * A hold for whose table there is no room is refused before there is a record of it.
  * After one that is not, what gives back is possible.
  */
@@ -742,6 +778,7 @@ int main(void)
 		rig_test(test_no_dying_slot),
 		rig_test(test_held_table),
 		rig_test(test_let_go_beside_snapshot),
+		rig_test(test_let_go_behind_writes),
 		rig_test(test_hold_refused),
 		rig_test(test_locked_out),
 		rig_test(test_replay_in_steps),
