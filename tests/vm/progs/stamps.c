@@ -418,10 +418,16 @@ static void verify(const char *what, const uint64_t *seen, uint64_t before,
  * Snapshots
  *--------------------------------------------------------------*/
 
+/* A pool that is suspended refuses it, so this is tried for two minutes, too. */
 static void message(const char *text)
 {
-	if (dm_message(pool, text))
-		die("message %s", text);
+	unsigned int try = 0;
+
+	while (dm_message(pool, text)) {
+		if (errno != EBUSY || ++try == 6000)
+			die("message %s", text);
+		usleep(20000);
+	}
 }
 
 static void __attribute__((format(printf, 1, 2))) command(const char *fmt, ...)
@@ -436,10 +442,7 @@ static void __attribute__((format(printf, 1, 2))) command(const char *fmt, ...)
 		die("%s", line);
 }
 
-/*
- * A pool that is suspended takes no volume, so this is tried for two minutes;
- * only the last time tells why.
- */
+/* Nor does it take a volume; only the last time tells why. */
 static void activate(unsigned int id)
 {
 	const char *quiet = "2>/dev/null";
