@@ -424,9 +424,9 @@ static void message(const char *text)
 	unsigned int try = 0;
 
 	while (dm_message(pool, text)) {
-		if (errno != EBUSY || ++try == 6000)
+		if (errno != EBUSY || ++try == 600)
 			die("message %s", text);
-		usleep(20000);
+		usleep(200000);
 	}
 }
 
