@@ -328,6 +328,19 @@ int cli_finish(int ret)
 	return (int)err_status();
 }
 
+int cli_shown(int ret)
+{
+	char text[1100];
+
+	if (ret >= 0)
+		return ret;
+	(void)snprintf(text, sizeof(text),
+		       "it is done, but cannot be shown: %s", err_text());
+	err_clear();
+	warn("%s", text);
+	return want_json ? out_json(json_pack("{s:s}", "note", text)) : 0;
+}
+
 int cli_run(const struct cmd *cmd, int argc, char **argv)
 {
 	if (parse(cmd, argc, argv))

@@ -69,6 +69,13 @@ int cli_print_help(const struct cmd *cmd,
  */
 int cli_finish(int ret);
 
+/*
+ * The return value of a command that has done its work and then showed it:
+ * @ret, what showing it returned, is below 0 if that failed.  Such a command has
+ * not failed, as nothing is undone; that is told as a note.
+ */
+int cli_shown(int ret);
+
 /* All commands; the last has no verb. */
 extern const struct cmd *const all_cmds[];
 

@@ -276,7 +276,7 @@ static uint64_t lines_length(const struct dm_line *line, unsigned int nr)
  * already; then the old one is put back.
  */
 static void put_back(const struct dm_spec *spec, const struct dm_line *old,
-		     int nr)
+		     int nr, const struct dm_undo *undo)
 {
 	struct dm_spec back = *spec;
 	struct dm_line now[LINES_MAX];
@@ -289,12 +289,15 @@ static void put_back(const struct dm_spec *spec, const struct dm_line *old,
 		drop_new_table(spec->name);
 	else if (load(&back, "cannot load the old table for"))
 		drop_new_table(spec->name);
+	if (undo)
+		undo->fn(undo->ctx);
 	(void)resume(spec->name, spec->hidden);
 	if (nr_now > 0)
 		dm_lines_free(now, nr_now);
 }
 
-int dm_replace(const struct dm_spec *spec, bool suspend_first)
+int dm_replace(const struct dm_spec *spec, bool suspend_first,
+	       const struct dm_undo *undo)
 {
 	struct dm_line old[LINES_MAX];
 	int ret = -1, nr = dm_table_lines(spec->name, old, LINES_MAX);
@@ -309,7 +312,7 @@ int dm_replace(const struct dm_spec *spec, bool suspend_first)
 			      -1 :
 			      0;
 		if (ret)
-			put_back(spec, old, nr);
+			put_back(spec, old, nr, undo);
 	}
 	dm_lines_free(old, nr);
 	return ret;

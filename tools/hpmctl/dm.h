@@ -51,8 +51,16 @@ int dm_create(const struct dm_spec *spec);
  * Puts another table under an existing device and makes it live; the old one
  * stays if that fails.  @suspend: the target is to be suspended before, without
  * a file system above it being frozen.
+ *
+ * @undo, which may be NULL, is called if that fails, before the old table is made
+ * live again: a target may look at what is below it as it is resumed.
  */
-int dm_replace(const struct dm_spec *spec, bool suspend);
+struct dm_undo {
+	void (*fn)(void *ctx);
+	void *ctx;
+};
+int dm_replace(const struct dm_spec *spec, bool suspend,
+	       const struct dm_undo *undo);
 /*
  * @deferred: goes away when its last user does.  That somebody else has removed
  * it by now, as udev does after a deferred removal, is what was wanted.

@@ -458,7 +458,7 @@ static int linear_read(struct linear *l)
 
 static int replace(const struct linear *l)
 {
-	return dm_replace(&l->spec, false);
+	return dm_replace(&l->spec, false, NULL);
 }
 
 int parts_extend(const char *pool, const uint8_t *uuid,

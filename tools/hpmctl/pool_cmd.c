@@ -335,7 +335,7 @@ static int finish_pool(const char *name, struct parts *parts)
 		return -1;
 	}
 	parts_done(parts);
-	return show_made(name, &want.parts);
+	return cli_shown(show_made(name, &want.parts));
 }
 
 /* "pool create p /dev/vda" */
@@ -630,31 +630,6 @@ static int grow_disks(const struct pool *pool, struct parts_was *was)
 			    was);
 }
 
-/* Loads the same table with the length that the data device has now. */
-static int reload_pool(const struct pool *pool)
-{
-	struct dm_line line;
-	struct dm_spec spec = { .name = pool->name, .hidden = true, .nr = 1 };
-	struct blkdev meta, data;
-	int ret;
-
-	if (blkdev_get_num(pool->meta, &meta) ||
-	    blkdev_get_num(pool->data, &data) || dm_table(pool->name, &line))
-		return -1;
-	parts_tell_unused(&meta);
-	line.length = table_length(data.bytes);
-	spec.line[0] = line;
-	ret = dm_replace(&spec, true);
-	dm_lines_free(&line, 1);
-	return ret ? -1 : 0;
-}
-
-/* "pool grow p +10G", "pool grow p /dev/vdb" */
-static const char *data_or_disk(const char *arg)
-{
-	return arg[0] == '/' ? "--add" : "--data";
-}
-
 /*
  * Whether the pool still has the size that it had.  If not, or if that cannot
  * be known, what is below it must stay as large as it is: the pool may have data
@@ -673,27 +648,74 @@ static bool is_as_before(const struct pool *pool, const struct pool_status *was)
 	return same;
 }
 
+/* What has been made larger below a pool, and what it all was before. */
+struct growth {
+	const struct pool *pool;
+	const struct pool_status *was;
+	struct file_part data, meta;
+	struct parts_was disks;
+	bool undone;
+};
+
+/* In the other order, unless the pool has grown already. */
+static void undo_growth(void *ctx)
+{
+	struct growth *g = ctx;
+
+	if (g->undone || !is_as_before(g->pool, g->was))
+		return;
+	g->undone = true;
+	parts_shrink(g->pool->name, &g->disks);
+	shrink_file(&g->meta);
+	shrink_file(&g->data);
+}
+
+/* Loads the same table with the length that the data device has now. */
+static int reload_pool(struct growth *g)
+{
+	const struct dm_undo undo = { undo_growth, g };
+	const struct pool *pool = g->pool;
+	struct dm_line line;
+	struct dm_spec spec = { .name = pool->name, .hidden = true, .nr = 1 };
+	struct blkdev meta, data;
+	int ret;
+
+	if (blkdev_get_num(pool->meta, &meta) ||
+	    blkdev_get_num(pool->data, &data) || dm_table(pool->name, &line))
+		return -1;
+	parts_tell_unused(&meta);
+	line.length = table_length(data.bytes);
+	spec.line[0] = line;
+	ret = dm_replace(&spec, true, &undo);
+	dm_lines_free(&line, 1);
+	return ret ? -1 : 0;
+}
+
+/* "pool grow p +10G", "pool grow p /dev/vdb" */
+static const char *data_or_disk(const char *arg)
+{
+	return arg[0] == '/' ? "--add" : "--data";
+}
+
 /*
  * Grows what is below the pool, then the pool.  If a step fails, the steps
- * before it are undone in the other order, unless the pool has grown already.
+ * before it are undone.  If that is the pool's own step, they are undone before
+ * it is resumed, as a pool takes the metadata that it finds then.
  */
 static int grow_pool(const struct pool *pool, const struct pool_status *st)
 {
-	struct parts_was was = { 0 };
-	struct file_part data, meta;
+	struct growth g = { .pool = pool, .was = st };
 	int ret;
 
-	if (plan_file(pool->data, grow.data, "data", POOL_BYTES_MAX, &data) ||
-	    plan_file(pool->meta, grow.meta, "metadata", META_BYTES_MAX, &meta))
+	if (plan_file(pool->data, grow.data, "data", POOL_BYTES_MAX, &g.data) ||
+	    plan_file(pool->meta, grow.meta, "metadata", META_BYTES_MAX,
+		      &g.meta))
 		return -1;
-	ret = grow_file(&data, false) || grow_file(&meta, true) ||
-	      grow_disks(pool, &was) || reload_pool(pool);
-	if (ret && is_as_before(pool, st)) {
-		parts_shrink(pool->name, &was);
-		shrink_file(&meta);
-		shrink_file(&data);
-	}
-	parts_was_free(&was);
+	ret = grow_file(&g.data, false) || grow_file(&g.meta, true) ||
+	      grow_disks(pool, &g.disks) || reload_pool(&g);
+	if (ret)
+		undo_growth(&g);
+	parts_was_free(&g.disks);
 	return ret ? -1 : 0;
 }
 
@@ -712,7 +734,7 @@ static int pool_grow(char **args, int nr)
 		return -1;
 	ret = grow_pool(&pool, &st);
 	pool_status_free(&st);
-	return ret ? -1 : show(args[0], print_made);
+	return ret ? -1 : cli_shown(show(args[0], print_made));
 }
 
 const struct cmd pool_grow_cmd = {
@@ -744,7 +766,7 @@ static int pool_checkpoint(char **args, int nr)
 	if (pool_get(args[0], &pool) ||
 	    dm_message(pool.name, NULL, "checkpoint"))
 		return -1;
-	return want_json ? show_pool(args[0]) : 0;
+	return want_json ? cli_shown(show_pool(args[0])) : 0;
 }
 
 const struct cmd pool_checkpoint_cmd = {

@@ -156,7 +156,7 @@ static int finish_new(const struct pool *pool, struct volume *v)
 	}
 	if (want.activate && v->parent)
 		hint_clone(v->device);
-	return show_volume(pool, v->name);
+	return cli_shown(show_volume(pool, v->name));
 }
 
 /* The new volume's device, if it is to have one, can be made. */
@@ -341,7 +341,7 @@ static int cmd_activate(char **args, int nr)
 	for (i = 0; !ret && i < named.nr; i++) {
 		if (named.v[i].parent)
 			hint_clone(named.v[i].device);
-		ret = show_volume(&pool, args[i + 1]);
+		ret = cli_shown(show_volume(&pool, args[i + 1]));
 	}
 	volumes_free(&named);
 	return ret;
@@ -409,7 +409,7 @@ static int cmd_deactivate(char **args, int nr)
 	ret = deactivate_all(&pool, &named);
 	volumes_free(&named);
 	for (i = 1; !ret && want_json && i < nr; i++)
-		ret = show_volume(&pool, args[i]);
+		ret = cli_shown(show_volume(&pool, args[i]));
 	return ret;
 }
 
@@ -739,7 +739,7 @@ static int reload_volume(const struct volume *v, uint64_t bytes)
 	spec.read_only = st.read_only;
 	line.length = bytes / SECTOR_SIZE;
 	spec.line[0] = line;
-	ret = dm_replace(&spec, false);
+	ret = dm_replace(&spec, false, NULL);
 	dm_lines_free(&line, 1);
 	return ret ? -1 : 0;
 }
@@ -784,7 +784,7 @@ static int cmd_resize(char **args, int nr)
 		(void)set_size(&pool, &v, v.bytes);
 		return -1;
 	}
-	return show_volume(&pool, args[1]);
+	return cli_shown(show_volume(&pool, args[1]));
 }
 
 const struct cmd volume_resize_cmd = {
@@ -851,7 +851,7 @@ static int cmd_rename(char **args, int nr)
 				 v.name[0] ? v.name : "-");
 		return -1;
 	}
-	return show_volume(&pool, args[2]);
+	return cli_shown(show_volume(&pool, args[2]));
 }
 
 const struct cmd volume_rename_cmd = {
@@ -886,7 +886,7 @@ static int cmd_set(char **args, int nr)
 		       read_only ? "set_readonly" : "set_sharing", v.id,
 		       args[3]))
 		return -1;
-	return show_volume(&pool, args[1]);
+	return cli_shown(show_volume(&pool, args[1]));
 }
 
 const struct cmd volume_set_cmd = {
