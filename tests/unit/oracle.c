@@ -398,23 +398,11 @@ void sim_compare(struct sim *s)
  *--------------------------------------------------------------
  */
 
-static void print_fault(void *ctx, const char *line)
-{
-	(void)ctx;
-	fprintf(stderr, "  check: %s\n", line);
-}
-
-static void no_print(void *ctx, const char *line)
-{
-	(void)ctx;
-	(void)line;
-}
-
 static void walk(struct sim *s)
 {
 	struct hpm_check_params p = {
 		.super = HPM_CHECK_NEWEST,
-		.error = print_fault,
+		.error = rig_print_fault,
 	};
 	struct hpm_check_result res;
 
@@ -426,10 +414,10 @@ static void walk(struct sim *s)
 
 	/* The older state is kept whole too, unless its superblock was torn. */
 	p.super = HPM_CHECK_OLDER;
-	p.error = no_print;
+	p.error = rig_drop_fault;
 	if (hpm_check(s->io, &p, &res) || !res.errors)
 		return;
-	p.error = print_fault;
+	p.error = rig_print_fault;
 	hpm_check(s->io, &p, &res);
 	sim_fail(s, "the metadata of the older checkpoint %llu is not whole",
 		 res.generation);

@@ -68,6 +68,18 @@ void rig_dump(void)
 			fprintf(stderr, "  log: %s\n", kept[(last + i) % KEPT]);
 }
 
+void rig_print_fault(void *ctx, const char *line)
+{
+	(void)ctx;
+	fprintf(stderr, "  check: %s\n", line);
+}
+
+void rig_drop_fault(void *ctx, const char *line)
+{
+	(void)ctx;
+	(void)line;
+}
+
 /* A record that takes more than its credit may make a pool fail for ever. */
 static void too_much(u8 type, u32 blocks, u32 counts)
 {

@@ -29,6 +29,10 @@ const char *rig_last_line(void);
 /* The last few of them to stderr. */
 void rig_dump(void);
 
+/* What hpm_check() says goes to stderr, or nowhere: struct hpm_check_params. */
+void rig_print_fault(void *ctx, const char *line);
+void rig_drop_fault(void *ctx, const char *line);
+
 /* Memory that a test allocated and did not free makes it fail. */
 int rig_setup(void **state);
 int rig_teardown(void **state);

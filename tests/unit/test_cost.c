@@ -94,15 +94,9 @@ static void checkpoints(struct pool *p)
 		assert_int_equal(hpm_md_checkpoint(p->md), 0);
 }
 
-static void print_fault(void *ctx, const char *line)
-{
-	(void)ctx;
-	fprintf(stderr, "  check: %s\n", line);
-}
-
 static void walk(struct pool *p)
 {
-	struct hpm_check_params params = { .error = print_fault };
+	struct hpm_check_params params = { .error = rig_print_fault };
 	struct hpm_check_result res;
 
 	assert_int_equal(hpm_md_checkpoint(p->md), 0);

@@ -688,31 +688,19 @@ static void test_replay_in_steps(void **state)
 	sim_destroy(s);
 }
 
-static void print_fault(void *ctx, const char *line)
-{
-	(void)ctx;
-	fprintf(stderr, "  check: %s\n", line);
-}
-
-static void no_print(void *ctx, const char *line)
-{
-	(void)ctx;
-	(void)line;
-}
-
 /* Each superblock that is there fits what it names. */
 static u64 supers_whole(struct hpm_io *io)
 {
 	struct hpm_check_params p = {
 		.super = HPM_CHECK_OLDER,
-		.error = no_print,
+		.error = rig_drop_fault,
 	};
 	struct hpm_check_result res;
 
 	if (!hpm_check(io, &p, &res)) /* else it was torn */
 		assert_int_equal(res.errors, 0);
 	p.super = HPM_CHECK_NEWEST;
-	p.error = print_fault;
+	p.error = rig_print_fault;
 	assert_int_equal(hpm_check(io, &p, &res), 0);
 	assert_int_equal(res.errors, 0);
 	return res.data_used;

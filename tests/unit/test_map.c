@@ -99,16 +99,10 @@ static u64 count_mapped(const struct tree *t)
 	return n;
 }
 
-static void print_fault(void *ctx, const char *line)
-{
-	(void)ctx;
-	fprintf(stderr, "  check: %s\n", line);
-}
-
 /* The counts of everything, after a checkpoint. */
 static void walk(struct forest *f)
 {
-	struct hpm_check_params p = { .error = print_fault };
+	struct hpm_check_params p = { .error = rig_print_fault };
 	struct hpm_check_result res;
 	unsigned int i;
 
@@ -361,7 +355,7 @@ static void test_sequential(void **state)
 {
 	struct forest *f = plant(rig_seed(), 16384);
 	struct tree *t = f->tree[0];
-	struct hpm_check_params p = { .error = print_fault };
+	struct hpm_check_params p = { .error = rig_print_fault };
 	struct hpm_check_result res;
 	struct hpm_splice sp;
 	struct hpm_entry e;
