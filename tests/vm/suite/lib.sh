@@ -261,6 +261,17 @@ wipe() {
 	dd if=/dev/zero of=$meta bs=4k count=1 oflag=direct status=none
 }
 
+# touch_leaves DEVICE LAST: writes a block in each of so many leaves of its map, up to
+# block LAST.  Every one of them is copied after a snapshot.
+touch_leaves() {
+	local args=() i
+
+	for i in $(seq 0 400 "$2"); do
+		args+=(-c "pwrite -q $((i * 4096)) 4096")
+	done
+	xfs_io -d "${args[@]}" "$1"
+}
+
 msg() {
 	dmsetup message pool 0 "$*"
 }

@@ -6,26 +6,22 @@
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 
-# A block in each of so many leaves: every one is copied after a snapshot.
-touch_leaves() {
-	local args=() i
-
-	for i in $(seq 0 400 12000); do
-		args+=(-c "pwrite -q $((i * 4096)) 4096")
-	done
-	xfs_io -d "${args[@]}" /dev/mapper/v
-}
-
 meta_state() {
 	key metadata
 }
 
-fill_up() {	# until a write or a snapshot is refused
+# Until writes and snapshots are refused.  Writes are so first: they leave something to
+# messages.
+fill_up() {
 	local id
 
 	for id in $(seq "$1" $(($1 + 200))); do
 		dmsetup message pool 0 "create_snap $id 0" 2>/dev/null || break
-		touch_leaves >/dev/null 2>&1 || break
+		touch_leaves /dev/mapper/v 12000 >/dev/null 2>&1 || break
+	done
+	while [ $id -lt $(($1 + 200)) ] &&
+	      dmsetup message pool 0 "create_snap $((id + 1)) 0" 2>/dev/null; do
+		id=$((id + 1))
 	done
 	last=$id
 }
@@ -44,7 +40,7 @@ log_has "the log says so" 'metadata device is full|no metadata space is left'
 seen=$(dmsetup message pool 0 "create_snap 999 0" 2>&1)
 matches "then there are no new volumes" "$seen" 'No space left'
 log_has "for this reason" 'no metadata space is left'
-seen=$(touch_leaves 2>&1)
+seen=$(touch_leaves /dev/mapper/v 12000 2>&1)
 matches "nor copies on write" "$seen" 'No space left'
 equal "the status says so" "$(meta_state)" full
 check "reading goes on" dd if=/dev/mapper/v of=/dev/null bs=1M iflag=direct
@@ -56,18 +52,18 @@ done
 within 20 nothing_dying
 check "after some deletes the metadata has room" within 10 bash -c \
 	'dmsetup status pool | grep -q " metadata ok"'
-check "writes go on" touch_leaves
+check "writes go on" touch_leaves /dev/mapper/v 12000
 check "and snapshots" dmsetup message pool 0 "create_snap 999 0"
 
 # Full again, and growth instead.
 fill_up 300
-equal "full once more" "$(touch_leaves >/dev/null 2>&1; meta_state)" full
+equal "full once more" "$(touch_leaves /dev/mapper/v 12000 >/dev/null 2>&1; meta_state)" full
 slice meta hmeta 8
 pool_reload 0
 check "with a larger device there is room" within 10 bash -c \
 	'dmsetup status pool | grep -q " metadata ok"'
 matches "the status has its size" "$(word 5)" '/2048$'
-check "and writes go on" touch_leaves
+check "and writes go on" touch_leaves /dev/mapper/v 12000
 
 # Full a third time, with a wait.
 pool_reload 0 queue_if_no_space

@@ -248,15 +248,6 @@ check "the pool is whole" hpm_check $meta
 #----------------------------------------------------------------------
 
 # Metadata that is full but for what is kept for a write that is throttled.
-touch_leaves() {	# a block in each of so many leaves
-	local args=() i
-
-	for i in $(seq 0 400 8000); do
-		args+=(-c "pwrite -q $((i * 4096)) 4096")
-	done
-	xfs_io -d "${args[@]}" /dev/mapper/w
-}
-
 # Until a snapshot is refused, or a write waits for what is kept for the other one.
 fill_metadata() {
 	local id
@@ -264,7 +255,7 @@ fill_metadata() {
 	for id in $(seq 10 200); do
 		timeout 60 dmsetup message pool 0 create_snap "$id" 2 2>/dev/null ||
 			return 0
-		touch_leaves >/dev/null 2>&1 &
+		touch_leaves /dev/mapper/w 8000 >/dev/null 2>&1 &
 		within 5 gone $! || return 0
 	done
 	return 1

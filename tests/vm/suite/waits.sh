@@ -102,20 +102,11 @@ meta_delay() {
 	dmsetup resume slow
 }
 
-touch_leaves() {	# a block in each of so many leaves
-	local args=() i
-
-	for i in $(seq 0 400 12000); do
-		args+=(-c "pwrite -q $((i * 4096)) 4096")
-	done
-	xfs_io -d "${args[@]}" /dev/mapper/v >/dev/null 2>&1
-}
-
 fill_metadata() {
 	while [ ! -e "$tmp/stop" ]; do
 		id=$((id + 1))
 		msg create_snap $id 0 2>/dev/null
-		touch_leaves
+		touch_leaves /dev/mapper/v 12000 >/dev/null 2>&1
 	done
 }
 
