@@ -664,12 +664,13 @@ static s64 credit_floor(struct hpm_md *md, enum hpm_credit_use use)
  * ends, and with enough volumes whose owners throttle them all would be out.  Of a
  * small device it is an eighth of what there is, so that it can be filled.
  */
-static s64 meta_kept(struct hpm_md *md, s64 floor)
+static bool leaves_kept(struct hpm_md *md, s64 room, s64 floor)
 {
 	s64 most = HPM_CREDITS_KEPT *
 		   (s64)(hpm_record_blocks(md) + hpm_record_counts(md));
 
-	return clamp_t(s64, (meta_room(md, 0) - floor) >> 3, 0, most);
+	return room >= most ||
+	       room >= max_t(s64, (meta_room(md, 0) - floor) >> 3, 0);
 }
 
 /* Is there metadata for @out records, one of @use among them? */
@@ -678,9 +679,7 @@ static bool has_meta_room(struct hpm_md *md, u64 out, enum hpm_credit_use use)
 	s64 floor = credit_floor(md, use);
 	s64 room = meta_room(md, out) - floor;
 
-	if (use == HPM_FOR_DATA && room >= 0)
-		room -= meta_kept(md, floor);
-	return room >= 0;
+	return use == HPM_FOR_DATA ? leaves_kept(md, room, floor) : room >= 0;
 }
 
 static unsigned int credits_kept(struct hpm_md *md, enum hpm_credit_use use)
