@@ -578,6 +578,13 @@ int hpm_apply_record(struct hpm_md *md, const struct hpm_disk_record *r)
  * elements in either array.  A RECLAIM has the entries of HPM_RECLAIM_LEAVES
  * leaves.  If all of those are bases with punched bits, each has its large block's
  * small elements in two leaves.
+ *
+ * The upper halves of counts.  Their blocks are made when a count passes
+ * HPM_SMALL_COUNT, which takes as many trees: struct hpm_cost has them apart.  What
+ * raises a count above one is the copy of a shared leaf, and a splice copies three at
+ * the most.  Each entry's half may be in a leaf of its own, and the array may become
+ * higher, by one block a level: fewer than COUNTED.  Once there are any, they may
+ * have to be copied like the others.
  *--------------------------------------------------------------*/
 
 #define COUNTED_SPLICE	(3u * HPM_LEAF_MAX + HPM_SPLICE_MAX)
@@ -591,6 +598,7 @@ static void cost_update(struct hpm_md *md)
 {
 	const struct hpm_array *large = &md->array[HPM_ARR_LARGE];
 	const struct hpm_array *small = &md->array[HPM_ARR_SMALL];
+	const struct hpm_array *high = &md->array[HPM_ARR_SMALL_HI];
 	u64 nr_large = md->space.nr_large, nr_small = md->space.nr_blocks;
 	struct hpm_cost *c = &md->cost;
 
@@ -601,6 +609,8 @@ static void cost_update(struct hpm_md *md)
 	WRITE_ONCE(c->counts,
 		   hpm_array_worst_touched(large, nr_large, COUNTED) +
 		   hpm_array_worst_touched(small, nr_small, COUNTED));
+	WRITE_ONCE(c->high, hpm_array_worst_touched(high, nr_small, COUNTED));
+	WRITE_ONCE(c->high_all, hpm_array_worst_touched(high, nr_small, U32_MAX));
 }
 
 void hpm_cost_height(struct hpm_md *md, u8 height)

@@ -46,6 +46,15 @@
  * cut, and for each block of the counts that had been copied, n - u - c of them, the
  * old one: at least m * P + min(m * C, u) + c + (n - u - c), so (1) holds.
  *
+ * The upper halves of counts (space.c) come to be when a count passes 2^15, and one
+ * record may then need H new blocks for them, hundreds.  With h of them not made yet,
+ * 2 * min(m * H, h) is added to the right side while there are so many trees that
+ * this can happen, see hpm_counts_may_carry(): it falls by two for each that is made,
+ * which adds one to c.  Credits that were given before there were so many trees can
+ * do without, as they are used up before a count can get there.  What deletes and
+ * reclaims do only lowers counts and makes no such block, so none is kept for the one
+ * that asks.
+ *
  * A replay runs in one epoch what the records took one epoch or more to do, from
  * what was free when the epoch began; it needs no more than they did.
  *
@@ -588,10 +597,24 @@ void hpm_credit_progress(struct hpm_md *md)
 	}
 }
 
-/* Blocks that may be had at once, in excess of what @out records may need. */
-static s64 meta_room(struct hpm_md *md, u64 out)
+/* What upper halves of counts may take that @raise records raise, each twice. */
+static u64 high_need(struct hpm_md *md, u64 raise)
 {
-	u64 need = out * hpm_record_blocks(md);
+	const struct hpm_array *high = &md->array[HPM_ARR_SMALL_HI];
+	u64 all = READ_ONCE(md->cost.high_all), made = READ_ONCE(high->nodes);
+
+	if (likely(!hpm_counts_may_carry(md)))
+		return 0;
+	return 2 * min_t(u64, raise * hpm_record_high(md), all - min(all, made));
+}
+
+/*
+ * Blocks that may be had at once, in excess of what @out records may need, @raise of
+ * them such that raise counts.
+ */
+static s64 meta_room(struct hpm_md *md, u64 out, u64 raise)
+{
+	u64 need = out * hpm_record_blocks(md) + high_need(md, raise);
 	u64 counts = out * hpm_record_counts(md);
 
 	need += min_t(u64, counts, READ_ONCE(md->counts_left));
@@ -602,11 +625,19 @@ static s64 meta_room(struct hpm_md *md, u64 out)
 	return (s64)READ_ONCE(md->refs.nr_free) - (s64)need;
 }
 
+/* Those that are out: any of them may raise counts. */
+static s64 room_beside(struct hpm_md *md)
+{
+	u64 out = atomic_read(&md->journal.in_flight);
+
+	return meta_room(md, out, out);
+}
+
 bool hpm_credit_tight(struct hpm_md *md)
 {
 	/* The new epoch before the credits: pairs with credit_try(). */
 	smp_mb();
-	return meta_room(md, atomic_read(&md->journal.in_flight)) < 0;
+	return room_beside(md) < 0;
 }
 
 /* Could a checkpoint gain anything? */
@@ -670,14 +701,17 @@ static bool leaves_kept(struct hpm_md *md, s64 room, s64 floor)
 		   (s64)(hpm_record_blocks(md) + hpm_record_counts(md));
 
 	return room >= most ||
-	       room >= max_t(s64, (meta_room(md, 0) - floor) >> 3, 0);
+	       room >= max_t(s64, (meta_room(md, 0, 0) - floor) >> 3, 0);
 }
 
 /* Is there metadata for @out records, one of @use among them? */
 static bool has_meta_room(struct hpm_md *md, u64 out, enum hpm_credit_use use)
 {
-	s64 floor = credit_floor(md, use);
-	s64 room = meta_room(md, out) - floor;
+	s64 floor = credit_floor(md, use), room;
+	/* What gives back only lowers counts. */
+	u64 lowers = use >= HPM_FOR_DELETE;
+
+	room = meta_room(md, out, out - lowers) - floor;
 
 	return use == HPM_FOR_DATA ? leaves_kept(md, room, floor) : room >= 0;
 }
@@ -735,8 +769,7 @@ static enum credit_wall credit_try(struct hpm_md *md, unsigned int n,
 
 u64 hpm_credit_spare(struct hpm_md *md)
 {
-	s64 room = meta_room(md, atomic_read(&md->journal.in_flight)) -
-		   credit_floor(md, HPM_FOR_WRITE);
+	s64 room = room_beside(md) - credit_floor(md, HPM_FOR_WRITE);
 
 	return max_t(s64, room, 0);
 }

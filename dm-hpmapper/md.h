@@ -633,9 +633,13 @@ int hpm_apply_record(struct hpm_md *md, const struct hpm_disk_record *r);
  *		the others; so does the table's path of a volume that the record
  *		makes dirty
  *	counts	copies of blocks of the counts, each of them once in an epoch
+ *	high	blocks of the upper halves of counts: new ones, if there are so many
+ *		trees that a count may need one (hpm_counts_may_carry()), and, if there
+ *		are any, copies
+ *	high_all  all blocks that the upper halves can have
  */
 struct hpm_cost {
-	u32 blocks, counts;
+	u32 blocks, counts, high, high_all;
 	u8 height;			/* of the highest map since the opening */
 };
 
@@ -823,6 +827,7 @@ struct hpm_md {
 	bool letting_go;		/* what was held is being given back */
 	bool snap_prepared;		/* the next serial is a snapshot's */
 	u64 table_shared;		/* blocks of the volume table that it shares */
+	u64 held_volumes;		/* no more than so many are in it */
 	u32 held_time;
 
 	struct hpm_cache cache;
@@ -867,7 +872,29 @@ static inline u32 hpm_record_blocks(const struct hpm_md *md)
 
 static inline u32 hpm_record_counts(const struct hpm_md *md)
 {
-	return READ_ONCE(md->cost.counts);
+	u32 counts = READ_ONCE(md->cost.counts);
+
+	if (unlikely(READ_ONCE(md->array[HPM_ARR_SMALL_HI].nodes)))
+		counts += READ_ONCE(md->cost.high);
+	return counts;
+}
+
+static inline u32 hpm_record_high(const struct hpm_md *md)
+{
+	return READ_ONCE(md->cost.high);
+}
+
+/*
+ * Any context.  Can a record that has no credit yet raise the count of a small block
+ * above HPM_SMALL_COUNT?  A block stands at one place of a tree, so no count is
+ * higher than the number of trees.  Before this one, all that have credits may add a
+ * tree each; and one more that is counted is on its way from the volumes to the dying.
+ */
+static inline bool hpm_counts_may_carry(const struct hpm_md *md)
+{
+	return READ_ONCE(md->nr_volumes) + READ_ONCE(md->nr_dying) +
+	       READ_ONCE(md->held_volumes) + HPM_MAX_BACKLOG + 1 >
+	       HPM_SMALL_COUNT;
 }
 
 static inline void hpm_kick(struct hpm_md *md, enum hpm_kick what)

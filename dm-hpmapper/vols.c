@@ -128,7 +128,7 @@ static struct hpm_vol *vol_new(struct hpm_md *md, u32 id, u64 serial, gfp_t gfp)
 	atomic_set(&vol->nr_changes, 0);
 	hlist_add_head(&vol->by_serial, serial_chain(md, serial));
 	hlist_add_head(&vol->by_id, id_chain(md, id));
-	md->nr_volumes++;
+	WRITE_ONCE(md->nr_volumes, md->nr_volumes + 1);
 	return vol;
 }
 
@@ -140,7 +140,7 @@ static void vol_free(struct hpm_md *md, struct hpm_vol *vol)
 		list_del(&vol->dirty);
 		count_dirty(md, -1);
 	}
-	md->nr_volumes--;
+	WRITE_ONCE(md->nr_volumes, md->nr_volumes - 1);
 	kfree(vol->changes);
 	kfree(vol);
 }
@@ -606,6 +606,7 @@ static int let_go(struct hpm_md *md, u64 to, const struct hpm_cut_ops *ops)
 		return r;
 	WRITE_ONCE(md->letting_go, false);
 	WRITE_ONCE(md->table_shared, 0);
+	WRITE_ONCE(md->held_volumes, 0);
 	return 0;
 }
 
@@ -732,6 +733,7 @@ int hpm_apply_hold(struct hpm_md *md)
 	md->has_held = true;
 	md->held_time = md->time;
 	WRITE_ONCE(md->table_shared, table->root.height ? table->nodes : 0);
+	WRITE_ONCE(md->held_volumes, md->nr_volumes);
 	return 0;
 }
 

@@ -393,8 +393,12 @@ static void plant(struct pool *p, struct hpm_vol *vol, struct shape s,
 /* What a credit is worth now, but for what the counts' new nodes owe later. */
 static u64 credit_worth(struct pool *p)
 {
-	return hpm_record_blocks(p->md) +
-	       min_t(u64, hpm_record_counts(p->md), p->md->counts_left);
+	u64 worth = hpm_record_blocks(p->md) +
+		    min_t(u64, hpm_record_counts(p->md), p->md->counts_left);
+
+	if (hpm_counts_may_carry(p->md))
+		worth += hpm_record_high(p->md);
+	return worth;
 }
 
 /* Applies what is published, with the blocks of one credit and no more. */
@@ -860,6 +864,133 @@ static void test_counts(void **state)
 	pool_end(p);
 }
 
+/* The lower half of the count of @pbn is as high as it can be. */
+static void fill_low(struct pool *p, u64 pbn)
+{
+	struct hpm_node *leaf;
+	void *elt;
+
+	assert_int_equal(hpm_array_write(p->md, &p->md->array[HPM_ARR_SMALL],
+					 pbn, &leaf, &elt),
+			 0);
+	*(__le16 *)elt = cpu_to_le16(HPM_SMALL_COUNT);
+	hpm_node_put(leaf);
+}
+
+/*
+ * So many snapshots share a leaf's blocks that one copy more needs upper halves for
+ * the counts of all of them, each in a leaf of its own.  The counts are set, as
+ * 32,767 snapshots would take as many leaves, and so is the number of volumes.
+ */
+static void test_high_halves(void **state)
+{
+	struct pool *p = pool_new(16384, MANY, 1);
+	struct hpm_array *high = &p->md->array[HPM_ARR_SMALL_HI];
+	struct hpm_vol *vol = vol_new(p, 1);
+	const struct shape s = { HPM_LEAF_MAX, 3, 1, true };
+	static struct hpm_entry e[3 * HPM_LEAF_MAX];
+	unsigned int i;
+	const char *why;
+	u64 pbn = 0;
+	u32 nr = 1;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(e); i++)
+		e[i] = (struct hpm_entry){
+			.key = hpm_key_small(2 * i),
+			.value = hpm_value(p->md->time, page_pbn(i)),
+		};
+	plant(p, vol, s, e, ARRAY_SIZE(e));
+	vol->mapped = ARRAY_SIZE(e);
+	assert_int_equal(hpm_vol_snapshot(p->md, 2, 1, NULL, &why), 0);
+	mutex_lock(&p->md->lock);
+	for (i = 0; i < ARRAY_SIZE(e); i++)
+		fill_low(p, page_pbn(i));
+	mutex_unlock(&p->md->lock);
+	checkpoints(p);
+	assert_int_equal(high->nodes, 0);
+
+	p->md->nr_volumes += HPM_SMALL_COUNT;
+	record(p, vol, HPM_REC_MAP, 2 * HPM_LEAF_MAX + 1, &nr, &pbn, 0);
+	fprintf(stderr, "    %llu nodes of upper halves\n", high->nodes);
+	assert_true(high->nodes > HPM_LEAF_MAX);
+	p->md->nr_volumes -= HPM_SMALL_COUNT;
+	hpm_space_return(p->md, &p->stock);
+	hpm_vol_put(vol);
+	pool_end(p);
+}
+
+/* A snapshot, and a leaf of its own for the origin; false: refused. */
+static bool one_tree_more(struct pool *p, struct hpm_vol *vol, u32 id)
+{
+	const char *why;
+	u64 pbn = 0;
+	u32 nr = 1;
+	int r = hpm_vol_snapshot(p->md, id, 1, NULL, &why);
+
+	if (!r)
+		r = hpm_credit_wait(p->md, 1, HPM_FOR_WRITE);
+	if (r) {
+		assert_int_equal(r, -ENOSPC);
+		return false;
+	}
+	hpm_credit_put(p->md, 1);
+	record(p, vol, HPM_REC_MAP, 0, &nr, &pbn, 0);
+	return true;
+}
+
+/* Volumes 1 to @last, which are all, and what they had. */
+static void delete_all(struct pool *p, u32 last)
+{
+	const char *why;
+	u32 id;
+	int r;
+
+	for (id = 1; id <= last; id++)
+		assert_int_equal(hpm_vol_delete(p->md, id, &why), 0);
+	while ((r = hpm_md_reclaim_step(p->md)) == 1)
+		;
+	assert_int_equal(r, 0);
+	walk(p);
+	assert_int_equal(p->md->space.used, 0);
+}
+
+/* The same with snapshots that are there, each with a leaf; some do not fit. */
+static void many_trees(u64 meta, bool fits)
+{
+	struct pool *p = pool_new(meta, MANY, 1);
+	struct hpm_vol *vol = vol_new(p, 1);
+	u64 pbn = 0;
+	u32 id, nr = 8;
+
+	record(p, vol, HPM_REC_MAP, 0, &nr, &pbn, 0);
+	for (id = 2; id < HPM_SMALL_COUNT + 4; id++) {
+		if (!one_tree_more(p, vol, id))
+			break;
+		if (id == HPM_SMALL_COUNT / 2)
+			assert_false(hpm_counts_may_carry(p->md));
+	}
+	fprintf(stderr, "    %u volumes, %llu of %llu blocks in use\n", id - 1,
+		p->md->refs.nr_used, meta);
+	assert_int_equal(id == HPM_SMALL_COUNT + 4, fits);
+	assert_int_equal(p->md->array[HPM_ARR_SMALL_HI].nodes > 0, fits);
+	walk(p);
+	hpm_space_return(p->md, &p->stock);
+	hpm_vol_put(vol);
+	hpm_md_close(p->md);
+	pool_open(p);
+	assert_true(hpm_counts_may_carry(p->md));
+	delete_all(p, p->md->nr_volumes);
+	pool_end(p);
+}
+
+static void test_many_trees(void **state)
+{
+	(void)state;
+	many_trees(65536, true);
+	many_trees(39500, false);
+}
+
 /*
  * A subtree that was shared when a step of the reclaim was recorded is not any
  * more when the record is applied: the other volume's writes came in between.
@@ -925,8 +1056,9 @@ static void test_reclaim(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(test_patterns), rig_test(test_random),
-		rig_test(test_combs),	 rig_test(test_counts),
+		rig_test(test_patterns),    rig_test(test_random),
+		rig_test(test_combs),	    rig_test(test_counts),
+		rig_test(test_high_halves), rig_test(test_many_trees),
 		rig_test(test_reclaim),
 	};
 

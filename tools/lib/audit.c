@@ -6,13 +6,14 @@
  * is looked at how many are gone, apart from copies of blocks of the counts, and
  * what it owes: a block of the counts that it made, and volumes that it made
  * dirty.  The most of that is held against hpm_record_blocks(), the copies against
- * hpm_record_counts().
+ * hpm_record_counts().  New blocks of the upper halves are held apart, against
+ * hpm_record_high(), and there may be none while there are too few trees.
  */
 #include "audit.h"
 
 static struct {
 	struct hpm_md *md; /* a record of it is being applied */
-	u64 nr_free, left, made, dirty;
+	u64 nr_free, left, made, dirty, high;
 	u32 blocks;
 	hpm_audit_fn fn;
 	struct hpm_audit_most most[HPM_REC_RELEASE + 1];
@@ -37,7 +38,14 @@ void hpm_audit_begin(struct hpm_md *md)
 	audit.left = md->counts_left;
 	audit.made = md->counts_made;
 	audit.dirty = md->nr_dirty_vols;
+	audit.high = md->array[HPM_ARR_SMALL_HI].nodes;
 	audit.blocks = 0;
+}
+
+/* New blocks of the upper halves so far. */
+static u32 high_made(struct hpm_md *md)
+{
+	return md->array[HPM_ARR_SMALL_HI].nodes - audit.high;
 }
 
 void hpm_audit_look(struct hpm_md *md)
@@ -49,6 +57,7 @@ void hpm_audit_look(struct hpm_md *md)
 	gone = (s64)audit.nr_free - (s64)md->refs.nr_free;
 	gone -= (s64)(audit.left - md->counts_left);
 	gone += (s64)(md->counts_made - audit.made);
+	gone -= 2 * (s64)high_made(md);
 	gone += ((s64)md->nr_dirty_vols - (s64)audit.dirty) *
 		HPM_META_PER_VOLUME;
 	if (gone > (s64)audit.blocks)
@@ -58,8 +67,10 @@ void hpm_audit_look(struct hpm_md *md)
 void hpm_audit_end(struct hpm_md *md, const struct hpm_disk_record *rec)
 {
 	struct hpm_audit_most *most;
-	u32 counts;
+	u32 counts, high_most = 0;
 
+	if (hpm_counts_may_carry(md))
+		high_most = hpm_record_high(md);
 	hpm_audit_look(md);
 	audit.md = NULL;
 	if (rec->type > HPM_REC_RELEASE)
@@ -69,6 +80,7 @@ void hpm_audit_end(struct hpm_md *md, const struct hpm_disk_record *rec)
 	most->blocks = max(most->blocks, audit.blocks);
 	most->counts = max(most->counts, counts);
 	if (audit.fn && (audit.blocks > hpm_record_blocks(md) ||
-			 counts > hpm_record_counts(md)))
+			 counts > hpm_record_counts(md) ||
+			 high_made(md) > high_most))
 		audit.fn(rec->type, audit.blocks, counts);
 }
