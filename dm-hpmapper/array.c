@@ -668,7 +668,8 @@ int hpm_array_cut(struct hpm_md *md, struct hpm_array *a, u64 to,
 struct cut_bound {
 	struct hpm_md *md;
 	struct hpm_array *a;
-	bool (*weigh)(struct hpm_md *md, const void *elt);
+	bool (*weigh)(void *ctx, const void *elt);
+	void *ctx;
 	unsigned int looks, heavy;
 	u64 to;
 };
@@ -678,7 +679,7 @@ static void bound_leaf(struct cut_bound *b, struct hpm_node *n, u64 first)
 	unsigned int i;
 
 	for (i = 0; i < b->a->per_leaf && b->looks; i++, b->looks--) {
-		if (b->weigh(b->md, arr_elts(n) + i * b->a->size)) {
+		if (b->weigh(b->ctx, arr_elts(n) + i * b->a->size)) {
 			if (!b->heavy) {
 				b->looks = 0;
 				return;
@@ -716,13 +717,14 @@ static int bound_node(struct cut_bound *b, struct hpm_ptr ptr,
 }
 
 int hpm_array_cut_bound(struct hpm_md *md, struct hpm_array *a,
-			bool (*weigh)(struct hpm_md *md, const void *elt),
+			bool (*weigh)(void *ctx, const void *elt), void *ctx,
 			unsigned int looks, unsigned int heavy, u64 *to)
 {
 	struct cut_bound b = {
 		.md = md,
 		.a = a,
 		.weigh = weigh,
+		.ctx = ctx,
 		.looks = looks,
 		.heavy = heavy,
 	};

@@ -311,7 +311,7 @@ int hpm_array_cut(struct hpm_md *md, struct hpm_array *a, u64 to,
  * other array has, has said true @heavy times at most.
  */
 int hpm_array_cut_bound(struct hpm_md *md, struct hpm_array *a,
-			bool (*weigh)(struct hpm_md *md, const void *elt),
+			bool (*weigh)(void *ctx, const void *elt), void *ctx,
 			unsigned int looks, unsigned int heavy, u64 *to);
 /* A new epoch: all blocks of the counts must be copied again. */
 void hpm_counts_epoch(struct hpm_md *md);

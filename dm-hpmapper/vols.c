@@ -614,18 +614,43 @@ static int let_go(struct hpm_md *md, u64 to, const struct hpm_cut_ops *ops)
 #define LET_GO_LOOKS	256
 #define LET_GO_TREES	2
 
-/* Would it be a dying tree? */
-static bool dies(struct hpm_md *md, const void *elt)
+/* The shared roots that a step has come across, as often as it has; scratch. */
+struct let_go_roots {
+	struct hpm_md *md;
+	u64 *block;
+	unsigned int nr;
+};
+
+/* Would its tree be a dying one?  Each element before it has taken a reference. */
+static bool dies(void *ctx, const void *elt)
 {
 	const struct hpm_disk_volume *d = elt;
 	struct hpm_root root = hpm_root_from_disk(&d->root);
+	struct let_go_roots *roots = ctx;
+	unsigned int i, taken = 1;
+	u32 refs;
 
-	return root.height && hpm_refs_count(md, root.ptr.block) == 1;
+	if (!root.height)
+		return false;
+	refs = hpm_refs_count(roots->md, root.ptr.block);
+	if (refs == 1)
+		return true;
+	for (i = 0; i < roots->nr; i++)
+		taken += roots->block[i] == root.ptr.block;
+	roots->block[roots->nr++] = root.ptr.block;
+	return taken == refs;
 }
 
 static int let_go_bound(struct hpm_md *md, u64 *to)
 {
-	return hpm_array_cut_bound(md, &md->held, dies, LET_GO_LOOKS,
+	struct let_go_roots roots = {
+		.md = md,
+		.block = (u64 *)(md->scratch + HPM_SCRATCH_APPLY),
+	};
+
+	BUILD_BUG_ON(LET_GO_LOOKS * sizeof(u64) >
+		     HPM_SPLICE_MAX * sizeof(*md->scratch));
+	return hpm_array_cut_bound(md, &md->held, dies, &roots, LET_GO_LOOKS,
 				   LET_GO_TREES, to);
 }
 

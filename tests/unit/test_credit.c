@@ -504,6 +504,40 @@ static void test_let_go_beside_snapshot(void **state)
 }
 
 /*
+ * What is held may name a root more than once, a snapshot's and its origin's.  With
+ * the last of them the tree dies: a step counts it as one that does.
+ */
+static void test_let_go_of_pairs(void **state)
+{
+	struct sim *s = begin(&base);
+	const char *why;
+	unsigned int i, before, most = 0;
+
+	(void)state;
+	for (i = 0; i < 10; i++) {
+		sim_msg_create(s, ID(i));
+		sim_write_blocks(s, ID(i), 0, 20);
+		sim_msg_snap(s, ID(10 + i), ID(i));
+	}
+	assert_int_equal(sim_checkpoint(s), 0);
+	assert_int_equal(hpm_md_hold(s->md, &why), 0);
+	for (i = 0; i < 20; i++)
+		sim_msg_delete(s, ID(i));
+	assert_int_equal(hpm_md_release(s->md, &why), 0);
+	while (s->md->letting_go) {
+		before = s->md->nr_dying;
+		assert_int_equal(hpm_md_reclaim_step(s->md), 1);
+		if (s->md->nr_dying > before)
+			most = max(most, s->md->nr_dying - before);
+	}
+	assert_int_equal(most, 2);
+	sim_crash(s, HPM_LOSE_NONE, 1);
+	sim_check_space(s);
+	sim_check(s);
+	sim_destroy(s);
+}
+
+/*
  * Writes that are not applied when a step of letting a table go is recorded part
  * the living trees from those that were held: these die then, more of them than
  * the step has seen.  It takes no more than it may.
@@ -766,6 +800,7 @@ int main(void)
 		rig_test(test_no_dying_slot),
 		rig_test(test_held_table),
 		rig_test(test_let_go_beside_snapshot),
+		rig_test(test_let_go_of_pairs),
 		rig_test(test_let_go_behind_writes),
 		rig_test(test_hold_refused),
 		rig_test(test_locked_out),
