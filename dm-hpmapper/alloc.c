@@ -424,22 +424,23 @@ static void __give_up(struct hpm_md *md, u64 large, const unsigned long *gone)
  * finds out the rest, and counts all that is in use anew.
  */
 void hpm_space_account(struct hpm_md *md, u64 large, enum hpm_large_state state,
-		       u32 gained, const unsigned long *gone)
+		       u32 gained, u32 lost, const unsigned long *gone)
 {
 	struct hpm_space *sp = &md->space;
 	unsigned long flags;
 
 	lockdep_assert_held(&md->lock);
+	if (!sp->loaded) {
+		/* Nobody else has the pool yet. */
+		sp->used += gained;
+		sp->used -= lost;
+		return;
+	}
 	spin_lock_irqsave(&sp->lock, flags);
 	sp->used += gained;
-	if (!sp->loaded) {
-		if (gone)
-			sp->used -= bitmap_weight(gone, md->large_size);
-	} else {
-		if (gone)
-			__give_up(md, large, gone);
-		__set_state(sp, large, state);
-	}
+	if (lost)
+		__give_up(md, large, gone);
+	__set_state(sp, large, state);
 	spin_unlock_irqrestore(&sp->lock, flags);
 }
 

@@ -354,8 +354,8 @@ static int arr_own(struct hpm_md *md, struct hpm_array *a, struct hpm_ptr ptr,
 		   unsigned int level, u64 first, struct hpm_node *parent,
 		   unsigned int slot, struct hpm_node **out)
 {
-	bool shared = ptr.block && hpm_refs_count(md, ptr.block) > 1;
 	struct hpm_node *n;
+	bool shared;
 	int r;
 
 	if (ptr.block)
@@ -364,18 +364,19 @@ static int arr_own(struct hpm_md *md, struct hpm_array *a, struct hpm_ptr ptr,
 		r = arr_new(md, a, level, first, &n);
 	if (r)
 		return r;
-	r = hpm_node_shadow(md, &n);
+	*out = n;
+	if (ptr.block && hpm_node_owned(md, n))
+		return 0;
+	shared = ptr.block && hpm_refs_count(md, ptr.block) > 1;
+	r = hpm_node_shadow(md, out);
 	if (r) {
 		hpm_node_put(n);
 		return r;
 	}
-	if (n->block != ptr.block) {
-		arr_link(a, parent, slot, n);
-		count_node(md, a, !ptr.block);
-		if (shared)
-			count_parted(md);
-	}
-	*out = n;
+	arr_link(a, parent, slot, *out);
+	count_node(md, a, !ptr.block);
+	if (shared)
+		count_parted(md);
 	return 0;
 }
 

@@ -517,10 +517,10 @@ void hpm_space_reset(struct hpm_md *md);
 void hpm_space_prepare(struct hpm_md *md, const unsigned long *gone);
 /*
  * The counts of a large block have changed: @gained small blocks came into
- * use, those in @gone (may be NULL) went out of it.
+ * use, the @lost ones that are set in @gone went out of it.
  */
 void hpm_space_account(struct hpm_md *md, u64 large, enum hpm_large_state state,
-		       u32 gained, const unsigned long *gone);
+		       u32 gained, u32 lost, const unsigned long *gone);
 /* At most this many small blocks are free by the counts; < 0: error. */
 int hpm_space_free_bound(struct hpm_md *md, u64 large);
 /* Sets the bits of those that are. */

@@ -65,8 +65,8 @@ struct counts {
 		bool carry;		/* the upper half will change */
 	} part[2];
 
-	u32 gained;			/* small blocks that come into use */
-	DECLARE_BITMAP(gone, 1 << HPM_MAX_LARGE_SHIFT);	/* go out of use */
+	u32 gained, lost;		/* small blocks that come into use, go out */
+	DECLARE_BITMAP(gone, 1 << HPM_MAX_LARGE_SHIFT);	/* those that go out */
 };
 
 static int corrupt(u64 pbn, const char *what)
@@ -312,6 +312,7 @@ static void small_store(struct counts *c, unsigned int i, u32 count)
 static void set_gone(struct counts *c, unsigned int i)
 {
 	__set_bit((c->pbn + i) & (c->md->large_size - 1), c->gone);
+	c->lost++;
 }
 
 /*----------------------------------------------------------------
@@ -397,7 +398,7 @@ static int change_small(struct counts *c, int delta)
 		large_encode(c, elt);
 		hpm_node_put(leaf);
 		hpm_space_account(c->md, c->large, large_state(c), c->gained,
-				  c->gone);
+				  c->lost, c->gone);
 	}
 	return 0;
 }
@@ -436,6 +437,7 @@ static int judge_baseless(struct counts *c)
 
 	if (!c->used && !c->punched) {
 		bitmap_fill(c->gone, c->md->large_size);
+		c->lost = c->md->large_size;
 		return 0;
 	}
 	r = smalls_get_all(c, c->punched);
@@ -501,7 +503,8 @@ static int change_large(struct counts *c, int delta)
 		clear_punched(c);
 	large_encode(c, elt);
 	hpm_node_put(leaf);
-	hpm_space_account(c->md, c->large, large_state(c), c->gained, c->gone);
+	hpm_space_account(c->md, c->large, large_state(c), c->gained, c->lost,
+			  c->gone);
 	return 0;
 }
 
@@ -600,7 +603,7 @@ static int change_punch(struct counts *c, const unsigned long *mask)
 	store_punch(c, mask);
 	large_encode(c, elt);
 	hpm_node_put(leaf);
-	hpm_space_account(c->md, c->large, large_state(c), 0, c->gone);
+	hpm_space_account(c->md, c->large, large_state(c), 0, c->lost, c->gone);
 	return 0;
 }
 
@@ -694,7 +697,7 @@ static int load_large(struct hpm_md *md, u64 large,
 	if (!r)
 		r = count_used(&c, &used);
 	if (!r)
-		hpm_space_account(md, large, large_state(&c), used, NULL);
+		hpm_space_account(md, large, large_state(&c), used, 0, NULL);
 	return r;
 }
 

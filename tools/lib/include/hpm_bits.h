@@ -234,7 +234,9 @@ static inline unsigned int bitmap_weight(const unsigned long *map,
 {
 	unsigned int i, sum = 0;
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n / BITS_PER_LONG; i++)
+		sum += hweight_long(map[i]);
+	for (i *= BITS_PER_LONG; i < n; i++)
 		sum += test_bit(i, map);
 	return sum;
 }
