@@ -857,6 +857,50 @@ static void damaged_docker(void **state)
 	oci_close(&oci);
 }
 
+/*
+ * What the archive is packed with says at its end whether it was whole; of an image
+ * nothing else may say so, and what is read of it ends before that.
+ */
+static void damaged_outside(void **state)
+{
+	static const struct {
+		const char *how, *kind;
+		size_t behind; /* the checksum: bytes from the end */
+		const char *why;
+	} ways[] = {
+		{ "gzip", "manifest.json", 8, "incorrect data check" },
+		{ "gzip", "repositories", 8, "incorrect data check" },
+		{ "gzip", "index.json", 8, "incorrect data check" },
+		{ "xz", "repositories", 20, "" },
+		{ "zstd --check", "repositories", 4, "" },
+		{ "bzip2", "repositories", 4, "" },
+	};
+	char cmd[256], path[64], *packed;
+	size_t i, size;
+
+	(void)state;
+	make_docker();
+	(void)snprintf(path, sizeof(path), "%s/i.tar.x", dir);
+	for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		(void)snprintf(
+			cmd, sizeof(cmd),
+			"cd %s && rm -f *.json repositories && echo '{}' >%s && tar -c . | %s >%s",
+			layout, ways[i].kind, ways[i].how, path);
+		assert_int_equal(system(cmd), 0);
+		assert_true(oci_probe(path) > IMAGE_NONE);
+		packed = slurp(path, &size);
+		packed[size - ways[i].behind] ^= 1;
+		spit(path, packed, size);
+		assert_bad(oci_probe(path), ways[i].why);
+		packed[size - ways[i].behind] ^= 1;
+		spit(path, packed, size - 1);
+		assert_bad(oci_probe(path), "");
+		spit(path, packed, size / 2);
+		assert_bad(oci_probe(path), "");
+		free(packed);
+	}
+}
+
 /* Of what comes on a pipe, that is known only when all was read. */
 static void image_as_archive(void **state)
 {
@@ -906,6 +950,7 @@ int main(void)
 		T(docker_save),
 		T(bad_docker),
 		T(damaged_docker),
+		T(damaged_outside),
 		T(image_as_archive),
 	};
 

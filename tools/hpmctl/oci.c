@@ -12,6 +12,7 @@
 #include "err.h"
 #include "imagename.h"
 #include "oci.h"
+#include "rawtar.h"
 #include "text.h"
 
 #define JSON_MAX  (4u << 20) /* no manifest is larger */
@@ -57,6 +58,22 @@ static int probe_members(struct archive *a, const char *path)
 	return kind_of(&names);
 }
 
+/*
+ * The members of an image are read up to where each one ends, but the archive's
+ * checksum comes behind all of them; and libarchive does not look at gzip's.
+ */
+static int check_packed(const char *path)
+{
+	struct stream *s;
+	int ret;
+
+	if (stream_open_file(path, &s))
+		return -1;
+	ret = rawtar_check(s);
+	stream_close(s);
+	return ret;
+}
+
 static int probe_file(const char *path)
 {
 	struct archive *a = archive_reader();
@@ -69,6 +86,10 @@ static int probe_file(const char *path)
 			      archive_error_string(a));
 	else
 		ret = probe_members(a, path);
+	if (ret > IMAGE_NONE &&
+	    archive_filter_code(a, 0) != ARCHIVE_FILTER_NONE &&
+	    check_packed(path))
+		ret = -1;
 	(void)archive_read_free(a);
 	return ret;
 }

@@ -171,6 +171,15 @@ int rawtar_open(struct rawtar *r, struct stream *in)
 	return 0;
 }
 
+int rawtar_check(struct stream *in)
+{
+	struct rawtar r = { .in = in };
+	int ret = open_plain(&r) || drain(&r) ? -1 : 0;
+
+	rawtar_close(&r);
+	return ret;
+}
+
 void rawtar_close(struct rawtar *r)
 {
 	if (r->a)

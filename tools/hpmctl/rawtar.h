@@ -40,6 +40,11 @@ int rawtar_open(struct rawtar *r, struct stream *in);
  */
 int rawtar_next(struct rawtar *r, struct archive_entry **entry,
 		const char **warning);
+/*
+ * Reads the stream to its end for nothing but to know whether what it is packed
+ * with calls it whole.
+ */
+int rawtar_check(struct stream *in);
 /* Says that the archive is damaged. */
 int rawtar_failed(const struct rawtar *r);
 void rawtar_close(struct rawtar *r);

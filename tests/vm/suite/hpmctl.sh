@@ -1025,6 +1025,15 @@ group_import_docker() {
 	check 'both layers are there' grep -q new "$work/mnt/bin/new" "$work/mnt/etc/name"
 	check 'and nothing of the archive itself' test ! -e "$work/mnt/manifest.json"
 	umount "$work/mnt"
+	# what it is packed with says that it is damaged, behind all that is read of it
+	cp "$work/docker.tgz" "$work/bad.tgz"
+	printf '\0\0\0\0' | dd of="$work/bad.tgz" bs=1 seek="$(($(stat -c %s "$work/bad.tgz") - 8))" conv=notrunc status=none
+	fails 5 'incorrect data check' import n bad "$work/bad.tgz" --size 300M
+	head -c -4 "$work/docker.tgz" >"$work/cut.tgz"
+	fails 5 'runcated' import n bad "$work/cut.tgz" --size 300M
+	head -c 3000 "$work/docker.tgz" >"$work/cut.tgz"
+	fails 5 'runcated' import n bad "$work/cut.tgz" --size 300M
+	check 'of none anything stays' test "$("$HPMCTL" volume list n -q | xargs)" = 'img.layer1 img'
 	fails 3 'x/y:1' import n other "$work/docker" --ref nope
 	echo x >>"$work/docker/2222222222222222/layer.tar"
 	fails 5 'damaged' import n hurt "$work/docker" --size 300M
