@@ -186,15 +186,16 @@ void mark_wipe(const char *path)
 	static const char zeroes[HPM_BLOCK_SIZE];
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	if (fd < 0)
-		return;
-	if (pwrite(fd, zeroes, sizeof(zeroes), 0) != (ssize_t)sizeof(zeroes) ||
+	if (fd < 0 ||
+	    pwrite(fd, zeroes, sizeof(zeroes), 0) != (ssize_t)sizeof(zeroes) ||
 	    fsync(fd))
-		warn("the disk %s still has the mark of the pool", path);
-	(void)close(fd);
+		warn("the disk %s may still have the mark of the pool (%s): once that is mended, --force overwrites it",
+		     path, strerror(errno));
+	if (fd >= 0)
+		(void)close(fd);
 }
 
-bool mark_found(const char *path)
+bool mark_found(const char *path, const uint8_t *uuid)
 {
 	struct mark m;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -203,7 +204,8 @@ bool mark_found(const char *path)
 	if (fd < 0)
 		return false;
 	found = pread(fd, &m, sizeof(m), 0) == (ssize_t)sizeof(m) &&
-		!memcmp(m.magic, MARK_MAGIC, sizeof(m.magic));
+		!memcmp(m.magic, MARK_MAGIC, sizeof(m.magic)) &&
+		!memcmp(m.uuid, uuid, sizeof(m.uuid));
 	(void)close(fd);
 	return found;
 }

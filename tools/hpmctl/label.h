@@ -63,10 +63,10 @@ struct mark {
 
 int mark_write(const char *path, const uint8_t *uuid, uint64_t index,
 	       uint64_t start, uint64_t bytes);
-/* Zeroes the mark of a disk whose adding failed; says nothing of its own. */
+/* Zeroes the mark of a disk whose adding failed; that it stays is a note. */
 void mark_wipe(const char *path);
-/* Whether a disk begins with such a mark, of whichever pool. */
-bool mark_found(const char *path);
+/* Whether a disk begins with such a mark, of this pool. */
+bool mark_found(const char *path, const uint8_t *uuid);
 /* Refuses a disk that is not the @index-th one added to this pool. */
 int mark_read(const char *path, const uint8_t *uuid, uint64_t index,
 	      uint64_t *start, uint64_t *bytes);

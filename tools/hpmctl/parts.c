@@ -474,6 +474,7 @@ int parts_extend(const char *pool, const uint8_t *uuid,
 		return -1;
 	if (add)
 		(void)snprintf(was->added, sizeof(was->added), "%s", add->path);
+	memcpy(was->uuid, uuid, sizeof(was->uuid));
 	return (add && extend_add(&l, uuid, add)) || replace(&l) ? -1 : 0;
 }
 
@@ -488,7 +489,7 @@ void parts_shrink(const char *pool, struct parts_was *was)
 		       (size_t)was->nr * sizeof(was->line[0]));
 		(void)replace(&l);
 	}
-	if (was->added[0] && mark_found(was->added))
+	if (was->added[0] && mark_found(was->added, was->uuid))
 		mark_wipe(was->added);
 }
 

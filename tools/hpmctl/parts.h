@@ -74,7 +74,8 @@ bool part_is_linear(const char *pool, const char *part, const char *num);
 struct parts_was {
 	struct dm_line line[32];
 	int nr;
-	char added[DEV_PATH_MAX]; /* the disk that got a mark, or "" */
+	char added[DEV_PATH_MAX];    /* the disk that got a mark, or "" */
+	uint8_t uuid[HPM_UUID_SIZE]; /* whose mark that is */
 };
 
 int parts_extend(const char *pool, const uint8_t *uuid,

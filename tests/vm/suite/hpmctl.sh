@@ -518,6 +518,7 @@ group_disk() {
 	works pool remove k --force
 	check 'the linear devices are gone' no_device k-data
 	fails 4 'is a further disk of a pool' pool create l --disk /dev/ram1
+	small_add_fails /dev/ram1
 	fails 1 'smaller' pool activate k --disk /dev/ram0
 	check 'and nothing stays of it' no_device k-meta
 	fails 5 'in the order' pool activate k --disk /dev/ram0 --add /dev/ram2 --add /dev/ram1
@@ -529,6 +530,20 @@ group_disk() {
 	works pool remove k --force --wipe
 	works pool create k --disk /dev/ram0
 	works pool remove k --wipe
+}
+
+# What the disk has from another pool stays on it if it cannot be added to this one.
+small_add_fails() {
+	local disk
+	truncate -s 3M "$work/small"
+	dd if="$1" of="$work/small" bs=4k count=1 conv=notrunc iflag=direct status=none
+	cp "$work/small" "$work/small.was"
+	disk=$(losetup -f --show "$work/small")
+	works pool create l --disk /dev/ram3
+	fails 2 'is too small' pool grow l --add "$disk" --force
+	losetup -d "$disk"
+	check 'its mark stays' cmp "$work/small" "$work/small.was"
+	works pool remove l --wipe
 }
 
 # A pool on two devices, whose volume v has the pool's name in it; sets $uuid.
