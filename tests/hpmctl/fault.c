@@ -3,7 +3,8 @@
  * A library to preload: the FAULT_AT-th call that changes something outside the
  * program, or asks device-mapper, fails with EIO and is not made.  What it was is
  * written to the file FAULT_LOG; a program that makes fewer calls leaves no such
- * file.  Of several processes only the first that gets there fails.
+ * file.  Of several processes only the first that gets there fails.  FAULT_AT may
+ * be several numbers, in order, with commas between them.
  *
  * Thawing a file system is left out: there is nothing to be done about it.
  */
@@ -11,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -23,17 +25,35 @@
 #include <linux/fs.h>
 #include <linux/loop.h>
 
+static bool is_in(long number, const char *list)
+{
+	char *end;
+
+	for (; *list; list = end + (*end == ',')) {
+		if (strtol(list, &end, 10) == number)
+			return true;
+		if (end == list)
+			break;
+	}
+	return false;
+}
+
 static int hit(const char *what, unsigned long number)
 {
 	const char *at = getenv("FAULT_AT"), *log = getenv("FAULT_LOG");
+	static bool was_hit;
 	static long calls;
 	int fd;
 
-	if (!at || !log || ++calls != strtol(at, NULL, 10))
+	if (!at || !log || !is_in(++calls, at))
 		return 0;
-	fd = open(log, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = open(log,
+		  O_WRONLY | O_APPEND | O_CLOEXEC |
+			  (was_hit ? 0 : O_CREAT | O_EXCL),
+		  0600);
 	if (fd < 0)
 		return 0;
+	was_hit = true;
 	dprintf(fd, "%s %#lx\n", what, number);
 	(void)close(fd);
 	errno = EIO;

@@ -220,6 +220,17 @@ static int resume(const char *name, bool hidden)
 	return ret;
 }
 
+void dm_unmake(const char *name)
+{
+	struct err_state first;
+
+	err_save(&first);
+	if (dm_remove(name, false))
+		warn("the device %s stays: %s; \"dmsetup remove %s\" removes it",
+		     name, err_text(), name);
+	err_restore(&first);
+}
+
 /*
  * In three steps, as the library would do it; but what it does by itself, it
  * gives no errno for.
@@ -230,7 +241,7 @@ int dm_create(const struct dm_spec *spec)
 		return -1;
 	if (!load(spec, "cannot set up") && !resume(spec->name, spec->hidden))
 		return 0;
-	(void)dm_remove(spec->name, false);
+	dm_unmake(spec->name);
 	return -1;
 }
 

@@ -66,6 +66,8 @@ int dm_replace(const struct dm_spec *spec, bool suspend,
  * it by now, as udev does after a deferred removal, is what was wanted.
  */
 int dm_remove(const char *name, bool deferred);
+/* Removes what was made a moment ago; that it stays is told as a note. */
+void dm_unmake(const char *name);
 int dm_rename(const char *name, const char *new_name);
 
 /*

@@ -504,6 +504,19 @@ void parts_was_free(struct parts_was *was)
  * All three
  *--------------------------------------------------------------*/
 
+/* By this the mark that the kernel writes is known from one that was there. */
+static void note_mark(struct parts *parts)
+{
+	enum data_kind kind;
+
+	if (data_kind(parts->data.path, &kind, parts->old_mark)) {
+		err_clear();
+		kind = DATA_UNKNOWN;
+	}
+	if (kind != DATA_MARKED)
+		memset(parts->old_mark, 0, sizeof(parts->old_mark));
+}
+
 int parts_make(const struct parts_spec *spec, struct parts *parts)
 {
 	int ret;
@@ -515,9 +528,13 @@ int parts_make(const struct parts_spec *spec, struct parts *parts)
 		ret = files_make(spec, parts);
 	else
 		ret = devices_make(spec, parts);
-	if (ret)
+	if (ret) {
 		parts_undo(spec, parts);
-	return ret;
+		return ret;
+	}
+	note_mark(parts);
+	parts->fresh = true;
+	return 0;
 }
 
 /*
@@ -598,20 +615,64 @@ int parts_find(const struct parts_spec *spec, struct parts *parts)
 	return ret;
 }
 
+/*
+ * Takes away what the kernel has written for a pool that nobody has now: the label
+ * and what follows it, where zeroes were, and the mark in the data.  The mark goes
+ * first: as long as the label stands, it is known that there is something.
+ */
+static int clear_format(const struct parts *parts)
+{
+	uint8_t uuid[HPM_UUID_SIZE];
+	enum data_kind kind;
+
+	if (blkdev_check_free(&parts->meta) ||
+	    blkdev_check_free(&parts->data) ||
+	    data_kind(parts->data.path, &kind, uuid))
+		return -1;
+	if (kind == DATA_MARKED &&
+	    memcmp(uuid, parts->old_mark, sizeof(uuid)) != 0 &&
+	    data_mark_clear(parts->data.path, uuid))
+		return -1;
+	return blkdev_zero(&parts->meta, ZERO_AREA);
+}
+
+static void unformat(const struct parts_spec *spec, const struct parts *parts)
+{
+	struct err_state first;
+
+	err_save(&first);
+	if (clear_format(parts))
+		warn("%s%s%s may hold what was written for the new pool (%s): once that is mended, \"pool create\" with --force overwrites it",
+		     spec->disk ? spec->disk : parts->meta.path,
+		     spec->disk ? "" : " and ",
+		     spec->disk ? "" : parts->data.path, err_text());
+	err_restore(&first);
+}
+
 static void remove_linear(const char *pool, const char *part)
 {
+	struct err_state first;
 	char name[DM_NAME_MAX];
 	struct dm_state st;
 
-	if (!part_name(pool, part, name) && !dm_state_of(name, &st) &&
-	    st.exists && !strncmp(st.uuid, PART_UUID, strlen(PART_UUID)))
-		(void)dm_remove(name, false);
+	if (part_name(pool, part, name))
+		return;
+	err_save(&first);
+	if (dm_state_of(name, &st))
+		warn("it is not known whether the device %s stays: %s", name,
+		     err_text());
+	err_restore(&first);
+	if (st.exists && !strncmp(st.uuid, PART_UUID, strlen(PART_UUID)))
+		dm_unmake(name);
 }
 
 void parts_undo(const struct parts_spec *spec, struct parts *parts)
 {
 	char meta[DEV_PATH_MAX];
 
+	/* New files go as a whole. */
+	if (parts->fresh && !parts->files)
+		unformat(spec, parts);
 	let_go(parts);
 	if (parts->linear) {
 		remove_linear(spec->pool, "data");

@@ -39,6 +39,10 @@ struct parts {
 	/* to be undone, or let go of */
 	int hold[2];
 	bool linear, files;
+	/* by parts_make(): the kernel is asked to make a pool on them */
+	bool fresh;
+	/* the pool whose mark the data begin with nevertheless; of zeroes: none */
+	uint8_t old_mark[HPM_UUID_SIZE];
 	/* the files that new ones replace: metadata, data; "" if none */
 	char aside[2][DEV_PATH_MAX];
 };
@@ -53,7 +57,10 @@ int parts_find(const struct parts_spec *spec, struct parts *parts);
 int parts_check_pair(const struct parts_spec *spec, const struct parts *parts);
 /* The table has the devices now; what new files have replaced is deleted. */
 void parts_done(struct parts *parts);
-/* The table could not be loaded: nothing stays. */
+/*
+ * The pool's device could not be made: nothing stays, neither of what is below it
+ * nor, if the pool is new, of what the kernel has formatted.
+ */
 void parts_undo(const struct parts_spec *spec, struct parts *parts);
 
 /* What a pool can use. */

@@ -376,7 +376,7 @@ int volume_activate(const struct pool *pool, struct volume *v, uint64_t bytes,
 		return -1;
 	}
 	if (dm_state_of(v->device, &st)) {
-		(void)dm_remove(v->device, false);
+		dm_unmake(v->device);
 		v->device[0] = '\0';
 		return -1;
 	}

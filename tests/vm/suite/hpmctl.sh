@@ -106,9 +106,14 @@ small_pool() {
 }
 
 # What a command that fails must leave as it was: devices, tables, loop devices,
-# files, volumes.  (Numbers of loop devices and of volumes' devices may change.)
+# files, volumes, and what stands at the places in $heads (DEVICE@MIB) where a pool
+# begins.  (Numbers of loop devices and of volumes' devices may change.)
+heads=
 state() {
 	local p
+	for p in $heads; do
+		echo "$p $(dd if="${p%@*}" bs=128K skip="$((${p#*@} * 8))" count=1 iflag=direct status=none | cksum)"
+	done
 	dmsetup info -c --noheadings -o name,attr,uuid | sort
 	dmsetup table | sort
 	losetup -n -l -O BACK-FILE | sort
@@ -124,8 +129,8 @@ said_done() {
 	grep -q 'note: it is done, but cannot be shown' "$err"
 }
 
-# faulty <n> <argument>...: the command's <n>-th call is made to fail, and is named
-# in s_log if it gets there.
+# faulty <n>[,<n>...] <argument>...: the command's <n>-th call is made to fail, and is
+# named in s_log if it gets there.
 faulty() {
 	local at=$1
 	shift
@@ -137,10 +142,13 @@ faulty() {
 # faults <undo> <argument>...: each call of the command is made to fail in turn;
 # after each failure all is as it was.  One that succeeds nevertheless is undone by
 # <undo>.  If that is "true", it cannot be undone: then it is the last one, and must
-# have said that only the showing of what is done has failed.
+# have said that only the showing of what is done has failed.  Sets $last to the number
+# of the last call whose failure was the command's.  With again=yes, what has failed
+# must succeed when it is tried once more.
 faults() {
 	local undo=$1 i status hits=0 wrong=0
 	shift
+	last=0
 	state >"$work/s_before"
 	for ((i = 1; i < 200; i++)); do
 		faulty $i "$@"
@@ -151,6 +159,7 @@ faults() {
 			said_done || wrong=1
 			break
 		fi
+		[ $status = 0 ] || last=$i
 		[ $status != 0 ] || eval "$undo" >/dev/null 2>&1
 		state >"$work/s_after"
 		if ! diff "$work/s_before" "$work/s_after" >"$work/s_diff"; then
@@ -161,6 +170,15 @@ faults() {
 			} >>"$err"
 			break
 		fi
+		if [ $status = 0 ] || [ "${again:-}" != yes ]; then
+			continue
+		fi
+		if ! h "$@"; then
+			wrong=1
+			echo "once more after call $i ($(cat "$work/s_log"))" >>"$err"
+			break
+		fi
+		eval "$undo" >/dev/null 2>&1
 	done
 	[ $wrong = 0 ] && [ $hits -gt 2 ] && [ $status = 0 ]
 	ok $? "hpmctl $*: each of $hits calls fails, all stays as it was"
@@ -168,7 +186,6 @@ faults() {
 }
 
 group_faults() {
-	modprobe brd rd_nr=4 rd_size=65536 max_part=0
 	faults 'h pool remove e --wipe' pool create e --file "$work/e" --size 16M
 	works pool create e --file "$work/e" --size 16M
 	works volume create e kept --size 1M
@@ -206,13 +223,67 @@ group_faults() {
 	# (the low water mark is what it was before the pool grew)
 	faults 'h pool activate e --file "$work/e" --low-water 1M; h volume activate e a b' pool remove e --force
 	drop_pool e
-	faults 'h pool remove k --wipe' pool create k --disk /dev/ram0
+}
+
+# What the kernel has formatted for a pool that cannot be made, is taken away again.
+group_create_faults() {
+	local was at
+	rmmod brd 2>/dev/null
+	modprobe brd rd_nr=4 rd_size=65536 max_part=0
+	check 'devices that hold nothing' cmp -n $((64 << 20)) /dev/zero /dev/ram0
+	heads='/dev/ram0@0 /dev/ram0@8'
+	again=yes faults 'h pool remove k --wipe' pool create k --disk /dev/ram0
+	create_undo_fails 'k k-data k-meta' /dev/ram0 --disk /dev/ram0
+	heads='/dev/ram0@8 /dev/ram1@0'
 	works pool create k --disk /dev/ram0
 	faults true pool grow k --add /dev/ram1
 	works pool remove k
 	faults 'h pool remove k' pool activate k --disk /dev/ram0 --add /dev/ram1
 	works pool create k --disk /dev/ram0 --force
 	works pool remove k --wipe
+
+	heads='/dev/ram2@0 /dev/ram3@0'
+	again=yes faults 'h pool remove k --wipe' pool create k --meta /dev/ram2 --data /dev/ram3
+	create_undo_fails k /dev/ram2 --meta /dev/ram2 --data /dev/ram3
+	at=$last
+	works pool create k --meta /dev/ram2 --data /dev/ram3
+	works pool remove k
+	heads=/dev/ram3@0
+	faults 'h pool remove k' pool activate k --meta /dev/ram2 --data /dev/ram3
+	# What --force would overwrite stays until it is overwritten.
+	was=$(state)
+	faulty $((at - 1)) pool create k --meta /dev/ram2 --data /dev/ram3 --force
+	check "the kernel did not come to the old pool's mark" test "$(state)" = "$was"
+	fails 4 'holds the data of a pool' pool create k --meta /dev/ram2 --data /dev/ram3
+	faulty "$at" pool create k --meta /dev/ram2 --data /dev/ram3 --force
+	works pool create k --meta /dev/ram2 --data /dev/ram3
+	works pool remove k --wipe
+	heads=
+}
+
+# create_undo_fails <devices> <where> <argument>...: "pool create" fails and cannot
+# take away what is there by then.  $last is its call that makes the pool live.
+create_undo_fails() {
+	local devices=$1 where=$2 i
+	shift 2
+	for i in 2 3; do
+		faulty "$last,$((last + i))" pool create k "$@"
+		[ $? = 1 ] && grep -q "note: $where .*--force" "$err"
+		ok $? "it is said what stays on $where ($(tail -n 1 "$work/s_log"))"
+		check "no device stays, though" no_device k
+		works pool create k "$@" --force
+		works pool remove k --wipe
+	done
+	faulty "$last,$((last + 1))" pool create k "$@"
+	[ $? = 1 ] && said_stays k && grep -q "note: $where .*--force" "$err"
+	ok $? 'it is said that the device stays'
+	for i in $devices; do dmsetup remove "$i"; done
+	works pool create k "$@" --force
+	works pool remove k --wipe
+}
+
+said_stays() {
+	grep -q "note: the device $1 stays: .*\"dmsetup remove $1\"" "$err"
 }
 
 # An import that any of its calls, or of mkfs's, ends.
@@ -1237,7 +1308,7 @@ group_table() {
 modprobe loop
 for g in file_pool file_errors devices disk wrong_pair disk_restored grow_file grow_too_far grow_to_limit host_full \
 	races words volumes many freeze \
-	import_tar import_stream import_oci import_docker import_undone top sharing table udev faults import_faults page; do
+	import_tar import_stream import_oci import_docker import_undone top sharing table udev faults create_faults import_faults page; do
 	# These take minutes: they are run when they are named.
 	if [ $# = 0 ] && [[ $g == *faults || $g == page ]]; then
 		continue
