@@ -25,7 +25,7 @@ slice data hdata 96
 dmesg -C
 check "a larger data device" pool_reload 0
 matches "is in the status" "$(word 6)" "/$((96 * 256))\$"
-log_has "and in the log" 'growing the data device'
+log_has "and in the log" 'the data device has grown from 16384 to 24576 blocks'
 slice meta hmeta 16
 check "a larger metadata device" pool_reload 0
 matches "is in the status, too" "$(word 5)" "/$((16 * 256))\$"
