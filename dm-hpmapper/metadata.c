@@ -819,6 +819,9 @@ static void take_super(struct hpm_md *md, const struct hpm_super *sb)
 	md->letting_go = le32_to_cpu(sb->held_flags) & HPM_HELD_GOING;
 	md->has_held = sb->held_flags && !md->letting_go;
 	md->held_time = le32_to_cpu(sb->held_time);
+	/* Nobody has counted them, but each had a serial. */
+	if (sb->held_flags)
+		md->held_volumes = md->next_serial;
 	hpm_counts_epoch(md);
 	memcpy(md->sb, sb, sizeof(*sb));
 }

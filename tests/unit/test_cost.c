@@ -984,6 +984,31 @@ static void many_trees(u64 meta, bool fits)
 	pool_end(p);
 }
 
+/* A table that is held keeps its trees: they count, also after an opening. */
+static void test_held_trees(void **state)
+{
+	struct pool *p = pool_new(2048, 1 << 17, 1);
+	const char *why;
+	u32 id;
+
+	(void)state;
+	for (id = 1; id <= 10; id++)
+		assert_int_equal(hpm_vol_create(p->md, id, 0, NULL, &why), 0);
+	assert_int_equal(hpm_md_hold(p->md, &why), 0);
+	for (id = 1; id <= 10; id++)
+		assert_int_equal(hpm_vol_delete(p->md, id, &why), 0);
+	assert_true(p->md->held_volumes >= 10);
+	hpm_md_close(p->md);
+	pool_open(p);
+	assert_true(p->md->held_volumes >= 10);
+	assert_int_equal(hpm_md_release(p->md, &why), 0);
+	while (hpm_md_reclaim_step(p->md) > 0)
+		;
+	assert_int_equal(p->md->held_volumes, 0);
+	walk(p);
+	pool_end(p);
+}
+
 static void test_many_trees(void **state)
 {
 	(void)state;
@@ -1058,8 +1083,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		rig_test(test_patterns),    rig_test(test_random),
 		rig_test(test_combs),	    rig_test(test_counts),
-		rig_test(test_high_halves), rig_test(test_many_trees),
-		rig_test(test_reclaim),
+		rig_test(test_high_halves), rig_test(test_held_trees),
+		rig_test(test_many_trees),  rig_test(test_reclaim),
 	};
 
 	return rig_run(tests);
