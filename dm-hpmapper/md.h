@@ -119,8 +119,6 @@ int hpm_node_new(struct hpm_md *md, u8 type, u8 level, struct hpm_node **out);
  * it, what it refers to gains one each.
  */
 int hpm_node_shadow(struct hpm_md *md, struct hpm_node **np);
-/* Is @n writable as it stands? */
-bool hpm_node_owned(struct hpm_md *md, struct hpm_node *n);
 /* hpm_refs_dec() of a held node's block has returned 0; also puts it. */
 void hpm_node_drop(struct hpm_md *md, struct hpm_node *n);
 /* Closes the epoch's dirty list: moves it to @sealed. */
@@ -225,7 +223,6 @@ int hpm_refs_beyond(struct hpm_md *md, u64 nr_blocks);
 u64 hpm_refs_home(struct hpm_md *md, u32 page, unsigned int home);
 
 /* md->lock held. */
-u32 hpm_refs_count(struct hpm_md *md, u64 block);
 /* Blocks that were given back and are not usable yet.  Any context. */
 u64 hpm_refs_limbo(struct hpm_md *md);
 /* -EUCLEAN: block out of range, free, or overflow. */
@@ -863,6 +860,21 @@ struct hpm_md {
 #define HPM_SCRATCH_GONE	1896u	/* 336: what was taken out of a leaf */
 #define HPM_SCRATCH_COUNT	2232u	/* 336: a leaf that is being counted */
 #define HPM_SCRATCH_ENTRIES	2568u
+
+/* md->lock held: how often is the block referred to? */
+static inline u32 hpm_refs_count(const struct hpm_md *md, u64 block)
+{
+	const struct hpm_refs *r = &md->refs;
+
+	return likely(block < r->nr_blocks) ? r->count[block] : 0;
+}
+
+/* md->lock held: is @n writable as it stands? */
+static inline bool hpm_node_owned(const struct hpm_md *md,
+				  const struct hpm_node *n)
+{
+	return n->epoch == md->epoch && hpm_refs_count(md, n->block) == 1;
+}
 
 /* Any context: struct hpm_cost. */
 static inline u32 hpm_record_blocks(const struct hpm_md *md)

@@ -421,12 +421,12 @@ static int node_get(struct hpm_md *md, struct hpm_ptr ptr, u8 type, u8 level,
 	struct hpm_node *n;
 	int r;
 
-	*why = "outside the device";
-	if (!ptr.block ||
-	    ptr.block >= hpm_io_meta_blocks(md->io) + md->beyond)
-		return -EUCLEAN;
 	n = node_lookup_hold(md, ptr);
 	if (!n) {
+		*why = "outside the device";
+		if (!ptr.block ||
+		    ptr.block >= hpm_io_meta_blocks(md->io) + md->beyond)
+			return -EUCLEAN;
 		r = node_read(md, ptr, type, &n, why);
 		if (r)
 			return r;
@@ -521,11 +521,6 @@ int hpm_node_new(struct hpm_md *md, u8 type, u8 level, struct hpm_node **out)
 	cache_insert_dirty(md, n);
 	*out = n;
 	return 0;
-}
-
-bool hpm_node_owned(struct hpm_md *md, struct hpm_node *n)
-{
-	return n->epoch == md->epoch && hpm_refs_count(md, n->block) == 1;
 }
 
 /*

@@ -132,13 +132,6 @@ void hpm_refs_exit(struct hpm_md *md)
  * Counting; md->lock held
  *--------------------------------------------------------------*/
 
-u32 hpm_refs_count(struct hpm_md *md, u64 block)
-{
-	const struct hpm_refs *r = &md->refs;
-
-	return likely(block < r->nr_blocks) ? r->count[block] : 0;
-}
-
 u64 hpm_refs_limbo(struct hpm_md *md)
 {
 	const struct hpm_refs *r = &md->refs;
