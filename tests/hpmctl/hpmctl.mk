@@ -60,7 +60,7 @@ test-hpmctl-vm: $$(TOOLS_OUT)/hpmctl $(HPMCTL_FAULT) | $$(DEPS)/hpmctl-test vm-6
 # Each step of each command made to fail; the commands of the page about repairs.
 .PHONY: test-repair-page
 test-repair-page: $$(TOOLS_OUT)/hpmctl $(HPMCTL_FAULT) | $$(DEPS)/hpmctl-test vm-6.1 ## when-things-go-wrong.rst as it stands, and hpmctl's failures step by step
-	@MEM=3G NAME=page TIMEOUT=3000 $(VM) \
+	@MEM=3G NAME=page TIMEOUT=5400 $(VM) \
 		'HPMCTL=$(TOOLS_OUT)/hpmctl FAULT=$(HPMCTL_FAULT) $(VM_DIR)/suite/hpmctl.sh faults page'
 
 TEST_SUITES += test-hpmctl test-hpmctl-vm
