@@ -671,6 +671,7 @@ struct cut_bound {
 	struct hpm_array *a;
 	bool (*weigh)(void *ctx, const void *elt);
 	void *ctx;
+	bool all;
 	unsigned int looks, heavy;
 	u64 to;
 };
@@ -699,7 +700,7 @@ static int bound_node(struct cut_bound *b, struct hpm_ptr ptr,
 	unsigned int i;
 	int r;
 
-	if (hpm_refs_count(b->md, ptr.block) > 1) {
+	if (!b->all && hpm_refs_count(b->md, ptr.block) > 1) {
 		b->to = first + arr_span(b->a, level);
 		b->looks--;
 		return 0;
@@ -719,13 +720,15 @@ static int bound_node(struct cut_bound *b, struct hpm_ptr ptr,
 
 int hpm_array_cut_bound(struct hpm_md *md, struct hpm_array *a,
 			bool (*weigh)(void *ctx, const void *elt), void *ctx,
-			unsigned int looks, unsigned int heavy, u64 *to)
+			bool all, unsigned int looks, unsigned int heavy,
+			u64 *to)
 {
 	struct cut_bound b = {
 		.md = md,
 		.a = a,
 		.weigh = weigh,
 		.ctx = ctx,
+		.all = all,
 		.looks = looks,
 		.heavy = heavy,
 	};

@@ -48,12 +48,14 @@
  *
  * The upper halves of counts (space.c) come to be when a count passes 2^15, and one
  * record may then need H new blocks for them, hundreds.  With h of them not made yet,
- * 2 * min(m * H, h) is added to the right side while there are so many trees that
- * this can happen, see hpm_counts_may_carry(): it falls by two for each that is made,
- * which adds one to c.  Credits that were given before there were so many trees can
- * do without, as they are used up before a count can get there.  What deletes and
- * reclaims do only lowers counts and makes no such block, so none is kept for the one
- * that asks.
+ * 2 * min(m * H, h) is added to the right side, which falls by two for each that is
+ * made, and that adds one to c.  It is added only if the trees that there are and the
+ * m records that may add one each can be so many that a count gets there: otherwise
+ * none of the m makes such a block.  That sum does not change when a record is
+ * applied, and a credit is given only if (1) holds with it; a metadata snapshot, which
+ * keeps as many trees as there are volumes, is counted before (1) is looked at
+ * (vols.c, hold_begin()).  What deletes and reclaims do adds no tree and only lowers
+ * counts, so none is kept for the one that asks.
  *
  * A replay runs in one epoch what the records took one epoch or more to do, from
  * what was free when the epoch began; it needs no more than they did.
@@ -564,22 +566,48 @@ int hpm_md_apply(struct hpm_md *md)
 	return r;
 }
 
+/* The record has a number, and with it the credit is used. */
+static int apply_numbered(struct hpm_md *md, union hpm_record_buf *buf,
+			  u64 record)
+{
+	int r = hpm_apply_upto(md, record);
+
+	if (!r)
+		r = apply_one(md, &buf->rec, record);
+	credit_used(&md->journal);
+	return r;
+}
+
 int hpm_record_now(struct hpm_md *md, union hpm_record_buf *buf)
 {
 	struct hpm_journal *j = &md->journal;
 	unsigned long flags;
 	u64 record;
-	int r;
 
 	lockdep_assert_held(&md->lock);
 	spin_lock_irqsave(&j->lock, flags);
 	record = hpm_journal_add(md, buf);
 	spin_unlock_irqrestore(&j->lock, flags);
-	r = hpm_apply_upto(md, record);
-	if (!r)
-		r = apply_one(md, &buf->rec, record);
-	credit_used(j);
-	return r;
+	return apply_numbered(md, buf, record);
+}
+
+int hpm_record_next(struct hpm_md *md, union hpm_record_buf *buf)
+{
+	struct hpm_journal *j = &md->journal;
+	unsigned long flags;
+	u64 record = 0;
+
+	lockdep_assert_held(&md->lock);
+	spin_lock_irqsave(&j->lock, flags);
+	if (j->next_record == j->applied + 1)
+		record = hpm_journal_add(md, buf);
+	spin_unlock_irqrestore(&j->lock, flags);
+	return record ? apply_numbered(md, buf, record) : -EAGAIN;
+}
+
+int hpm_apply_all(struct hpm_md *md)
+{
+	return hpm_apply_upto(md, READ_ONCE(md->journal.next_record) - 1);
 }
 
 /*----------------------------------------------------------------
@@ -603,7 +631,7 @@ static u64 high_need(struct hpm_md *md, u64 raise)
 	const struct hpm_array *high = &md->array[HPM_ARR_SMALL_HI];
 	u64 all = READ_ONCE(md->cost.high_all), made = READ_ONCE(high->nodes);
 
-	if (likely(!hpm_counts_may_carry(md)))
+	if (likely(!hpm_counts_may_carry(md, raise)))
 		return 0;
 	return 2 * min_t(u64, raise * hpm_record_high(md), all - min(all, made));
 }
@@ -695,13 +723,17 @@ static s64 credit_floor(struct hpm_md *md, enum hpm_credit_use use)
  * ends, and with enough volumes whose owners throttle them all would be out.  Of a
  * small device it is an eighth of what there is, so that it can be filled.
  */
-static bool leaves_kept(struct hpm_md *md, s64 room, s64 floor)
+static bool leaves_kept(struct hpm_md *md, u64 out, s64 room, s64 floor)
 {
 	s64 most = HPM_CREDITS_KEPT *
 		   (s64)(hpm_record_blocks(md) + hpm_record_counts(md));
 
+	/* One message, at least, that upper halves of counts make dear. */
+	s64 one = high_need(md, out + 1) ? most / HPM_CREDITS_KEPT +
+		  high_need(md, out + 1) - high_need(md, out) : 0;
+
 	return room >= most ||
-	       room >= max_t(s64, (meta_room(md, 0, 0) - floor) >> 3, 0);
+	       room >= max_t(s64, (meta_room(md, 0, 0) - floor) >> 3, one);
 }
 
 /* Is there metadata for @out records, one of @use among them? */
@@ -713,7 +745,7 @@ static bool has_meta_room(struct hpm_md *md, u64 out, enum hpm_credit_use use)
 
 	room = meta_room(md, out, out - lowers) - floor;
 
-	return use == HPM_FOR_DATA ? leaves_kept(md, room, floor) : room >= 0;
+	return use == HPM_FOR_DATA ? leaves_kept(md, out, room, floor) : room >= 0;
 }
 
 static unsigned int credits_kept(struct hpm_md *md, enum hpm_credit_use use)

@@ -332,8 +332,7 @@ enum hpm_record_type {
 	HPM_REC_SNAP	= 8,	/* id arg with serial, of the one with serial pbn; name */
 	HPM_REC_DELETE	= 9,	/* volume becomes a dying tree */
 	HPM_REC_RECLAIM	= 10,	/* dying serial: keys below pbn given back;
-				 * serial 0: ids below pbn of what was held;
-				 * nr 1: not more than one step may, as it is then
+				 * serial 0: ids below pbn of what was held
 				 */
 	HPM_REC_SIZE	= 11,	/* volume's size is pbn */
 	HPM_REC_NAME	= 12,	/* volume's name */

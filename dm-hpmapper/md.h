@@ -303,13 +303,14 @@ struct hpm_cut_ops {
 int hpm_array_cut(struct hpm_md *md, struct hpm_array *a, u64 to,
 		  const struct hpm_cut_ops *ops);
 /*
- * A @to for it at which no shared node is cut in two, such that about @looks
- * nodes and elements are looked at and @weigh, called for each element that no
- * other array has, has said true @heavy times at most.
+ * A @to for it, such that about @looks nodes and elements are looked at and @weigh
+ * has said true @heavy times at most.  It is called for all elements, or, if not
+ * @all, for each that no other array has: then no shared node is cut in two.
  */
 int hpm_array_cut_bound(struct hpm_md *md, struct hpm_array *a,
 			bool (*weigh)(void *ctx, const void *elt), void *ctx,
-			unsigned int looks, unsigned int heavy, u64 *to);
+			bool all, unsigned int looks, unsigned int heavy,
+			u64 *to);
 /* A new epoch: all blocks of the counts must be copied again. */
 void hpm_counts_epoch(struct hpm_md *md);
 /*
@@ -763,6 +764,10 @@ int hpm_apply_snap_pending(struct hpm_md *md);
 void hpm_snap_publish(struct hpm_md *md);
 /* md->lock held: records, applies what came before, then the record itself. */
 int hpm_record_now(struct hpm_md *md, union hpm_record_buf *buf);
+/* Likewise, if all is applied that came before; else -EAGAIN, and nothing is done. */
+int hpm_record_next(struct hpm_md *md, union hpm_record_buf *buf);
+/* md->lock held: all that is published by now. */
+int hpm_apply_all(struct hpm_md *md);
 void hpm_credit_progress(struct hpm_md *md);
 /* Blocks that nobody needs, nor is to keep, beside the credits that are out. */
 u64 hpm_credit_spare(struct hpm_md *md);
@@ -897,16 +902,15 @@ static inline u32 hpm_record_high(const struct hpm_md *md)
 }
 
 /*
- * Any context.  Can a record that has no credit yet raise the count of a small block
- * above HPM_SMALL_COUNT?  A block stands at one place of a tree, so no count is
- * higher than the number of trees.  Before this one, all that have credits may add a
- * tree each; and one more that is counted is on its way from the volumes to the dying.
+ * Any context.  Can one of @records records raise the count of a small block above
+ * HPM_SMALL_COUNT?  A block stands at one place of a tree, so no count is higher than
+ * the number of trees, and a record adds one at the most.  (One more, as a volume that
+ * is deleted may be seen neither among the volumes nor among the dying.)
  */
-static inline bool hpm_counts_may_carry(const struct hpm_md *md)
+static inline bool hpm_counts_may_carry(const struct hpm_md *md, u64 records)
 {
 	return READ_ONCE(md->nr_volumes) + READ_ONCE(md->nr_dying) +
-	       READ_ONCE(md->held_volumes) + HPM_MAX_BACKLOG + 1 >
-	       HPM_SMALL_COUNT;
+	       READ_ONCE(md->held_volumes) + records + 1 > HPM_SMALL_COUNT;
 }
 
 static inline void hpm_kick(struct hpm_md *md, enum hpm_kick what)

@@ -556,9 +556,14 @@ static int let_go_volumes(struct hpm_md *md, const void *elts, unsigned int nr)
 	unsigned int i;
 	int r = 0;
 
-	for (i = 0; !r && i < nr; i++)
-		if (d[i].serial)
-			r = root_put_new(md, hpm_root_from_disk(&d[i].root));
+	for (i = 0; !r && i < nr; i++) {
+		if (!d[i].serial)
+			continue;
+		r = root_put_new(md, hpm_root_from_disk(&d[i].root));
+		/* It is a dying one first: hpm_counts_may_carry(). */
+		WRITE_ONCE(md->held_volumes,
+			   md->held_volumes - !!md->held_volumes);
+	}
 	return r;
 }
 
@@ -650,32 +655,36 @@ static int let_go_bound(struct hpm_md *md, u64 *to)
 
 	BUILD_BUG_ON(LET_GO_LOOKS * sizeof(u64) >
 		     HPM_SPLICE_MAX * sizeof(*md->scratch));
-	return hpm_array_cut_bound(md, &md->held, dies, &roots, LET_GO_LOOKS,
-				   LET_GO_TREES, to);
+	return hpm_array_cut_bound(md, &md->held, dies, &roots, false,
+				   LET_GO_LOOKS, LET_GO_TREES, to);
+}
+
+static bool is_volume(void *ctx, const void *elt)
+{
+	const struct hpm_disk_volume *d = elt;
+
+	return d->serial;
+}
+
+/* So few volumes that no more trees can die, whatever comes before the step. */
+static int let_go_few(struct hpm_md *md, u64 *to)
+{
+	return hpm_array_cut_bound(md, &md->held, is_volume, NULL, true,
+				   LET_GO_LOOKS, LET_GO_TREES, to);
 }
 
 /*
- * The bound was chosen when the step was recorded, and writes are published without
- * md->lock.  Those whose records came between have parted leaves and trees of the
- * living table from those of the held one: these would be given back at once, more
- * of them than one step may.  So the step ends where one that began now would.  What
- * the held table has alone it keeps alone, so that cuts no shared node in two.
- * Versions that did not look again went on to the bound, and so does their record.
+ * A replay comes to the same trees that die, and in the same order, though it may find
+ * nodes shared that were not: where a leaf is shared, no volume of it has changed its
+ * root or was deleted, so each root has a volume besides.
  *
  * hpm_repair keeps the journal and not the table: then there is nothing left.
  */
-static int apply_let_go(struct hpm_md *md, u64 to, bool again)
+static int apply_let_go(struct hpm_md *md, u64 to)
 {
-	u64 now = U64_MAX;
-	int r = 0;
-
 	if (md->has_held)
 		return -EUCLEAN;
-	if (!md->letting_go)
-		return 0;
-	if (again)
-		r = let_go_bound(md, &now);
-	return r ? r : let_go(md, min(to, now), &let_go_ops);
+	return md->letting_go ? let_go(md, to, &let_go_ops) : 0;
 }
 
 int hpm_apply_reclaim(struct hpm_md *md, const struct hpm_disk_record *r)
@@ -685,7 +694,7 @@ int hpm_apply_reclaim(struct hpm_md *md, const struct hpm_disk_record *r)
 	int ret;
 
 	if (!serial)
-		return apply_let_go(md, to, le16_to_cpu(r->nr));
+		return apply_let_go(md, to);
 	list_for_each_entry(d, &md->dying, list)
 		if (d->serial == serial)
 			goto found;
@@ -1171,8 +1180,23 @@ static int hold_end(struct hpm_md *md, union hpm_record_buf *buf,
 }
 
 /*
- * A credit, md->lock, and room for all of the table, which may have to be copied
- * while it is held.
+ * All of the table may have to be copied, and its volumes are as many trees more: first
+ * they are there for whoever gets a credit without md->lock, then it is asked whether
+ * the credits that are out have enough.
+ */
+static bool hold_fits(struct hpm_md *md)
+{
+	WRITE_ONCE(md->held_volumes, md->nr_volumes);
+	/* Pairs with credit_try(). */
+	smp_mb();
+	if (hpm_credit_spare(md) >= md->array[HPM_ARR_VOLUME].nodes)
+		return true;
+	WRITE_ONCE(md->held_volumes, 0);
+	return false;
+}
+
+/*
+ * A credit, md->lock, and room for what is held.
  */
 static int hold_begin(struct hpm_md *md, const char **why)
 {
@@ -1187,7 +1211,7 @@ static int hold_begin(struct hpm_md *md, const char **why)
 			*why = "a metadata snapshot is held already";
 			return change_refuse(md, -EBUSY);
 		}
-		if (hpm_credit_spare(md) >= md->array[HPM_ARR_VOLUME].nodes)
+		if (hold_fits(md))
 			return 0;
 		change_refuse(md, -ENOSPC);
 		*why = "too little metadata space is left to hold the volume table";
@@ -1243,11 +1267,41 @@ int hpm_md_release(struct hpm_md *md, const char **why)
 	return hold_end(md, &buf, why);
 }
 
+/* So often is it tried to record a step before anything else is published. */
+#define LET_GO_TRIES	8
+
+/*
+ * The bound is that of the state in which the record is applied: writes are published
+ * without md->lock, and each may part a leaf and a tree of the living table from those
+ * of the held one, so that one tree more dies.  If they do not let up, the step is one
+ * for which that makes no difference.
+ */
+static int let_go_record(struct hpm_md *md)
+{
+	union hpm_record_buf buf;
+	unsigned int tries = 0;
+	bool few;
+	u64 to;
+	int r;
+
+	do {
+		few = tries++ == LET_GO_TRIES;
+		r = hpm_apply_all(md);
+		if (!r)
+			r = few ? let_go_few(md, &to) : let_go_bound(md, &to);
+		if (r) {
+			hpm_credit_put(md, 1);
+			return r;
+		}
+		buf_init(&buf, HPM_REC_RECLAIM, 0, to);
+		r = few ? hpm_record_now(md, &buf) : hpm_record_next(md, &buf);
+	} while (r == -EAGAIN);
+	return r ? r : 1;
+}
+
 /* The same as for dying trees; there is none when this begins. */
 static int let_go_step(struct hpm_md *md)
 {
-	union hpm_record_buf buf;
-	u64 to;
 	int r = hpm_credit_wait(md, 1, HPM_FOR_RECLAIM);
 
 	if (r)
@@ -1258,14 +1312,9 @@ static int let_go_step(struct hpm_md *md)
 	/* A snapshot has the next serial: snapshot_prepare(). */
 	if (smp_load_acquire(&md->snap_prepared))
 		return change_refuse(md, 0);
-	r = let_go_bound(md, &to);
-	if (r)
-		return change_refuse(md, r);
-	buf_init(&buf, HPM_REC_RECLAIM, 0, to);
-	buf.rec.nr = cpu_to_le16(1);
-	r = hpm_record_now(md, &buf);
+	r = let_go_record(md);
 	mutex_unlock(&md->lock);
-	return r ? r : 1;
+	return r;
 }
 
 int hpm_md_reclaim_step(struct hpm_md *md)

@@ -69,7 +69,7 @@ void hpm_audit_end(struct hpm_md *md, const struct hpm_disk_record *rec)
 	struct hpm_audit_most *most;
 	u32 counts, high_most = 0;
 
-	if (hpm_counts_may_carry(md))
+	if (hpm_counts_may_carry(md, 1))
 		high_most = hpm_record_high(md);
 	hpm_audit_look(md);
 	audit.md = NULL;
