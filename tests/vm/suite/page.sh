@@ -86,12 +86,20 @@ page_full_two() {
 }
 after_full_two() { writable 'full data, two devices'; }
 
-# Snapshots, each with a root of its own, until no more can be made.
+# Every second block of 96 MiB: 12,288 entries in the map.
+every_second() {
+	yes "$(printf '%04096d' 0)$(printf '%04095d' 0 | tr 0 1)" | tr '1\n' '\0\0' |
+		head -c 96M |
+		dd of="$1" bs=4k iflag=fullblock oflag=direct conv=sparse,notrunc status=none
+}
+
+# An old volume, and snapshots, each with a root of its own, until no more can be made.
 page_full_meta() {
 	local i
-	on_file 64M 4M
+	on_file 128M 4M
 	h volume create fast v --size 32M --activate
-	h volume create fast old --size 32M --activate
+	h volume create fast old --size 96M --activate
+	every_second /dev/mapper/fast-old
 	for ((i = 1; i < 3000; i++)); do
 		dmsetup message fast 0 "create_snap $((100 + i)) 0" 2>/dev/null || break
 		dd if=/dev/zero of=/dev/mapper/fast-v bs=4k count=1 oflag=direct status=none 2>/dev/null || break
