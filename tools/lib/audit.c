@@ -79,8 +79,8 @@ void hpm_audit_end(struct hpm_md *md, const struct hpm_disk_record *rec)
 	most = &audit.most[rec->type];
 	most->blocks = max(most->blocks, audit.blocks);
 	most->counts = max(most->counts, counts);
-	if (audit.fn && (audit.blocks > hpm_record_blocks(md) ||
-			 counts > hpm_record_counts(md) ||
-			 high_made(md) > high_most))
+	if (audit.fn &&
+	    (audit.blocks > hpm_record_blocks(md) ||
+	     counts > hpm_record_counts(md) || high_made(md) > high_most))
 		audit.fn(rec->type, audit.blocks, counts);
 }
