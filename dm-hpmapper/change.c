@@ -54,7 +54,7 @@
  * none of the m makes such a block.  That sum does not change when a record is
  * applied, and a credit is given only if (1) holds with it; a metadata snapshot, which
  * keeps as many trees as there are volumes, is counted before (1) is looked at
- * (vols.c, hold_begin()).  What deletes and reclaims do adds no tree and only lowers
+ * (vols.c, hold_fits()).  What deletes and reclaims do adds no tree and only lowers
  * counts, so none is kept for the one that asks.
  *
  * A replay runs in one epoch what the records took one epoch or more to do, from
@@ -725,15 +725,16 @@ static s64 credit_floor(struct hpm_md *md, enum hpm_credit_use use)
  */
 static bool leaves_kept(struct hpm_md *md, u64 out, s64 room, s64 floor)
 {
-	s64 most = HPM_CREDITS_KEPT *
-		   (s64)(hpm_record_blocks(md) + hpm_record_counts(md));
+	s64 each = (s64)(hpm_record_blocks(md) + hpm_record_counts(md));
+	s64 high;
 
+	if (room >= HPM_CREDITS_KEPT * each)
+		return true;
+	if (room < max_t(s64, (meta_room(md, 0, 0) - floor) >> 3, 0))
+		return false;
 	/* One message, at least, that upper halves of counts make dear. */
-	s64 one = high_need(md, out + 1) ? most / HPM_CREDITS_KEPT +
-		  high_need(md, out + 1) - high_need(md, out) : 0;
-
-	return room >= most ||
-	       room >= max_t(s64, (meta_room(md, 0, 0) - floor) >> 3, one);
+	high = high_need(md, out + 1);
+	return !high || room >= each + high - (s64)high_need(md, out);
 }
 
 /* Is there metadata for @out records, one of @use among them? */

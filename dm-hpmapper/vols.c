@@ -1274,7 +1274,7 @@ int hpm_md_release(struct hpm_md *md, const char **why)
  * The bound is that of the state in which the record is applied: writes are published
  * without md->lock, and each may part a leaf and a tree of the living table from those
  * of the held one, so that one tree more dies.  If they do not let up, the step is one
- * for which that makes no difference.
+ * for which that makes no difference.  Lets md->lock go, as change_refuse() does.
  */
 static int let_go_record(struct hpm_md *md)
 {
@@ -1289,13 +1289,12 @@ static int let_go_record(struct hpm_md *md)
 		r = hpm_apply_all(md);
 		if (!r)
 			r = few ? let_go_few(md, &to) : let_go_bound(md, &to);
-		if (r) {
-			hpm_credit_put(md, 1);
-			return r;
-		}
+		if (r)
+			return change_refuse(md, r);
 		buf_init(&buf, HPM_REC_RECLAIM, 0, to);
 		r = few ? hpm_record_now(md, &buf) : hpm_record_next(md, &buf);
 	} while (r == -EAGAIN);
+	mutex_unlock(&md->lock);
 	return r ? r : 1;
 }
 
@@ -1312,9 +1311,7 @@ static int let_go_step(struct hpm_md *md)
 	/* A snapshot has the next serial: snapshot_prepare(). */
 	if (smp_load_acquire(&md->snap_prepared))
 		return change_refuse(md, 0);
-	r = let_go_record(md);
-	mutex_unlock(&md->lock);
-	return r;
+	return let_go_record(md);
 }
 
 int hpm_md_reclaim_step(struct hpm_md *md)

@@ -432,13 +432,12 @@ static void take_blocks(struct pool *p, u32 *nr, u64 *pbn)
 	assert_int_not_equal(*nr, 0);
 }
 
-/* One record; @nr may become less for a MAP or a MOVE. */
-static void record(struct pool *p, struct hpm_vol *vol, u8 type, u64 vbn,
-		   u32 *nr, u64 *pbn, u64 old)
+/* Not applied; @nr may become less for a MAP or a MOVE. */
+static void publish(struct pool *p, struct hpm_vol *vol, u8 type, u64 vbn,
+		    u32 *nr, u64 *pbn, u64 old)
 {
 	struct hpm_change *c = hpm_change_alloc(p->md, GFP_NOIO);
 	LIST_HEAD(waiters);
-	char what[80];
 
 	assert_int_equal(hpm_credit_wait(p->md, 1, HPM_FOR_WRITE), 0);
 	c->vol = vol;
@@ -453,6 +452,15 @@ static void record(struct pool *p, struct hpm_vol *vol, u8 type, u64 vbn,
 	c->nr = *nr;
 	assert_int_equal(hpm_change_lock(c, NULL), 0);
 	hpm_change_publish(c, &waiters);
+}
+
+/* One record. */
+static void record(struct pool *p, struct hpm_vol *vol, u8 type, u64 vbn,
+		   u32 *nr, u64 *pbn, u64 old)
+{
+	char what[80];
+
+	publish(p, vol, type, vbn, nr, pbn, old);
 	snprintf(what, sizeof(what), "record of type %u, block %llu, %u long",
 		 type, vbn, *nr);
 	apply_with_credit(p, what);
@@ -1003,6 +1011,13 @@ static void many_trees(u64 meta, bool fits)
 	pool_end(p);
 }
 
+static void test_many_trees(void **state)
+{
+	(void)state;
+	many_trees(65536, true);
+	many_trees(42500, false);
+}
+
 /* A table that is held keeps its trees: they count, also after an opening. */
 static void test_held_trees(void **state)
 {
@@ -1026,13 +1041,6 @@ static void test_held_trees(void **state)
 	assert_int_equal(p->md->held_volumes, 0);
 	walk(p);
 	pool_end(p);
-}
-
-static void test_many_trees(void **state)
-{
-	(void)state;
-	many_trees(65536, true);
-	many_trees(42500, false);
 }
 
 /*
@@ -1110,33 +1118,18 @@ static struct {
 	struct hpm_io *crashed; /* what a power cut leaves */
 } cut_short;
 
-/* A write that is published and not applied. */
-static void publish_write(struct pool *p, struct hpm_vol *vol)
-{
-	struct hpm_change *c = hpm_change_alloc(p->md, GFP_NOIO);
-	LIST_HEAD(waiters);
-
-	assert_int_equal(hpm_credit_wait(p->md, 1, HPM_FOR_WRITE), 0);
-	c->vol = vol;
-	c->type = HPM_REC_MAP;
-	c->vbn = 0;
-	c->old = 0;
-	c->nr = 1;
-	take_blocks(p, &c->nr, &c->pbn);
-	assert_int_equal(hpm_change_lock(c, NULL), 0);
-	hpm_change_publish(c, &waiters);
-}
-
 /* Life goes on after the cut, and the superblock does not get there. */
 static int write_run(struct hpm_io *io, u64 block, void **data, unsigned int nr,
 		     unsigned int flags)
 {
 	struct pool *p = cut_short.pool;
 	const char *why;
+	u64 pbn = 0;
+	u32 n = 1;
 
 	if ((block == HPM_SUPER_A || block == HPM_SUPER_B) &&
 	    !cut_short.crashed) {
-		publish_write(p, cut_short.vol);
+		publish(p, cut_short.vol, HPM_REC_MAP, 0, &n, &pbn, 0);
 		assert_int_equal(hpm_md_reclaim_step(p->md), 1);
 		assert_int_equal(hpm_vol_create(p->md, 9000, 0, NULL, &why), 0);
 		cut_short.crashed = hpm_mem_crash(io, HPM_LOSE_ALL, 1);
