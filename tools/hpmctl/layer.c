@@ -262,15 +262,17 @@ static enum name_kind kind_of(const char *name, size_t len, bool last)
 /*
  * An aufs kept its own files in its layers, and old images have them: they are
  * not the image's.  But other entries can be hard links to those below
- * .wh..wh.plnk, which is why that is unpacked, and removed again at the end.
+ * .wh..wh.plnk of the root, which is why that is unpacked, and removed again at
+ * the end.
  *
  * 1: the entry is not for the image; 0: it is; -1: it is below a whiteout.
  */
 static int skip_name(struct layer *l, const char *path)
 {
 	const char *p = path;
+	bool top;
 
-	for (;;) {
+	for (top = true;; top = false) {
 		size_t len;
 		bool last;
 
@@ -283,7 +285,8 @@ static int skip_name(struct layer *l, const char *path)
 		switch (kind_of(p, len, last)) {
 		case NAME_AUX:
 			l->stats->whiteouts += last;
-			if (strncmp(p, AUX_LINKS, len) != 0 || last)
+			if (last || !top || len != strlen(AUX_LINKS) ||
+			    strncmp(p, AUX_LINKS, len) != 0)
 				return 1;
 			l->aux_links = true;
 			return 0;
