@@ -759,6 +759,65 @@ static void directories_again(void **state)
 	assert_int_equal(look("x").st_mode, S_IFDIR | 0711);
 }
 
+static ssize_t attr_size(const char *path, const char *name)
+{
+	return lgetxattr(at(path), name, NULL, 0);
+}
+
+/*
+ * The default ACL of a lower layer's directory goes to nothing that a layer puts
+ * into it: that has the mode that the archive says.
+ */
+static void lower_acls(void **state)
+{
+	static const char def[] = "system.posix_acl_default";
+	const struct item lower[] = { { "d", DIR_ },
+				      { "listed", DIR_ },
+				      { 0 } };
+	const struct item upper[] = {
+		{ "d/f", S_IFREG | 0666, "f" },
+		{ "d/in", S_IFDIR | 0777 },
+		{ "d/implied/f", S_IFREG | 0640, "f" },
+		{ "listed/before", S_IFREG | 0666, "f" },
+		{ "listed", S_IFDIR | 0751 },
+		{ "listed/f", S_IFREG | 0666, "f" },
+		{ 0 },
+	};
+	const char *const made[] = { "d/f",	      "d/in",
+				     "d/implied",     "d/implied/f",
+				     "listed/before", "listed/f" };
+	char cmd[256];
+	size_t i;
+
+	(void)state;
+	assert_works(unpack(lower));
+	(void)snprintf(
+		cmd, sizeof(cmd),
+		"cd '%s' && setfacl -d -m u:77:rwx,g::-,o::- d listed && "
+		"setfacl -m u:78:rwx d listed && setfattr -n user.a -v b d listed",
+		root);
+	if (system(cmd))
+		skip();
+	assert_works(unpack(upper));
+	for (i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
+		assert_int_equal(attr_size(made[i], def), -1);
+		assert_int_equal(attr_size(made[i], "system.posix_acl_access"),
+				 -1);
+	}
+	assert_int_equal(look("d/f").st_mode, S_IFREG | 0666);
+	assert_int_equal(look("d/in").st_mode, S_IFDIR | 0777);
+	assert_int_equal(look("d/implied").st_mode, S_IFDIR | 0755);
+	assert_int_equal(look("listed/f").st_mode, S_IFREG | 0666);
+	/* what is not listed has what it had, and what is has what it says */
+	assert_true(attr_size("d", def) > 0);
+	assert_true(attr_size("d", "system.posix_acl_access") > 0);
+	assert_true(attr_size("d", "user.a") > 0);
+	assert_int_equal(attr_size("listed", def), -1);
+	assert_int_equal(attr_size("listed", "system.posix_acl_access"), -1);
+	assert_int_equal(attr_size("listed", "user.a"), -1);
+	assert_int_equal(look("listed").st_mode, S_IFDIR | 0751);
+}
+
 /* What an old aufs kept in its layers is not the image's. */
 static void aufs(void **state)
 {
@@ -771,6 +830,9 @@ static void aufs(void **state)
 		{ "a", 0, NULL, ".wh..wh.plnk/12.34" },
 		{ "b", 0, NULL, "./.wh..wh.plnk/12.34" },
 		{ "d/.wh..wh.x/y", 0, "y" },
+		{ ".wh..wh.p/y", 0, "y" },
+		{ "d/.wh..wh.plnk/12.34", 0, "y" },
+		{ "d/f", 0, "f" },
 		{ 0 },
 	};
 	const struct item below[] = { { "d/.wh.x/y", 0, "y" }, { 0 } };
@@ -782,6 +844,8 @@ static void aufs(void **state)
 	assert_false(exists(".wh..wh.orph"));
 	assert_false(exists(".wh..wh.plnk"));
 	assert_false(exists("d/.wh..wh.x"));
+	assert_false(exists(".wh..wh.p"));
+	assert_false(exists("d/.wh..wh.plnk"));
 	assert_holds("a", "shared");
 	assert_holds("b", "shared");
 	assert_int_equal(look("a").st_nlink, 2);
@@ -829,6 +893,7 @@ int main(void)
 		T(links_to_nothing),
 		T(directory_times),
 		T(directories_again),
+		T(lower_acls),
 		T(aufs),
 		T(impossible_files),
 	};

@@ -9,14 +9,20 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include <uthash.h>
 
 #include "dirs.h"
 #include "err.h"
 
+#define ACL_ACCESS  "system.posix_acl_access"
+#define ACL_DEFAULT "system.posix_acl_default"
+
 struct dir {
 	UT_hash_handle hh;
+	void *acl; /* a lower layer's default ACL, set aside; or NULL */
+	size_t acl_size;
 	bool listed;		 /* what follows is the archive's */
 	struct timespec when[2]; /* of access and of change, for futimens() */
 	mode_t mode;
@@ -51,8 +57,90 @@ static struct dir *add(struct dirs *d, const char *path)
 static void free_dir(struct dir *dir)
 {
 	archive_entry_free(dir->more);
+	free(dir->acl);
 	free(dir);
 }
+
+/*----------------------------------------------------------------
+ * Attributes that lower layers gave
+ *--------------------------------------------------------------*/
+
+/* A file system need not have any. */
+static bool is_absent(int errnum)
+{
+	return errnum == ENODATA || errnum == EOPNOTSUPP;
+}
+
+static int drop_attr(const char *path, const char *name)
+{
+	if (!lremovexattr(path, name) || is_absent(errno))
+		return 0;
+	return err_sys(errno, "cannot remove the attribute %s of %s", name,
+		       path);
+}
+
+/*
+ * What is made in the directory would get its default ACL, and not the mode that
+ * the archive says.
+ */
+static int put_acl_aside(struct dir *dir)
+{
+	ssize_t n = lgetxattr(dir->path, ACL_DEFAULT, NULL, 0);
+
+	if (n > 0) {
+		dir->acl = malloc((size_t)n);
+		if (!dir->acl)
+			return err_nomem();
+		n = lgetxattr(dir->path, ACL_DEFAULT, dir->acl, (size_t)n);
+	}
+	if (n < 0 && !is_absent(errno))
+		return err_sys(errno, "cannot read the ACL of %s", dir->path);
+	if (n <= 0)
+		return 0;
+	dir->acl_size = (size_t)n;
+	return drop_attr(dir->path, ACL_DEFAULT);
+}
+
+/* Labels of security modules are the machine's, not a layer's. */
+static bool is_layers(const char *name)
+{
+	return !strcmp(name, ACL_ACCESS) || !strcmp(name, ACL_DEFAULT) ||
+	       (strncmp(name, "security.", 9) != 0 &&
+		strncmp(name, "system.", 7) != 0);
+}
+
+/* The archive says what the directory has; what it had before is no more. */
+static int drop_attrs(struct dir *dir)
+{
+	char *names, *name;
+	ssize_t n;
+	int ret = 0;
+
+	free(dir->acl);
+	dir->acl = NULL;
+	n = llistxattr(dir->path, NULL, 0);
+	if (n < 0 && !is_absent(errno))
+		return err_sys(errno, "cannot list the attributes of %s",
+			       dir->path);
+	if (n <= 0)
+		return 0;
+	names = malloc((size_t)n);
+	if (!names)
+		return err_nomem();
+	n = llistxattr(dir->path, names, (size_t)n);
+	if (n < 0)
+		ret = err_sys(errno, "cannot list the attributes of %s",
+			      dir->path);
+	for (name = names; !ret && name < names + n; name += strlen(name) + 1)
+		if (is_layers(name))
+			ret = drop_attr(dir->path, name);
+	free(names);
+	return ret;
+}
+
+/*----------------------------------------------------------------
+ * As entries come
+ *--------------------------------------------------------------*/
 
 int dirs_touch(struct dirs *d, const char *path)
 {
@@ -70,7 +158,7 @@ int dirs_touch(struct dirs *d, const char *path)
 		return -1;
 	dir->when[0].tv_nsec = UTIME_OMIT;
 	dir->when[1] = st.st_mtim;
-	return 0;
+	return put_acl_aside(dir);
 }
 
 /* What only libarchive can do is done by it, from a copy of the entry. */
@@ -107,7 +195,7 @@ int dirs_set(struct dirs *d, const char *path, struct archive_entry *entry)
 		dir->when[0].tv_sec = archive_entry_atime(entry);
 		dir->when[0].tv_nsec = archive_entry_atime_nsec(entry);
 	}
-	return keep_more(dir, entry);
+	return drop_attrs(dir) || keep_more(dir, entry) ? -1 : 0;
 }
 
 /* All are taken out, and those that stay are put back. */
@@ -197,6 +285,8 @@ static int write_more(const struct dir *dir, int fd, uint64_t *warnings)
 
 static int make_so(const struct dir *dir, int fd, uint64_t *warnings)
 {
+	if (dir->acl && fsetxattr(fd, ACL_DEFAULT, dir->acl, dir->acl_size, 0))
+		return -1;
 	if (!dir->listed)
 		return futimens(fd, dir->when);
 	if (!geteuid() && fchown(fd, dir->uid, dir->gid))
