@@ -388,6 +388,20 @@ static void chains(void **state)
 	assert_bad(unpack(), "size");
 }
 
+/* Of a file that began in another archive, only a part is here. */
+static void further_volumes(void **state)
+{
+	(void)state;
+	begin();
+	(void)add("f", 'M', 3);
+	add_body("end", 3);
+	put();
+	assert_bad(unpack(), "one of several volumes");
+	assert_bad(with_body(FIELD("23 GNU.volume.offset=3\n"), 'g'),
+		   "one of several volumes");
+	assert_works(with_body(FIELD("22 GNU.volume.label=x\n"), 'g'));
+}
+
 static void add_cpio(const char *name, const char *owner)
 {
 	char *h = (char *)blocks + used;
@@ -426,7 +440,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(bad_fields),	   T(bad_records),   T(malformed_records),
 		T(global_records), T(large_numbers), T(record_wins),
-		T(times),	   T(chains),	     T(cpio),
+		T(times),	   T(chains),	     T(further_volumes),
+		T(cpio),
 	};
 
 	(void)setlocale(LC_CTYPE, "C.UTF-8");

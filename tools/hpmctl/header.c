@@ -182,7 +182,8 @@ enum kind {
 	K_MAJOR,
 	K_MINOR,
 	K_ACL,
-	K_NAME
+	K_NAME,
+	K_PART
 };
 
 static const struct key {
@@ -213,6 +214,7 @@ static const struct key {
 	{ "path", K_NAME, 0, "path" },
 	{ "linkpath", K_NAME, 0, "link" },
 	{ "GNU.sparse.name", K_NAME, 0, "path" },
+	{ "GNU.volume.offset", K_PART, 0, "part of a file" },
 };
 
 static const struct key *find_key(const char *name, size_t len)
@@ -243,6 +245,8 @@ static bool is_value(enum kind kind, const char *s, size_t len)
 		return is_acl(s, len);
 	case K_NAME:
 		return len && !memchr(s, '\0', len);
+	case K_PART:
+		break;
 	}
 	return false;
 }
@@ -258,6 +262,14 @@ static size_t record_length(const char *p, size_t len)
 	    p[n - 1] != '\n')
 		return 0;
 	return n;
+}
+
+/* Its beginning is in another archive; libarchive would make zeroes of it. */
+static int is_part(void)
+{
+	return err_say(
+		ST_BAD_INPUT,
+		"the archive is one of several volumes and begins within a file: put them together first");
 }
 
 /*
@@ -278,6 +290,8 @@ static int check_record(const char *p, size_t len, bool global,
 	value++;
 	if (!key)
 		return 0;
+	if (key->kind == K_PART)
+		return is_part();
 	if (!is_value(key->kind, value, (size_t)(end - value)))
 		return bad(key->what, value, (size_t)(end - value));
 	if (global && key->kind != K_TIME)
@@ -366,6 +380,8 @@ int64_t header_check_tar(const unsigned char *raw, size_t len)
 			return -1;
 		h += n;
 	}
+	if (h[156] == 'M')
+		return is_part();
 	if (check_main(h, has) || check_device(h, has))
 		return -1;
 	return h + HEADER_BLOCK - raw;
