@@ -854,6 +854,27 @@ static void aufs(void **state)
 	assert_false(exists("d/.wh..wh..opq"));
 }
 
+/* An empty archive is zeroes, but not all that begins with zeroes is one. */
+static void zeroes(void **state)
+{
+	static char disk[64 << 10];
+
+	(void)state;
+	spit(tar, disk, 1024);
+	assert_works(unpack_file(tar));
+	assert_int_equal(stats.entries, 0);
+	spit(tar, disk, sizeof(disk));
+	assert_works(unpack_file(tar));
+	/* an ext4 has its superblock at 1024, an ISO 9660 at 32 KiB */
+	disk[1080] = 'S';
+	spit(tar, disk, sizeof(disk));
+	assert_bad(unpack_file(tar), "is no archive");
+	disk[1080] = 0;
+	disk[32769] = 'C';
+	spit(tar, disk, sizeof(disk));
+	assert_bad(unpack_file(tar), "is no archive");
+}
+
 /* Of what cannot be written, the archive is the reason. */
 static void impossible_files(void **state)
 {
@@ -895,6 +916,7 @@ int main(void)
 		T(directories_again),
 		T(lower_acls),
 		T(aufs),
+		T(zeroes),
 		T(impossible_files),
 	};
 

@@ -112,17 +112,25 @@ static la_ssize_t feed(struct archive *a, void *ctx, const void **data)
 	return n;
 }
 
+static bool is_zero(const unsigned char *p, size_t len)
+{
+	return !len || (!*p && !memcmp(p, p + 1, len - 1));
+}
+
 /*
  * What lies behind the end of the archive is read as well: there a compressed
- * file says whether it was whole.
+ * file says whether it was whole.  *@zero becomes false if it is not all zeroes.
  */
-static int drain(struct rawtar *r)
+static int drain(struct rawtar *r, bool *zero)
 {
 	const void *block;
 	ssize_t n = 1;
 
-	while (!r->ended && n > 0)
+	while (!r->ended && n > 0) {
 		n = next_block(r, &block);
+		if (n > 0 && *zero)
+			*zero = is_zero(block, (size_t)n);
+	}
 	if (n < 0)
 		return err_say(ST_BAD_INPUT, "cannot unpack %s: %s",
 			       r->in->name, archive_error_string(r->plain));
@@ -174,7 +182,8 @@ int rawtar_open(struct rawtar *r, struct stream *in)
 int rawtar_check(struct stream *in)
 {
 	struct rawtar r = { .in = in };
-	int ret = open_plain(&r) || drain(&r) ? -1 : 0;
+	bool zero = false;
+	int ret = open_plain(&r) || drain(&r, &zero) ? -1 : 0;
 
 	rawtar_close(&r);
 	return ret;
@@ -232,6 +241,26 @@ static int check_headers(const struct rawtar *r, uint64_t begin,
 	return 0;
 }
 
+/*
+ * Zeroes are the end of an archive, and an empty one has nothing else.  A disk's
+ * image, too, begins with zeroes mostly.
+ */
+static int finish(struct rawtar *r, bool empty)
+{
+	bool begins = empty && r->nr &&
+		      is_zero(r->kept, r->nr < 512 ? r->nr : 512);
+	bool zero = begins && is_zero(r->kept, r->nr);
+
+	if (drain(r, &zero))
+		return -1;
+	if (begins && !zero)
+		return err_say(
+			ST_BAD_INPUT,
+			"%s is no archive (a disk's image is copied to a volume's device instead)",
+			r->in->name);
+	return 0;
+}
+
 int rawtar_next(struct rawtar *r, struct archive_entry **entry,
 		const char **warning)
 {
@@ -247,7 +276,8 @@ int rawtar_next(struct rawtar *r, struct archive_entry **entry,
 	ret = archive_read_next_header(r->a, entry);
 	/* (of cpio, libarchive skips what it does not understand up to the end) */
 	if (ret == ARCHIVE_EOF)
-		return check_headers(r, begin, NULL) || drain(r) ? -1 : 0;
+		return check_headers(r, begin, NULL) || finish(r, !begin) ? -1 :
+									    0;
 	if (ret != ARCHIVE_OK && ret != ARCHIVE_WARN)
 		return rawtar_failed(r);
 	if (ret == ARCHIVE_WARN)
