@@ -599,6 +599,79 @@ static void missing_others(void **state)
 	refused("shop/b:1", NULL, ST_BAD_INPUT, "bytes long");
 }
 
+/* Nor need all that it names be such that it can be read. */
+static void bad_others(void **state)
+{
+	static const char blake[] =
+		"blake3:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+	json_t *a = called(image_of("a"), "docker.io/shop/a:1");
+	json_t *b = called(image_of("b"), "docker.io/shop/b:1");
+	json_t *c = called(image_of("c"), "docker.io/shop/c:1");
+	char da[80];
+
+	(void)state;
+	strcpy(da, digest_of(a));
+	(void)json_object_set_new(b, "digest", json_string(blake));
+	(void)json_object_del(c, "size");
+	write_index(json_pack("[o,o,o]", b, a, c));
+	assert_chosen("shop/a:1", NULL, da);
+	refused("shop/b:1", NULL, ST_BAD_INPUT, "is not a sha256");
+	refused("shop/c:1", NULL, ST_BAD_INPUT, "has no size");
+	refused("shop/d:1", NULL, ST_NOT_FOUND, "docker.io/shop/b:1");
+	refused(NULL, NULL, ST_USAGE, "holds 3 images");
+}
+
+/* Who asks for an image by its digest, of either kind, needs no platform. */
+static void by_digest(void **state)
+{
+	static const char text[] = "{\"layers\": []}";
+	struct sha512_ctx ctx;
+	uint8_t sum[SHA512_DIGEST_SIZE];
+	char digest[160] = "sha512:", name[200];
+	size_t i;
+	json_t *d;
+
+	(void)state;
+	sha512_init(&ctx);
+	sha512_update(&ctx, strlen(text), (const uint8_t *)text);
+	sha512_digest(&ctx, sizeof(sum), sum);
+	for (i = 0; i < sizeof(sum); i++)
+		(void)snprintf(digest + 7 + 2 * i, 3, "%02x", sum[i]);
+	d = for_platform(json_pack("{s:s, s:I}", "digest", digest, "size",
+				   (json_int_t)strlen(text)),
+			 "linux", "m68k");
+	write_index(json_pack("[o,o]", d, image_of("a")));
+	assert_int_equal(mkdir(in("blobs/sha512"), 0755), 0);
+	(void)snprintf(name, sizeof(name), "blobs/sha512/%s", digest + 7);
+	spit(in(name), text, strlen(text));
+	/* (it is found, and that is all: there is nothing in it) */
+	refused(digest, NULL, ST_BAD_INPUT, "has 0 layers");
+	(void)snprintf(name, sizeof(name), "shop/a@%s", digest);
+	refused(name, NULL, ST_BAD_INPUT, "has 0 layers");
+	refused(digest, "linux/mips", ST_NOT_FOUND, "linux/m68k");
+}
+
+/* The last of two members counts for some readers, for others the first. */
+static void index_twice(void **state)
+{
+	static const char *const more[] = { "index.json", "./index.json",
+					    "/index.json" };
+	char path[64];
+	size_t i;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/i.tar", dir);
+	for (i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+		const struct item items[] = { { "index.json", 0, "{}" },
+					      { "oci-layout", 0, "{}" },
+					      { more[i], 0, "{}" },
+					      { 0 } };
+
+		write_tar(path, NULL, items);
+		assert_bad(oci_probe(path), "twice");
+	}
+}
+
 /* What lies beside an image and says of itself that it is none. */
 static void artifacts(void **state)
 {
@@ -781,7 +854,7 @@ static void docker_save(void **state)
 {
 	static const char *const ways[] = {
 		"tar -cf %s/i.tar -C %s manifest.json " ID_A " " ID_B " " ID_B
-		".tar repositories $(cd %s; ls *.json)",
+		".tar repositories $(cd %s; ls [0-9a-f]*.json)",
 		"tar -czf %s/i.tar -C %s . # %s",
 	};
 	char cmd[512], path[64];
@@ -832,6 +905,32 @@ static void bad_docker(void **state)
 		spit(in("manifest.json"), bad[i], strlen(bad[i]));
 		assert_bad(oci_open(layout, IMAGE_DOCKER, &anything, &oci), "");
 	}
+}
+
+/* An image whose configuration is bad is nothing to who wants another one. */
+static void bad_docker_others(void **state)
+{
+	const struct oci_want shop = { .ref = "shop/a" };
+	const struct oci_want other = { .ref = "other" };
+	json_t *doc, *gone;
+	struct oci oci;
+
+	(void)state;
+	make_docker();
+	doc = json_load_file(in("manifest.json"), 0, NULL);
+	gone = json_pack("{s:s, s:[s], s:[s]}", "Config", "gone.json",
+			 "RepoTags", "other:latest", "Layers", "x.tar");
+	assert_int_equal(json_array_insert_new(doc, 0, gone), 0);
+	put_json("manifest.json", doc);
+	assert_works(oci_open(layout, IMAGE_DOCKER, &shop, &oci));
+	oci_close(&oci);
+	assert_bad(oci_open(layout, IMAGE_DOCKER, &other, &oci), "gone.json");
+	put_json("repositories",
+		 json_pack("{s:{s:s}, s:{s:s}}", "other", "latest", "gone",
+			   "shop/a", "latest", ID_B));
+	assert_works(oci_open(layout, IMAGE_DOCKER_OLD, &shop, &oci));
+	oci_close(&oci);
+	assert_bad(oci_open(layout, IMAGE_DOCKER_OLD, &other, &oci), "gone");
 }
 
 static void damaged_docker(void **state)
@@ -944,11 +1043,15 @@ int main(void)
 		T(platform_of_config),
 		T(no_images),
 		T(missing_others),
+		T(bad_others),
+		T(by_digest),
+		T(index_twice),
 		T(artifacts),
 		T(two_meanings),
 		T(many_indexes),
 		T(docker_save),
 		T(bad_docker),
+		T(bad_docker_others),
 		T(damaged_docker),
 		T(damaged_outside),
 		T(image_as_archive),

@@ -136,6 +136,11 @@ static int fit_platform(const char *have, const char *want, bool asked)
  * Names
  *--------------------------------------------------------------*/
 
+static bool is_digest(const char *name)
+{
+	return !strncmp(name, "sha256:", 7) || !strncmp(name, "sha512:", 7);
+}
+
 /*
  * As Docker completes a name: "redis" is docker.io/library/redis:latest.  A
  * digest behind "@" is cut off.
@@ -177,7 +182,7 @@ static int fit_name(const char *name, const char *ref)
 		return strcmp(name, digest + 1) ? 0 : 3;
 	if (!strcmp(name, ref))
 		return 3;
-	if (!strncmp(name, "sha256:", 7))
+	if (is_digest(name))
 		return 0;
 	complete_name(name, a);
 	complete_name(ref, b);
@@ -213,7 +218,7 @@ static void label(const json_t *o, char out[NAME_TEXT])
 	const char *platform = text_of(o, "platform");
 	const char *version = text_of(o, "version");
 
-	if (!name || !strncmp(name, "sha256:", 7))
+	if (!name || is_digest(name))
 		name = "";
 	(void)snprintf(out, NAME_TEXT, "%s%s%s%s%s", name,
 		       *name && *platform ? " " : "", platform,
@@ -337,9 +342,10 @@ static bool all_same(const json_t *list)
 /* Whoever names an image by its digest needs no platform. */
 static bool is_digest_of(const json_t *list, const struct oci_want *want)
 {
-	const char *digest = want->ref ? strstr(want->ref, "sha256:") : NULL;
+	const char *ref = want->ref ? want->ref : "";
+	const char *at = strchr(ref, '@'), *digest = at ? at + 1 : ref;
 
-	return digest && json_array_size(list) && all_same(list) &&
+	return is_digest(digest) && json_array_size(list) && all_same(list) &&
 	       !strcmp(text_of(json_array_get(list, 0), "digest"), digest);
 }
 

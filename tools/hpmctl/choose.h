@@ -5,6 +5,7 @@
  * A choice is a JSON object: "digest" and "size" of its manifest, "platform"
  * ("linux/arm/v7", "" if it is not told), "version" of the system that it needs
  * ("" mostly), and "names", a list in which those come first that tell most.
+ * "bad" is a sentence that tells why it cannot be had, if it cannot.
  */
 #ifndef HPMCTL_CHOOSE_H
 #define HPMCTL_CHOOSE_H

@@ -48,6 +48,12 @@ static bool is_part(const char *name, size_t len)
 	return false;
 }
 
+static void found_one(struct image_names *n, bool *found)
+{
+	n->twice |= *found;
+	*found = true;
+}
+
 void image_names_add(struct image_names *n, const char *path)
 {
 	const char *name = member_name(path);
@@ -57,11 +63,11 @@ void image_names_add(struct image_names *n, const char *path)
 	if (!len || is(name, len, "."))
 		return;
 	if (top && is(name, len, "index.json"))
-		n->index = true;
+		found_one(n, &n->index);
 	else if (top && is(name, len, "manifest.json"))
-		n->manifest = true;
+		found_one(n, &n->manifest);
 	else if (top && is(name, len, "repositories"))
-		n->repositories = true;
+		found_one(n, &n->repositories);
 	else if (!is(name, len, "blobs") && !is(name, len, "oci-layout") &&
 		 !is_digest(name, len) && !(top && is_part(name, len)))
 		n->other = true;

@@ -12,6 +12,7 @@
 struct image_names {
 	bool other; /* one that no image has: the archive is a file system */
 	bool index, manifest, repositories;
+	bool twice; /* one of these: readers differ in which one counts */
 };
 
 void image_names_add(struct image_names *n, const char *path);

@@ -55,6 +55,11 @@ static int probe_members(struct archive *a, const char *path)
 	if (ret != ARCHIVE_EOF)
 		return err_say(ST_BAD_INPUT, "cannot read %s: %s", path,
 			       archive_error_string(a));
+	if (names.twice && kind_of(&names) != IMAGE_NONE)
+		return err_say(
+			ST_BAD_INPUT,
+			"%s has an index.json, manifest.json or repositories twice: which one is meant cannot be known",
+			path);
 	return kind_of(&names);
 }
 
@@ -310,6 +315,19 @@ static json_t *names_of(const json_t *o, const json_t *above)
 	return names;
 }
 
+/*
+ * What is wrong with an image matters only to who wants that one: it is kept with
+ * the choice.  -1: the machine's failures.
+ */
+static int set_bad(json_t *choice)
+{
+	if (err_status() != ST_BAD_INPUT)
+		return -1;
+	(void)json_object_set_new(choice, "bad", json_string(err_text()));
+	err_clear();
+	return 0;
+}
+
 static bool is_index_type(const char *type)
 {
 	return strstr(type, "image.index") || strstr(type, "manifest.list");
@@ -380,24 +398,26 @@ static int collect_one(struct collect *c, const json_t *o, const json_t *above,
 	const json_t *p = json_object_get(o, "platform");
 	char digest[DIGEST_TEXT], platform[PLATFORM_TEXT];
 	json_t *names, *choice;
-	uint64_t size;
+	uint64_t size = 0;
+	bool bad;
 	int ret;
 
 	if (lies_beside(o))
 		return 0;
-	if (get_descriptor(o, digest, &size))
-		return -1;
 	names = names_of(o, above);
-	ret = collect_nested(c, o, names, depth);
+	bad = get_descriptor(o, digest, &size);
+	ret = bad ? 0 : collect_nested(c, o, names, depth);
 	if (ret) {
 		json_decref(names);
 		return ret < 0 ? -1 : 0;
 	}
 	get_platform(p, platform);
-	choice = choice_new(digest, (json_int_t)size, platform,
+	choice = choice_new(get_string(o, "digest"), (json_int_t)size, platform,
 			    get_string(p, "os.version"), names);
-	if (!choice)
+	if (!choice || (bad && set_bad(choice))) {
+		json_decref(choice);
 		return -1;
+	}
 	(void)json_object_set(choice, "type", json_object_get(o, "mediaType"));
 	return json_array_append_new(c->list, choice) ? err_nomem() : 0;
 }
@@ -455,6 +475,7 @@ static json_t *choose(const struct oci *oci, const json_t *list,
 		      const struct oci_want *want)
 {
 	json_t *named = choose_by_ref(list, want), *one, *o;
+	const char *bad;
 	size_t i;
 
 	if (!named)
@@ -464,6 +485,12 @@ static json_t *choose(const struct oci *oci, const json_t *list,
 			look_for_platform(oci, o);
 	one = choose_by_platform(named, want);
 	json_decref(named);
+	bad = json_string_value(json_object_get(one, "bad"));
+	if (bad) {
+		(void)err_say(ST_BAD_INPUT, "%s", bad);
+		json_decref(one);
+		one = NULL;
+	}
 	return one;
 }
 
@@ -599,12 +626,10 @@ static int collect_docker(const struct oci *oci, const json_t *o, json_t *list)
 	json_t *config, *names, *choice;
 	size_t i;
 
+	if (!*name)
+		return err_say(ST_BAD_INPUT, "manifest.json is not an image's");
 	digest_of_name(name, digest);
-	config = *name ? read_member(oci, name, digest) : NULL;
-	if (!config)
-		return *name ? -1 :
-			       err_say(ST_BAD_INPUT,
-				       "manifest.json is not an image's");
+	config = read_member(oci, name, digest);
 	names = json_array();
 	json_array_foreach(tags, i, tag)
 		add_name(names,
@@ -612,13 +637,14 @@ static int collect_docker(const struct oci *oci, const json_t *o, json_t *list)
 	add_name(names, digest);
 	get_platform(config, platform);
 	choice = choice_new(*digest ? digest : name, 0, platform, "", names);
-	if (choice) {
-		(void)json_object_set_new(choice, "config", config);
-		(void)json_object_set(choice, "layers",
-				      json_object_get(o, "Layers"));
-		(void)json_array_append_new(list, choice);
+	if (!choice || (!config && set_bad(choice))) {
+		json_decref(choice);
+		json_decref(config);
+		return -1;
 	}
-	return choice ? 0 : -1;
+	(void)json_object_set_new(choice, "config", config);
+	(void)json_object_set(choice, "layers", json_object_get(o, "Layers"));
+	return json_array_append_new(list, choice) ? err_nomem() : 0;
 }
 
 /* A path that stays in the image; of what is behind it, tree.h takes care. */
@@ -719,15 +745,18 @@ static int collect_old(const struct oci *oci, const char *repository,
 		const char *text = json_string_value(id);
 		json_t *top = read_old(oci, text ? text : ""), *choice;
 
-		if (!top)
-			return -1;
 		get_platform(top, platform);
-		json_decref(top);
 		(void)snprintf(name, sizeof(name), "%s:%s", repository, tag);
-		choice = choice_new(text, 0, platform, "",
+		choice = choice_new(text ? text : "", 0, platform, "",
 				    json_pack("[s]", name));
-		if (!choice || json_array_append_new(list, choice))
+		if (!choice || (!top && set_bad(choice))) {
+			json_decref(choice);
+			json_decref(top);
 			return -1;
+		}
+		json_decref(top);
+		if (json_array_append_new(list, choice))
+			return err_nomem();
 	}
 	return 0;
 }
