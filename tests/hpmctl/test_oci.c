@@ -1018,6 +1018,40 @@ static void image_as_archive(void **state)
 	assert_works(layer_unpack(s, root, &stats));
 	stream_close(s);
 	assert_true(image_names_is_image(&stats.names));
+	assert_null(image_names_dir(&stats.names));
+}
+
+/* "tar -c DIR" of a layout is no file system either. */
+static void layout_in_directory(void **state)
+{
+	static const char *const names[] = { "./",
+					     "./a/",
+					     "./a/oci-layout",
+					     "./a/blobs/",
+					     "./a/blobs/sha256/" ID_A,
+					     "a/index.json",
+					     NULL };
+	static const char *const others[] = { "a/b", "c", "./c/",
+					      "c/index.json", "index.json" };
+	struct image_names n = { 0 }, more;
+	size_t i;
+
+	(void)state;
+	for (i = 0; names[i]; i++) {
+		assert_null(image_names_dir(&n));
+		image_names_add(&n, names[i]);
+	}
+	assert_false(image_names_is_image(&n));
+	assert_string_equal(image_names_dir(&n), "a");
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		more = n;
+		image_names_add(&more, others[i]);
+		assert_null(image_names_dir(&more));
+	}
+	/* a layer may bring any of these into a directory */
+	n = (struct image_names){ 0 };
+	image_names_add(&n, "app/index.json");
+	assert_null(image_names_dir(&n));
 }
 
 int main(void)
@@ -1055,6 +1089,7 @@ int main(void)
 		T(damaged_docker),
 		T(damaged_outside),
 		T(image_as_archive),
+		T(layout_in_directory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

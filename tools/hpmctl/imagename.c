@@ -54,6 +54,24 @@ static void found_one(struct image_names *n, bool *found)
 	*found = true;
 }
 
+/* What is in a directory at the top, @len long, is called @name there. */
+static void add_below(struct image_names *n, const char *top, size_t len,
+		      const char *name)
+{
+	size_t part = strcspn(name, "/");
+
+	if (!n->dir[0] && len < sizeof(n->dir))
+		memcpy(n->dir, top, len);
+	if (!is(top, len, n->dir))
+		n->dir_other = true;
+	else if (is(name, part, "index.json"))
+		n->dir_index = true;
+	else if (is(name, part, "oci-layout"))
+		n->dir_layout = true;
+	else if (part && !is(name, part, "blobs"))
+		n->dir_other = true;
+}
+
 void image_names_add(struct image_names *n, const char *path)
 {
 	const char *name = member_name(path);
@@ -71,6 +89,12 @@ void image_names_add(struct image_names *n, const char *path)
 	else if (!is(name, len, "blobs") && !is(name, len, "oci-layout") &&
 		 !is_digest(name, len) && !(top && is_part(name, len)))
 		n->other = true;
+	add_below(n, name, len, member_name(name + len));
+}
+
+const char *image_names_dir(const struct image_names *n)
+{
+	return n->dir_index && n->dir_layout && !n->dir_other ? n->dir : NULL;
 }
 
 bool image_names_is_image(const struct image_names *n)

@@ -178,6 +178,11 @@ static int unpack(struct import *im, unsigned int n, const char *dir,
 	d->read = s->done;
 	progress_end(&p);
 	stream_close(s);
+	if (!ret && !im->is_oci && image_names_dir(&d->stats.names))
+		return err_say(
+			ST_BAD_INPUT,
+			"%s is not a file system but has an OCI image layout in %s: unpack it, and import that directory",
+			im->source, image_names_dir(&d->stats.names));
 	/* (of a file, that was looked at before) */
 	if (!ret && !im->is_oci && image_names_is_image(&d->stats.names))
 		return err_say(
