@@ -3,6 +3,7 @@
 #include "test.h"
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "label.h"
@@ -358,6 +359,20 @@ static void files(void **state)
 	assert_works(file_put_aside(path, aside, sizeof(aside)));
 	assert_string_equal(aside, "");
 	assert_fails(file_grow(path, 1 << 20, false), "cannot open");
+	/* only a file is replaced */
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_fails(file_put_aside(path, aside, sizeof(aside)), "not a file");
+	assert_string_equal(aside, "");
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(mkfifo(path, 0644), 0);
+	assert_fails(file_put_aside(path, aside, sizeof(aside)), "not a file");
+	assert_int_equal(unlink(path), 0);
+	if (!geteuid() && !mknod(path, S_IFBLK | 0600, makedev(7, 0))) {
+		if (!access("/sys/block/loop0", F_OK))
+			assert_fails(file_put_aside(path, aside, sizeof(aside)),
+				     "--disk");
+		assert_int_equal(unlink(path), 0);
+	}
 	assert_int_equal(rmdir(dir), 0);
 }
 

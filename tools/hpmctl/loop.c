@@ -272,17 +272,32 @@ int file_fill(const char *path)
 	return ret;
 }
 
+/* A device's node or a directory would be renamed, and the node deleted. */
+static int check_file(int fd, const char *path)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return err_sys(errno, "cannot replace %s", path);
+	if (S_ISREG(st.st_mode))
+		return 0;
+	return err_say(
+		ST_USAGE, "%s is not a file, and is not replaced%s", path,
+		S_ISBLK(st.st_mode) ? ": --disk makes a pool on a device" : "");
+}
+
 int file_put_aside(const char *path, char *aside, size_t size)
 {
 	int fd, ret;
 
 	*aside = '\0';
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* (or a pipe would be waited for) */
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ?
 			       0 :
 			       err_sys(errno, "cannot replace %s", path);
-	ret = check_unused(fd, path) ||
+	ret = check_file(fd, path) || check_unused(fd, path) ||
 	      print_to(aside, size, "%s.old-%d", path, (int)getpid());
 	(void)close(fd);
 	if (ret) {
