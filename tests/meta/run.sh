@@ -459,9 +459,36 @@ for t in hpm_check hpm_dump hpm_restore hpm_repair hpm_metadata_size hpm_ls \
 	"$bin/$t" "${args[@]}" >out 2>err
 	says "$t of nothing" "cannot open /nonexistent"
 done
+ok "letters that are no options" 2 "$bin/hpm_check" -xq p
+says "are told" 'no option -x '
+ok "a large block that cannot be" 2 "$bin/hpm_repair" -b 3K -i p -o q
+ok "a size that cannot be" 2 "$bin/hpm_repair" -d 5X -i p -o q
+ok "an id that is none" 2 "$bin/hpm_delta" --vol1 x --vol2 1 p
+# what is read is not written over
+cp p before
+ok "a dump into its own input" 1 "$bin/hpm_dump" -o p p
+says "is refused" "p is the input"
+ln -s p link
+ok "and behind a link" 1 "$bin/hpm_dump" -o link p
+ok "nothing was written" 0 cmp p before
+"$bin/hpm_dump" p >text1
+seq 99999 >text2
+ok "a dump over an old, longer one" 0 "$bin/hpm_dump" -o text2 p
+ok "is what it should be" 0 cmp text1 text2
+truncate -s 16M text2
+cp text2 before
+ok "a restore over its own text" 1 "$bin/hpm_restore" -i text2 -o text2
+says "is refused" "text2 is the input"
+ok "nothing was written" 0 cmp text2 before
 truncate -s 8M zero
 ok "a blank device" 1 "$bin/hpm_check" zero
-says "is said to be blank" "there is no pool"
+says "is said to be blank" "there is no pool on zero"
+head -c 8M /dev/urandom >noise
+ok "noise" 1 "$bin/hpm_check" noise
+says "is told with its name" "there is no pool on noise"
+: >none
+ok "nothing" 1 "$bin/hpm_check" none
+says "is told with its name, too" "none is smaller"
 ok "size" 0 "$bin/hpm_metadata_size" -n -u m -d 1T
 says "is a number" '^[0-9]+$'
 ok "no size at all" 2 "$bin/hpm_metadata_size" -d 1X

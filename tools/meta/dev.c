@@ -83,6 +83,17 @@ void dev_close(struct dev *d)
 	d->over = NULL;
 }
 
+bool dev_is(const struct dev *d, int fd)
+{
+	struct stat x, y;
+
+	if (fstat(d->fd, &x) || fstat(fd, &y))
+		return true;
+	return S_ISBLK(x.st_mode) && S_ISBLK(y.st_mode) ?
+		       x.st_rdev == y.st_rdev :
+		       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 /* Reads into @to, or, if that is NULL, writes from @from. */
 static int transfer(const struct dev *d, u64 block, unsigned int nr, char *to,
 		    const char *from)

@@ -286,7 +286,8 @@ static void print_totals(struct delta *d)
 			d->total[K_RIGHT]);
 }
 
-static int delta(const struct pool *p, const struct hpm_disk_root *volumes)
+static int delta(const struct pool *p, const struct hpm_disk_root *volumes,
+		 const u64 id[2])
 {
 	struct delta *d = calloc(1, sizeof(*d));
 	int r = -1;
@@ -294,9 +295,9 @@ static int delta(const struct pool *p, const struct hpm_disk_root *volumes)
 	if (!d)
 		return complain("out of memory");
 	d->p = p;
-	if (!parse_number(opt_vol1, HPM_MAX_VOLUME_ID, &d->side[0].id) &&
-	    !parse_number(opt_vol2, HPM_MAX_VOLUME_ID, &d->side[1].id) &&
-	    !reader_begin(&d->r, p)) {
+	d->side[0].id = id[0];
+	d->side[1].id = id[1];
+	if (!reader_begin(&d->r, p)) {
 		r = find(d, volumes);
 		if (!r && opt_json)
 			fprintf(tool.out,
@@ -316,6 +317,7 @@ int hpm_delta_main(int argc, char **argv)
 {
 	struct hpm_disk_root volumes;
 	struct pool p;
+	u64 id[2];
 	int n, r;
 
 	opt_vol1 = opt_vol2 = NULL;
@@ -329,9 +331,12 @@ int hpm_delta_main(int argc, char **argv)
 			complain("--vol1, --vol2 and one device must be given");
 		return ST_USAGE;
 	}
+	if (parse_number(opt_vol1, HPM_MAX_VOLUME_ID, &id[0]) ||
+	    parse_number(opt_vol2, HPM_MAX_VOLUME_ID, &id[1]))
+		return ST_USAGE;
 	if (pool_open_tables(&p, argv[1], opt_snap, &volumes))
 		return ST_DAMAGED;
-	r = delta(&p, &volumes);
+	r = delta(&p, &volumes, id);
 	pool_close(&p);
 	return r ? ST_DAMAGED : ST_OK;
 }

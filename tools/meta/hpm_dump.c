@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* hpm_dump: a pool's metadata as text. */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "main.h"
 #include "sink.h"
 
@@ -24,6 +28,30 @@ static const struct usage dump_usage = {
 		"  hpm_dump --metadata-snap /dev/vg/pool_meta | zstd >pool.xml.zst\n",
 };
 
+/* Not truncated before it is known that it is not the device itself. */
+static FILE *open_output(const struct dev *dev)
+{
+	int fd = open(opt_out, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	struct stat st;
+	FILE *f;
+
+	if (fd >= 0 && dev_is(dev, fd)) {
+		complain("%s is the input", opt_out);
+		close(fd);
+		return NULL;
+	}
+	f = fd < 0 || fstat(fd, &st) ||
+			    (S_ISREG(st.st_mode) && ftruncate(fd, 0)) ?
+		    NULL :
+		    fdopen(fd, "w");
+	if (f)
+		return f;
+	complain("cannot open %s: %s", opt_out, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return NULL;
+}
+
 static int dump(const struct pool *p, const struct walk_params *params)
 {
 	struct text_out out = { .f = tool.out };
@@ -31,10 +59,9 @@ static int dump(const struct pool *p, const struct walk_params *params)
 	int r;
 
 	if (opt_out) {
-		out.f = fopen(opt_out, "we");
+		out.f = open_output(&p->dev);
 		if (!out.f)
-			return complain("cannot open %s: %s", opt_out,
-					strerror(errno));
+			return -1;
 	}
 	r = walk_pool(p, params, &text_sink, &out, &res);
 	if (opt_out && fclose(out.f) && !r)

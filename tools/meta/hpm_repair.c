@@ -16,8 +16,6 @@
  * might stand for a block that something else maps, too, and must not be
  * written in place.
  */
-#include <sys/stat.h>
-
 #include "check.h"
 #include "find.h"
 #include "main.h"
@@ -25,6 +23,7 @@
 
 static const char *opt_in, *opt_out, *opt_large, *opt_data, *opt_size;
 static u64 meta_blocks;
+static struct find_params sizes;
 
 static const struct opt repair_opts[] = {
 	{ "input", 'i', "DEV", "the damaged device; it is only read", &opt_in,
@@ -227,7 +226,6 @@ static int parse_sizes(struct find_params *fp)
 {
 	u64 bytes;
 
-	*fp = (struct find_params){ 0 };
 	if (opt_large) {
 		if (parse_bytes(opt_large, &bytes))
 			return -1;
@@ -247,15 +245,14 @@ static int parse_sizes(struct find_params *fp)
 
 static int read_input(struct repair *r)
 {
-	struct find_params fp;
 	struct pool *p = &r->in;
 
-	if (parse_sizes(&fp) || find_label(p, &fp))
+	if (find_label(p, &sizes))
 		return -1;
 	if (!p->super_fault[0] || !p->super_fault[1])
 		return choose_state(r);
 	note("both superblocks are gone; the volume table is put together from its leaves");
-	if (find_volumes(p, &fp, &r->found))
+	if (find_volumes(p, &sizes, &r->found))
 		return -1;
 	take_state(r, &p->super[0]);
 	r->params.volumes = NULL;
@@ -280,17 +277,6 @@ static int look_at_journal(struct repair *r)
 	return 0;
 }
 
-static bool same_file(const struct dev *a, const struct dev *b)
-{
-	struct stat x, y;
-
-	if (fstat(a->fd, &x) || fstat(b->fd, &y))
-		return true;
-	return S_ISBLK(x.st_mode) && S_ISBLK(y.st_mode) ?
-		       x.st_rdev == y.st_rdev :
-		       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 static int repair(struct repair *r)
 {
 	int ret = -1;
@@ -299,7 +285,7 @@ static int repair(struct repair *r)
 		return -1;
 	if (dev_open(&r->out, opt_out, DEV_WRITE))
 		return -1;
-	if (same_file(&r->in.dev, &r->out))
+	if (dev_is(&r->in.dev, r->out.fd))
 		complain("%s is the input", opt_out);
 	else if (!build(r) && !check_built(r))
 		ret = 0;
@@ -335,6 +321,7 @@ int hpm_repair_main(int argc, char **argv)
 
 	opt_in = opt_out = opt_large = opt_data = opt_size = NULL;
 	meta_blocks = 0;
+	sizes = (struct find_params){ 0 };
 	tool_begin("hpm_repair");
 	n = options(argc, argv, &repair_usage);
 	if (n == -2)
@@ -345,7 +332,8 @@ int hpm_repair_main(int argc, char **argv)
 				"-i DEV and -o DEV2 must be given, and nothing else");
 		return ST_USAGE;
 	}
-	if (opt_size && parse_meta_size(opt_size, &meta_blocks))
+	if (parse_sizes(&sizes) ||
+	    (opt_size && parse_meta_size(opt_size, &meta_blocks)))
 		return ST_USAGE;
 	return repair_device();
 }

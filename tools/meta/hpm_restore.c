@@ -78,7 +78,10 @@ static int restore(void)
 		return complain("cannot open %s: %s", opt_in, strerror(errno));
 	r = dev_open(&dev, opt_out, DEV_WRITE);
 	if (!r) {
-		r = build_from(f, &dev);
+		if (dev_is(&dev, fileno(f)))
+			r = complain("%s is the input", opt_out);
+		if (!r)
+			r = build_from(f, &dev);
 		if (!r)
 			r = check_built(&dev);
 		dev_close(&dev);

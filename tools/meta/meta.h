@@ -86,6 +86,8 @@ struct dev {
 
 int dev_open(struct dev *d, const char *path, unsigned int flags);
 void dev_close(struct dev *d);
+/* Whether @fd is open for the same device or file. */
+bool dev_is(const struct dev *d, int fd);
 /* 0 or a negative errno, silent.  Buffers are aligned to blocks. */
 int dev_read(const struct dev *d, u64 block, unsigned int nr, void *buf);
 int dev_write(const struct dev *d, u64 block, unsigned int nr, const void *buf);

@@ -40,10 +40,13 @@ static int label_check(struct pool *p, const struct report *rep)
 	if (all_zero(l))
 		return tell(
 			rep,
-			"block 0 (the label) is zeroed: there is no pool, or it was wiped");
+			"block 0 (the label) is zeroed: there is no pool on %s, or it was wiped",
+			p->dev.path);
 	if (what || l->head.type != HPM_BT_LABEL)
-		return tell(rep, "block 0 (the label) %s",
-			    what ? what : "is no label");
+		return tell(
+			rep,
+			"block 0 (the label) %s: it is damaged, or there is no pool on %s",
+			what ? what : "is no label", p->dev.path);
 	if (le32_to_cpu(l->version) != HPM_FORMAT_VERSION)
 		return tell(
 			rep,
@@ -167,9 +170,8 @@ static int choose_super(struct pool *p, const struct report *rep)
 	     le64_to_cpu(s[1].generation) > le64_to_cpu(s[0].generation));
 	use_super(p, &s[b]);
 	if (p->dev.blocks < p->meta_blocks)
-		return tell(rep,
-			    "the device has %llu blocks, the pool needs %llu",
-			    p->dev.blocks, p->meta_blocks);
+		return tell(rep, "%s has %llu blocks, the pool needs %llu",
+			    p->dev.path, p->dev.blocks, p->meta_blocks);
 	return 0;
 }
 
@@ -196,7 +198,7 @@ int pool_load(struct pool *p, fault_fn fault, void *ctx)
 	BUILD_BUG_ON(sizeof(struct hpm_super) != HPM_BLOCK_SIZE);
 	memset(p->super, 0, sizeof(p->super));
 	if (p->dev.blocks < HPM_MIN_META_BLOCKS)
-		return tell(&rep, "the device is smaller than any pool's");
+		return tell(&rep, "%s is smaller than any pool's", p->dev.path);
 	if (read_fixed(p, HPM_LABEL_BLOCK, &p->label, "the label", &rep))
 		return -1;
 	if (label_check(p, &rep))

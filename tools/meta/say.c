@@ -127,12 +127,15 @@ static const struct opt *option_of(const struct usage *u, int c)
 	return NULL;
 }
 
+/* (getopt is behind a long option, but still at a word of several letters) */
 static int option_bad(char **argv, int c)
 {
+	const char letter[] = { '-', (char)optopt, '\0' };
+
 	complain("%s %s (--help tells more)",
 		 c == ':' ? "an argument is missing behind" :
 			    "there is no option",
-		 argv[optind - 1]);
+		 optopt > 0 && optopt < 256 ? letter : argv[optind - 1]);
 	return -1;
 }
 
