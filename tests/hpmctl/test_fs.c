@@ -22,7 +22,7 @@ static int setup(void **state)
 	if (geteuid() || access("/dev/loop-control", R_OK | W_OK))
 		return 0;
 	assert_works(file_make(file, 400 << 20, false));
-	fd = loop_attach(file, &dev);
+	fd = loop_attach(file, false, &dev);
 	assert_true(fd >= 0);
 	return 0;
 }

@@ -2,6 +2,8 @@
 /* What the kernel says of pools and volumes, and what lies below a pool. */
 #include "test.h"
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -381,7 +383,8 @@ static void loops(void **state)
 {
 	char dir[] = "/tmp/hpmctl-test-XXXXXX", path[64], again[256], cmd[400];
 	struct blkdev dev, other;
-	int fd;
+	struct label label;
+	int fd, ro;
 
 	(void)state;
 	if (geteuid() || access("/dev/loop-control", R_OK | W_OK))
@@ -389,12 +392,12 @@ static void loops(void **state)
 	assert_non_null(mkdtemp(dir));
 	(void)snprintf(path, sizeof(path), "%s/f", dir);
 	assert_works(file_make(path, 16 << 20, false));
-	fd = loop_attach(path, &dev);
+	fd = loop_attach(path, false, &dev);
 	assert_true(fd >= 0);
 	assert_int_equal(dev.bytes, 16 << 20);
 	loop_file(dev.num, again, sizeof(again));
 	assert_string_equal(again, path);
-	assert_fails(loop_attach(path, &other), "is in use behind");
+	assert_fails(loop_attach(path, false, &other), "is in use behind");
 	assert_works(blkdev_check_empty(&dev, false));
 	(void)snprintf(cmd, sizeof(cmd), "mkfs.ext4 -q %s", dev.path);
 	assert_int_equal(system(cmd), 0);
@@ -409,8 +412,27 @@ static void loops(void **state)
 	assert_int_equal(other.bytes, 32 << 20);
 	assert_string_equal(other.path, dev.path);
 	assert_int_equal(close(fd), 0);
-	fd = loop_attach(path, &other);
+	fd = loop_attach(path, false, &other);
 	assert_true(fd >= 0);
+	assert_int_equal(close(fd), 0);
+	/* what cannot be written to, as in a file system that has failed */
+	(void)snprintf(cmd, sizeof(cmd),
+		       "mount --bind %s %s && mount -o remount,bind,ro %s", dir,
+		       dir, dir);
+	if (!system(cmd)) {
+		assert_fails(loop_attach(path, false, &dev), "Read-only");
+		fd = loop_attach(path, true, &dev);
+		assert_true(fd >= 0);
+		assert_int_equal(dev.bytes, 32 << 20);
+		assert_works(label_read(dev.path, &label));
+		assert_int_equal(close(fd), 0);
+		(void)snprintf(cmd, sizeof(cmd), "umount %s", dir);
+		assert_int_equal(system(cmd), 0);
+	}
+	fd = loop_attach(path, true, &dev);
+	assert_true(fd >= 0);
+	assert_int_equal(ioctl(fd, BLKROGET, &ro), 0);
+	assert_false(ro);
 	assert_int_equal(close(fd), 0);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(rmdir(dir), 0);

@@ -21,15 +21,27 @@
  * cache; the kernel must not be asked then, as over an overlayfs it believes
  * that it can and fails every read.
  */
-static int open_backing(const char *file, __u32 *flags)
+static int open_as(const char *file, int mode, __u32 *flags)
 {
-	int fd = open(file, O_RDWR | O_CLOEXEC | O_DIRECT);
+	int fd = open(file, mode | O_CLOEXEC | O_DIRECT);
 
 	*flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO;
 	if (fd < 0 && errno == EINVAL) {
 		note("%s cannot do direct I/O", file);
 		*flags &= ~(__u32)LO_FLAGS_DIRECT_IO;
-		fd = open(file, O_RDWR | O_CLOEXEC);
+		fd = open(file, mode | O_CLOEXEC);
+	}
+	return fd;
+}
+
+/* A file system that has failed is read-only itself. */
+static int open_backing(const char *file, bool read_only, __u32 *flags)
+{
+	int fd = open_as(file, O_RDWR, flags);
+
+	if (fd < 0 && read_only && (errno == EROFS || errno == EPERM)) {
+		fd = open_as(file, O_RDONLY, flags);
+		*flags |= LO_FLAGS_READ_ONLY;
 	}
 	if (fd < 0)
 		return err_sys(errno, "cannot open %s", file);
@@ -124,12 +136,12 @@ static int open_control(void)
 	return fd;
 }
 
-static int attach(const char *file, struct blkdev *dev)
+static int attach(const char *file, bool read_only, struct blkdev *dev)
 {
 	int control, backing, fd;
 	__u32 flags;
 
-	backing = open_backing(file, &flags);
+	backing = open_backing(file, read_only, &flags);
 	if (backing < 0)
 		return -1;
 	if (check_unused(backing, file)) {
@@ -144,10 +156,10 @@ static int attach(const char *file, struct blkdev *dev)
 	return fd;
 }
 
-int loop_attach(const char *file, struct blkdev *dev)
+int loop_attach(const char *file, bool read_only, struct blkdev *dev)
 {
 	char path[DEV_PATH_MAX];
-	int fd = attach(file, dev);
+	int fd = attach(file, read_only, dev);
 
 	if (fd < 0)
 		return -1;

@@ -7,12 +7,16 @@
 #ifndef HPMCTL_LOOP_H
 #define HPMCTL_LOOP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "blkdev.h"
 
-/* Returns the descriptor of the loop device, or -1. */
-int loop_attach(const char *file, struct blkdev *dev);
+/*
+ * Returns the descriptor of the loop device, or -1.  @read_only: the device is,
+ * too, if the file cannot be written to.
+ */
+int loop_attach(const char *file, bool read_only, struct blkdev *dev);
 /* The file behind a loop device, "" if it is none or has none. */
 void loop_file(const char *num, char *path, size_t size);
 /*

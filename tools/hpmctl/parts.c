@@ -159,10 +159,10 @@ static int files_attach(const struct parts_spec *spec, struct parts *parts)
 
 	if (meta_path(spec, meta))
 		return -1;
-	parts->hold[0] = loop_attach(meta, &parts->meta);
+	parts->hold[0] = loop_attach(meta, spec->read_only, &parts->meta);
 	if (parts->hold[0] < 0)
 		return -1;
-	parts->hold[1] = loop_attach(spec->file, &parts->data);
+	parts->hold[1] = loop_attach(spec->file, spec->read_only, &parts->data);
 	return parts->hold[1] < 0 ? -1 : 0;
 }
 
