@@ -438,6 +438,55 @@ static void loops(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+/* A loop device for the file by the ordinary means, with partitions. */
+static int losetup(const char *file, struct blkdev *dev)
+{
+	char cmd[256], path[64] = "";
+	FILE *f;
+
+	(void)snprintf(cmd, sizeof(cmd), "losetup -Pf --show %s", file);
+	f = popen(cmd, "r");
+	assert_non_null(f);
+	if (!fgets(path, sizeof(path), f))
+		path[0] = '\0';
+	path[strcspn(path, "\n")] = '\0';
+	return pclose(f) || blkdev_get(path, dev) ? -1 : 0;
+}
+
+/* Two devices that are not the same may still have the same blocks. */
+static void overlaps(void **state)
+{
+	char dir[] = "/tmp/hpmctl-test-XXXXXX", file[64], cmd[600];
+	struct blkdev a, b, part;
+	bool parted;
+
+	(void)state;
+	if (geteuid() || access("/dev/loop-control", R_OK | W_OK))
+		skip();
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(file, sizeof(file), "%s/f", dir);
+	assert_works(file_make(file, 16 << 20, false));
+	if (losetup(file, &a) || losetup(file, &b))
+		skip();
+	assert_fails(parts_check_apart(&a, &a), "at once");
+	assert_fails(parts_check_apart(&a, &b), "the same file");
+	(void)snprintf(cmd, sizeof(cmd), "addpart %s 1 2048 8192", a.path);
+	parted = !system(cmd);
+	if (parted) {
+		(void)snprintf(cmd, sizeof(cmd), "%sp1", a.path);
+		assert_works(blkdev_get(cmd, &part));
+		assert_fails(parts_check_apart(&a, &part), "a partition of");
+		assert_fails(parts_check_apart(&part, &a), "a partition of");
+		assert_works(parts_check_apart(&part, &b));
+		(void)snprintf(cmd, sizeof(cmd), "delpart %s 1", a.path);
+		assert_int_equal(system(cmd), 0);
+	}
+	(void)snprintf(cmd, sizeof(cmd), "losetup -d %s %s", a.path, b.path);
+	assert_int_equal(system(cmd), 0);
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -446,7 +495,7 @@ int main(void)
 		cmocka_unit_test(volume_lists), cmocka_unit_test(no_volumes),
 		cmocka_unit_test(labels),	cmocka_unit_test(marks),
 		cmocka_unit_test(pairs),	cmocka_unit_test(files),
-		cmocka_unit_test(loops),
+		cmocka_unit_test(loops),	cmocka_unit_test(overlaps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,16 +109,58 @@ void parts_tell_unused(const struct blkdev *meta)
  * Two devices
  *--------------------------------------------------------------*/
 
+static bool is_partition_of(const struct blkdev *part,
+			    const struct blkdev *disk)
+{
+	char text[DM_NUM_TEXT];
+
+	return !sysfs_read(part->num, "partition", text, sizeof(text)) &&
+	       !sysfs_read(part->num, "../dev", text, sizeof(text)) &&
+	       !strcmp(text, disk->num);
+}
+
+static bool have_one_file(const struct blkdev *a, const struct blkdev *b)
+{
+	char file[2][4096], offset[2][32];
+
+	loop_file(a->num, file[0], sizeof(file[0]));
+	loop_file(b->num, file[1], sizeof(file[1]));
+	return *file[0] && !strcmp(file[0], file[1]) &&
+	       !sysfs_read(a->num, "loop/offset", offset[0],
+			   sizeof(offset[0])) &&
+	       !sysfs_read(b->num, "loop/offset", offset[1],
+			   sizeof(offset[1])) &&
+	       !strcmp(offset[0], offset[1]);
+}
+
+/*
+ * The kernel finds most of these, but when what --force overwrites is gone.
+ */
+int parts_check_apart(const struct blkdev *meta, const struct blkdev *data)
+{
+	if (!strcmp(meta->num, data->num))
+		return err_say(ST_USAGE,
+			       "%s cannot be for metadata and for data at once",
+			       meta->path);
+	if (is_partition_of(meta, data) || is_partition_of(data, meta))
+		return err_say(
+			ST_USAGE,
+			"of %s and %s, one is a partition of the other: a pool's metadata and data do not overlap",
+			meta->path, data->path);
+	if (have_one_file(meta, data))
+		return err_say(
+			ST_USAGE,
+			"%s and %s have the same file behind them: a pool's metadata and data do not overlap",
+			meta->path, data->path);
+	return 0;
+}
+
 static int devices_get(const struct parts_spec *spec, struct parts *parts)
 {
 	if (blkdev_get(spec->meta, &parts->meta) ||
 	    blkdev_get(spec->data, &parts->data))
 		return -1;
-	if (!strcmp(parts->meta.num, parts->data.num))
-		return err_say(ST_USAGE,
-			       "%s cannot be for metadata and for data at once",
-			       spec->meta);
-	return 0;
+	return parts_check_apart(&parts->meta, &parts->data);
 }
 
 static int devices_make(const struct parts_spec *spec, struct parts *parts)

@@ -53,6 +53,8 @@ int parts_check(const struct parts_spec *spec);
 int parts_make(const struct parts_spec *spec, struct parts *parts);
 /* For a pool that exists. */
 int parts_find(const struct parts_spec *spec, struct parts *parts);
+/* Refuses two devices of which one has blocks of the other. */
+int parts_check_apart(const struct blkdev *meta, const struct blkdev *data);
 /* Refuses data that are another pool's than the metadata's label says. */
 int parts_check_pair(const struct parts_spec *spec, const struct parts *parts);
 /* The table has the devices now; what new files have replaced is deleted. */
