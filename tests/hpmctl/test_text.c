@@ -117,6 +117,9 @@ static void numbers(void **state)
 	assert_fails(parse_seconds("0", &s), "is not a time");
 	assert_fails(parse_seconds("nan", &s), "is not a time");
 	assert_fails(parse_seconds("1s", &s), "is not a time");
+	assert_fails(parse_seconds(" 1", &s), "is not a time");
+	assert_fails(parse_seconds("0x10", &s), "is not a time");
+	assert_fails(parse_seconds(".", &s), "is not a time");
 }
 
 static void names(void **state)

@@ -57,7 +57,9 @@ int parse_seconds(const char *text, double *value)
 	char *end;
 	double v = strtod(text, &end);
 
-	if (*end || end == text || !(v >= 0.1 && v <= 86400))
+	/* (it takes spaces before a number, and hexadecimal ones) */
+	if (text[strspn(text, "0123456789.")] || *end || end == text ||
+	    !(v >= 0.1 && v <= 86400))
 		return err_say(ST_USAGE,
 			       "\"%s\" is not a time from 0.1 to 86400 seconds",
 			       text);
