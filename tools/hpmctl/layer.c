@@ -336,7 +336,10 @@ static bool is_machines(int errnum)
 	return false;
 }
 
-/* "No space left" can be said of two things, one of which nobody thinks of. */
+/*
+ * "No space left" can be said of two things, one of which nobody thinks of.  A
+ * file system that was there before has not grown with its volume.
+ */
 static int no_space(const struct layer *l, const char *path)
 {
 	struct statvfs st;
@@ -345,11 +348,12 @@ static int no_space(const struct layer *l, const char *path)
 	    st.f_bavail > 256)
 		return err_sys(
 			ENOSPC,
-			"the file system has no inodes left for %s (a larger --size has more)",
+			"the file system has no inodes left for %s (a larger --size has more, or with --from that volume's file system, made larger)",
 			path);
-	return err_sys(ENOSPC,
-		       "the volume is too small for %s (give a larger --size)",
-		       path);
+	return err_sys(
+		ENOSPC,
+		"the volume is too small for %s (give a larger --size, or with --from make that volume's file system larger)",
+		path);
 }
 
 static int disk_failed(struct layer *l, const char *path)
