@@ -398,6 +398,15 @@ static void loops(void **state)
 	loop_file(dev.num, again, sizeof(again));
 	assert_string_equal(again, path);
 	assert_fails(loop_attach(path, false, &other), "is in use behind");
+	/* what is deleted or made larger is that file, and no other */
+	assert_works(loop_check_file(dev.num, path));
+	assert_works(loop_check_file(dev.num, ""));
+	(void)snprintf(again, sizeof(again), "%s/g", dir);
+	assert_int_equal(rename(path, again), 0);
+	assert_works(file_make(path, 4096, false));
+	assert_fails(loop_check_file(dev.num, path), "any more");
+	assert_int_equal(rename(again, path), 0);
+	assert_works(loop_check_file(dev.num, path));
 	assert_works(blkdev_check_empty(&dev, false));
 	(void)snprintf(cmd, sizeof(cmd), "mkfs.ext4 -q %s", dev.path);
 	assert_int_equal(system(cmd), 0);

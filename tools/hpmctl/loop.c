@@ -188,6 +188,23 @@ void loop_own_file(const char *num, char *path, size_t size)
 		path[0] = '\0';
 }
 
+int loop_check_file(const char *num, const char *path)
+{
+	struct blkdev dev;
+	struct stat st;
+
+	if (!*path)
+		return 0;
+	if (blkdev_get_num(num, &dev))
+		return -1;
+	if (!stat(path, &st) && has_file(dev.path + strlen("/dev/"), &st))
+		return 0;
+	return err_say(
+		ST_FAILED,
+		"%s is not the file behind %s any more: that was deleted or moved, or something is mounted over it",
+		path, dev.path);
+}
+
 int loop_set_capacity(const struct blkdev *dev)
 {
 	int fd = open(dev->path, O_RDWR | O_CLOEXEC);

@@ -24,6 +24,11 @@ void loop_file(const char *num, char *path, size_t size);
  * go away by itself: then the file is his, and what we were given is a device.
  */
 void loop_own_file(const char *num, char *path, size_t size);
+/*
+ * Whether at @path ("": there is none) is still the file behind the loop device:
+ * it may have been deleted, or another file system may be mounted over it.
+ */
+int loop_check_file(const char *num, const char *path);
 /* The file has grown: so does the device. */
 int loop_set_capacity(const struct blkdev *dev);
 

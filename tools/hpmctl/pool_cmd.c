@@ -576,7 +576,8 @@ static int plan_file(const char *num, const char *text, const char *what,
 			ST_USAGE,
 			"the pool's %s are not in a file: make %s larger by its own means, then \"pool grow\" without a size",
 			what, f->dev.path);
-	if (parse_new_size(text, f->was, &f->bytes))
+	if (loop_check_file(num, f->path) ||
+	    parse_new_size(text, f->was, &f->bytes))
 		return -1;
 	if (f->bytes < f->was)
 		return err_say(ST_USAGE,
@@ -942,7 +943,12 @@ static int look_below(const struct pool *pool, struct leftovers *l)
 	if (blkdev_get_num(pool->meta, &l->meta) ||
 	    blkdev_get_num(pool->data, &l->data))
 		return -1;
-	return rm.wipe ? label_read(l->meta.path, &l->label) : 0;
+	if (!rm.wipe)
+		return 0;
+	if (loop_check_file(pool->meta, l->meta_file) ||
+	    loop_check_file(pool->data, l->data_file))
+		return -1;
+	return label_read(l->meta.path, &l->label);
 }
 
 /* The label last: as long as it stands, the pool can be wiped once more. */
