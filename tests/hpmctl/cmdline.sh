@@ -86,6 +86,9 @@ expect 2 'did you mean "volume snapshot"?' volume snapshoot p a b
 expect 2 'did you mean "volume remove"?' volume rm p a
 expect 2 'did you mean "pool status"?' pool info p
 expect 2 'did you mean "import"?' help imprt
+expect 2 'did you mean "pool"?' pools
+expect 2 'did you mean "volume"?' vols
+expect 2 'there is no command volume mount (hpmctl' volume mount
 expect 2 'did you mean --large-block?' pool create a --large-blok 1M
 expect 2 'there is no option --frob before a command' --frob pool list
 expect 2 '--force takes no argument' pool remove p --force=yes

@@ -120,6 +120,22 @@ static void add_command(const struct cmd *c, unsigned int nr, char *out,
 		       c->noun ? " " : "", c->verb);
 }
 
+/* "pools" alone: which command of that is not known. */
+static void suggest_noun(const char *first, char *out, size_t size)
+{
+	const struct cmd *const *c;
+	unsigned int d;
+
+	for (c = all_cmds; *c; c++) {
+		d = (*c)->noun ? cost(first, (*c)->noun) : FAR;
+		if (d && d < FAR) {
+			(void)snprintf(out, size, "did you mean \"%s\"?",
+				       (*c)->noun);
+			return;
+		}
+	}
+}
+
 void suggest_command(const char *first, const char *second, char *out,
 		     size_t size)
 {
@@ -129,8 +145,10 @@ void suggest_command(const char *first, const char *second, char *out,
 	out[0] = '\0';
 	for (c = all_cmds; *c; c++)
 		best = least(best, command_cost(*c, first, second));
-	if (best == FAR - 1)
+	if (best == FAR - 1) {
+		suggest_noun(first, out, size);
 		return;
+	}
 	for (c = all_cmds; *c; c++)
 		if (command_cost(*c, first, second) == best)
 			add_command(*c, nr++, out, size);
