@@ -225,6 +225,19 @@ for gone in "" 0 "0 1" "8 24" "0 1 8"; do
 	"$bin/hpm_dump" -o text2 q
 	ok "the mark is kept without block ${gone:-"(none)"}" 0 grep -q ' mark="1"' text2
 done
+# The two devices of a pool, mixed up.
+truncate -s 16M data
+cp data before
+ok "no metadata over data: restore" 1 "$bin/hpm_restore" -i text1 -o data
+says "which is said" "data holds the data of a pool"
+ok "no metadata over data: with a size" 1 "$bin/hpm_restore" -s 8M -i text1 -o data
+ok "no metadata over data: repair" 1 "$bin/hpm_repair" -i p -o data
+says "which is said" "data holds the data of a pool"
+ok "nothing was written" 0 cmp data before
+ok "a check of data" 1 "$bin/hpm_check" data
+says "is told what they are" "data holds the data of a pool"
+dd if=/dev/zero of=data bs=4096 count=1 conv=notrunc status=none
+ok "without the mark it is a device like others" 0 "$bin/hpm_restore" -i text1 -o data
 sed 's/ mark="1"//' text1 >text2
 blank q
 ok "without the mark's word" 0 "$bin/hpm_restore" -i text2 -o q

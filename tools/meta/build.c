@@ -809,6 +809,8 @@ static void place_areas(struct build *b)
 
 static int find_room(struct build *b)
 {
+	if (check_no_data(b->dev))
+		return -1;
 	if (!b->blocks)
 		return room_for_metadata(b->dev, b->s.uuid, &b->blocks);
 	if (b->blocks > b->dev->blocks)

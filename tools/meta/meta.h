@@ -158,6 +158,8 @@ int parse_meta_size(const char *text, u64 *blocks);
 int room_for_metadata(const struct dev *dev, const u8 *uuid, u64 *blocks);
 /* The mark of some pool's data? */
 bool is_mark(const void *block);
+/* Refuses a device that is the data device of a pool. */
+int check_no_data(const struct dev *dev);
 
 /*----------------------------------------------------------------
  * The pool on a device (pool.c)

@@ -42,6 +42,11 @@ static int label_check(struct pool *p, const struct report *rep)
 			rep,
 			"block 0 (the label) is zeroed: there is no pool on %s, or it was wiped",
 			p->dev.path);
+	if (is_mark(l))
+		return tell(
+			rep,
+			"block 0: %s holds the data of a pool, and not its metadata",
+			p->dev.path);
 	if (what || l->head.type != HPM_BT_LABEL)
 		return tell(
 			rep,

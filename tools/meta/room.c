@@ -7,6 +7,7 @@
  * metadata device overwrites the data.  So before anything is built on a device,
  * it is asked what it holds:
  *
+ *	a mark in its first block: nothing, it is the data device of a pool
  *	the mark of the data of the very pool that is built: what stands before it
  *	a pool's superblock, or at least its label: as much as that pool has
  *	none of them: all of the device
@@ -24,6 +25,22 @@ bool is_mark(const void *block)
 
 	return !block_fault(mark_seed(), block, HPM_MARK_BLOCK) &&
 	       h->type == HPM_BT_MARK;
+}
+
+int check_no_data(const struct dev *dev)
+{
+	void *buf = blocks_alloc(1);
+	bool data;
+
+	if (!buf)
+		return complain("out of memory");
+	data = dev->blocks && !dev_read(dev, HPM_MARK_BLOCK, 1, buf) &&
+	       is_mark(buf);
+	free(buf);
+	return data ? complain(
+			      "%s holds the data of a pool, which metadata would overwrite (if that is meant, zero its first block)",
+			      dev->path) :
+		      0;
 }
 
 /* Where the data of the pool begin on the same device; 0: not on it. */
