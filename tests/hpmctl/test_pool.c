@@ -44,7 +44,7 @@ static void table(void **state)
 
 static void status(void **state)
 {
-	struct pool p = { .meta = "0:0", .data = "0:0" };
+	struct pool p = { .name = "p\xff", .meta = "0:0", .data = "0:0" };
 	struct pool_status st;
 	json_t *o, *c;
 
@@ -62,6 +62,8 @@ static void status(void **state)
 	assert_int_equal(pool_status_value(&st, "nothing"), 0);
 	o = pool_json(&p, &st);
 	err_clear(); /* there are no such devices */
+	assert_string_equal(json_string_value(json_object_get(o, "name")),
+			    "p\\xff");
 	c = json_object_get(o, "counters");
 	assert_string_equal(json_string_value(json_object_get(c, "defrag")),
 			    "idle");

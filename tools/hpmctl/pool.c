@@ -346,9 +346,10 @@ static json_t *status_json(const struct pool_status *st)
 
 json_t *pool_json(const struct pool *pool, const struct pool_status *st)
 {
-	json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:I}", "name", pool->name,
-			      "number", pool->num, "bytes",
-			      (json_int_t)pool->sectors * SECTOR_SIZE,
+	/* (who made it by other means may have given it any name) */
+	json_t *o = json_pack("{s:o, s:s, s:I, s:I, s:I}", "name",
+			      json_text(pool->name), "number", pool->num,
+			      "bytes", (json_int_t)pool->sectors * SECTOR_SIZE,
 			      "large_block",
 			      (json_int_t)pool->large_sectors * SECTOR_SIZE,
 			      "low_water", (json_int_t)pool->low_water);

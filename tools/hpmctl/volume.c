@@ -703,13 +703,14 @@ json_t *volume_json(const struct pool *pool, const struct volumes *vols,
 
 	if (v->device[0])
 		(void)snprintf(path, sizeof(path), "/dev/mapper/%s", v->device);
-	o = json_pack("{s:s, s:I, s:o, s:I, s:I, s:I, s:b, s:b, s:b, s:I, s:o}",
-		      "pool", pool->name, "id", (json_int_t)v->id, "name",
-		      text_or_null(v->name), "serial", (json_int_t)v->serial,
-		      "bytes", (json_int_t)v->bytes, "mapped",
-		      (json_int_t)v->mapped, "read_only", v->read_only,
-		      "sharing", !v->no_share, "active", v->active, "created",
-		      (json_int_t)v->created, "device", text_or_null(path));
+	o = json_pack("{s:o, s:I, s:o, s:I, s:I, s:I, s:b, s:b, s:b, s:I, s:o}",
+		      "pool", json_text(pool->name), "id", (json_int_t)v->id,
+		      "name", text_or_null(v->name), "serial",
+		      (json_int_t)v->serial, "bytes", (json_int_t)v->bytes,
+		      "mapped", (json_int_t)v->mapped, "read_only",
+		      v->read_only, "sharing", !v->no_share, "active",
+		      v->active, "created", (json_int_t)v->created, "device",
+		      text_or_null(path));
 	if (o)
 		add_parent(o, vols, v);
 	return o;
