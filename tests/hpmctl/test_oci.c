@@ -1028,7 +1028,7 @@ static void layout_in_directory(void **state)
 					     "./a/",
 					     "./a/oci-layout",
 					     "./a/blobs/",
-					     "./a/blobs/sha256/" ID_A,
+					     "./a/blobs/sha256/00",
 					     "a/index.json",
 					     NULL };
 	static const char *const others[] = { "a/b", "c", "./c/",
