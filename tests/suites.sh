@@ -5,27 +5,48 @@
 #
 #	N passed, N failed
 #
-# one after another, shows what each does while it runs, keeps its output in
+# and shows what each does while it runs, keeps its output in
 # build/test/<suite>.log, and ends with a table and one such line for all.  A
 # suite that fails without saying how many tests failed counts as one failure.
 #
-# usage: tests/suites.sh SUITE...      (the make target is the suite's name)
+# Most suites keep one CPU busy, a guest that emulates one above all.  So two of
+# them run at a time where the machine has two CPUs and 8 GiB of memory (a guest
+# takes 3); each line then says which suite it comes from.
+#
+# usage: [LANES=1] tests/suites.sh SUITE...	(the make target is the suite's
+# name; put the longest first, so that none is left to run alone)
 set -u -o pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 logs=${BUILD:-$top/build}/test
 mkdir -p "$logs"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# Stopped by a person: the suites and their guests stop as well.
+trap 'trap - INT TERM; kill -TERM 0; exit 130' INT TERM
 
-total_passed=0 total_failed=0
-rows=()
+mib=$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)
+if [ -z "${LANES:-}" ]; then
+	LANES=1
+	[ "$(nproc)" -lt 2 ] || [ "$mib" -lt 7500 ] || [ $# -lt 2 ] || LANES=2
+fi
 
-run_suite() {
+# A line is written at once, so lines of two suites do not mix.
+show() {			# show SUITE
+	if [ "$LANES" = 1 ]; then
+		cat
+	else
+		sed -u "s/^/$1: /"
+	fi
+}
+
+run_suite() {			# run_suite SUITE: its row goes to $work/SUITE
 	local suite=$1 log=$logs/$1.log status=0 start=$SECONDS counts
 	local passed=0 failed=0
 
 	echo "=== $suite"
 	${MAKE:-make} --no-print-directory -C "$top" "$suite" 2>&1 |
-		tee "$log" || status=$?
+		tee "$log" | show "$suite" || status=$?
 	counts=$(grep -oE '[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
 	if [ -n "$counts" ]; then
 		passed=${counts%% passed*}
@@ -38,18 +59,39 @@ run_suite() {
 		echo "$suite ran no test"
 		failed=1
 	fi
-	total_passed=$((total_passed + passed))
-	total_failed=$((total_failed + failed))
-	rows+=("$(printf '%-16s %7d %7d %6d s' "$suite" "$passed" "$failed" \
-		$((SECONDS - start)))")
+	echo "$suite $passed $failed $((SECONDS - start))" >"$work/$suite"
+	[ "$failed" = 0 ] || echo "=== $suite: $failed failed"
 }
 
-for suite in "$@"; do
-	run_suite "$suite"
-done
+# Takes suites from the list until there is none.
+run_lane() {
+	local suite
 
-printf '\n%-16s %7s %7s %8s\n' suite passed failed time
-printf '%s\n' "${rows[@]}"
-echo
+	while suite=$(flock "$work/list" sh -c \
+			'head -n 1 "$1" && sed -i 1d "$1"' - "$work/suites") &&
+			[ -n "$suite" ]; do
+		run_suite "$suite"
+	done
+}
+
+: >"$work/list"
+printf '%s\n' "$@" >"$work/suites"
+for ((lane = 0; lane < LANES; lane++)); do
+	run_lane &
+done
+wait
+
+total_passed=0 total_failed=0
+printf '\n%-18s %7s %7s %8s\n' suite passed failed time
+for suite in "$@"; do
+	read -r name passed failed seconds 2>/dev/null <"$work/$suite" || {
+		echo "$suite did not end"
+		name=$suite passed=0 failed=1 seconds=0
+	}
+	printf '%-18s %7d %7d %6d s\n' "$name" "$passed" "$failed" "$seconds"
+	total_passed=$((total_passed + passed))
+	total_failed=$((total_failed + failed))
+done
+printf '\n%-18s %7s %7s %6d s\n\n' "all, $LANES at a time" '' '' $SECONDS
 echo "$total_passed passed, $total_failed failed"
 [ "$total_failed" -eq 0 ]

@@ -54,7 +54,7 @@ $(HPMCTL_FAULT): $(HPMCTL_TESTS)/fault.c $$(DEPS)/tools
 
 .PHONY: test-hpmctl-vm
 test-hpmctl-vm: $$(TOOLS_OUT)/hpmctl $(HPMCTL_FAULT) | $$(DEPS)/hpmctl-test vm-6.1 ## test every command of hpmctl in a guest (ONLY='grow faults')
-	@MEM=3G NAME=hpmctl TIMEOUT=1200 $(VM) \
+	@MEM=3G NAME=hpmctl TIMEOUT=2400 $(VM) \
 		'HPMCTL=$(TOOLS_OUT)/hpmctl FAULT=$(HPMCTL_FAULT) $(VM_DIR)/suite/hpmctl.sh $(ONLY)'
 
 # Each step of each command made to fail; the commands of the page about repairs.

@@ -39,6 +39,11 @@ apt_get() {
 		-o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 "$@"
 }
 
+# Several of these may be wanted at a time (make -j); apt's lists have one user.
+mkdir -p "$(dirname "$stamp")"
+exec 9>"$(dirname "$stamp")/.lock"
+flock 9
+
 missing=()
 for p in "$@"; do
 	installed "$p" || missing+=("$p")
@@ -61,6 +66,5 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 if [ "$(cat "$stamp" 2>/dev/null)" != "$want" ]; then
-	mkdir -p "$(dirname "$stamp")"
 	echo "$want" >"$stamp"
 fi

@@ -99,5 +99,5 @@ KCSAN_GUESTS ?= kcsan:$(call with_commas,credit message partial snapshot limits 
 test-kcsan: ## data races: integration tests, random everything and the cache's on the KCSAN kernel (TIME=60, KCSAN_GUESTS=kcsan:live)
 	@MAKE="$(MAKE)" BUILD=$(BUILD) KERNEL=kcsan GUESTS='$(KCSAN_GUESTS)' \
 		TIME=$(TIME) STRESS_TIME=$(TIME) STRESS_SEED=$(SEED) CPUS=2 \
-		SCRIPT_TIMEOUT=$$(($(TIME) * 4 + 2400)) \
+		SCRIPT_TIMEOUT=$$(($(TIME) * 4 + 2400)) LANES=1 \
 		$(TOP)/tests/suites.sh test-vm test-share test-torture
