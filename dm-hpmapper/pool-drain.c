@@ -66,6 +66,21 @@ static void wait_for_readers(struct hpm_pool *pool)
 	trace_hpm_grace(pool, start, 0);
 }
 
+/* Batches that came during a turn have a turn of their own. */
+static void drain_more(struct hpm_pool *pool)
+{
+	spin_lock_irq(&pool->lock);
+	if (!list_empty(&pool->drain_batches) && !pool->quiet)
+		queue_work(pool->drain_wq, &pool->drain_work);
+	spin_unlock_irq(&pool->lock);
+}
+
+/*
+ * One turn: a grace period, and what was freed before it is free.  The work ends
+ * after each turn, so that hpm_pool_drain_wait() waits for the turn that is under
+ * way and for the next one, and for no more, however often others free blocks
+ * meanwhile.
+ */
 static void do_drain(struct work_struct *ws)
 {
 	struct hpm_pool *pool = container_of(ws, struct hpm_pool, drain_work);
@@ -73,7 +88,7 @@ static void do_drain(struct work_struct *ws)
 	struct hpm_free_batch *b, *next;
 	LIST_HEAD(batches);
 
-	while (take_batches(pool, &batches)) {
+	if (take_batches(pool, &batches)) {
 		wait_for_readers(pool);
 		hpm_index_drop(pool, &batches);
 		list_for_each_entry_safe(b, next, &batches, list) {
@@ -83,6 +98,7 @@ static void do_drain(struct work_struct *ws)
 	}
 
 	hpm_pool_space_came(pool);
+	drain_more(pool);
 	hpm_noio_end(noio);
 }
 
@@ -97,6 +113,7 @@ void hpm_pool_drain(void *ctx, struct list_head *batches)
 	spin_unlock_irq(&pool->lock);
 }
 
+/* A work that runs and is queued again runs again before it counts as flushed. */
 void hpm_pool_drain_wait(struct hpm_pool *pool)
 {
 	queue_work(pool->drain_wq, &pool->drain_work);

@@ -238,6 +238,37 @@ meanwhile "and the drain, though there is a later one of another volume" \
 	tail --pid=$drain -f /dev/null
 check "the device answers again" hang 0 0
 ends "the drain has ended well" $drain
+wait $slow
+
+# A tenant who always has a slow read in flight, and another who frees blocks all the
+# time: each turn of the drain takes as long as such a read, and the next turn has work
+# already.
+free_blocks() {
+	while kill -0 "$1"; do
+		small_write w 600
+		blkdiscard -o 2400k -l 4k /dev/mapper/w
+		sync /dev/mapper/w
+	done
+}
+
+check "reads of the device take two seconds" hang 2000 0
+echo 3 >/proc/sys/vm/drop_caches
+fio --name=always --filename=/dev/mapper/c --rw=randread --bs=4k --size=16M \
+	--ioengine=libaio --iodepth=8 --direct=1 --time_based --runtime=75 --thread \
+	--minimal >"$tmp/tenant" 2>&1 &
+slow=$!
+free_blocks $slow 2>/dev/null &
+freeing=$!
+sleep 3
+meanwhile "slow reads all the time, and blocks freed all the time: a drain" \
+	dmsetup message pool 0 checkpoint
+meanwhile "and another" dmsetup message pool 0 checkpoint
+kill $slow
+wait $slow 2>/dev/null
+ends "and there is no more of that" $freeing
+check "the device answers again" hang 0 0
+dd if=/dev/mapper/c of=/dev/null bs=64k count=1 skip=5 iflag=direct status=none &
+slow=$!
 ends "the later read ends" $slow
 slice data hdata 256
 
