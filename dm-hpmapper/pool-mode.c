@@ -152,7 +152,7 @@ static void no_space_timeout(struct work_struct *ws)
 	if (over) {
 		DMERR("%s: no space came in time: what waits for it ends with an error",
 		      pool->name);
-		hpm_pool_end_waiters(pool, BLK_STS_NOSPC);
+		hpm_pool_end_writes(pool, BLK_STS_NOSPC);
 		hpm_pool_event(pool);
 	}
 }

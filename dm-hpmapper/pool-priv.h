@@ -95,7 +95,9 @@ void hpm_pool_space_init(struct hpm_pool *pool);
 void hpm_pool_space_came(struct hpm_pool *pool);
 /* Low water marks.  Sleeps. */
 void hpm_pool_check_low_water(struct hpm_pool *pool);
-/* Ends what waits for credit or space.  Sleeps or not. */
+/* Ends the writes that wait for credit or space.  Sleeps or not. */
+void hpm_pool_end_writes(struct hpm_pool *pool, blk_status_t status);
+/* Ends everything that waits for credit or space, discards too.  Sleeps or not. */
 void hpm_pool_end_waiters(struct hpm_pool *pool, blk_status_t status);
 /* The metadata low water mark, in metadata blocks. */
 u64 hpm_pool_meta_low_water(const struct hpm_md_stats *st);

@@ -109,13 +109,18 @@ static void end_list(struct hpm_pool *pool, struct bio_list *list,
 	end_bios(&bios, status);
 }
 
-void hpm_pool_end_waiters(struct hpm_pool *pool, blk_status_t status)
+void hpm_pool_end_writes(struct hpm_pool *pool, blk_status_t status)
 {
 	end_list(pool, &pool->credit_bios, status);
-	end_list(pool, &pool->unmap_bios, status);
 	end_list(pool, &pool->search_bios, status);
 	end_list(pool, &pool->searched_bios, status);
 	end_list(pool, &pool->space_bios, status);
+}
+
+void hpm_pool_end_waiters(struct hpm_pool *pool, blk_status_t status)
+{
+	hpm_pool_end_writes(pool, status);
+	end_list(pool, &pool->unmap_bios, status);
 }
 
 static void __take_of(struct bio_list *list, const struct hpm_volume *v,
@@ -318,7 +323,13 @@ void hpm_pool_wait_space(struct hpm_pool *pool, struct bio *bio)
  * Everything that could give space back has its turn.  While a full pool is
  * written to, this is called for each write; when nothing has been recorded
  * since the last time there is nothing to commit and to drain.
+ *
+ * Returns SPACE when there was some, even if others have taken it by now: whoever
+ * still finds none asks for another search.  NO_SPACE is the end of a search that
+ * left nothing out.  A negative error is that of the commit.
  */
+enum { SPACE, NO_SPACE };
+
 static int search_space(struct hpm_pool *pool)
 {
 	struct hpm_md_stats st;
@@ -326,25 +337,28 @@ static int search_space(struct hpm_pool *pool)
 
 	hpm_volumes_return_stock(pool);
 	/* The drain may take as long as the slowest I/O of anybody's. */
-	if (data_free(pool))
-		return 0;
-
 	hpm_md_get_stats(pool->md, &st);
+	if (st.data_free_now)
+		return SPACE;
 	if (st.record == pool->searched_record && !st.nr_dying)
-		return 0;
+		return NO_SPACE;
 
 	do {
 		r = hpm_pool_settle(pool);
 		if (r)
 			return r;
 		hpm_pool_drain_wait(pool);
-		r = data_free(pool) ? 0 : reclaim_some(pool);
+		if (data_free(pool))
+			return SPACE;
+		r = reclaim_some(pool);
 	} while (r > 0 || r == -ERESTART);
 
 	hpm_md_get_stats(pool->md, &st);
+	if (st.data_free_now)
+		return SPACE;
 	if (!st.nr_dying && st.record_durable == st.record)
 		pool->searched_record = st.record;
-	return 0;
+	return NO_SPACE;
 }
 
 static void begin_search(struct hpm_pool *pool)
@@ -366,7 +380,7 @@ static void do_search(struct work_struct *ws)
 	begin_search(pool);
 	if (!is_empty(pool, &pool->searched_bios)) {
 		r = search_space(pool);
-		if (!r && !data_free(pool)) {
+		if (r == NO_SPACE) {
 			r = -ENOSPC;
 			hpm_pool_set_out_of_data(pool, true);
 		}
