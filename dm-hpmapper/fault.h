@@ -40,6 +40,8 @@
 	_(SHOW_EARLY, "show_early")					\
 	/* a snapshot waits for its origin's reads, not for its writes */ \
 	_(SNAP_READS, "snap_reads")					\
+	/* not a mistake of ours: no driver below has memory at first */	\
+	_(UNTRIED, "untried")						\
 	/* blocks are free before those who read them are done ... */	\
 	_(DRAIN_WRITES, "drain_writes")					\
 	/* ... or before those who write them are */			\

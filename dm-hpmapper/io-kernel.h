@@ -31,4 +31,11 @@ void hpm_io_detach(struct hpm_io *io);
  */
 int hpm_io_discard(struct hpm_io *io, struct hpm_extent *ext, unsigned int nr);
 
+/* The device has not tried: a driver had no memory, or was not to wait. */
+static inline bool hpm_io_untried(blk_status_t status)
+{
+	return status == BLK_STS_AGAIN || status == BLK_STS_RESOURCE ||
+	       status == BLK_STS_DEV_RESOURCE || status == BLK_STS_DM_REQUEUE;
+}
+
 #endif /* HPM_IO_KERNEL_H */

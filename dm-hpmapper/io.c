@@ -9,11 +9,13 @@
 #include <linux/bio.h>
 #include <linux/blk-cgroup.h>
 #include <linux/completion.h>
+#include <linux/delay.h>
 #include <linux/rwsem.h>
 #include <linux/sizes.h>
 #include <linux/sort.h>
 
 #include "compat.h"
+#include "fault.h"
 #include "io-kernel.h"
 
 #define HPM_IO_POOL_SIZE	16
@@ -179,22 +181,44 @@ int hpm_io_write_mark(struct hpm_io *io, void *data)
 			 data);
 }
 
-static int flush_device(struct hpm_io *io, struct block_device *bdev)
+static blk_status_t flush_once(struct block_device *bdev)
 {
 	struct bio bio;
+
+	bio_init(&bio, bdev, NULL, 0, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
+	as_root(&bio);
+	submit_bio_wait(&bio);
+	bio_uninit(&bio);
+	return bio.bi_status;
+}
+
+/*
+ * A flush that the device has not tried says nothing of the data before it, and
+ * the next one covers them as well.  A pool must not stop writing because a driver
+ * was short of memory, so the flush is repeated, for some seconds.
+ */
+#define FLUSH_TRIES	100
+#define FLUSH_NAP_MS	50
+
+static int flush_device(struct hpm_io *io, struct block_device *bdev)
+{
+	blk_status_t status;
+	unsigned int i;
 	int r;
 
 	r = io_enter(io);
 	if (r)
 		return r;
 
-	bio_init(&bio, bdev, NULL, 0, REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
-	as_root(&bio);
-	r = submit_bio_wait(&bio);
-	bio_uninit(&bio);
+	status = hpm_fault(HPM_FAULT_UNTRIED) ? BLK_STS_RESOURCE :
+						flush_once(bdev);
+	for (i = 1; i < FLUSH_TRIES && hpm_io_untried(status); i++) {
+		msleep(FLUSH_NAP_MS);
+		status = flush_once(bdev);
+	}
 
 	io_leave(io);
-	return r;
+	return blk_status_to_errno(status);
 }
 
 int hpm_io_flush_meta(struct hpm_io *io)

@@ -360,7 +360,8 @@ void hpm_pool_detach(struct hpm_pool *pool)
 			hpm_defrag_stop(pool);
 			noio = hpm_noio_begin();
 			hpm_pool_quiesce(pool);
-			hpm_md_shutdown(pool->md);
+			if (!hpm_pool_refuses_writes(pool))
+				hpm_md_shutdown(pool->md);
 			pool_kill(pool);
 			hpm_noio_end(noio);
 		}

@@ -13,6 +13,7 @@
 #include <linux/sched/mm.h>
 
 #include "index.h"
+#include "io-kernel.h"
 #include "pause.h"
 #include "volume.h"
 
@@ -251,6 +252,19 @@ static void volume_exit(struct hpm_volume *v)
 	bioset_exit(&v->parts);
 }
 
+/* Each table is asked: a later one could be writable where the first was not. */
+static int check_mode(struct hpm_volume *v, struct dm_target *ti)
+{
+	struct hpm_vol_info info;
+
+	hpm_vol_get_info(v->vol, &info);
+	if (!(info.flags & HPM_VOL_READONLY) ||
+	    !(dm_table_get_mode(ti->table) & HPM_OPEN_WRITE))
+		return 0;
+	ti->error = "The volume is read-only: so must its table be";
+	return -EROFS;
+}
+
 static int open_volume(struct hpm_volume *v, struct dm_target *ti)
 {
 	struct hpm_vol_info info;
@@ -265,17 +279,13 @@ static int open_volume(struct hpm_volume *v, struct dm_target *ti)
 	}
 	hpm_vol_get_info(v->vol, &info);
 	v->share = !(info.flags & HPM_VOL_NOSHARE);
-	if (info.flags & HPM_VOL_READONLY &&
-	    dm_table_get_mode(ti->table) & HPM_OPEN_WRITE) {
-		ti->error = "The volume is read-only: so must its table be";
-		r = -EROFS;
-		goto out;
+	r = check_mode(v, ti);
+	if (!r) {
+		r = list_volume(v);
+		if (!r)
+			return 0;
+		ti->error = "The pool is suspended";
 	}
-	r = list_volume(v);
-	if (!r)
-		return 0;
-	ti->error = "The pool is suspended";
-out:
 	hpm_vol_put(v->vol);
 	return r;
 }
@@ -371,6 +381,7 @@ static struct hpm_volume *__get_volume(struct hpm_pool *pool, u32 id,
 				       struct dm_target *ti)
 {
 	struct hpm_volume *v;
+	int r;
 
 	spin_lock_irq(&pool->lock);
 	v = __find(pool, id);
@@ -385,7 +396,8 @@ static struct hpm_volume *__get_volume(struct hpm_pool *pool, u32 id,
 		ti->error = "A table can have a volume only once";
 		return ERR_PTR(-EINVAL);
 	}
-	return v;
+	r = check_mode(v, ti);
+	return r ? ERR_PTR(r) : v;
 }
 
 static int attach(struct hpm_target *t, u32 id, struct dm_target *ti)
@@ -649,13 +661,6 @@ static int end_fua(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
 	return DM_ENDIO_INCOMPLETE;
 }
 
-/* It has not been tried: a driver had no memory, or must not wait. */
-static bool is_untried(blk_status_t error)
-{
-	return error == BLK_STS_AGAIN || error == BLK_STS_RESOURCE ||
-	       error == BLK_STS_DEV_RESOURCE || error == BLK_STS_DM_REQUEUE;
-}
-
 /*
  * A flush that was passed on as nothing waited for a commit: records that have
  * come since may be of data that went with it.  One that was not passed on, but
@@ -665,7 +670,7 @@ static bool is_untried(blk_status_t error)
 static void flush_failed(struct hpm_volume *v, const struct hpm_bio *hb,
 			 blk_status_t error)
 {
-	if (hb->passed && !is_untried(error))
+	if (hb->passed && !hpm_io_untried(error))
 		hpm_md_data_flush_failed(v->pool->md,
 					 blk_status_to_errno(error));
 }

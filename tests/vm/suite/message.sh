@@ -115,6 +115,12 @@ refusals
 check "a read-only table of it can be loaded" vol_up v1 1 8 --readonly
 fails "and it cannot be written" dd if=/dev/zero of=/dev/mapper/v1 bs=4k \
 	count=1 oflag=direct
+fails "nor get a table that can be written" \
+	dmsetup reload v1 --table "0 16384 hpmapper $pool 1"
+log_has "and the log says why" 'The volume is read-only: so must its table be'
+check "another read-only one is loaded" \
+	dmsetup reload v1 --readonly --table "0 16384 hpmapper $pool 1"
+dmsetup resume v1
 no message EBUSY 'the volume is active' "set_readonly 1 off"
 refusals
 vol_down v1

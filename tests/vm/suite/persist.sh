@@ -124,3 +124,14 @@ vol_ro=$(sum $meta)
 check "read_only after that" pool_up 0 read_only
 pool_down
 equal "writes nothing" "$(sum $meta)" "$vol_ro"
+
+# A pool that was made read-only by a reload: its removal writes nothing either.
+pool_up || exit
+all_up
+dd if=/dev/urandom of=/dev/mapper/v0 bs=4k count=50 seek=300 oflag=direct conv=fsync,notrunc \
+	status=none
+check "read_only by a reload, once more" pool_reload 0 read_only
+vol_ro=$(sum $meta)
+vol_down v0 v1 v2 v3 v4
+pool_down
+equal "its removal writes nothing" "$(sum $meta)" "$vol_ro"
