@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The one entry to everything.  Each directory brings its own fragment
-# (*.mk); a target that a person may call carries its help after "##".
+# The entry point of all targets.  Each directory has its own fragment (*.mk).
+# A target that people call has its help text after "##".
 
 SHELL := /bin/bash
 TOP   := $(abspath $(dir $(lastword $(MAKEFILE_LIST))))
-# Everything generated lives here; nothing generated lives elsewhere.
+# All generated files are here, and nowhere else.
 BUILD ?= $(TOP)/build
-# Downloads and slow products that survive "make clean".
+# Downloads and slow build products; "make clean" keeps them.
 CACHE ?= $(TOP)/.cache
 JOBS  ?= $(shell nproc)
 
@@ -18,7 +18,7 @@ FRAGMENTS := $(wildcard $(TOP)/tools/*/*.mk $(TOP)/*/*.mk $(TOP)/tests/*/*.mk)
 include $(FRAGMENTS)
 
 .PHONY: help
-help: ## this list
+help: ## print this list
 	@echo "dm-hpmapper: 4 KiB copy-on-write volumes for container hosts"
 	@echo
 	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' Makefile $(FRAGMENTS) | sort | \
@@ -26,5 +26,5 @@ help: ## this list
 		awk -F'|' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
 .PHONY: clean
-clean: ## remove what was built (not the downloads in .cache)
+clean: ## remove all build products (but not the downloads in .cache)
 	rm -rf $(BUILD)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Benchmarks, in the guest, under the virtual clock: their figures are counts
-# of instructions and repeat to a fraction of a per cent on any machine.
+# Benchmarks in a guest under the virtual clock.  Their figures are counts of
+# instructions, and repeat to a fraction of a per cent on any machine.
 #
-#	make bench-io [SIZE=1024] [IOS=20000]	MiB of a volume, I/Os of a figure
+#	make bench-io [SIZE=1024] [IOS=20000]	MiB in a volume, I/Os for a figure
 #	make bench-many [VOLUMES=1000] [PEERS='linear thin']
 #	make bench-share [COUNT=64] [PEERS='overlay2 thin'] [CASES=row]
 
@@ -18,7 +18,7 @@ $(BENCH_OUT)/%: $(TOP)/bench/%.c | deps-bench
 	@$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o $@ $< -pthread -ldevmapper
 
 .PHONY: bench-io
-bench-io: bench-latency bench-numbers ## what a bio costs beside its peers, and what snapshots and metadata cost
+bench-io: bench-latency bench-numbers ## measure a bio beside the peers, and snapshots and metadata
 
 .PHONY: bench-latency
 bench-latency: | vm-$(or $(KERNEL),6.1)
@@ -29,14 +29,14 @@ bench-numbers: $(BENCH_OUT)/msgtime | vm-$(or $(KERNEL),6.1)
 	@$(BENCH_VM) 'set -o pipefail; $(foreach v,PARTS SIZES NSECS,$(if $($v),$v="$($v)")) MSGTIME=$(BENCH_OUT)/msgtime $(TOP)/bench/numbers.sh | tee $$VM_OUT/bench-numbers.txt'
 
 .PHONY: bench-neighbour
-bench-neighbour: | deps-bench vm-$(or $(KERNEL),6.1) ## how long others wait for a neighbour whose I/O is throttled (io.max)
+bench-neighbour: | deps-bench vm-$(or $(KERNEL),6.1) ## measure how long volumes wait for a neighbour whose I/O is throttled (io.max)
 	@$(VM) '$(TOP)/bench/neighbour.sh | tee $$VM_OUT/bench-neighbour.txt'
 
 .PHONY: bench-many
-bench-many: $(BUILD)/tests/many $(BUILD)/tests/messages | vm-$(or $(KERNEL),6.1) ## a thousand active volumes, beside dm-linear and dm-thin (VOLUMES=)
+bench-many: $(BUILD)/tests/many $(BUILD)/tests/messages | vm-$(or $(KERNEL),6.1) ## measure a thousand active volumes, beside dm-linear and dm-thin (VOLUMES=)
 	@$(BENCH_VM) 'set -o pipefail; $(foreach v,VOLUMES PEERS,$(if $($v),$v="$($v)")) MANY=$(BUILD)/tests/many $(TOP)/bench/many.sh | tee $$VM_OUT/bench-many.txt'
 
-# What is timed has its programs, this one too, in memory: see share.sh.
+# All programs that are timed, this one included, are in memory: see share.sh.
 PKGS_share := gcc libc6-dev dmsetup fio e2fsprogs xfsprogs btrfs-progs mount coreutils
 
 $(BENCH_OUT)/startup: $(TOP)/bench/startup.c | deps-share
@@ -45,7 +45,7 @@ $(BENCH_OUT)/startup: $(TOP)/bench/startup.c | deps-share
 	@$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -static -o $@ $<
 
 .PHONY: bench-share bench-share-row bench-share-cost bench-share-figure
-bench-share: bench-share-row bench-share-cost ## 64 containers of one image beside the peers; what hits and misses cost (COUNT=, PEERS=, CASES=)
+bench-share: bench-share-row bench-share-cost ## measure 64 containers of one image beside the peers, and hits and misses (COUNT=, PEERS=, CASES=)
 
 bench-share-row: $(BENCH_OUT)/startup | vm-$(or $(KERNEL),6.1)
 	@$(BENCH_VM) '$(foreach v,PEERS CASES COUNT FILES READ HPM_CACHE FS,$(if $($v),$v="$($v)")) $(TOP)/bench/share.sh | tee $$VM_OUT/bench-share.txt'

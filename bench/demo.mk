@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# make demo: a real image, containers cloned from it, a service in each.
+# make demo: imports a real image, clones containers from it, and runs a service in
+# each.
 
 PKGS_demo := mmdebstrap crun tar e2fsprogs xz-utils xxhash diffutils
 PKGS_plot := gnuplot-nox
@@ -13,7 +14,7 @@ $(DEMO_IMAGE)/redis.tar: $(TOP)/bench/demo-image.sh | deps-demo
 	@touch $@
 
 .PHONY: demo
-demo: $(DEMO_IMAGE)/redis.tar $(BUILD)/tools/hpmctl $(BUILD)/bench/msgtime | vm-$(or $(KERNEL),6.1) ## an image, eight containers cloned from it, and what they cost
+demo: $(DEMO_IMAGE)/redis.tar $(BUILD)/tools/hpmctl $(BUILD)/bench/msgtime | vm-$(or $(KERNEL),6.1) ## import an image, clone eight containers from it, and show what they take
 	@DISKS=8G MEM=3G CPUS=2 $(VM) \
 		'IMAGE=$(DEMO_IMAGE) MSGTIME=$(BUILD)/bench/msgtime $(TOP)/bench/demo-guest.sh'
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# make install: the tools, and the module by DKMS, which builds it again for
-# each kernel that the machine gets.  With DESTDIR the module's source is put
-# in its place and DKMS is left to whoever makes the package.
+# make install: installs the tools, and the module by DKMS, which builds the module
+# again for each kernel that the machine gets.  With DESTDIR, the module's source is
+# only copied, and the packager has to call DKMS.
 
 MODULE_VERSION  = $(shell sed -n 's/^MODULE_VERSION("\(.*\)");/\1/p' $(TOP)/dm-hpmapper/main.c)
 DKMS_NAME       = dm-hpmapper/$(MODULE_VERSION)
@@ -32,6 +32,6 @@ ifeq ($(DESTDIR),)
 endif
 
 .PHONY: uninstall-module
-uninstall-module: ## take the module out of DKMS and away
+uninstall-module: ## remove the module from DKMS and from the machine
 	-dkms remove $(DKMS_NAME) --all
 	rm -rf $(DKMS_SRC)

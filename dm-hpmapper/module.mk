@@ -1,32 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Building the module out of tree, for each kernel in a directory of its own:
+# Builds the module out of tree, for each kernel in a directory of its own:
 #
 #	$(BUILD)/module-<kernel>[-<variant>]/dm-hpmapper.ko
 #
-# A variant is a build for tests, with extra definitions.  It has a name, so
-# that it is never taken for the real one:
+# A variant is a build for tests, with extra definitions.  It has a name so that it
+# is never mistaken for the real module:
 #
 #	make modules VARIANT=faults
 #	make vm VARIANT=faults CMD=...
 #
-# The sources are linked into that directory, because kbuild puts objects
-# beside them.  Warnings are errors; WERROR=0 takes that back.
+# The build links the sources into that directory, because kbuild puts objects
+# beside the sources.  Warnings are errors unless WERROR=0 is given.
 #
-# KERNEL=host is the running kernel, KERNEL=debug the one of debug-kernel,
-# KERNEL=kcsan the one of kcsan-kernel, which has the module instrumented.
+# KERNEL=host is the running kernel, KERNEL=debug the kernel of debug-kernel, and
+# KERNEL=kcsan the kernel of kcsan-kernel, for which the module is instrumented.
 
 .SECONDEXPANSION:
 
 MODULE_DIR := $(TOP)/dm-hpmapper
 MODULE_SRC  = $(wildcard $(MODULE_DIR)/*.[ch] $(MODULE_DIR)/Kbuild)
 EXTRA      ?= $(EXTRA_$(VARIANT))
-# Mistakes that can be planted, points that can be paused at: fault.h, pause.h.
+# Faults that can be planted, and points that can be paused at: fault.h, pause.h.
 EXTRA_faults := -DCONFIG_HPM_FAULTS
 WERROR     ?= 1
 
 SUFFIX     := $(VARIANT:%=-%)
-# Those that were asked for, else those that are always built.
+# The kernels that were asked for, or else those that are always built.
 MODULE_KERNELS = $(if $(filter file,$(origin KERNEL)),$(KERNELS_ALWAYS),$(KERNEL))
 KERNELS_ALWAYS := 6.1 6.12
 
@@ -41,16 +41,16 @@ PKGS_build := gcc make libc6-dev kmod libelf1 libssl3
 .PHONY: deps-build
 deps-build: $$(DEPS)/build ## install the packages that the build needs
 
-# Where kbuild finds the kernel $1.
+# The directory in which kbuild finds the kernel $1.
 KBUILD_OF = $(if $(filter host,$1),/lib/modules/$(shell uname -r)/build,$(CACHE)/kernels/$1/build)
-# (BTF would need pahole, and the kernel's vmlinux, which 6.1 has not.)
+# (BTF would need pahole and the kernel's vmlinux, which the packages of 6.1 do not have.)
 KBUILD    = $(MAKE) --no-print-directory -C $(call KBUILD_OF,$1) \
 	M=$(BUILD)/module-$1$(SUFFIX) CONFIG_DM_HPMAPPER=m W=1 \
 	CONFIG_DEBUG_INFO_BTF_MODULES= KCFLAGS="$(strip $$(cat $(BUILD)/module-$1$(SUFFIX)/flags) $(if $(filter 1,$(WERROR)),-Werror))"
 
 LINK_SOURCES = cd $1 && find . -maxdepth 1 -type l -delete && ln -sf $(MODULE_SRC) .
 
-# The flags are a prerequisite; a variant keeps those it was built with.
+# The flags are a prerequisite; a variant keeps the flags that it was built with.
 $(BUILD)/module-%/flags: FORCE
 	@mkdir -p $(@D)
 	@if [ ! -e $@ ] || [ "$(strip $(EXTRA))" -a "$$(cat $@)" != "$(EXTRA)" ]; then \
@@ -67,8 +67,8 @@ $(BUILD)/module-%$(SUFFIX)/dm-hpmapper.ko: $(BUILD)/module-%$(SUFFIX)/flags $$(M
 .PHONY: modules
 modules: $$(foreach k,$$(MODULE_KERNELS),$(BUILD)/module-$$k$(SUFFIX)/dm-hpmapper.ko) ## build the module for 6.1 and 6.12 (or KERNEL=)
 
-# The newest kernel: objects only, since objtool and modpost of a newer
-# Debian do not run on an older one (see newest-check.sh).
+# The newest kernel: objects only, because objtool and modpost of a newer Debian do
+# not run on an older one (see newest-check.sh).
 
 $(CACHE)/kernels/newest/release: $$(VM_DIR)/newest.sh
 	@mkdir -p $(CACHE)/kernels
@@ -83,7 +83,7 @@ module-newest: $(CACHE)/kernels/newest/release $(BUILD)/module-newest$(SUFFIX)/f
 	@$(VM_DIR)/newest-check.sh $(BUILD)/module-newest$(SUFFIX)/dm-hpmapper.o \
 		$(CACHE)/kernels/newest/build/Module.symvers
 
-# Static checks.  Both must be silent.
+# Static checks.  Both must print nothing.
 
 PKGS_check := sparse perl
 SPARSE_LOG  = $(BUILD)/module-$1$(SUFFIX)/sparse.log

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# make test: all that a change must pass, in half an hour on two cores.
-# A directory adds its suite with TEST_SUITES += test-name.
+# make test: all tests that a change must pass; they take half an hour on two
+# cores.  A directory adds its suite with TEST_SUITES += test-name.
 
 # The longest come first.
 TEST_LONG  := test-vm test-hpmctl-vm test-unit test-cache-faults test-meta
@@ -20,10 +20,10 @@ test-build: test-build-quick $$(CACHE_PROGS) vm-6.12 \
 test-build-quick: tools $$(LIBHPM) $$(SUITE_PROGS) vm-6.1 \
 	| deps-suite deps-unit deps-cache deps-meta-test deps-hpmctl-test
 
-# What is worth knowing after each change: the engine, the tools without the
-# module, and one guest with the scripts that touch most of the targets.
+# The tests to run after each change: the engine, the tools without the module,
+# and one guest with the scripts that exercise most of the targets.
 .PHONY: test-quick
-test-quick: ## unit tests, tools, and one short guest: under 5 minutes
+test-quick: ## run the unit tests, the tools' tests and one short guest, in under 5 minutes
 	@$(MAKE) --no-print-directory -j$(JOBS) test-build-quick
 	@MAKE="$(MAKE)" BUILD=$(BUILD) GUESTS='$(QUICK_GUESTS)' \
 		$(TOP)/tests/suites.sh test-unit test-vm test-cache test-meta test-hpmctl

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The tools, built for user space:
+# The user-space tools:
 #
 #	$(BUILD)/tools/hpmctl
 #
-# "make tools" builds those that fragments have added to TOOLS.
+# "make tools" builds all tools that fragments have added to TOOLS.
 
 .SECONDEXPANSION:
 
 TOOLS_DIR  := $(TOP)/tools
 TOOLS_OUT  := $(BUILD)/tools
 HPMCTL_DIR := $(TOOLS_DIR)/hpmctl
-# What the metadata tools are built with, too.
+# The metadata tools are built with these files, too.
 HPMCTL_COMMON := $(wildcard $(TOOLS_DIR)/common/*.c)
 HPM_VERSION ?= $(shell git -C $(TOP) describe --tags --always --dirty 2>/dev/null || echo 0)
 
@@ -29,7 +29,7 @@ HPMCTL_SRC    := $(wildcard $(HPMCTL_DIR)/*.c)
 HPMCTL_OBJ    := $(HPMCTL_SRC:$(HPMCTL_DIR)/%.c=$(TOOLS_OUT)/hpmctl.o/%.o) \
 	$(HPMCTL_COMMON:$(TOOLS_DIR)/common/%.c=$(TOOLS_OUT)/hpmctl.o/common/%.o)
 
-# The version is in one object, made anew when it changes.
+# One object has the version; it is rebuilt when the version changes.
 $(TOOLS_OUT)/hpmctl.o/version: FORCE
 	@mkdir -p $(@D)
 	@echo "$(HPM_VERSION)" | cmp -s - $@ || echo "$(HPM_VERSION)" >$@
@@ -62,7 +62,7 @@ tools: $$(TOOLS) ## build the tools
 PREFIX ?= /usr/local
 
 .PHONY: install-tools
-install-tools: $$(TOOLS) ## install the tools, their man pages and completion
+install-tools: $$(TOOLS) ## install the tools, their man pages and shell completion
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install $(TOOLS) $(DESTDIR)$(PREFIX)/sbin
@@ -72,13 +72,13 @@ install-tools: $$(TOOLS) ## install the tools, their man pages and completion
 		install -m 644 $$f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$(basename $$f .bash); \
 	done
 
-# What a person may run by hand; the CI does.
+# The files that lint-tools and format-tools look at.
 HPMCTL_TEXT = $(HPMCTL_SRC) $(HPMCTL_COMMON) \
 	$(wildcard $(HPMCTL_DIR)/*.h $(TOOLS_DIR)/common/*.h) \
 	$(wildcard $(TOP)/tests/hpmctl/*.[ch])
 
 .PHONY: lint-tools
-lint-tools: | $$(DEPS)/tools $$(DEPS)/tools-lint ## clang-format, clang-tidy, man pages
+lint-tools: | $$(DEPS)/tools $$(DEPS)/tools-lint ## check hpmctl with clang-format and clang-tidy, and the man pages
 	@clang-format --dry-run -Werror $(HPMCTL_TEXT)
 	@clang-tidy --quiet $(HPMCTL_SRC) $(HPMCTL_COMMON) -- $(TOOLS_CFLAGS) \
 		$$(pkg-config --cflags $(HPMCTL_PC)) -DHPMCTL_VERSION='"0"' \

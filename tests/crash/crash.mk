@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Crash replay: a load in a guest, every write of it recorded, and the pool
-# opened as it would be found if the power had failed, at each point of it.
+# Crash replay: records every write of a load in a guest, and opens the pool as it
+# would be found if the power had failed, at each point of the record.
 
 .SECONDEXPANSION:
 
@@ -38,7 +38,7 @@ $(CRASH_OUT)/replay-faults: $$(REPLAY_FAULTS)
 	@echo "LINK      $(@F)"
 	@$(CC) -o $@ $^
 
-# Every fault that the engine or the pool can have (dm-hpmapper/fault.h).
+# Every fault that can be planted in the engine or in the pool (dm-hpmapper/fault.h).
 CRASH_FAULTS ?= flush_batch flush_super late_join record_early discard_early \
 	reuse_early super_early epoch_open stale_batch old_super
 CRASH_RUN     = BUILD=$(BUILD) CACHE=$(CACHE) KERNEL=$(KERNEL) SEED=$(SEED) $(CRASH_DIR)/run.sh
@@ -46,20 +46,20 @@ CRASH_RUN     = BUILD=$(BUILD) CACHE=$(CACHE) KERNEL=$(KERNEL) SEED=$(SEED) $(CR
 TEST_SUITES += test-crash-short
 
 .PHONY: test-crash-short
-test-crash-short: $(CRASH_OUT)/replay $(BUILD)/tests/load vm-$$(KERNEL) ## crash replay, 2,500 points (SEED=n)
+test-crash-short: $(CRASH_OUT)/replay $(BUILD)/tests/load vm-$$(KERNEL) ## replay 2,500 crash points of a short load (SEED=n)
 	@$(CRASH_RUN) crash 6 2500 1
 
 .PHONY: test-crash
-test-crash: $(CRASH_OUT)/replay $(BUILD)/tests/load vm-$$(KERNEL) ## crash replay of a longer load, 50,000 points, 6 of them mounted
+test-crash: $(CRASH_OUT)/replay $(BUILD)/tests/load vm-$$(KERNEL) ## replay 50,000 crash points of a longer load, and mount 6 of them
 	@$(CRASH_RUN) crash 40 50000 6
 
 .PHONY: test-crash-faults
-test-crash-faults: $(CRASH_OUT)/replay-faults $(BUILD)/tests/load ## does crash replay catch what is planted? (CRASH_FAULTS='late_join ...')
+test-crash-faults: $(CRASH_OUT)/replay-faults $(BUILD)/tests/load ## plant faults: crash replay must catch them (CRASH_FAULTS='late_join ...')
 	@+$(MAKE) --no-print-directory VARIANT=faults EXTRA=-DCONFIG_HPM_FAULTS vm-$(KERNEL)
 	@$(CRASH_RUN) faults 3 $(CRASH_FAULTS)
 
 .PHONY: test-crash-order
-test-crash-order: $(CRASH_OUT)/replay $(BUILD)/tests/load vm-$$(KERNEL) ## does the recorder tell the order of flushes?
+test-crash-order: $(CRASH_OUT)/replay $(BUILD)/tests/load vm-$$(KERNEL) ## test that the recorder keeps the order of flushes
 	@$(CRASH_RUN) order
 
 # Figures.
@@ -70,7 +70,7 @@ $(CRASH_OUT)/tail: $(CRASH_DIR)/tail.c $(LIBHPM) | $$(DEPS)/crash
 	@$(CC) $(LIBHPM_CFLAGS) -O2 -g -o $@ $< $(LIBHPM)
 
 .PHONY: bench-recovery
-bench-recovery: $(CRASH_OUT)/tail $(BUILD)/bench/startup vm-$$(KERNEL) ## how long is the recovery of the most records there can be? (virtual clock)
+bench-recovery: $(CRASH_OUT)/tail $(BUILD)/bench/startup vm-$$(KERNEL) ## measure the recovery of as many records as there can be (virtual clock)
 	@rm -f $(CRASH_OUT)/tail.img && truncate -s 1G $(CRASH_OUT)/tail.img
 	@$(CRASH_OUT)/tail $(CRASH_OUT)/tail.img | tee $(CRASH_OUT)/tail.txt
 	@CLOCK=virtual MEM=3G TIMEOUT=1200 $(VM) "$(CRASH_DIR)/recovery.sh $(CRASH_OUT)/tail.img \

@@ -2,20 +2,21 @@
 #
 # Fuzzing with libFuzzer, under ASan and UBSan.
 #
-#	make fuzz TIME=3600		an hour, shared out among the targets
-#	make fuzz FUZZ=fuzz_hpm_check	one of them
+#	make fuzz TIME=3600		an hour, divided among the targets
+#	make fuzz FUZZ=fuzz_hpm_check	one target
 #
-# What is found is kept in build/fuzz/<target>/ and is tried first next time.
+# The inputs that are found are kept in build/fuzz/<target>/; the next run tries
+# them first.
 
 FUZZ_DIR    := $(TOP)/tests/fuzz
 FUZZ_OUT    := $(BUILD)/fuzz
-# TIME has a default elsewhere; one that was given is meant.
+# TIME has a default in another fragment; only a TIME that was given counts here.
 FUZZ_TIME   ?= $(if $(filter file,$(origin TIME)),60,$(TIME))
 FUZZ_CFLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-sanitize-recover=all -fno-omit-frame-pointer
 FUZZ_SRC     = $(META_SRC) $(META_TESTS)/pool_maker.c
 FUZZ_OBJ     = $(patsubst $(TOP)/%.c,$(FUZZ_OUT)/obj/%.o,$(LIBHPM_SRC) $(FUZZ_SRC))
-# Each of the tools by fuzz_meta.c; the others are a file of their own.
+# fuzz_meta.c fuzzes each of the tools; each other target has a file of its own.
 FUZZ_TOOLS  := $(filter-out fuzz_hpm_metadata_size,$(META_TOOLS:%=fuzz_%))
 FUZZ_OWN    := fuzz_table fuzz_message fuzz_journal
 FUZZ        ?= $(FUZZ_TOOLS) $(FUZZ_OWN)
@@ -57,7 +58,7 @@ $(FUZZ_OUT)/corpus/stamp: $(FUZZ_DIR)/corpus.c $(LIBHPM_HDR)
 	@touch $@
 
 .PHONY: fuzz
-fuzz: $$(patsubst %,$(FUZZ_OUT)/%.bin,$$(FUZZ)) $(FUZZ_OUT)/corpus/stamp ## fuzz format, recovery, tools, tables, messages (TIME=seconds, FUZZ=target)
+fuzz: $$(patsubst %,$(FUZZ_OUT)/%.bin,$$(FUZZ)) $(FUZZ_OUT)/corpus/stamp ## fuzz the format, recovery, tools, tables and messages (TIME=seconds, FUZZ=target)
 	@$(FUZZ_DIR)/run.sh $(FUZZ_OUT) $(FUZZ_TIME) $(FUZZ)
 
 # A short run.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What of hpmctl can be tested without the module: parsing, output, OCI layouts,
-# unpacking.  All of it runs under ASan and UBSan.  The commands themselves are
-# tested in a guest, by tests/vm/suite/hpmctl.sh.
+# Tests of the parts of hpmctl that need no module: parsing, output, OCI layouts and
+# unpacking.  They run under ASan and UBSan.  tests/vm/suite/hpmctl.sh tests the
+# commands themselves, in a guest.
 
 .SECONDEXPANSION:
 
@@ -41,10 +41,10 @@ $(HPMCTL_TEST_OUT)/test_%: $(HPMCTL_TESTS)/test_%.c $$(HPMCTL_LIB_OBJ) $$(DEPS)/
 .PRECIOUS: $(HPMCTL_TEST_OUT)/%.o $(HPMCTL_TEST_OUT)/common/%.o
 
 .PHONY: test-hpmctl
-test-hpmctl: $$(HPMCTL_TEST_PROG) $$(TOOLS_OUT)/hpmctl ## test hpmctl, as far as that goes without the module
+test-hpmctl: $$(HPMCTL_TEST_PROG) $$(TOOLS_OUT)/hpmctl ## test the parts of hpmctl that need no module
 	@HPMCTL=$(TOOLS_OUT)/hpmctl $(HPMCTL_TESTS)/run.sh $(HPMCTL_TEST_PROG)
 
-# Preloaded in the guest: makes one call of a command fail.
+# A library that is preloaded in the guest and makes one call of a command fail.
 HPMCTL_FAULT := $(HPMCTL_TEST_OUT)/fault.so
 
 $(HPMCTL_FAULT): $(HPMCTL_TESTS)/fault.c $$(DEPS)/tools
@@ -57,9 +57,9 @@ test-hpmctl-vm: $$(TOOLS_OUT)/hpmctl $(HPMCTL_FAULT) | $$(DEPS)/hpmctl-test vm-6
 	@MEM=3G NAME=hpmctl TIMEOUT=2400 $(VM) \
 		'HPMCTL=$(TOOLS_OUT)/hpmctl FAULT=$(HPMCTL_FAULT) $(VM_DIR)/suite/hpmctl.sh $(ONLY)'
 
-# Each step of each command made to fail; the commands of the page about repairs.
+# Makes each step of each command fail; runs the commands of the page about repairs.
 .PHONY: test-repair-page
-test-repair-page: $$(TOOLS_OUT)/hpmctl $(HPMCTL_FAULT) | $$(DEPS)/hpmctl-test vm-6.1 ## when-things-go-wrong.rst as it stands, and hpmctl's failures step by step
+test-repair-page: $$(TOOLS_OUT)/hpmctl $(HPMCTL_FAULT) | $$(DEPS)/hpmctl-test vm-6.1 ## run the commands of when-things-go-wrong.rst, and fail each step of hpmctl
 	@MEM=3G NAME=page TIMEOUT=5400 $(VM) \
 		'HPMCTL=$(TOOLS_OUT)/hpmctl FAULT=$(HPMCTL_FAULT) $(VM_DIR)/suite/hpmctl.sh faults page'
 

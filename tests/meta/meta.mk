@@ -3,9 +3,9 @@
 # Tests of the metadata tools, under ASan and UBSan, on pools that the engine
 # makes.
 #
-#	make test-meta			all of it
-#	make test-meta SEED=7		other pools
-#	make bench-meta			hpm_check of a TiB in 4 KiB blocks
+#	make test-meta			all tests
+#	make test-meta SEED=7		on other pools
+#	make bench-meta			time hpm_check of 1 TiB in 4 KiB blocks
 
 META_TESTS     := $(TOP)/tests/meta
 META_TEST_OUT  := $(BUILD)/tests/meta
@@ -40,7 +40,7 @@ $(META_TEST_OUT)/bench_pool: $(META_TESTS)/bench_pool.c $$(META_OBJ) $$(LIBHPM)
 	@gcc $(META_CFLAGS) $(META_OPT) -o $@ $^ -lm
 
 .PHONY: bench-meta
-bench-meta: $(META_TEST_OUT)/bench_pool $(BUILD)/tools/hpm_check ## hpm_check of 1 TiB mapped in 4 KiB blocks
+bench-meta: $(META_TEST_OUT)/bench_pool $(BUILD)/tools/hpm_check ## time hpm_check of 1 TiB mapped in 4 KiB blocks
 	@$(META_TESTS)/bench.sh $(META_TEST_OUT)/bench_pool $(BUILD)/tools/hpm_check
 
 TEST_SUITES += test-meta

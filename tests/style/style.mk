@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# make test-style: checkpatch for the module, clang-format and clang-tidy for
-# what runs in user space, docutils for what is to be read.  Compilers' warnings
-# are errors everywhere; sparse has a target of its own, as it takes two builds
-# of the module.
+# make test-style: checkpatch checks the module, clang-format and clang-tidy check
+# the user-space code, and docutils checks the documents.  Compiler warnings are
+# errors in every build.  sparse has a target of its own, because it takes two
+# builds of the module.
 
 STYLE_RUN  = STYLE_LOG=$(BUILD)/test/style.txt $(TOP)/tests/style/run.sh
-# The KUnit tests are the kernel's; the shim's headers have the kernel's form.
+# The KUnit tests are kernel code; the headers of the shim have the kernel's style.
 STYLE_TEXT = $(filter-out $(TOP)/tests/kunit/%,$(wildcard $(TOP)/tools/*/*.[ch] \
 	$(TOP)/tests/*/*.[ch] $(TOP)/tests/vm/progs/*.[ch] $(TOP)/bench/*.[ch]))
 STYLE_HPM  = $(filter-out $(META_DIR)/main.c $(TOP)/tests/crash/load.c,$(wildcard $(META_DIR)/*.c \
 	$(LIBHPM_DIR)/*.c $(addprefix $(TOP)/tests/,unit/*.c meta/*.c cache/test_*.c crash/*.c)))
-# What is compiled more than once, each time with another definition, is not whole
-# by itself.
+# A file that is compiled several times, each time with another definition, cannot be
+# checked by itself.
 STYLE_REST = $(filter-out $(STYLE_HPM) $(META_DIR)/main.c $(TOP)/tests/fuzz/%,$(filter %.c,$(STYLE_TEXT)))
 
 PKGS_style := python3-docutils
 
 .PHONY: test-style
-test-style: $(CACHE)/checkpatch/checkpatch.pl | $$(DEPS)/tools $$(DEPS)/tools-lint $$(DEPS)/unit $$(DEPS)/check $$(DEPS)/style ## checkpatch, clang-format, clang-tidy, docutils
+test-style: $(CACHE)/checkpatch/checkpatch.pl | $$(DEPS)/tools $$(DEPS)/tools-lint $$(DEPS)/unit $$(DEPS)/check $$(DEPS)/style ## run checkpatch, clang-format, clang-tidy and docutils
 	@mkdir -p $(BUILD)/test && >$(BUILD)/test/style.txt
 	@$(STYLE_RUN) format $(STYLE_TEXT)
 	@$(STYLE_RUN) doc $(wildcard $(TOP)/Documentation/*.rst)

@@ -3,22 +3,22 @@
 # Unit and model tests of the metadata engine, in user space, with the address
 # and undefined-behaviour sanitizers.
 #
-#	make test-unit				all of them
+#	make test-unit				all programs
 #	make test-unit UNIT=test_map		one program
-#	make test-unit SEED=7			another run of what is random
+#	make test-unit SEED=7			with another random seed
 #	make test-unit SCALE=20			twenty times as long
 #	make test-unit SANITIZE=thread CC=clang
 #
-#	make test-planted		do they catch what is planted?
+#	make test-planted		plant faults; the tests must catch them
 #
-# Every program is test_*.c here, linked with the engine, the library of
+# Each test_*.c here is a program.  It is linked with the engine, the library of
 # tools/lib and the other files of this directory.
 
 UNIT_DIR    := $(TOP)/tests/unit
 comma       := ,
 SANITIZE    ?= address,undefined
 UNIT_OUT     = $(BUILD)/tests/unit-$(subst $(comma),-,$(SANITIZE))
-# The same with the faults that can be planted in it (dm-hpmapper/fault.h).
+# The same engine with the code for planted faults (dm-hpmapper/fault.h).
 UNIT_FAULTY  = $(BUILD)/tests/unit-faults
 UNIT_CFLAGS  = $(LIBHPM_CFLAGS) -O1 -g -fno-omit-frame-pointer \
 	-fsanitize=$(SANITIZE) -fno-sanitize-recover=all
@@ -42,7 +42,7 @@ $(UNIT_OUT)/test_%: $(UNIT_OUT)/tests/unit/test_%.o $$(UNIT_OBJ)
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka
 
 UNIT_FAULTY_OBJ = $(patsubst $(UNIT_OUT)/%,$(UNIT_FAULTY)/%,$(UNIT_OBJ))
-# Those that look for what a crash may lose.
+# The programs that look for what a crash may lose.
 UNIT_PLANTED = test_crash test_model test_open
 
 $(UNIT_FAULTY)/%.o: $(TOP)/%.c $$(UNIT_HDR) | $$(DEPS)/unit
@@ -57,11 +57,11 @@ $(UNIT_FAULTY)/test_%: $(UNIT_FAULTY)/tests/unit/test_%.o $$(UNIT_FAULTY_OBJ)
 .PRECIOUS: $(UNIT_OUT)/%.o $(UNIT_FAULTY)/%.o
 
 .PHONY: test-unit
-test-unit: $$(addprefix $$(UNIT_OUT)/,$$(UNIT_TESTS)) ## unit and model tests in user space (UNIT=, SEED=, SCALE=)
+test-unit: $$(addprefix $$(UNIT_OUT)/,$$(UNIT_TESTS)) ## run the unit and model tests in user space (UNIT=, SEED=, SCALE=)
 	@$(UNIT_DIR)/run.sh $(or $(UNIT:%=$(UNIT_OUT)/%),$^)
 
 TEST_SUITES += test-planted
 
 .PHONY: test-planted
-test-planted: $$(addprefix $$(UNIT_FAULTY)/,$$(UNIT_PLANTED)) ## do the crash tests in user space catch planted faults?
+test-planted: $$(addprefix $$(UNIT_FAULTY)/,$$(UNIT_PLANTED)) ## plant faults: the crash tests in user space must catch them
 	@$(UNIT_DIR)/planted.sh $(UNIT_FAULTY)

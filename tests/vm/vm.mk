@@ -2,21 +2,21 @@
 #
 # The test machine: packages, kernels and guests.
 #
-# Packages.  A fragment that needs some says
+# Packages.  A fragment that needs Debian packages says
 #
 #	PKGS_mine := package...
 #	target: | deps-mine
 #
-# and they are installed if they are missing, when the target is made.
+# When the target is made, the missing packages are installed.
 #
-# Guests.  "make vm" is for people; a recipe that needs a guest says
+# Guests.  People use "make vm".  A recipe that needs a guest says
 #
 #	target: | vm-6.1
 #		$(VM) 'command'
 #
-# where vm-<kernel> is everything a guest of that kernel needs, and $(VM) is
-# boot.sh, which tells about its variables (KERNEL=6.12 $(VM) ...).
-# What a guest needs besides, a fragment adds with "VM_DEPS += target".
+# vm-<kernel> makes everything that a guest of that kernel needs.  $(VM) is boot.sh,
+# which documents its variables (KERNEL=6.12 $(VM) ...).  A fragment whose guests need
+# more adds it with "VM_DEPS += target".
 
 .SECONDEXPANSION:
 
@@ -40,8 +40,8 @@ deps-%: $(DEPS)/% ;
 .PHONY: deps-vm
 deps-vm: $(DEPS)/vm ## install the packages that the guests need
 
-# Kernels.  6.1 and 6.12 are Debian's; debug-kernel.sh builds "debug" (KASAN,
-# lockdep, kmemleak) and "kcsan" (data races), which cannot be had in one.
+# Kernels.  6.1 and 6.12 are Debian's.  debug-kernel.sh builds "debug" (KASAN, lockdep,
+# kmemleak) and "kcsan" (data races); one kernel cannot have both.
 
 META_6.1  := linux-image-amd64
 META_6.12 := linux-image-6.12-amd64
@@ -50,7 +50,7 @@ $(CACHE)/kernels/%/release: | $(DEPS)/vm
 	@mkdir -p $(@D:%/$*=%)
 	@flock $(CACHE)/kernels $(VM_DIR)/kernels.sh $* $(META_$*) $(@D)
 
-# The source, for these two and for checkpatch.pl.
+# The kernel's source, for these two and for checkpatch.pl.
 $(CACHE)/kernels/source/linux-source-6.1.tar.xz: | $(DEPS)/vm
 	@mkdir -p $(@D)
 	@flock $(CACHE)/kernels $(VM_DIR)/source.sh linux-source-6.1 $@
@@ -85,7 +85,7 @@ $(BUILD)/vm/initramfs-%: $(BUILD)/vm/init $(CACHE)/kernels/%/release $(VM_DIR)/i
 	@echo "INITRAMFS $*"
 	@$(VM_DIR)/initramfs.sh $(CACHE)/kernels/$* $< $@.$$$$ && mv $@.$$$$ $@
 
-# The module that a guest gets; none as long as there is no Kbuild.
+# The module that a guest gets; there is none if there is no Kbuild.
 VM_KO   = $(call $(if $(filter 0,$(MODULE)),wildcard,strip),$(call KO_OF,$1))
 KO_OF   = $(if $(wildcard $(TOP)/dm-hpmapper/Kbuild),$(BUILD)/module-$1$(SUFFIX)/dm-hpmapper.ko)
 
@@ -107,16 +107,16 @@ endif
 
 .PHONY: vm
 vm: export VM_CMD = $(value CMD)
-vm: $(if $(HOST),$$(call VM_KO,host) $$(VM_DEPS),vm-$(KERNEL)) ## run CMD='...' in a guest (tests/vm/boot.sh tells the options)
+vm: $(if $(HOST),$$(call VM_KO,host) $$(VM_DEPS),vm-$(KERNEL)) ## run CMD='...' in a guest (tests/vm/boot.sh documents the options)
 	@$(foreach v,KERNEL VARIANT CLOCK CPUS MEM SCM UNPLUG DISKS ARGS TIMEOUT NAME VERBOSE KVM HOST ALONE,$(if $(value $v),$v='$(value $v)')) \
 		$(VM) "$$VM_CMD"
 
 .PHONY: test-vm-smoke
-test-vm-smoke: vm-6.1 vm-6.12 ## does the test machine itself work?
+test-vm-smoke: vm-6.1 vm-6.12 ## test the test machine itself
 	@BUILD=$(BUILD) CACHE=$(CACHE) $(VM_DIR)/smoke.sh $(KERNELS)
 
 PKGS_reboot := kexec-tools e2fsprogs dmsetup
 
 .PHONY: test-reboot
-test-reboot: $(BUILD)/tools/hpm_check vm-6.1 vm-6.12 | deps-reboot ## reset, reboot and kexec with active pools under load
+test-reboot: $(BUILD)/tools/hpm_check vm-6.1 vm-6.12 | deps-reboot ## reset, reboot and kexec guests with active pools under load
 	@BUILD=$(BUILD) CACHE=$(CACHE) $(VM_DIR)/reboot.sh $(KERNELS)

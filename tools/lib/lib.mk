@@ -5,12 +5,12 @@
 #	target: $(LIBHPM)
 #		$(CC) $(LIBHPM_CFLAGS) ... $(LIBHPM)
 #
-# The engine is whatever in dm-hpmapper/ includes md.h; those files and the
-# ones here are compiled as they are, with the warnings that kbuild's W=1 has.  The unit tests compile them again, with
-# sanitizers (tests/unit/unit.mk).
+# The engine consists of the files in dm-hpmapper/ that include md.h.  They and the
+# files here are compiled unchanged, with the warnings of kbuild's W=1.  The unit
+# tests compile them again, with sanitizers (tests/unit/unit.mk).
 
 LIBHPM_DIR    := $(TOP)/tools/lib
-# What hpmctl is built with, too.
+# hpmctl is built with these files, too.
 COMMON_DIR    := $(TOP)/tools/common
 LIBHPM        := $(BUILD)/tools/libhpm.a
 ENGINE_SRC     = $(shell grep -l '^.include "md\.h"' $(TOP)/dm-hpmapper/*.c)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The metadata tools: hpm_check, hpm_dump, hpm_restore, hpm_repair,
-# hpm_metadata_size, hpm_ls, hpm_delta.  Each is main.c, built for it, with
-# everything else of this directory and the metadata engine behind it.
+# hpm_metadata_size, hpm_ls, hpm_delta.  Each tool is main.c compiled for that tool,
+# linked with the other files of this directory and with the metadata engine.
 
 .SECONDEXPANSION:
 
@@ -30,14 +30,14 @@ $(META_TOOLS:%=$(BUILD)/tools/%): $(BUILD)/tools/%: $(META_DIR)/main.c \
 		$(META_OBJ) $(LIBHPM) -lm
 
 TOOLS += $(META_TOOLS:%=$(BUILD)/tools/%)
-# What runs in a guest may want them.
+# Scripts in a guest may use the tools.
 VM_DEPS += $(META_TOOLS:%=$(BUILD)/tools/%)
 
 META_TEXT = $(wildcard $(META_DIR)/*.[ch] $(TOP)/tests/meta/*.[ch] \
 	$(TOP)/tests/fuzz/*.[ch])
 
 .PHONY: lint-meta
-lint-meta: | $$(DEPS)/tools $$(DEPS)/tools-lint ## clang-format, clang-tidy, man pages of the metadata tools
+lint-meta: | $$(DEPS)/tools $$(DEPS)/tools-lint ## check the metadata tools with clang-format and clang-tidy, and their man pages
 	@clang-format --dry-run -Werror $(META_TEXT)
 	@clang-tidy --quiet $(META_SRC) -- $(META_CFLAGS) -O2 \
 		2> >(grep -vE 'warnings generated|^Suppressed|^Use -header' >&2)
