@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What a block device is asked for: odd sizes and places, zeroes with and without
-# unmapping, polled and throttled I/O, and fio's ways to verify.
+# Tests a volume as a block device: odd sizes and offsets, zeroes with and without
+# unmapping, polled and throttled I/O, and the ways in which fio verifies.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

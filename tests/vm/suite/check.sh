@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A pool whose data device loses a flush: read-only from then on, whoever opens
-# it, until it has been checked.
+# Tests a pool whose data device loses a flush: it becomes read-only, and stays so
+# for every later activation until hpm_check has checked it.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What durability costs, counted at the devices: disks with a volatile cache,
-# and with FUA.
+# Counts the requests at the devices that durability costs, on disks with a volatile
+# cache, and with FUA.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A small metadata device under slow data: every write under way keeps room for
-# the worst that its record may take, which must not be taken for a full device.
+# Tests a small metadata device under slow data.  Every write in flight reserves
+# room for the worst case of its record; the pool must not take this for a full
+# device.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# dm-crypt below a pool and above its volumes.  Above, it reads into the pages of
-# the file system on it and decrypts them where they are: such a page must never
-# be taken for a copy of what the pool has.
+# Tests dm-crypt below a pool and above its volumes.  dm-crypt above a volume reads
+# into the pages of its file system and decrypts them in place, so such a page must
+# never be taken for a copy of the pool's block.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# ext4 and xfs under a load in the manner of fsx and fsstress, on a volume that
-# was cloned, while snapshots of it are taken and deleted.
+# Runs a load in the manner of fsx and fsstress on ext4 and xfs, on a volume that
+# has been cloned, while snapshots of it are taken and deleted.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A disk below a pool is taken out of the machine under load: its data disk, the
-# disk of its metadata, or both at once.  I/O ends with errors, nothing hangs, all
-# of it can be removed, and with the disks back what was synced is there.
+# Removes a disk below a pool from the machine under load: the data disk, the
+# metadata disk, or both.  I/O must end with errors, nothing may hang, and
+# everything must be removable.  When the disks are back, the data that was synced
+# must be there.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

@@ -5,8 +5,8 @@
 #
 #	guests.sh <kernel>[:<script>,<script>...]...
 #
-# A guest that ends otherwise than by a failed check, or whose kernel has
-# complained, counts as one failure more.
+# If a guest ends for another reason than a failed check, or its kernel has
+# complained, the guest counts as one more failure.
 set -u -o pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Every command of hpmctl, with the module, in a guest:
+# Tests every command of hpmctl, with the module, in a guest:
 #
 #	make vm CMD='tests/vm/suite/hpmctl.sh'
 #
-# Output is TAP; hpmctl.sh <word>... runs only the groups whose names have one
-# of the words in them, and without a word all but the "faults" and "page".
+# The output is TAP.  "hpmctl.sh <word>..." runs only the groups whose names contain
+# one of the words.  Without a word, all groups run except those whose names end in
+# "faults", and "page", because these take minutes.
 set -uo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)

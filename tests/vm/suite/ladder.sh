@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The failure ladder, write -> out_of_data_space -> read_only -> fail: each step
-# by what really takes a pool there, with what must hold on it, and the way back.
+# Tests the failure ladder, write -> out_of_data_space -> read_only -> fail.  Each
+# step is reached by its real cause; the script tests what must hold on the step,
+# and the way back.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

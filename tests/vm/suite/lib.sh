@@ -1,12 +1,12 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What the scripts of this suite share.  Each is a program of its own that
-# run.sh starts in the guest, or a person with
+# Functions that the scripts of this suite share.  Each script is a program of its
+# own.  run.sh starts it in the guest; you can do so with
 #
 #	make vm CMD='tests/vm/suite/run.sh <script's name>...'
 #
-# A check prints one TAP line, and behind a failed one what was seen.
+# A check prints one TAP line; if it fails, the observed values follow.
 
 suite=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=../lib.sh

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The metadata tools on a pool in use, by a held metadata snapshot, while its
-# volumes are written, snapshotted and deleted.
+# Runs the metadata tools on a pool in use, by a held metadata snapshot, while its
+# volumes are written to, snapshotted and deleted.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

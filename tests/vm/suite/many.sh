@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A thousand active volumes: what each of them takes of memory, and that all that
-# is done with a few can be done with them.  How long it takes, beside dm-linear,
-# bench/many.sh prints.
+# Tests a thousand active volumes: the memory that each of them takes, and that all
+# operations work as with a few volumes.  bench/many.sh prints how long the
+# operations take, beside dm-linear.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# No memory: each allocation that a message, a table or an I/O makes fails once
-# (progs/starve.c), then those of the workers fail by chance.  Only a kernel with
-# fault injection can do it.
+# Tests memory shortage.  Each allocation that a message, a table or an I/O makes
+# fails once (progs/starve.c); then random allocations of the workers fail.  The
+# script needs a kernel with fault injection.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A metadata device that is full, and the ways back: deleting, discarding and
-# growing it.
+# Tests a full metadata device, and the ways out: deleting, discarding and growing
+# it.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

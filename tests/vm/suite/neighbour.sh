@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A tenant's slow I/O delays nobody else's life.  One volume's reads or writes take
-# minutes, held back by io.max or by the device; meanwhile everything that is done
-# to other volumes has to end.  What is asserted is the order: it has ended, and
-# the slow I/O is pending still.
+# Tests that a tenant's slow I/O delays no other tenant.  One volume's reads or
+# writes take minutes, because io.max or the device holds them back.  Meanwhile
+# every operation on other volumes has to end.  The checks assert the order: the
+# operation has ended, and the slow I/O is still pending.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

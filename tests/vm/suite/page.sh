@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Sourced by hpmctl.sh: runs the commands of Documentation/when-things-go-wrong.rst
-# as they stand there.  A comment ".. try: NAME" in the page names the trouble; for
-# each there is page_NAME here, which brings a pool "fast" into it, and maybe
-# after_NAME, which says what must be so when the commands have run.
+# as they stand there.  A comment ".. try: NAME" in the page names the trouble.  For
+# each NAME, page_NAME here brings a pool "fast" into that trouble, and after_NAME,
+# if it exists, tests what must hold after the commands.
 
 page=$top/Documentation/when-things-go-wrong.rst
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What is there when a pool is opened again: after it was removed, read-only,
-# and from a copy of its devices as a crash would have left them.
+# Tests the data of a pool that is opened again: after a removal, read-only, and
+# from a copy of its devices as a crash would have left them.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

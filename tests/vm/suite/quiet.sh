@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A suspended pool does no I/O: messages that write are refused, and what is sent back
-# by a suspend says nothing of a device.
+# Tests that a suspended pool does no I/O: it refuses messages that write, and a
+# request that a suspension sends back is not taken for an error of a device.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

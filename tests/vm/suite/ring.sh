@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A block of the journal that rots: in the middle it is named, and nobody takes
-# what comes before it for all that there is; the last one cannot be told.
+# Damages a block of the journal.  If the block is in the middle, the log must name
+# it, and the pool must not be opened with only the records before it.  Damage to
+# the last block cannot be detected.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Metadata that rots: any one block of it is found, named, and not believed; one
-# superblock costs nothing, and nothing that was acknowledged goes in silence.
+# Damages blocks of the metadata.  Any damaged block must be found, named and not
+# used.  Damage to one superblock loses nothing, and no acknowledged change is lost
+# silently.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

@@ -5,8 +5,8 @@
 #
 #	run.sh [<name of a script, without .sh>...]
 #
-# Each ends with a clean machine: no device-mapper device and no disk of its
-# own, and the module can be taken out.  TAP goes to the standard output.
+# Each script must leave a clean machine: no device-mapper device and no disk of its
+# own, and the module can be unloaded.  TAP goes to the standard output.
 set -u
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

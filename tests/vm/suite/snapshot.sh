@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Snapshots: exact under load, many, deep; deleted, all comes back.
+# Tests snapshots: exact under load, many, and deep; after all are deleted, all
+# space is free.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

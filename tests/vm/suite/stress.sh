@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Random everything for a while, and then: is it all there?
+# Runs random operations for a while, and then verifies all data.
 #
 #	STRESS_TIME=60 STRESS_SEED=1 stress.sh
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A pool is removed while something of it is still to come: nothing delayed may go
-# off on a queue that is gone.  (boot.sh looks for the kernel's complaints.)
+# Removes a pool while delayed work of it is pending: none of this work may run on a
+# queue that is gone.  (boot.sh looks for the kernel's complaints.)
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

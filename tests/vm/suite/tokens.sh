@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What waits for I/O in flight waits for all that it has to: bytes are where they
-# belong although a read or a write took long.  With a fault planted (FAULT=name, in
-# a build for that) one of the checks must fail.
+# Tests that an operation that waits for I/O in flight waits for all I/O that it
+# must wait for: the bytes are in the right place although a read or a write took
+# long.  With a fault planted (FAULT=name, in a build for that), one of the checks
+# must fail.
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What a worker waits for is nothing that a worker behind it must do.  The essay is in
+# Tests that a worker never waits for work that is queued behind it; the essay is in
 # pool-work.c.  (make test-one-worker runs this with one worker for each queue.)
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"

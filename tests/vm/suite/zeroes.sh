@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A data device that promises to write zeroes and then does not: whoever wants a
-# range zeroed gets it written, and nobody asks for it in vain again.
+# Tests a data device that promises to write zeroes and then refuses: the pool must
+# write the zeroes itself, and must not ask the device again.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
