@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Run a command as root, with bash, in a guest that sees this machine's
-# files.  "make vm" builds what is needed and calls this.
+# Runs a command as root, with bash, in a guest that sees this machine's files.
+# "make vm" builds what is needed and calls this script.
 #
 #	boot.sh <command>
 #
-# The command's output and error output come out here as they are written,
-# and its status is the status of this script, but for
+# The command's output and error output are printed here as they are written, and
+# the script ends with the command's status, except for
 #
 #	98	the guest ended before the command did
 #	99	the guest's kernel complained (oops, WARNING, lockdep, KASAN,
@@ -16,42 +16,44 @@
 #	124	TIMEOUT
 #	125	the guest could not be set up
 #
-# make makes 2 of every failure; who needs the number calls this script.
+# make turns every failure into status 2; call this script if you need the number.
 #
-# What is chosen by environment variables (BUILD and CACHE must be set):
+# Environment variables select the guest (BUILD and CACHE must be set):
 #
-#	KERNEL=6.1|6.12|debug|kcsan	the kernel; 6.1 if not said
-#	VARIANT=name		which build of the module (see module.mk)
-#	CLOCK=real|virtual	virtual: time is the count of instructions,
+#	KERNEL=6.1|6.12|debug|kcsan	the kernel (default: 6.1)
+#	VARIANT=name		the build of the module (see module.mk)
+#	CLOCK=real|virtual	virtual: the time is the count of instructions,
 #				1 ns each, on one CPU; it repeats exactly
-#	CPUS=2 MEM=2G		of the guest; virtual has one CPU
+#	CPUS=2 MEM=2G		of the guest; the virtual clock has one CPU
 #	SCM=1G			/dev/pmem0 of this size, on top of MEM
 #	UNPLUG=512M		more memory, in a module that the guest can eject
 #				(online as movable; echo 1 to the file eject of
 #				/sys/bus/acpi/devices/PNP0C80:00)
-#	DISKS='1G /my/file'	disks /dev/vda, /dev/vdb, ...: empty and lost
-#				afterwards, or a file that keeps what is written
+#	DISKS='1G /my/file'	disks /dev/vda, /dev/vdb, ...: a size is an empty
+#				disk that is lost afterwards, a file keeps what
+#				is written
 #	ARGS='...'		more arguments for the kernel
 #	TIMEOUT=600		seconds
-#	ALONE=1			wait until no other guest runs, keep others waiting
+#	ALONE=1			wait until no other guest runs, and make others wait
 #	NAME=name		the kernel's log goes to BUILD/vm/name.log
 #	VERBOSE=1		show the kernel's log while it is written
-#	KVM=0			do not even try KVM
-#	MODULE=0		make vm: take the module as it is, or none; do not
+#	KVM=0			do not try KVM
+#	MODULE=0		make vm: use the module as it is, or none; do not
 #				build it
 #	HOST=1			run the command here, as root, with the module
 #				loaded: on the machine's own kernel, clock and
-#				disks, so what says otherwise above is refused
+#				disks, so variables that ask for others are
+#				refused
 #
-# In the guest, everything is where it is on the host, and what is written
-# is lost, but for what goes to the directory $VM_OUT (BUILD/vm/out).
+# The guest sees everything at the same place as the host.  What it writes is lost,
+# except for files in the directory $VM_OUT (BUILD/vm/out).
 #
-# How it works: QEMU boots an unchanged kernel with an initramfs whose init
-# (init.c) mounts the host's root by 9p below a tmpfs overlay, and relays the
-# command's output through a virtio-serial port to relay.c, under which QEMU
-# runs.  Several guests may run at once.  One with the virtual clock is not
-# disturbed by the others: three of them beside a busy one, on two cores,
-# gave fio latencies within 0.3% of each other.  ALONE=1 is for who doubts it.
+# How it works: QEMU boots an unchanged kernel with an initramfs.  Its init (init.c)
+# mounts the host's root by 9p below a tmpfs overlay, and relays the command's
+# output through a virtio-serial port to relay.c, under which QEMU runs.  Several
+# guests may run at once.  They do not disturb a guest with the virtual clock: three
+# such guests beside a busy one, on two cores, gave fio latencies within 0.3% of
+# each other.  If you doubt it, use ALONE=1.
 set -euo pipefail
 
 # In braces: bash reads all of it before it begins, so the script may be

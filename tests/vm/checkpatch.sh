@@ -1,19 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Run checkpatch.pl over the module's sources; say nothing if all is well.
+# Runs checkpatch.pl over the module's sources, and prints nothing if all is well.
 #
 #	checkpatch.sh <checkpatch.pl> <file>...
 #
-# .checkpatch.conf beside the sources says what does not apply to them.  Four
-# exceptions are narrower than a line of that file can be:
+# .checkpatch.conf beside the sources lists the checks that do not apply to them.
+# Four exceptions are narrower than a line of that file can be:
 #
-#  - compat.h is where versions are compared and where an older kernel gets
-#    the types it lacks;
-#  - the macros of trace headers are laid out as in every header of tracepoints;
-#  - fault.h and pause.h have their lists as macros that take a macro;
-#  - the ruled titles of sections, as everywhere in drivers/md, end in
-#    " *---*/" and are taken for a block comment with a wrong end.
+#  - compat.h compares kernel versions and defines types that an older kernel does not
+#    have;
+#  - the macros of trace headers have the layout of all tracepoint headers;
+#  - the lists in fault.h and pause.h are macros that take a macro;
+#  - the ruled titles of sections, as everywhere in drivers/md, end in " *---*/", and
+#    checkpatch takes them for a block comment with a wrong end.
 set -uo pipefail
 
 checkpatch=$1

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Build the initramfs of a test guest.
+# Builds the initramfs of a test guest.
 #
 #	initramfs.sh <kernel directory> <init> <output>
 #
-# It holds nothing but our init (see init.c) and the modules without which
-# the host's files cannot be reached; what is built into the kernel is left
-# out.  modprobe knows the order in which they must be loaded.
+# The initramfs has only our init (see init.c) and the modules without which the
+# host's files cannot be reached.  Modules that are built into the kernel are left
+# out.  modprobe knows the order in which to load the others.
 set -euo pipefail
 
 kernel=$1 init=$2 output=$3

@@ -1,21 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Fetch one of Debian's kernels and unpack it, without installing it.
+# Downloads one of Debian's kernels and unpacks it, without installing it.
 #
 #	kernels.sh <name> <meta package of the image> <directory>
 #
-# An installed linux-image would rebuild the host's initramfs and boot menu,
-# and the 6.12 headers depend on an image; so the packages are downloaded
-# with apt, from the sources this machine is configured with, and unpacked:
+# Installing a linux-image would rebuild the host's initramfs and boot menu, and the
+# 6.12 headers depend on an image.  Therefore the script downloads the packages with
+# apt, from the sources that this machine is configured with, and unpacks them:
 #
 #	<directory>/release			what uname -r prints in it
 #	<directory>/vmlinuz			the kernel
 #	<directory>/lib/modules/<release>	its modules, with modules.dep
 #	<directory>/build			where to build a module against it
 #
-# The newest version that apt knows is taken.  What is there already is left
-# alone; remove the directory to get a newer one.
+# The script takes the newest version that apt knows.  It does not touch an existing
+# directory; remove the directory to get a newer version.
 set -euo pipefail
 
 name=$1 meta=$2 dir=$3

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Disks made of memory, for what runs in the guest.  Sourced.
+# Functions for memory-backed disks, sourced by scripts that run in the guest.
 
 # nullb NAME MIB inline|softirq|timer [NSEC]
 #

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Make the directory that a guest sees as /lib/modules/$(uname -r): the
-# kernel's own modules and, beside them, our build of dm-hpmapper.
+# Makes the directory that a guest sees as /lib/modules/$(uname -r): the kernel's
+# own modules and, beside them, our build of dm-hpmapper.
 #
 #	modules.sh <kernel directory> <our .ko or ""> <output directory>
 #
-# The kernel's modules are a link, so that this takes half a second and no
-# space; the link is absolute, and the guest sees it where the host does.
+# The kernel's modules are a link, so this takes half a second and no space.  The
+# link is absolute, and the guest sees its target at the same place as the host.
 set -euo pipefail
 
 kernel=$1 ko=$2 output=$3

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Does the kernel export all that an object needs?  modpost would say so,
-# but that of a newer Debian does not run on an older one.
+# Checks that the kernel exports all symbols that an object needs.  modpost would
+# check this, but the modpost of a newer Debian does not run on an older one.
 #
 #	newest-check.sh <object> <Module.symvers>
 set -euo pipefail

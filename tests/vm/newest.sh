@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Fetch the headers of the newest kernel that Debian has, from suites that
-# this machine is not configured with.
+# Downloads the headers of the newest kernel that Debian has, from suites that this
+# machine is not configured with.
 #
 #	newest.sh <directory>
 #
-# apt is given a configuration and a state of its own, in the directory, so
-# that the machine's sources are as they were.  The result:
+# apt gets a configuration and a state of its own in the directory, so the machine's
+# own sources do not change.  The result:
 #
 #	<directory>/release		what uname -r prints in that kernel
 #	<directory>/build		where to build a module against it

@@ -1,16 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Install Debian packages, but only those that are missing.
+# Installs Debian packages, but only those that are missing.
 #
 #	packages.sh <stamp file> <package>...
 #
-# dpkg is asked about every package each time, which takes milliseconds, so
-# a cache directory carried over to a fresh machine does no harm.  apt is
-# called only when something is missing, and its lists are fetched only when
-# they lack a package or are out of date.  The stamp names the packages and
-# is rewritten only when the list changes, so that what depends on it is not
-# built again for nothing.
+# The script asks dpkg about every package each time, which takes milliseconds, so a
+# cache directory that was copied to a fresh machine does no harm.  It calls apt
+# only when a package is missing, and downloads apt's lists only when they do not
+# have a package or are out of date.  The stamp names the packages.  It is rewritten
+# only when the list changes, so targets that depend on it are not rebuilt
+# needlessly.
 set -euo pipefail
 
 stamp=$1

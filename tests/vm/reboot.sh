@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A machine that is restarted, by its firmware or by kexec, while pools are active,
-# mounted and written to; nobody unmounts, syncs or removes anything.  "make
-# test-reboot" calls this; it prints TAP and ends with a count.
+# Restarts a machine by its firmware, or by kexec, while pools are active, mounted
+# and written to.  Nothing is unmounted, synced or removed before.  "make
+# test-reboot" calls this script; it prints TAP and ends with a count.
 #
 #	reboot.sh <kernel>...
 set -uo pipefail

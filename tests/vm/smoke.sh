@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Does the test machine itself work?  "make test-vm-smoke" calls this; it
-# prints TAP and fails if a test does.
+# Tests the test machine itself.  "make test-vm-smoke" calls this script; it prints
+# TAP and fails if a test does.
 #
 #	smoke.sh <kernel>...
 set -uo pipefail

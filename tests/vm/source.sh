@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Fetch the tar file of a kernel's source out of its Debian package.
+# Extracts the tar file of a kernel's source from its Debian package.
 #
 #	source.sh <package> <output>
 set -euo pipefail

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Would suite/tokens.sh notice?  Each mistake in waiting for I/O in flight is planted
-# in a build for that, and the check that is there for it must fail
-# (make test-token-faults; here BUILD, CACHE).
+# Tests suite/tokens.sh: plants each fault in waiting for I/O in flight, in a build
+# for that; the check that looks for the fault must fail (make test-token-faults,
+# which sets BUILD and CACHE).
 #
 #	token-faults.sh <fault>...
 set -u

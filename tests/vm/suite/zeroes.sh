@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Tests a data device that promises to write zeroes and then refuses: the pool must
-# write the zeroes itself, and must not ask the device again.
+# Tests a data device that promises to write zeroes and then refuses: the range must
+# be zeroed by ordinary writes, and the volume must withdraw its own promise, so
+# that nobody asks again.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
