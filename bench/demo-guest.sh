@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The demo's part in the guest: an image in two layers, containers cloned from
-# it, a service started in each, and what that cost.  See demo.mk.
+# The part of the demo that runs in the guest: imports an image in two layers,
+# clones containers from it, starts a service in each, and prints what they take.
+# See demo.mk.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

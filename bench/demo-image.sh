@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Makes the demo's image out of Debian packages, once: two layers, base.tar
-# with a minimal system and redis.tar with what redis-server adds to it.
+# Makes the demo's image from Debian packages, once.  It has two layers: base.tar
+# with a minimal system, and redis.tar with the files that redis-server adds to it.
 #
 # usage: demo-image.sh DIRECTORY
 set -euo pipefail

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Draws what the demo printed: demo-plot.sh TABLE OUTPUT.svg
+# Draws the table that the demo printed: demo-plot.sh TABLE OUTPUT.svg
 set -euo pipefail
 
 table=$1

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What the interceptor adds to a read: a hit, a miss, and memory for its index.
-# Runs in the guest under the virtual clock (make bench-share).
+# Measures what the interceptor adds to a read: a hit, a miss, and the memory of its
+# index.  Runs in the guest under the virtual clock (make bench-share).
 #
-# A clone reads a file whose blocks another clone has cached; the tracepoint
-# of a hit has a time, and two hits that follow one another in a bio lie as far
-# apart as one costs in map(), the tracepoint and the new entry included.  A
-# miss is what a direct read of uncached blocks costs more than with sharing
-# off, where the disk completes inline.
+# A clone reads a file whose blocks another clone has cached.  The tracepoint of a
+# hit has a time, so the distance between two consecutive hits of a bio is the cost
+# of one hit in map(), including the tracepoint and the new entry.  The cost of a
+# miss is the difference between a direct read of uncached blocks with sharing on
+# and with sharing off, on a disk that completes inline.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=lib.sh

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What a bio costs: dm-linear, dm-thin with 64 KiB blocks and dm-hpmapper side
-# by side, over RAM-backed disks without latency, queue depth 1.
+# Measures what a bio costs: dm-linear, dm-thin with 64 KiB blocks and dm-hpmapper
+# side by side, over RAM-backed disks without latency, at queue depth 1.
 #
-# Runs in the guest, under the virtual clock (make bench-io).  MODES says how
-# the disk completes: inline, or softirq as a real one would.  Prints a table
+# Runs in the guest, under the virtual clock (make bench-io).  MODES says how the
+# disk completes a bio: inline, or in softirq as a real disk would.  Prints a table
 # of mean latencies in us and of their ratios to dm-linear.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What the benchmarks share.  Sourced by scripts that run in the guest, as
-# root; nothing here is timed but what fio itself times.
+# Functions that the benchmarks share, sourced by scripts that run in the guest as
+# root.  Only fio's own figures are timed here.
 
 # shellcheck source=../tests/vm/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../tests/vm/lib.sh"

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What a thousand active volumes cost, beside as many dm-linear devices and dm-thin
+# Measures a thousand active volumes beside as many dm-linear devices and dm-thin
 # volumes, each of the three in the same guest on the same disks (make bench-many;
-# virtual clock).  An operation's figure is the mean of one among the first tenth of
-# the devices, and among the last: where they differ, it grows with their number.
+# virtual clock). For each operation it prints the mean of one operation among the
+# first tenth of the devices, and among the last tenth.  If the two differ, the cost
+# grows with the number of devices.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=lib.sh

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# How long others wait for a neighbour whose I/O io.max holds back: some messages,
-# an activation, a removal and a write, first alone, then beside a throttled reader
-# of 16 MiB, then beside a throttled writer of as much.  Milliseconds, by the guest's
-# clock; a program takes some of them to start.
+# Measures how long others wait for a neighbour whose I/O io.max holds back: some
+# messages, an activation, a removal and a write, first alone, then beside a
+# throttled reader of 16 MiB, then beside a throttled writer of as much.  Prints
+# milliseconds of the guest's clock; starting a program takes some of them.
 # shellcheck source=../tests/vm/suite/lib.sh disable=SC1091,SC2154
 . "$(dirname "$0")/../tests/vm/suite/lib.sh"
 

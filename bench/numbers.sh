@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What snapshots, depth, metadata and space cost.  Runs in the guest under the
-# virtual clock (make bench-io).  Each line: what, the figure, what it may be.
+# Measures what snapshots, depth, metadata and space cost.  Runs in the guest under
+# the virtual clock (make bench-io).  Each line has a name, the figure and its
+# limit.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=lib.sh

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Draws what make bench-share printed: share-plot.sh TABLE OUTPUT.svg
+# Draws the table that make bench-share printed: share-plot.sh TABLE OUTPUT.svg
 set -euo pipefail
 
 table=$1

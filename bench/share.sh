@@ -1,22 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Containers cloned from one image: what they read, write and cache, and how
-# long they take; overlay2, btrfs, dm-thin with 64 KiB blocks and dm-hpmapper,
-# in one run.  Runs in the guest under the virtual clock (make bench-share).
+# Measures containers cloned from one image: what they read, write and cache, and
+# how long they take, with overlay2, btrfs, dm-thin with 64 KiB blocks and
+# dm-hpmapper, in one run.  Runs in the guest under the virtual clock (make
+# bench-share).
 #
-# Each container is cloned, mounts its volume (noatime), reads half of the
-# image's files, changes four of them and writes 256 KiB with fsync
-# (startup.c): first one after another, then all at once, then with little
-# memory.  Disks are RAM-backed and answer after 80 us.
+# Each container is cloned, mounts its volume (noatime), reads half of the image's
+# files, changes four of them and writes 256 KiB with fsync (startup.c).  First the
+# containers start one after another, then all at once, then with little memory.
+# The disks are RAM-backed and answer after 80 us.
 #
 #	PEERS='overlay2 btrfs thin hpmapper'  COUNT=64  FILES=1400  READ=4096
 #	CASES='row once scarce'  FS=ext4|xfs
 #
-# All that is run meanwhile is in memory, this script and its shell included:
-# a wait for the host's files would make the virtual clock jump.  A canary
-# before and after each case, 300 direct reads of such a disk, tells whether
-# the clock is to be believed; if it is not, the case is run again.
+# All programs that run meanwhile are in memory, including this script and its
+# shell: a wait for the host's files would make the virtual clock jump.  Before and
+# after each case, 300 direct reads of such a disk test whether the clock is right;
+# if it is not, the case runs again.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=lib.sh

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Runs test suites, each a make target whose output ends with a line
+# Runs test suites.  Each is a make target whose output ends with a line
 #
 #	N passed, N failed
 #
-# and shows what each does while it runs, keeps its output in
-# build/test/<suite>.log, and ends with a table and one such line for all.  A
-# suite that fails without saying how many tests failed counts as one failure.
+# It shows the output of each while it runs, keeps it in build/test/<suite>.log, and
+# ends with a table and one such line for all.  A suite that fails without a count
+# of failed tests counts as one failure.
 #
 # Most suites keep one CPU busy, a guest that emulates one above all.  So two of
 # them run at a time where the machine has two CPUs and 8 GiB of memory (a guest

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Would the tests notice?  Each fault is planted in a build for that, and the
-# test that is there for it must fail (make test-cache-faults; here BUILD, CACHE).
+# Tests the tests: plants each fault in a build for that; the test that looks for
+# the fault must fail (make test-cache-faults, which sets BUILD and CACHE).
 #
 #	faults.sh [<fault>...]
 set -u

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What file systems other than ext4 and xfs do with the pages that they read
-# into.  Some decompress over what they have read: such a page is no copy of
-# the block, and must not be entered as one.  Runs in the guest (make
+# Tests what file systems other than ext4 and xfs do with the pages that they read
+# into.  Some decompress over the bytes that they have read: such a page is no copy
+# of the block, and must not be entered as one.  Runs in the guest (make
 # test-filesystems).
 #
-#	filesystems.sh [all|<test>...]	the short ones, all, or those
+#	filesystems.sh [all|<test>...]	the short tests, all, or those named
 set -uo pipefail
 # shellcheck source=lib.sh disable=SC1091
 . "$(dirname "$0")/lib.sh"

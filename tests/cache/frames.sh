@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What becomes of entries when their blocks or their frames go.  Runs in the
-# guest (make test-frames).
+# Tests that entries are dropped when their blocks are freed or their page frames
+# go.  Runs in the guest (make test-frames).
 #
 #	frames.sh [<test>...]	sweep poisoned; with UNPLUG= also unplug
 set -uo pipefail

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What the tests of the cache share that run in a guest.  Sourced.
+# Functions that the tests of the cache in a guest share, sourced by them.
 
 # shellcheck source=../vm/lib.sh disable=SC1091
 . "$(dirname "${BASH_SOURCE[0]}")/../vm/lib.sh"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Memory goes offline, and its struct pages with it, while pages in it are known
-# as copies and read from.  In a guest with movablecore= (make test-offline).
+# Takes memory offline, and its struct pages with it, while pages in it are known as
+# copies and read from.  Runs in a guest with movablecore= (make test-offline).
 set -uo pipefail
 # shellcheck source=lib.sh disable=SC1091
 . "$(dirname "$0")/lib.sh"

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Each race of a read that is served from a cached page, made to happen: a
-# thread is held at the point where it hurts (dm-hpmapper/pause.h; VARIANT=faults)
-# while another does what it must not suffer from.  In the guest:
+# Provokes each race of a read that is served from a cached page: stops a thread at
+# the critical point (dm-hpmapper/pause.h; VARIANT=faults) while another thread does
+# what must not harm it.  Runs in the guest:
 #
-#	races.sh [<test>...]	all, or those
+#	races.sh [<test>...]	all tests, or those named
 #
-# FAULT=name plants a fault: then one of the checks must fail.
+# FAULT=name plants a fault; then one of the checks must fail.
 set -uo pipefail
 # shellcheck source=lib.sh disable=SC1091
 . "$(dirname "$0")/lib.sh"

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# One read, few copies: clones of one image read each other's cached copies,
-# and never a wrong byte.  Runs in the guest (make test-share); CHURN is how
-# many seconds some clones work on their files while others read theirs.
+# Tests that clones of one image read each other's cached copies, and never a wrong
+# byte.  Runs in the guest (make test-share).  For CHURN seconds, some clones change
+# their files while others read theirs.
 # shellcheck source=lib.sh disable=SC1091
 . "$(dirname "$0")/lib.sh"
 set -uo pipefail

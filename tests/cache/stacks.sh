@@ -1,12 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Clones read each other's cached copies above and below devices that are not
-# like a disk: with logical blocks of 4 KiB, with bios that must be cut oddly,
-# under a loop device, under dm-crypt and above it.  Runs in the guest (make
-# test-stacks).
+# Tests that clones read each other's cached copies above and below unusual devices:
+# with logical blocks of 4 KiB, with limits that cut bios in odd ways, under a loop
+# device, and under and above dm-crypt.  Runs in the guest (make test-stacks).
 #
-#	stacks.sh [<test>...]	all, or those
+#	stacks.sh [<test>...]	all tests, or those named
 set -uo pipefail
 # shellcheck source=lib.sh disable=SC1091
 . "$(dirname "$0")/lib.sh"

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The torture test, in the guest (make test-torture): what torture.c tells, and
-# one clone's reader in a memory cgroup that is too small for it, with an
-# eviction always under way; at the end the module goes with all that it knows.
+# The torture test, in the guest (make test-torture): runs torture.c, and one
+# clone's reader in a memory cgroup that is too small for it, while an eviction is
+# always under way.  At the end the module is unloaded with a full index.
 #
 #	TIME=seconds FS=ext4|xfs LRU=classic|mglru DISK=inline|slow SEED=number
 #
-# With a fault planted (FAULT=name, in a build for that) it must fail: then it
-# ends with the status of torture.
+# With a fault planted (FAULT=name, in a build for that) the test must fail; then
+# the script ends with the status of torture.
 set -uo pipefail
 # shellcheck source=lib.sh disable=SC1091
 . "$(dirname "$0")/lib.sh"

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# In the guest: mounts the file systems that the replayer has left, so that
-# their logs are replayed, looks for the files that were synced, and has them
-# checked.
+# In the guest: mounts the file systems that the replayer has left, so that their
+# logs are replayed, looks for the files that were synced, and checks the file
+# systems.
 #
 #	fsck.sh <directory>
 set -u

@@ -7,18 +7,19 @@
 #		<large block sectors> <steps> [<fault>]
 #	record.sh plain <log device> <seed> <flush ms>
 #
-# Both devices of the pool are slices of one, which dm-log-writes records, so
-# that the log has the writes to both in one order.  A flush in the log carries
-# the slice's first sector (dm-linear adds it), which tells whose flush it was.
+# Both devices of the pool are slices of one device, which dm-log-writes records, so
+# that the log has the writes to both in one order.  A flush in the log carries the
+# first sector of its slice (dm-linear adds it), which tells which device the flush
+# was for.
 #
-# dm-log-writes gives what has been written to the first flush that is sent
-# after it; so of two flushes that are under way at once the one sent later must
-# not end earlier, or the log says that it flushed nothing.  Therefore every
-# flush waits its turn in dm-delay, whose worker sends one after another, and a
-# flush of the disk below ends before its submission returns.  With <flush ms>
-# 0 there is no such queue.
+# dm-log-writes assigns a write to the first flush that is sent after it.
+# Therefore, of two flushes that are under way at once, the one sent later must not
+# end earlier, or the log says that it flushed nothing.  So every flush passes
+# through dm-delay, whose worker sends one flush after another, and a flush of the
+# disk below ends before its submission returns.  With <flush ms> 0 there is no such
+# queue.
 #
-# plain: no pool; the same writers write to a slice itself.
+# plain: without a pool, the same writers write to a slice itself.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

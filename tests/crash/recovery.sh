@@ -1,16 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# In the guest, on the virtual clock: how long a pool takes to come up that has
-# crashed with as many records as there can be (tail.c).
+# In the guest, on the virtual clock: measures how long a pool takes to open that
+# has crashed with as many records as there can be (tail.c).
 #
 #	recovery.sh <metadata image> <sectors of the data device>
 #
-# Twice: with a disk that answers at once, which shows what the processor does,
-# and with one that answers after 80 us.  All that runs meanwhile is in memory,
-# or a wait for the host's files would make this clock jump; and a canary before
-# and after, 300 reads of such a disk, tells whether the disk's timer, which is
-# this clock's weak spot, is to be believed.
+# The script measures twice: with a disk that answers at once, which shows the
+# processor's part, and with a disk that answers after 80 us.  All programs that run
+# meanwhile are in memory, because a wait for the host's files would make this clock
+# jump.  Before and after, 300 reads of such a disk test whether the disk's timer,
+# the weak point of this clock, is right.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,21 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Records a load in a guest and replays the crashes of it.
+# Records a load in a guest and replays crashes of it.
 #
 #	run.sh crash <steps> <points> <exports>
 #	run.sh faults <steps> [<fault>...]
 #	run.sh order
 #
-# crash: no violation may be found, and a kernel that mounts the file systems
-# of some points must find its files, and nothing to repair.
+# crash: there must be no violation, and a kernel that mounts the file systems of
+# some points must find its files, and nothing to repair.
 #
-# faults: with each fault planted (dm-hpmapper/fault.h) there must be one.
+# faults: with each fault planted (dm-hpmapper/fault.h) there must be a violation.
 #
-# order: without a pool, does the recorder itself tell the truth?
+# order: tests, without a pool, whether the recorder keeps the order of flushes.
 #
-# SEED in the environment: of the load and of the replay.  BUILD, CACHE and
-# KERNEL as in boot.sh.
+# SEED in the environment is the seed of the load and of the replay.  BUILD, CACHE
+# and KERNEL are as in boot.sh.
 set -u -o pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -3,8 +3,9 @@
 #
 # usage: run.sh BUILD/fuzz SECONDS TARGET...
 #
-# Runs the fuzzers one after another, each for its share of the time, and says
-# what each has tried.  What was found before is tried first.
+# Runs the fuzzers one after another, each for its share of the time, and prints how
+# many inputs each has tried.  Each fuzzer first tries the inputs that earlier runs
+# found.
 set -u -o pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

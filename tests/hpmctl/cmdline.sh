@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# hpmctl's command line, as far as no device-mapper is needed: help, wrong
-# usage, exit statuses, errors in JSON.  Output is TAP.
+# Tests hpmctl's command line as far as it needs no device-mapper: help, wrong
+# usage, exit statuses, errors in JSON.  The output is TAP.
 set -uo pipefail
 
 hpmctl=${HPMCTL:?}

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Run the test programs and the command line's own tests, show what fails, and
-# end with the count of all.
+# Runs the test programs and the tests of the command line, shows the tests that
+# fail, and ends with the count of all.
 #
 #	HPMCTL=<path> run.sh <program>...
 set -uo pipefail

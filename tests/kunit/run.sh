@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Runs the KUnit suite: puts the metadata engine and the tests into an unpacked
-# Debian linux-source and lets its kunit.py build and run a user-mode kernel.
+# Runs the KUnit suite: copies the metadata engine and the tests into an unpacked
+# Debian linux-source, and lets its kunit.py build and run a user-mode kernel.
 #
 # usage: run.sh SOURCE_TARBALL WORK_DIRECTORY
 set -euo pipefail

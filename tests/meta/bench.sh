@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# hpm_check of 1 TiB (GIB=1024) mapped in 4 KiB blocks, against reading the same
-# metadata once, both from the page cache and from the disk.
+# Compares hpm_check of 1 TiB (GIB=1024) mapped in 4 KiB blocks with reading the
+# same metadata once, both from the page cache and from the disk.
 #
 # usage: bench.sh BENCH_POOL HPM_CHECK
 set -eu -o pipefail

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Tests of the metadata tools on pools that the engine makes.
+# Tests the metadata tools on pools that the engine makes.
 #
 # usage: run.sh DIRECTORY-OF-PROGRAMS
 set -u -o pipefail

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The static checks, each file a test: what is complained of is shown.
+# Runs the static checks.  Each file is a test; the complaints about it are shown.
 #
 #	run.sh format FILE...		clang-format, by .clang-format
 #	run.sh tidy 'FLAGS' FILE...	clang-tidy, by the nearest .clang-tidy
 #	run.sh checkpatch SCRIPT FILE...
-#	run.sh doc FILE...		docutils, which must have no remark at all
-#	run.sh total			counts what the others did, ends with it
+#	run.sh doc FILE...		docutils, which must print no remark at all
+#	run.sh total			prints the counts of all; fails if one failed
 #
 # STYLE_LOG is the file that collects the results.
 set -uo pipefail

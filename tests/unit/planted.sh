@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Plants one fault after another in the engine (dm-hpmapper/fault.h), runs the
-# test that is there to find it, and wants that test to fail.  Each of these
-# tests must pass when nothing is planted.
+# Plants one fault after another in the engine (dm-hpmapper/fault.h) and runs the
+# test that looks for it; that test must fail.  Each of these tests must pass when
+# nothing is planted.
 #
 #	planted.sh <directory of the programs>
 #
-# SEED in the environment is the programs'.
+# SEED in the environment is the seed of the programs.
 set -u
 
 dir=$1

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Run test programs and say how many tests passed and failed.
+# Runs test programs and prints how many tests passed and failed.
 #
 #	run.sh <program>...
 #
-# SEED and SCALE in the environment are the programs' (rig.h).  A program that
-# dies counts as one failed test; what it wrote last says why.
+# SEED and SCALE in the environment are for the programs (rig.h).  A program that
+# dies counts as one failed test; its last output tells the reason.
 set -uo pipefail
 
 export SEED SCALE
