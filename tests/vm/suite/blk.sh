@@ -6,7 +6,7 @@
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 
-# (Configured before it is powered, as completions are polled for.)
+# (The queues are configured before power-on, because completions are polled for.)
 NULLB_OPTS="poll_queues=1 submit_queues=2" DISK_MODE=softirq devices 16 384
 pool_up || exit
 vol_new v 0 64 || exit
@@ -67,7 +67,7 @@ job() {	# job NAME OPTIONS...: fio ends without an error
 		--size=8M --randseed=7 "$@"
 }
 
-# (Polled, null_blk would take its pages under RCU's lock.)
+# (If it is polled, null_blk allocates its pages under RCU.)
 dmsetup suspend v && dmsetup suspend pool && fill_disks
 dmsetup resume pool && dmsetup resume v
 job "polled writes, verified" --rw=randwrite --bs=4k --ioengine=io_uring \
@@ -90,7 +90,7 @@ if echo +io >$cg/cgroup.subtree_control 2>/dev/null; then
 		--direct=1 --ioengine=libaio --iodepth=16 --verify=crc32c --verify_fatal=1 --minimal"
 	is "what was written is on the cgroup's account" \
 		"$(sed -n "s/^$dev .*wbytes=\([0-9]*\).*/\1/p" $cg/slow/io.stat)" -ge $((4 << 20))
-	# One that is throttled keeps nobody else from a snapshot.
+	# A throttled volume must not delay the snapshot of another one.
 	echo "$dev wiops=20" >$cg/slow/io.max
 	bash -c "echo \$\$ >$cg/slow/cgroup.procs
 		exec fio --name=x --filename=/dev/mapper/v --rw=randwrite --bs=4k --size=8M \

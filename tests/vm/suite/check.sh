@@ -6,7 +6,7 @@
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 
-# The last sectors fail, and with them each flush; nothing is ever put there.
+# The last sectors fail, and with them each flush; nothing is ever written there.
 data_table() {
 	local disk size
 
@@ -29,7 +29,7 @@ put_blocks() {	# put_blocks COUNT SEEK [CONV]
 }
 
 modprobe dm-flakey
-# A device without a cache would get no flushes at all.
+# A device without a volatile cache gets no flushes.
 NULLB_OPTS="cache_size=1" devices 8 64
 data_is good
 pool_up || exit
@@ -55,7 +55,7 @@ equal "which changes nothing" "$(pool_mode)" ro
 vol_down v
 pool_down
 
-# Opened again, with the table that it had.
+# The pool is opened again with the same table.
 before=$(sum $meta)
 dmesg -C
 check "it opens" pool_up

@@ -24,8 +24,8 @@ sent_to() {
 
 # costs WHAT DATA METADATA COMMAND...: so much is sent to the devices
 #
-# The pool commits by itself once a second, without a bio that waits for it; if that
-# falls into the middle it is tried again.  "again" comes before each.
+# The pool commits once a second without being asked.  If such a commit falls into
+# the measurement, the measurement is repeated.  "again" runs before each try.
 costs() {
 	local what=$1 want="data $2, metadata $3" seen try
 
@@ -44,7 +44,7 @@ settle() {
 	msg checkpoint
 }
 
-# ten blocks, one at a time, and a FLUSH behind each
+# ten blocks, one at a time, each followed by a FLUSH
 flushed_writes() {
 	xfs_io -d "${ten[@]}" /dev/mapper/v >/dev/null
 }
@@ -82,7 +82,7 @@ fsync_once
 again() { settle; }
 costs "in place" "3 1 1" "0 0 0" fsync_once
 
-# A FLUSH, and a FUA write to a block that is shared, are a commit each.
+# A FLUSH and a FUA write to a shared block each need a commit.
 again() { msg create_snap $((100 + $1)) 0; settle; }
 costs "the first after a snapshot" "4 0 2" "0 2 0" fsync_once
 umount "$tmp/mnt"

@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 
 devices 4 256
-# Two seconds a write, and none for the flush of a commit.
+# A write takes two seconds; the flush of a commit takes no time.
 dmsetup create slow --table "0 $(mib 256) delay $data 0 0 $data 0 2000 $data 0 0"
 data=/dev/mapper/slow
 pool_up || exit

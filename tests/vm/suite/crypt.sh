@@ -10,7 +10,7 @@
 key=$(printf '%064d' 7)
 modprobe dm-crypt || exit
 
-# crypt NAME DEVICE: the same key for all, so that a snapshot can be opened
+# crypt NAME DEVICE: all use the same key, so that a snapshot can be opened
 crypt() {
 	dmsetup create "$1" --table \
 		"0 $(blockdev --getsz "$2") crypt aes-xts-plain64 $key 0 $2 0 1 allow_discards"
@@ -24,7 +24,7 @@ nullb hmeta 16 softirq
 nullb hdata 256 softirq
 crypt meta "$(nullb_path hmeta)" || exit
 crypt data "$(nullb_path hdata)" || exit
-# What was never written decrypts to noise, which is not taken for an empty device.
+# Unwritten blocks decrypt to noise, which must not be taken for an empty device.
 fails "noise is not formatted" pool_up
 dd if=/dev/zero of=$meta bs=128k count=1 oflag=direct status=none
 pool_up || exit
@@ -71,7 +71,7 @@ crypt cc /dev/mapper/c
 mount /dev/mapper/cv "$tmp/a"
 mount /dev/mapper/cb "$tmp/b"
 mount /dev/mapper/cc "$tmp/c"
-# In turn, so that each finds what the one before may have left in the cache.
+# In turn, so that each volume finds pages that the one before may have cached.
 for round in 1 2 3; do
 	echo 3 >/proc/sys/vm/drop_caches
 	for d in a b c; do

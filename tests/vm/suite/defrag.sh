@@ -12,7 +12,7 @@ idle() {
 devices 16 256
 pool_up || exit
 vol_new v 0 64 || exit
-# 4 KiB blocks of two volumes in turn, so that neither has large ones
+# 4 KiB blocks of two volumes in turn, so that neither volume gets large blocks
 vol_new w 1 64
 fio --name=a --filename=/dev/mapper/v --rw=randwrite --bs=4k --size=16M \
 	--direct=1 --ioengine=psync --thread --minimal --randseed=5 >/dev/null

@@ -39,7 +39,7 @@ equal "and reads as zeroes" "$(foreign nonzero /dev/mapper/v 0 32768)" 0
 is "the other half is there" "$(foreign nonzero /dev/mapper/v 32768 32768)" -ge 32700
 matches "the volume's status knows" "$(dmsetup status v)" ' 32768 65535$'
 
-# Not whole blocks: the ends stay.
+# Partial blocks at the ends of a discard keep their content.
 left=$(sum /dev/mapper/v)
 blkdiscard -o $(((16 << 20) + 512)) -l 4096 /dev/mapper/v
 equal "a discard inside two blocks frees none" "$(data_used)" $((16 * 256))
@@ -50,7 +50,7 @@ equal "frees two, though they are parts of a large block" "$(data_used)" \
 	$((16 * 256 - 2))
 is "and leaves the ends" "$(foreign nonzero /dev/mapper/v 32768 8)" -ge 8
 
-# Shared blocks stay for the others.
+# A discard does not free blocks that other volumes share.
 snap_new s 1 0 64
 was=$(sum /dev/mapper/s)
 used=$(data_used)
@@ -64,15 +64,15 @@ check "below, too" within 10 below_is 0
 vol_down s
 msg delete 1
 
-# Deleting is passed down as well.
+# The blocks of a deleted volume are discarded on the data device, too.
 put_mib v 8
 vol_down v
 msg delete 0
 check "a delete frees all" within 10 used_is 0
 check "below, too" within 10 below_is 0
 
-# Zeroes, from a device that takes none without data: then volumes take none,
-# and what the kernel sends is pages of zeroes.
+# The data device cannot write zeroes without data.  Neither can its volumes then,
+# and the kernel sends pages of zeroes.
 vol_new v 0 64
 equal "zeroes without data are not taken" \
 	"$(max_zeroes v)" 0
@@ -125,7 +125,7 @@ equal "nor freed" "$(data_used)" 512
 vol_down v
 pool_down
 
-# A data device that takes zeroes without data: then so does a volume.
+# The data device can write zeroes without data, and so can its volumes.
 clean_up
 truncate -s 64M "$tmp/file"
 modprobe -q loop

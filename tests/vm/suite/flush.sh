@@ -5,14 +5,14 @@
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 
-# (With devices that take no time, nobody would have a commit to share.)
+# (With devices that take no time, no two bios would share a commit.)
 NULLB_OPTS="cache_size=1" DISK_MODE=timer devices 8 64
 pool_up || exit
 vol_new v 0 32 || exit
 
 d=$(dev_number $data) m=$(dev_number $meta)
 
-# How many of these went to a device: sent DEVICE REGEX
+# sent DEVICE REGEX: prints how many matching requests the device got
 sent() {
 	grep -cE "^$1 $2 " "$tmp/trace"
 }
@@ -64,7 +64,7 @@ sleep 2.5
 is "without any flush, a second or so makes it durable" \
 	"$(dmsetup status --noflush pool | grep -oP '(?<= durable )[0-9]+')" -gt "$before"
 
-# What is durable is there though the pool is taken away at once.
+# Durable data is there even if the table is removed at once.
 dd if=/dev/urandom of=/dev/mapper/v bs=4k count=64 seek=700 oflag=direct,dsync \
 	conv=notrunc status=none
 was=$(dd if=/dev/mapper/v bs=4k count=64 skip=700 status=none iflag=direct | md5sum)

@@ -77,7 +77,7 @@ pool_up || exit
 vol_up v 0 64
 dd if=/dev/urandom of=/dev/mapper/v bs=1M count=4 oflag=direct conv=fsync status=none
 synced=$(sum /dev/mapper/v 4)
-# Map and space are in memory: what fails is the commit.
+# The map and the counts are in memory, so it is the commit that fails.
 sum /dev/mapper/v >/dev/null
 dd if=/dev/urandom of=/dev/mapper/v bs=4k count=8 seek=3900 oflag=direct conv=fsync status=none
 dmesg -C

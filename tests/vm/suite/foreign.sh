@@ -5,7 +5,7 @@
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 
-# unseen WHAT VOLUME...: no mark of another owner in any of them
+# unseen WHAT VOLUME...: no volume shows another owner's mark
 unseen() {
 	local what=$1 name n bad=
 
@@ -60,7 +60,7 @@ run() {
 		--skip 34M --discards 10 --zeroes 10 --seconds 3 --seed 3
 	unseen "after them" a s
 
-	# A pool that is taken away in the middle of all this.
+	# The pool's table is removed in the middle of all this.
 	put a 4k 70 9000
 	blockdev --flushbufs /dev/mapper/a
 	dmsetup remove --force pool >/dev/null 2>&1
@@ -71,7 +71,7 @@ run() {
 	vol_up a 0 48 && vol_up s 1 48 || exit
 	unseen "after the pool's table was taken away" a s
 
-	# One volume's own bytes are foreign to the next.
+	# One volume's bytes are foreign to the next volume.
 	vol_down s
 	msg delete 1
 	msg create_thin 2
@@ -103,8 +103,8 @@ devices 8 160
 run 1024
 run 128
 
-# A pool formatted where another one was: the first 4 KiB are cleared, as
-# people do it, and nothing of what the old one had comes back.
+# A pool is formatted in the place of another: the first 4 KiB are cleared, as
+# administrators do it, and nothing of the old pool may come back.
 large=4096
 wipe
 pool_up || exit
@@ -134,7 +134,7 @@ pool_up || exit
 equal "nor does it come back at the next activation" "$(msg list | wc -l)" 1
 vol_up v0 0 32
 equal "which has what was written to the new one" "$(sum /dev/mapper/v0)" "$sum"
-# the same, crashed before it had a checkpoint of its own
+# the same, but the new pool crashes before its first checkpoint
 vol_down v0
 pool_down
 wipe

@@ -45,7 +45,7 @@ try() {
 	check "$fs: mount" mount -o $opts,discard $dev "$mnt"
 	cp -r /usr/lib/x86_64-linux-gnu/perl-base "$mnt/"
 	tree "$mnt" >"$tmp/tree"
-	# A snapshot of a file system at work has what has been written back.
+	# A snapshot of a mounted file system has the data that was written back.
 	sync -f "$mnt"
 	rm -f "$tmp/stop"
 	busy "$mnt" &

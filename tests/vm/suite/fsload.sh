@@ -46,7 +46,7 @@ try() {
 	check "$fs: it passes its check" check_fs $fs /dev/mapper/fs
 	for i in 2 4; do
 		vol_up copy $((id + i)) $size
-		# its log is replayed by a mount
+		# the mount replays its log
 		check "$fs: snapshot $i is mounted" mount -o $opts /dev/mapper/copy "$mnt.2"
 		check "$fs: snapshot $i can be loaded" bash -c \
 			"mkdir $mnt.2/again && fsload $mnt.2/again 1 2 $i"

@@ -8,7 +8,7 @@
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 
-# Two disks of one host, which keeps their content while they are out.
+# Two disks of one host, which keeps their content while they are removed.
 modprobe sd_mod
 modprobe scsi_debug dev_size_mb=256 num_tgts=1 max_luns=1 per_host_store=1 \
 	add_host=2 || exit
@@ -45,7 +45,7 @@ put_back() {
 	within 20 both_there
 }
 
-# They may have other names now.
+# After their return the disks may have other names.
 name_them() {
 	both_there
 	meta=${disk[0]} data=${disk[1]}

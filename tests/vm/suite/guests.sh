@@ -13,7 +13,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 passed=0 failed=0
-# what the guest's scripts know from here
+# settings that the guest's scripts get from here
 settings=
 for name in SCRIPT_TIMEOUT STRESS_TIME STRESS_SEED FIO_SIZE PATIENCE; do
 	[ -z "${!name:-}" ] || settings+="export $name=${!name}; "
@@ -24,7 +24,7 @@ for guest; do
 	scripts=
 	[ "$kernel" = "$guest" ] || scripts=${guest#*:}
 	echo "# === $kernel"
-	# Merged, a slab cache of the module's would stay for the sake of others.
+	# A merged slab cache of the module would stay as long as its other users.
 	ARGS="${ARGS:-} slab_nomerge" KERNEL=$kernel NAME=suite-$kernel TIMEOUT=${TIMEOUT:-7200} \
 		MEM=${MEM:-3G} "$here/../boot.sh" "$settings
 		$here/run.sh ${scripts//,/ }" 2>&1 | tee "$out"

@@ -45,7 +45,7 @@ works() {
 	ok $? "hpmctl $*"
 }
 
-# fails <status> <words> <argument>...
+# fails <status> <words> <argument>...: the command fails with these
 fails() {
 	local want=$1 words=$2 status wrong=0
 	shift 2
@@ -72,13 +72,13 @@ check() {
 	ok $? "$what"
 }
 
-# said <what> <words>: the last command wrote that to its error output
+# said <what> <words>: the last command printed the words on standard error
 said() {
 	grep -qF -- "$2" "$err"
 	ok $? "$1"
 }
 
-# told <what> <pattern>: and that to its output
+# told <what> <pattern>: the last command printed the pattern on standard output
 told() {
 	grep -q -- "$2" "$out"
 	ok $? "$1"
@@ -88,7 +88,7 @@ no_device() {
 	! [ -e "/dev/mapper/$1" ] && ! dmsetup info "$1" >/dev/null 2>&1
 }
 
-# Every block is another one, at little cost.
+# Writes blocks that all differ, at little cost.
 pattern() (	# pattern <device> <seed> <MiB>
 	set +o pipefail	# seq is stopped by head
 	seq -f "$2 %04080.0f" 1 100000000 | head -c "$(($3 << 20))" |
@@ -106,9 +106,10 @@ small_pool() {
 	}
 }
 
-# What a command that fails must leave as it was: devices, tables, loop devices,
-# files, volumes, and what stands at the places in $heads (DEVICE@MIB) where a pool
-# begins.  (Numbers of loop devices and of volumes' devices may change.)
+# Prints everything that a failing command must leave unchanged: devices, tables,
+# loop devices, files, volumes, and the blocks at the places in $heads (DEVICE@MIB)
+# where a pool begins.  (The numbers of loop devices and of volumes' devices may
+# change.)
 heads=
 state() {
 	local p
@@ -130,8 +131,8 @@ said_done() {
 	grep -q 'note: it is done, but cannot be shown' "$err"
 }
 
-# faulty <n>[,<n>...] <argument>...: the command's <n>-th call is made to fail, and is
-# named in s_log if it gets there.
+# faulty <n>[,<n>...] <argument>...: makes the command's <n>-th call fail; s_log
+# names the call if the command gets that far.
 faulty() {
 	local at=$1
 	shift
@@ -140,12 +141,12 @@ faulty() {
 		"$HPMCTL" "$@" >"$out" 2>"$err" </dev/null
 }
 
-# faults <undo> <argument>...: each call of the command is made to fail in turn;
-# after each failure all is as it was.  One that succeeds nevertheless is undone by
-# <undo>.  If that is "true", it cannot be undone: then it is the last one, and must
-# have said that only the showing of what is done has failed.  Sets $last to the number
-# of the last call whose failure was the command's.  With again=yes, what has failed
-# must succeed when it is tried once more.
+# faults <undo> <argument>...: makes each call of the command fail in turn; after
+# each failure everything must be unchanged.  If the command succeeds nevertheless,
+# <undo> undoes it.  If <undo> is "true", the command cannot be undone; such a run
+# is the last one, and must have said that it failed only to show its result.  Sets
+# $last to the number of the last call whose failure made the command fail.  With
+# again=yes, a failed command must succeed when it is repeated.
 faults() {
 	local undo=$1 i status hits=0 wrong=0
 	shift
@@ -221,12 +222,12 @@ group_faults() {
 	faults 'h volume remove e n' volume snapshot e b n --freeze
 	check 'nothing stays frozen' timeout 10 touch "$work/mnt/f"
 	umount "$work/mnt"
-	# (the low water mark is what it was before the pool grew)
+	# (the low water mark is the one from before the pool grew)
 	faults 'h pool activate e --file "$work/e" --low-water 1M; h volume activate e a b' pool remove e --force
 	drop_pool e
 }
 
-# What the kernel has formatted for a pool that cannot be made, is taken away again.
+# If a pool cannot be made, what the kernel has formatted for it is zeroed again.
 group_create_faults() {
 	local was at
 	rmmod brd 2>/dev/null
@@ -251,7 +252,7 @@ group_create_faults() {
 	works pool remove k
 	heads=/dev/ram3@0
 	faults 'h pool remove k' pool activate k --meta /dev/ram2 --data /dev/ram3
-	# What --force would overwrite stays until it is overwritten.
+	# The content that --force would overwrite stays until it is overwritten.
 	was=$(state)
 	faulty $((at - 1)) pool create k --meta /dev/ram2 --data /dev/ram3 --force
 	check "the kernel did not come to the old pool's mark" test "$(state)" = "$was"
@@ -263,7 +264,8 @@ group_create_faults() {
 }
 
 # create_undo_fails <devices> <where> <argument>...: "pool create" fails and cannot
-# take away what is there by then.  $last is its call that makes the pool live.
+# remove what it has made so far.  $last is the number of its call that makes the
+# pool live.
 create_undo_fails() {
 	local devices=$1 where=$2 i
 	shift 2
@@ -287,7 +289,7 @@ said_stays() {
 	grep -q "note: the device $1 stays: .*\"dmsetup remove $1\"" "$err"
 }
 
-# An import that any of its calls, or of mkfs's, ends.
+# Makes each call of an import, or of mkfs, fail.
 group_import_faults() {
 	mkdir -p "$work/tree4/bin" "$work/up4/bin"
 	echo old >"$work/tree4/bin/old"
@@ -302,7 +304,7 @@ group_import_faults() {
 	drop_pool e
 }
 
-# Others at work at the same time: what is gone already was to go.
+# Other commands at the same time: a thing that is gone already was to be removed.
 group_races() {
 	local i bad_status=0
 	small_pool r 128M
@@ -317,7 +319,7 @@ group_races() {
 	wait
 	ok $bad_status 'volume remove beside a deferred removal succeeds'
 	check 'and no volume stays' test -z "$("$HPMCTL" volume list r -q)"
-	# gone between the look and the removal
+	# removed by another command between the look and the removal
 	bad_status=0
 	for i in {1..4}; do
 		h volume create r v --size 8M --activate
@@ -335,7 +337,7 @@ group_races() {
 	done
 	ok $bad_status 'two that remove the same volume: none fails but for want of it'
 	check 'and no volume stays' test -z "$("$HPMCTL" volume list r -q)"
-	# lists are asked for while volumes come and go
+	# lists are printed while volumes come and go
 	bad_status=0
 	(for i in {1..12}; do
 		"$HPMCTL" volume create r x --size 8M --activate
@@ -349,7 +351,7 @@ group_races() {
 	drop_pool r
 }
 
-# What is said, and that nothing is done before it is.
+# Tests the messages, and that nothing is done before them.
 group_words() {
 	small_pool a 128M
 	small_pool a-b 128M
@@ -433,7 +435,7 @@ group_words() {
 	j pool status --json
 }
 
-# A host file system that is full: the metadata have their space.
+# The host file system is full: the metadata file has its space.
 group_host_full() {
 	mkdir -p "$work/host"
 	mount -t tmpfs -o size=48M tmpfs "$work/host"
@@ -448,7 +450,7 @@ group_host_full() {
 	json '.pool.mode == "rw" and (.pool.needs_check | not)' pool status h
 	rm "$work/host/full"
 	check 'with space again it is written' dd if=/dev/zero of=/dev/mapper/h-v bs=1M count=8 oflag=direct status=none
-	# a sparse file for metadata, as pools had that were made before
+	# a sparse metadata file, as older pools have it
 	works pool remove h --force
 	fallocate -d "$work/host/p.meta"
 	works pool activate h --file "$work/host/p"
@@ -501,7 +503,8 @@ group_file_pool() {
 	json '.pool.transaction_id == 7' pool status f
 	fails 3 'empty.meta: No such file' pool activate g --file "$work/empty"
 	works pool remove f
-	# Whatever is in a path, it is one line, and moves no cursor.
+	# Whatever characters a path has, it is one line and does not move the
+	# cursor.
 	mkdir "$work"/$'a\e[31m\nf: rw'
 	touch "$work"/$'a\e[31m'
 	h pool create e --file "$work"/$'a\e[31m\nf: rw/p' --size 64M
@@ -604,7 +607,7 @@ group_disk() {
 	works pool remove k --wipe
 }
 
-# What the disk has from another pool stays on it if it cannot be added to this one.
+# If a disk cannot be added to this pool, another pool's content on it must stay.
 small_add_fails() {
 	local disk
 	truncate -s 3M "$work/small"
@@ -618,7 +621,7 @@ small_add_fails() {
 	works pool remove l --wipe
 }
 
-# A pool on two devices, whose volume v has the pool's name in it; sets $uuid.
+# Makes a pool on two devices, whose volume v has the pool's name in it; sets $uuid.
 named_pool() {	# named_pool NAME META DATA
 	works pool create "$1" --meta "$2" --data "$3" --force
 	uuid=$("$HPMCTL" pool status "$1" --json | jq -r .pool.uuid)
@@ -650,7 +653,7 @@ group_wrong_pair() {
 	refused 'were the two mixed up' $da $a
 	refused "holds no data of this pool, but a pool's metadata" $a $b
 	fails 2 'for data at once' pool activate wa --meta $a --data $a
-	# The kernel does not rely on us.
+	# The kernel checks by itself.
 	check 'nor does the kernel take it' bash -c "! dmsetup create wa --table '0 131072 hpmapper-pool $a $db 512 0'"
 	dmsetup remove wa 2>/dev/null
 	fails 4 'holds the data of a pool' pool create wc --meta /dev/ram4 --data $db
@@ -664,7 +667,7 @@ group_wrong_pair() {
 	has_name wb
 	works pool remove wb --force
 
-	# The first block of the right device is lost.
+	# The first block of the right device is overwritten.
 	dd if=/dev/zero of=$da bs=4k count=1 oflag=direct status=none
 	refused 'then --adopt-data writes the mark again' $a $da
 	works pool activate wa --meta $a --data $da --adopt-data --read-only
@@ -679,7 +682,8 @@ group_wrong_pair() {
 	has_name wa
 	works pool remove wa --force
 
-	# The data have moved to another device, and come back as another pool's.
+	# The data has moved to another device, and the old device has another
+	# pool's data.
 	dd if=$da of=/dev/ram4 bs=1M oflag=direct status=none
 	works pool activate wa --meta $a --data /dev/ram4
 	has_name wa
@@ -708,7 +712,7 @@ wrong_files() {
 	rm -f "$work"/we.pool*
 }
 
-# What hpm_dump reads from a disk with both goes back to it, and the data stay.
+# The dump of a disk with metadata and data is restored to it, and the data stays.
 group_disk_restored() {
 	local disk bin=${HPMCTL%/*} way
 	truncate -s 512M "$work/rd.disk"
@@ -743,14 +747,14 @@ group_grow_too_far() {
 	fails 2 'at most 16 GiB' pool grow w --meta +17G --data +64M
 	check 'the file has the size that it had' test "$(stat -c %s "$work/w.pool")" = $((64 << 20))
 	works pool remove w
-	# as an hpmctl that did not look first has left it
+	# as an older hpmctl, which did not check first, has left it
 	truncate -s 300T "$work/w.pool"
 	works pool activate w --file "$work/w.pool"
 	json '.pool.data.total > 2e14 and .pool.mode == "rw"' pool status w
 	drop_pool w
 }
 
-# As much metadata as there can be, and more than that.
+# The metadata has the largest possible size, and the device is larger.
 group_grow_to_limit() {
 	local meta data to
 	truncate -s 8M "$work/l.meta"
@@ -768,7 +772,7 @@ group_grow_to_limit() {
 		json ".pool.metadata.total == $(stat -c %s "$work/l.meta") and .pool.mode == \"rw\"" pool status l
 	done
 	works volume snapshot l v s
-	# What lies beyond is told, and is no reason to refuse the rest.
+	# The rest of the device is reported, and is no reason to refuse the device.
 	truncate -s 20G "$work/l.meta"
 	truncate -s 512M "$work/l.data"
 	losetup -c "$meta"
@@ -928,7 +932,7 @@ make_tree() {
 	truncate -s 100M "$1/hole"
 }
 
-# What a tree is, for comparison: all but what mkfs adds.
+# Describes a tree for comparison, without the entries that mkfs adds.
 tree_sum() {
 	(cd "$1" || exit
 		find . -path ./lost+found -prune -o \
@@ -1027,7 +1031,7 @@ group_import_stream() {
 	drop_pool s
 }
 
-# A layout of two layers, made by hand as the specification says.
+# Makes a layout of two layers by hand, as the specification says.
 make_oci() {
 	local dir=$1 d1 d2 m
 	mkdir -p "$dir/blobs/sha256"
@@ -1085,7 +1089,7 @@ group_import_oci() {
 	drop_pool o
 }
 
-# What "docker save" wrote before it wrote layouts.
+# Makes an archive as "docker save" wrote it before it wrote layouts.
 make_docker() {
 	local dir=$1 config
 	mkdir -p "$dir/1111111111111111" "$dir/2222222222222222"
@@ -1112,7 +1116,7 @@ group_import_docker() {
 	check 'both layers are there' grep -q new "$work/mnt/bin/new" "$work/mnt/etc/name"
 	check 'and nothing of the archive itself' test ! -e "$work/mnt/manifest.json"
 	umount "$work/mnt"
-	# what it is packed with says that it is damaged, behind all that is read of it
+	# the compression reports damage that is behind everything that is read
 	cp "$work/docker.tgz" "$work/bad.tgz"
 	printf '\0\0\0\0' | dd of="$work/bad.tgz" bs=1 seek="$(($(stat -c %s "$work/bad.tgz") - 8))" conv=notrunc status=none
 	fails 5 'incorrect data check' import n bad "$work/bad.tgz" --size 300M
@@ -1128,7 +1132,7 @@ group_import_docker() {
 	drop_pool n
 }
 
-# nothing_stays <pool>: of an import, whatever stopped it
+# nothing_stays <pool>: nothing of an import is left, whatever stopped it
 nothing_stays() {
 	"$HPMCTL" volume list "$1" >"$out" 2>"$err"
 	! grep -q . < <("$HPMCTL" volume list "$1" -q) && ! dmsetup ls | grep "^$1-" >>"$out" &&
@@ -1136,7 +1140,7 @@ nothing_stays() {
 	ok $? "nothing stays: $2"
 }
 
-# An import that waits for more of its archive.
+# Starts an import that waits for the rest of its archive.
 begin_import() {
 	mkfifo "$work/slow"
 	"$HPMCTL" import i slow - --size 200M <"$work/slow" >"$work/slow.out" 2>&1 &
@@ -1310,7 +1314,7 @@ modprobe loop
 for g in file_pool file_errors devices disk wrong_pair disk_restored grow_file grow_too_far grow_to_limit host_full \
 	races words volumes many freeze \
 	import_tar import_stream import_oci import_docker import_undone top sharing table udev faults create_faults import_faults page; do
-	# These take minutes: they are run when they are named.
+	# These take minutes, and run only when they are named.
 	if [ $# = 0 ] && [[ $g == *faults || $g == page ]]; then
 		continue
 	fi

@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 
 M=16 D=96		# MiB
-# Disks with a volatile cache, or nobody would send them a FLUSH.
+# The disks have a volatile cache; otherwise they would get no FLUSH.
 export NULLB_OPTS="cache_size=8"
 devices $M $D
 modprobe dm-flakey
@@ -17,10 +17,11 @@ modprobe dm-flakey
 # Devices that fail
 #----------------------------------------------------------------------
 
-# Where what lies on a metadata device of 16 MiB, in blocks.
+# The layout of a metadata device of 16 MiB, in blocks.
 journal="32 288" counts="288 303" nodes="303 4096"
 
-# swap NAME: another table, from the standard input, under whoever uses it
+# swap NAME: loads another table, from the standard input, while the device is in
+# use
 swap() {
 	dmsetup reload "$1" && dmsetup suspend --noflush --nolockfs "$1" &&
 		dmsetup resume "$1"
@@ -33,7 +34,8 @@ whole() {	# whole NAME: as it was
 	esac | swap "$1"
 }
 
-# part FROM TO error|drop_writes|error_writes: blocks of the metadata device
+# part FROM TO error|drop_writes|error_writes: makes these blocks of the metadata
+# device fail
 part() {
 	local from=$(($1 * 8)) to=$(($2 * 8)) end disk
 
@@ -47,7 +49,7 @@ part() {
 	[ $to = "$end" ] || echo "$to $((end - to)) linear $disk $to"
 }
 
-# A data device whose writes and flushes fail, and are read.
+# A data device whose writes and flushes fail, and whose reads succeed.
 no_writes() {
 	echo "0 $(mib $D) flakey $(nullb_path hdata) 0 0 180 1 error_writes"
 }
@@ -60,7 +62,7 @@ mode_is() {
 	[ "$(pool_mode)" = "$1" ]
 }
 
-# read_only WHAT REASON: the pool got there, and has told
+# read_only WHAT REASON: the pool has become read-only, and has reported it
 read_only() {
 	check "$1: the pool is read-only" within 10 mode_is ro
 	log_has "$1: the log says why" \
@@ -72,8 +74,8 @@ read_only() {
 	intact "$1: everything is read"
 }
 
-# What stays, whatever is lost of what is not synced: that lies behind the first
-# 8 MiB of v.
+# The content that must stay: the first 8 MiB of v.  The tests write data that may
+# be lost only behind them.
 synced() {
 	echo "$(sum /dev/mapper/v 8) $(sum /dev/mapper/s)"
 }
@@ -84,7 +86,7 @@ start() {
 	dmesg -C
 }
 
-# The pool is down and needs a check.  Before that it opens, for reading.
+# The pool is not active and needs a check.  Before the check it opens for reading.
 check_it() {	# check_it WHAT: checked, it is up, without volumes
 	local was
 
@@ -107,7 +109,7 @@ check_it() {	# check_it WHAT: checked, it is up, without volumes
 	equal "$1: for writing" "$(word 8) $(word 11)" "rw -"
 }
 
-# Down, and up again as a person would have it.
+# Deactivates the pool and activates it again as an administrator would.
 come_back() {	# come_back WHAT
 	vol_down v s
 	pool_down
@@ -171,7 +173,7 @@ fails "fsync tells of it" sync -d /dev/mapper/v
 whole data
 fails "fsync is not well later either, as the data may be lost" put v 4k 1 3000 fsync
 equal "needs_check is set" "$(word 11)" needs_check
-# What was not flushed is there as long as the pool is.
+# Data that was not flushed is there as long as the pool is active.
 sum_v=$(sum /dev/mapper/v)
 read_only "a data flush that fails" "data flush failed"
 come_back "a data flush that fails"
@@ -227,11 +229,11 @@ fails "superblocks that cannot be written: no checkpoint" dmsetup message pool 0
 check "the pool is read-only" within 10 mode_is ro
 log_has "the flag could not be set" 'cannot set needs_check'
 intact "everything is read"
-# With the device well again the end of the pool tries once more.
+# When the device works again, the end of the pool repeats the attempt.
 whole meta
 come_back "superblocks that cannot be written"
 
-# The device forgets what it has confirmed; only the superblock is kept.
+# The device loses writes that it has confirmed; only the superblock is kept.
 start
 vol_down v s
 msg "create_thin 5"

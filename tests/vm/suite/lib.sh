@@ -51,7 +51,7 @@ note() {
 	echo "# $*"
 }
 
-# check WHAT COMMAND...: it succeeds
+# check WHAT COMMAND...: the command must succeed
 check() {
 	local what=$1 seen
 
@@ -93,7 +93,8 @@ differ() {
 	fi
 }
 
-# ends_well WHAT PID: of a child of this shell, which check() could not wait for
+# ends_well WHAT PID: a child of this shell must succeed; check() could not wait for
+# it
 ends_well() {
 	local status=0
 
@@ -131,7 +132,7 @@ refusals() {
 	rm "$tmp/refusals"
 }
 
-# tap PROGRAM...: it writes TAP, which is counted here
+# tap PROGRAM...: runs a program that writes TAP, and counts its tests
 tap() {
 	local line status=0
 
@@ -152,22 +153,23 @@ tap() {
 	done <"$tmp/tap"
 }
 
-# How many times the usual something may take before it counts as hung, or as
-# never to come.  No check is of how fast something is: on a busy machine, or on
-# a kernel that checks everything that it does, it is slow.
+# A command counts as hung, or a condition as never fulfilled, after this many times
+# the usual limit.  No check is about speed, because everything is slow on a busy
+# machine, or on a kernel that checks everything that it does.
 case ${VM_KERNEL:-} in
 debug|kcsan) : "${PATIENCE:=10}" ;;
 *) : "${PATIENCE:=3}" ;;
 esac
 
-# timeout SECONDS COMMAND..., for those whom these scripts start as well
+# timeout SECONDS COMMAND..., exported so that the programs of these scripts get it,
+# too
 timeout() {
 	command timeout $(($1 * PATIENCE)) "${@:2}"
 }
 export PATIENCE
 export -f timeout
 
-# within SECONDS COMMAND...: waits until it succeeds
+# within SECONDS COMMAND...: repeats the command until it succeeds
 within() {
 	local end=$((SECONDS + $1 * PATIENCE))
 
@@ -178,7 +180,7 @@ within() {
 	done
 }
 
-# log_has WHAT REGEX: in the kernel's log since the last look
+# log_has WHAT REGEX: the kernel's log must have it since the last look
 log_has() {
 	local said
 
@@ -194,13 +196,13 @@ log_has() {
 # Devices
 #----------------------------------------------------------------------
 
-# A table's size is in sectors, everything else's in MiB.
+# Sizes in tables are in sectors; all other sizes are in MiB.
 mib() {
 	echo $(($1 * 2048))
 }
 
-# slice NAME DISK MIB: a linear device on the first part of a disk, made or
-# given another size
+# slice NAME DISK MIB: makes a linear device on the first part of a disk, or resizes
+# it
 slice() {
 	local table
 
@@ -212,7 +214,7 @@ slice() {
 	fi
 }
 
-# devices [META MIB] [DATA MIB]: the disks have room to grow to four times that
+# devices [META MIB] [DATA MIB]: the disks can grow to four times these sizes
 meta=/dev/mapper/meta data=/dev/mapper/data
 devices() {
 	local m=${1:-16} d=${2:-256}
@@ -223,8 +225,9 @@ devices() {
 	slice data hdata "$d"
 }
 
-# Each block of both disks is written, as it is: null_blk takes a page for one that
-# never was, wherever it is, and a test may not want it to.  Nobody else may write.
+# Rewrites each block of both disks with its own content.  null_blk allocates a page
+# when a block is first written, and a test may not want that.  Nobody else may
+# write meanwhile.
 fill_disks() {
 	local disk
 
@@ -247,7 +250,7 @@ pool_up() {
 	dmsetup create pool --table "$(pool_table "$@")"
 }
 
-# The same device with another table.
+# Loads another table into the pool.
 pool_reload() {
 	dmsetup reload pool --table "$(pool_table "$@")" &&
 		dmsetup suspend pool && dmsetup resume pool
@@ -261,8 +264,8 @@ wipe() {
 	dd if=/dev/zero of=$meta bs=4k count=1 oflag=direct status=none
 }
 
-# touch_leaves DEVICE LAST: writes a block in each of so many leaves of its map, up to
-# block LAST.  Every one of them is copied after a snapshot.
+# touch_leaves DEVICE LAST: writes one block in each leaf of the map, up to block
+# LAST. After a snapshot, each of these leaves is copied.
 touch_leaves() {
 	local args=() i
 
@@ -302,8 +305,8 @@ snap_new() {
 	msg create_snap "$2" "$3" && vol_up "$1" "$2" "$4"
 }
 
-# The pool's status, as words from 0 on.  A program takes long to start in the
-# guest, so one is all that these cost.
+# Reads the pool's status into an array of words, numbered from 0.  Starting a
+# program takes long in the guest, so all these functions start only one.
 pool_words() {
 	local line
 
@@ -311,7 +314,7 @@ pool_words() {
 	read -ra status <<<"$line"
 }
 
-# word N: as cut(1) counts them
+# word N: numbered as by cut(1)
 word() {
 	pool_words
 	echo "${status[$1 - 1]}"
@@ -333,7 +336,7 @@ meta_used() {
 	echo "${status[4]%/*}"
 }
 
-# key NAME [--noflush]: one of the pairs behind them
+# key NAME [--noflush]: prints the value of one of the pairs behind these words
 key() {
 	local i
 
@@ -348,7 +351,7 @@ key() {
 	done
 }
 
-# All deleted volumes are given back, down to the data device.
+# All deleted volumes are reclaimed, down to the data device.
 nothing_dying() {
 	[ "$(key dying)" = 0 ]
 }
@@ -357,9 +360,9 @@ used_is() {
 	[ "$(data_used)" = "$1" ]
 }
 
-# sum DISK [MIB]: by direct reads.  A disk that a pool or another device holds open
-# keeps its page cache, so a buffered read shows it as it was at the first look: a
-# comparison of two of those cannot fail.
+# sum DISK [MIB]: reads directly.  A disk that a pool or another device holds open
+# keeps its page cache, so a buffered read would return what the first look has
+# read, and two such reads would always be equal.
 sum() {
 	local line
 
@@ -375,7 +378,7 @@ put() {	# put NAME BS COUNT SEEK [CONV]
 clean_up() {
 	local name d
 
-	# volumes, then the pool, then what is below
+	# first volumes, then the pool, then the devices below it
 	for name in $(dmsetup table 2>/dev/null |
 			awk -F: '/ hpmapper / { print $1 }') pool \
 			$(dmsetup ls 2>/dev/null | awk '/^[a-z]/ { print $1 }'); do
@@ -386,7 +389,7 @@ clean_up() {
 		dmsetup remove --retry "$name" 2>/dev/null ||
 			dmsetup remove --force "$name"
 	done
-	# what a program made of the name of a device that was not there
+	# files that a program has made in the place of a missing device
 	find /dev/mapper -type f -delete
 	for d in /sys/kernel/config/nullb/h*; do
 		[ ! -d "$d" ] || rmdir "$d"
@@ -401,8 +404,8 @@ dev_number() {	# as the trace has it
 	stat -Lc '%Hr,%Lr' "$1"
 }
 
-# traced COMMAND...: what was sent to the devices meanwhile is in $tmp/trace, and
-# what pools committed in $tmp/commits
+# traced COMMAND...: records the requests to the devices in $tmp/trace, and the
+# commits of pools in $tmp/commits
 traced() {
 	local trace=/sys/kernel/tracing on=()
 
@@ -429,19 +432,20 @@ tenancy() {
 	mkdir -p $cgroup
 }
 
-# limit BYTES PER SECOND|max, of what the tenant reads and writes
+# limit BYTES PER SECOND|max: limits the reads and the writes of the tenant
 limit() {
 	echo "$(stat -Lc '%Hr:%Lr' "$(nullb_path hdata)") rbps=$1 wbps=$1" \
 		>$cgroup/io.max
 }
 
-# tenant COMMAND...: in the background, as the tenant; $slow is its process
+# tenant COMMAND...: runs the command in the background as the tenant; $slow is its
+# process
 tenant() {
 	bash -c 'echo $$ >"$0" && exec "$@"' $cgroup/cgroup.procs "$@" \
 		>"$tmp/tenant" 2>&1 &
 	slow=$!
 	within 10 grep -q "^$slow\$" $cgroup/cgroup.procs
-	# until it has sent what it has to send
+	# waits until it has sent its I/O
 	sleep 0.5
 }
 
@@ -449,7 +453,7 @@ tenant() {
 # Two volumes that share, under which something goes wrong
 #----------------------------------------------------------------------
 
-# Two volumes that share, and what must be there whatever happens.
+# Makes two volumes that share blocks, and remembers the content that must stay.
 fresh() {
 	wipe
 	pool_up || exit
@@ -471,7 +475,7 @@ rot() {	# rot BLOCK [FILE]: some of its bytes
 		conv=notrunc,fsync status=none
 }
 
-# The metadata as it was kept in $tmp/meta.
+# Restores the metadata from $tmp/meta.
 restore() {
 	dd if="$tmp/meta" of=$meta bs=1M oflag=direct status=none
 	dmesg -C

@@ -39,7 +39,8 @@ check "hpm_delta -m" bash -c \
 	"hpm_delta -m --vol1 1 --vol2 2 $meta >$tmp/delta"
 is "something differs" "$(wc -l <"$tmp/delta")" -gt 0
 
-# What an incremental backup does: the older one, and over it what differs.
+# Does what an incremental backup does: copies the older state, and over it the
+# differences.
 dd if=/dev/mapper/one of="$tmp/backup" bs=1M iflag=direct status=none
 n=$(backup /dev/mapper/two "$tmp/backup" <"$tmp/delta")
 is "what differs is less than all" "$n" -lt $((32 * 256))
@@ -47,7 +48,7 @@ all=$(md5sum <"$tmp/backup")
 equal "the older snapshot with the delta is the newer one" "${all%% *}" "$two"
 rm "$tmp/backup"
 
-# The pool goes on; what is held does not change.
+# The pool is written to; the held snapshot does not change.
 vol_down one two
 msg delete 1
 for i in 11 12 13; do
@@ -58,7 +59,7 @@ msg delete 11
 within 20 nothing_dying
 check "later, hpm_check -m" hpm_check -m $meta
 check "and hpm_dump -m" hpm_dump -m -o "$tmp/dump2" $meta
-# (The first line has words of the pool as a whole.)
+# (The first line describes the pool as a whole.)
 check "say what they said of all volumes" bash -c \
 	"cmp <(tail -n +2 $tmp/dump1) <(tail -n +2 $tmp/dump2)"
 truncate -s 16M "$tmp/restored"

@@ -9,16 +9,16 @@
 
 : "${VOLUMES:=1000}"
 
-# Kilobytes that cannot be given back: what is free, cached, or would be freed at
-# once, is none of it.
+# Prints the memory, in kilobytes, that cannot be reclaimed: neither free, nor
+# cached, nor reclaimable at once.
 taken() {
 	echo 3 >/proc/sys/vm/drop_caches
 	awk '/^MemTotal:/ { t = $2 } /^(MemFree|Buffers|Cached|SReclaimable):/ { t -= $2 }
 		END { print t }' /proc/meminfo
 }
 
-# each WHAT KIB: what has been taken since $before, by device, and is not the
-# device's own
+# each WHAT KIB: checks the memory that each device has taken since $before, beyond
+# that of a linear device
 each() {
 	local kib=$((($(taken) - before + VOLUMES - 1) / VOLUMES))
 
@@ -42,7 +42,7 @@ put base 1M 4 0 fsync
 vol_down base
 check "a snapshot for each" eval \
 	"for i in \$(seq $VOLUMES); do echo create_snap \$i 0; done | messages pool"
-# What the first volumes make once for all is not theirs.
+# Memory that the first activation allocates once for all volumes does not count.
 check "all are activated" many create $VOLUMES "0 8192 hpmapper $pool %u"
 check "and removed" many remove $VOLUMES
 before=$(taken)

@@ -19,7 +19,7 @@ attr() {
 	echo "$2" >$debug/failslab/"$1" && echo "$2" >$debug/fail_page_alloc/"$1"
 }
 
-# So many may fail, and so many have.
+# The number of allocations that may fail, and of those that have failed.
 many=1000000
 failed() {
 	echo $((many - $(cat $debug/"$1"/times)))
@@ -110,7 +110,8 @@ pool_down
 note "the workers' fail by chance"
 #----------------------------------------------------------------------
 
-# workers 1|0: those that there are, and whoever comes to help them
+# workers 1|0: allocations of all workers, and of the thread that starts new ones,
+# may fail
 workers() {
 	local task name
 
@@ -123,7 +124,7 @@ workers() {
 	done
 }
 
-# load VOLUME OPTIONS...: what it writes is there, and its snapshots are right
+# load VOLUME OPTIONS...: writes, and verifies the data and the snapshots
 load() {
 	stamps --device /dev/mapper/"$1" --size 4M --seconds 20 --seed 7 "${@:2}" \
 		>"$tmp/$1" 2>&1
@@ -174,7 +175,7 @@ check "the metadata is whole" hpm_check $meta
 note "requests fail by chance"
 #----------------------------------------------------------------------
 
-# Each part of the ladder has its test in ladder.sh; here they come as they come.
+# ladder.sh tests each step of the ladder; here the steps come at random.
 requests=$debug/fail_make_request
 
 # flaky 0|1
@@ -200,7 +201,7 @@ some_load() {
 	done
 } >/dev/null 2>&1
 
-# What lies in the first 8 MiB of either was synced, and is not written again.
+# The first 8 MiB of both volumes were synced, and are not written again.
 synced() {
 	echo "$(sum /dev/mapper/v 8) $(sum /dev/mapper/s 8)"
 }

@@ -129,7 +129,7 @@ m set_readonly 1 off
 matches "flags can be taken away" "$(m info 1)" ' - [0-9]+ -$'
 no message EBUSY 'the volume is active' "set_readonly 0 on"
 
-# What is active.
+# Active volumes.
 no message EBUSY 'delete 0: the volume is active' "delete 0"
 
 # Transaction ids.
@@ -175,7 +175,7 @@ dd if=/dev/zero of=/dev/mapper/v0 bs=4k count=3 oflag=direct status=none
 equal "the volumes are as they were" "$(m list | cut -d' ' -f1-5 | paste -sd ';')" \
 	"0 1 0 131072 24;1 2 0 0 0;2 3 1 131072 0"
 
-# All that a message did is there when the pool is opened again.
+# The effects of all messages are there when the pool is opened again.
 list=$(m list | sed 's/ active / - /')
 tid=$(word 4)
 vol_down v0

@@ -10,8 +10,8 @@ meta_state() {
 	key metadata
 }
 
-# Until writes and snapshots are refused.  Writes are so first: they leave something to
-# messages.
+# Fills the metadata until writes and snapshots are refused.  Writes are refused
+# first, because they leave some space to messages.
 fill_up() {
 	local id
 

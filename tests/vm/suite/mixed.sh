@@ -52,7 +52,7 @@ run() {	# run LARGE DISK-MODE
 		equal "$i is what fio wrote" "$? $(grep -iE 'verify|err=[^0]|error' "$tmp/$i.out" | head -n 3)" "0 "
 	done
 	equal "what they share is as it was" "$(sum /dev/mapper/base)" "$was"
-	# The parts that nobody wrote are the base's.
+	# The parts that were not written have the base's content.
 	for i in 1 2 3 5 6; do
 		equal "the rest of v$i is the base's" \
 			"$(dd if=/dev/mapper/v$i bs=1M skip=20 iflag=direct status=none | md5sum)" \

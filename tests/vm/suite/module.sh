@@ -24,7 +24,7 @@ pool_down
 check "it is unloaded when nothing is left, at once" rmmod dm_hpmapper
 equal "then there are no such targets" "$(dmsetup targets | grep -c hpmapper)" 0
 equal "no slab cache of its stays" "$(grep -c '^hpm' /proc/slabinfo)" 0
-# (A worker that is idle is still named after what it did last.)
+# (An idle worker still has the name of its last work.)
 equal "and no queue" "$(ps -eo comm= | grep -cE '^(hpm|kworker/R-hpm)')" 0
 check "a table loads it" pool_up
 vol_up v 0 16

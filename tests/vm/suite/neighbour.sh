@@ -8,8 +8,8 @@
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 
-# meanwhile WHAT COMMAND...: it ends well before the slow I/O does.  Hung, it
-# would end with the slow I/O, some minutes later.
+# meanwhile WHAT COMMAND...: the command must end well before the slow I/O does.  If
+# it hung, it would end with the slow I/O, some minutes later.
 meanwhile() {
 	local what=$1 seen
 
@@ -23,7 +23,7 @@ meanwhile() {
 	fi
 }
 
-# over: the slow I/O is let go, and ends well
+# over: lets the slow I/O go on, which must succeed
 over() {
 	limit max
 	ends "$1" $slow
@@ -33,7 +33,7 @@ gone() {
 	! kill -0 "$1" 2>/dev/null
 }
 
-# ends WHAT PROCESS: a child of this shell's, and it succeeds
+# ends WHAT PROCESS: a child of this shell must succeed
 ends() {
 	check "$1" within 60 gone "$2"
 	wait "$2"
@@ -46,14 +46,14 @@ small_write() {
 }
 export -f small_write
 
-# A table of the same content takes the other's place.
+# Replaces a table by one with the same content.
 reload() {
 	dmsetup reload w --table "$(dmsetup table w)" && dmsetup resume w
 }
 export -f reload
 
-# What happens to volumes all the time.  w is another one, active; c is the slow
-# one; base is c's origin.
+# The operations that happen to volumes all the time.  w is another active volume; c
+# is the slow volume; base is the origin of c.
 short_lives() {	# short_lives WHAT
 	meanwhile "$1: a snapshot of another volume" dmsetup message pool 0 create_snap 10 2
 	meanwhile "$1: a write of its origin" bash -c 'small_write w 3'
@@ -118,7 +118,7 @@ lives "a throttled writer"
 meanwhile "a snapshot of its origin" dmsetup message pool 0 create_snap 13 0
 meanwhile "which is deleted" dmsetup message pool 0 delete 13
 
-# Its own snapshot has to wait, and nobody else for that.
+# The snapshot of the slow volume has to wait, but no other operation waits for it.
 dmsetup message pool 0 create_snap 14 1 &
 snap=$!
 sleep 0.3
@@ -135,7 +135,7 @@ over "the writer ends"
 ends "and its snapshot is made" $snap
 msg delete 14
 
-# Each of its writes has room kept in the journal and in the metadata.
+# The journal and the metadata reserve room for each of its writes.
 limit 4096
 tenant fio --name=hog --filename=/dev/mapper/c --rw=write --bs=4k --offset=4M \
 	--size=16M --ioengine=libaio --iodepth=4096 --iodepth_batch=4096 \
@@ -143,7 +143,7 @@ tenant fio --name=hog --filename=/dev/mapper/c --rw=write --bs=4k --offset=4M \
 short_lives "a throttled writer with a deep queue"
 over "its writes end"
 
-# As many volumes as can have all the room that is kept, and then some.
+# More volumes than it takes to use all of the reserved room.
 jobs=()
 for i in $(seq 20 35); do
 	snap_new "c$i" "$i" 0 32
@@ -169,7 +169,7 @@ for i in $(seq 20 35); do
 	msg delete "$i"
 done
 
-# Its reads of less than a block, too.
+# Its reads for writes of less than a block, too.
 limit 512
 tenant fio --name=parts --filename=/dev/mapper/c --rw=write --bs=512 \
 	--bsrange=512-512 --offset=21M --size=3M --zonemode=strided --zonesize=512 \
@@ -178,7 +178,8 @@ tenant fio --name=parts --filename=/dev/mapper/c --rw=write --bs=512 \
 short_lives "a throttled writer of parts of blocks"
 over "its writes end"
 
-# The pool is suspended, to be grown: that waits, but others go on until then.
+# The pool is suspended so that it can grow: the suspension waits, and the other
+# volumes continue until then.
 limit 16384
 tenant dd if=/dev/mapper/c of=/dev/null bs=4M count=1 iflag=direct
 dmsetup suspend pool &
@@ -194,7 +195,7 @@ msg delete 15
 
 #----------------------------------------------------------------------
 
-# A part of the device hangs: what is read there.
+# Reads of one part of the device hang.
 size=$(blockdev --getsz $data)
 echo 3 >/proc/sys/vm/drop_caches
 hang() {	# hang READ_MS WRITE_MS
@@ -220,8 +221,8 @@ meanwhile "and deleted" dmsetup message pool 0 delete 10
 check "the device answers again" hang 0 0
 ends "and the reader ends" $slow
 
-# What waits for all I/O in flight waits for what there was, not for what came to one
-# volume while another was waited for.
+# A wait for all I/O in flight is for the I/O that was in flight at its beginning,
+# and not for I/O that came to one volume during the wait for another.
 check "reads of the device take ten seconds" hang 10000 0
 echo 3 >/proc/sys/vm/drop_caches
 dd if=/dev/mapper/w of=/dev/null bs=64k count=1 iflag=direct status=none &
@@ -278,8 +279,8 @@ check "the pool is whole" hpm_check $meta
 
 #----------------------------------------------------------------------
 
-# Metadata that is full but for what is kept for a write that is throttled.
-# Until a snapshot is refused, or a write waits for what is kept for the other one.
+# The metadata is full except for the room that is reserved for a throttled write.
+# Fills it until a snapshot is refused, or a write waits for the reserved room.
 fill_metadata() {
 	local id
 
@@ -305,7 +306,7 @@ fio --name=x --filename=/dev/mapper/w --rw=write:4k --bs=4k --size=64M \
 vol_new c 1 16
 limit 4
 tenant dd if=/dev/zero of=/dev/mapper/c bs=4k count=1 oflag=direct conv=notrunc
-# what is said of it is not the matter, but that something is
+# the answer does not matter, but there must be one
 attempt() {
 	dmsetup message pool 0 "$@"
 	[ $? -le 1 ]

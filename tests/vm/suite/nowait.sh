@@ -5,7 +5,8 @@
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 
-# (A null_blk of bios takes none that must not wait, so neither do volumes.)
+# (A bio-based null_blk accepts no I/O that must not wait, so neither do volumes on
+# it.)
 DISK_MODE=softirq devices 8 128
 pool_up || exit
 vol_new v 0 64 || exit

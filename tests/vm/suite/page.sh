@@ -7,7 +7,7 @@
 
 page=$top/Documentation/when-things-go-wrong.rst
 
-# The commands behind ".. try: $1": the next literal block.
+# Prints the commands behind ".. try: $1": the next literal block.
 page_commands() {
 	awk -v name="$1" '
 		$1 == ".." && $2 == "try:" { on = $3 == name; next }
@@ -93,7 +93,8 @@ every_second() {
 		dd of="$1" bs=4k iflag=fullblock oflag=direct conv=sparse,notrunc status=none
 }
 
-# An old volume, and snapshots, each with a root of its own, until no more can be made.
+# Makes an old volume, and snapshots with a root of their own, until the metadata is
+# full.
 page_full_meta() {
 	local i
 	on_file 128M 4M
@@ -114,7 +115,8 @@ after_full_meta_file_goes_on() {
 	json '.volume.name == "more"' volume snapshot fast v more
 }
 
-# A flush of the data fails: the metadata are sound, but the pool cannot know.
+# A flush of the data device fails: the metadata is sound, but the pool cannot know
+# that.
 fail_flush() {
 	a_volume v 8
 	was=$(sum /dev/mapper/fast-v 8)
@@ -142,7 +144,7 @@ page_needs_check_two() {
 }
 after_needs_check_two() { goes_on 'a check, two devices'; }
 
-# As an older hpmctl did it: both files are sparse, and the host runs full.
+# Files as an older hpmctl made them: both are sparse, and the host becomes full.
 page_host_full() {
 	local a b i
 	on_file 64M && a_volume v 4 && h pool remove fast --force
@@ -168,7 +170,7 @@ after_host_full() {
 page_needs_check_file() { page_host_full; }
 after_needs_check_file() { goes_on 'a check, files'; }
 
-# Two volumes; some block of a map is overwritten, and what it led to is lost.
+# Makes two volumes; a block of a map is overwritten, and the data below it is lost.
 damage() {	# damage DEVICE
 	local block
 	a_volume v 8 && a_volume other 4

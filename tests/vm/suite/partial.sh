@@ -48,7 +48,7 @@ used=$(data_used)
 mark t 2051 j
 equal "in place no block is taken" "$(data_used)" "$used"
 
-# A write as long as a large block that begins inside a block of it.
+# A write of the length of a large block that begins inside a block.
 long_write() {	# long_write NAME SECTOR LETTER
 	xfs_io -d -c "pwrite -q -S $(printf '%d' "'$3") -b 1M $(($2 * 512)) 1M" \
 		"/dev/mapper/$1"
@@ -66,7 +66,8 @@ vol_down u
 is "copied bytes are counted" "$(key copied_bytes)" -gt 0
 vol_down s t
 
-# Writers of different sectors of one block at once, shared anew each time.
+# Several writers write different sectors of one block, which is shared again each
+# time.
 for round in 1 2 3; do
 	check "eight writers in a block, round $round" stamps \
 		--device /dev/mapper/v --pool pool --origin 0 --size 64K --skip 8M \

@@ -53,7 +53,7 @@ for round in 1 2 3; do
 	used=$(data_used) list=$(msg list)
 done
 
-# Read-only: nothing is written, not even by opening it.
+# Read-only: nothing is written, not even when the pool is opened.
 vol_down v0 v1 v2 v3 v4
 pool_down
 before=$(sum $meta; sum $data)
@@ -90,8 +90,8 @@ msg checkpoint
 differ "which is seen on the devices" "$(sum $meta; sum $data)" "$before"
 want=$(sums v)
 
-# As a crash would leave it: the devices copied while the pool is up.  (In
-# this order, as the pool writes data first.)  What was synced is there.
+# The state after a crash: the devices are copied while the pool is active.  (In
+# this order, because the pool writes data first.)  Synced data must be there.
 dd if=/dev/urandom of=/dev/mapper/v1 bs=64k count=40 seek=100 oflag=direct \
 	conv=fsync,notrunc status=none
 want=$(sums v)

@@ -12,8 +12,8 @@ vol_new v0 0 32
 put v0 64k 20 0 fsync
 msg create_snap 10 0
 
-# A message that changes something is refused; what only looks is not.  The metadata
-# device may be suspended as well.
+# A message that changes something is refused; one that only reads is not.  The
+# metadata device may be suspended as well.
 dmsetup suspend pool
 before=$(sum $meta)
 for m in "create_thin 50" "create_snap 50 0" "delete 10" "set_size 10 8" "set_name 10 x" \
@@ -34,7 +34,7 @@ check "a resumed pool takes such messages" msg create_snap 50 0
 differ "and writes, which is seen" "$(sum $meta)" "$before"
 msg delete 50
 
-# A flush that is sent back says nothing of the data device.
+# A flush that is sent back is no error of the data device.
 for how in volume table; do
 	dmsetup suspend pool
 	dd if=/dev/null of=/dev/mapper/v0 count=0 conv=fsync,notrunc status=none &
@@ -50,8 +50,9 @@ for how in volume table; do
 done
 check "and is written to" put v0 4k 1 8000 fsync
 
-# Before a hibernation's image is made, all that writes without being asked is frozen.
-# (The kernel's own test of its freezer: processes and queues stop, and go on again.)
+# Before the image of a hibernation is made, all background writes are frozen.
+# (This uses the kernel's own test of its freezer: processes and queues stop, and
+# continue.)
 frozen() {
 	echo freezer >/sys/power/pm_test
 	echo 3 >/sys/module/suspend/parameters/pm_test_delay
@@ -59,7 +60,7 @@ frozen() {
 	echo none >/sys/power/pm_test
 }
 
-# what the pool did between the two lines of the trace
+# the actions of the pool between the two lines of the trace
 while_frozen() {
 	awk '/freeze_processes.*end/ { frozen = 1 } /thaw_processes.*begin/ { frozen = 0 }
 		frozen && /hpm_/ { print }' $trace/trace
@@ -93,8 +94,8 @@ if [ -e /sys/power/pm_test ]; then
 	equal "meanwhile it has done nothing" "$(while_frozen)" ""
 fi
 
-# Whoever asks for a status while the pool and its metadata device are suspended is
-# told, and nothing is read.
+# A status request gets an answer while the pool and its metadata device are
+# suspended, and nothing is read.
 msg map_cache 1
 was=$(dmsetup status v0)
 check "the pool is suspended" dmsetup suspend pool

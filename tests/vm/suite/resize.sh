@@ -52,7 +52,7 @@ vol_up big 1 200
 equal "so does the data in the new space" "$(sum /dev/mapper/big 110)" "$was"
 equal "and in the old" "$(sum /dev/mapper/v)" "$small"
 
-# A shorter table of a volume hides, and a longer one shows again.
+# A shorter table hides a part of a volume, and a longer one shows it again.
 vol_down big
 dmsetup create big --table "0 $(mib 20) hpmapper $pool 1"
 equal "a shorter table of a volume" "$(blockdev --getsize64 /dev/mapper/big)" $((20 << 20))
@@ -62,7 +62,7 @@ equal "takes nothing away" "$(sum /dev/mapper/big 110)" "$was"
 vol_down big v
 pool_down
 
-# Too small at the next activation.
+# A device is too small at the next activation.
 slice data hdata 96
 dmesg -C
 seen=$(pool_up 2>&1)

@@ -15,14 +15,15 @@ msg checkpoint
 for i in 11 12 13 14; do
 	msg "create_thin $i"
 done
-# As a crash would leave it: nothing is in flight, as the messages have returned.
+# The state after a crash; nothing is in flight, because the messages have returned.
 dd if="$(nullb_path hmeta)" of="$tmp/meta" bs=1M count=16 iflag=direct status=none
 pool_down
 restore
 check "a crash: all four volumes are there" pool_up
 equal "as their messages had returned" "$(msg list | cut -d' ' -f1 | paste -sd ' ')" "0 1 11 12 13 14"
 pool_down
-# One batch, so one block, for each message; in a new pool the ring's first ones.
+# Each message is one batch, and so one block; in a new pool these are the first of
+# the ring.
 read -r second third last <<<"$(od -An -v -t u8 -w4096 -j $((32 * 4096)) \
 	-N $((256 * 4096)) "$tmp/meta" | awk '$1 { print NR + 31 }' | tail -n 3 | paste -sd ' ')"
 restore

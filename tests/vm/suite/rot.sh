@@ -18,7 +18,7 @@ vol_down v s
 pool_down
 dd if=$meta of="$tmp/meta" bs=1M iflag=direct status=none
 
-# Of the superblocks the one with the higher generation is the newer.
+# The superblock with the higher generation is the newer one.
 generation() {
 	od -An -t u8 -j $(($1 * 4096 + 80)) -N 8 "$tmp/meta" | tr -d ' '
 }
@@ -48,7 +48,7 @@ rot 0
 fails "the label: it is not opened" pool_up
 log_has "it is named" 'metadata block 0'
 
-# Blocks that the tools call damaged, the module names and does not believe.
+# If the tools call a block damaged, the module must name it and not use it.
 seen_of() {	# what volume ID reads as, or "error"
 	local x=error
 
@@ -81,7 +81,7 @@ for b in 288 289 $(seq 303 400); do
 	read -r a b1 <<<"$seen"
 	[[ $a = error || $a = "$sum_v" ]] || bad+=" v reads wrong"
 	[[ $b1 = error || $b1 = "$sum_s" ]] || bad+=" s reads wrong"
-	# (What nobody has needed, as some counts, nobody has seen.)
+	# (A block that was not needed, for example with counts, is not noticed.)
 	said=$(dmesg)
 	[ "$seen" = "$sum_v $sum_s" ] || grep -qE "metadata block $b( |:)" <<<"$said" ||
 		bad+=" the log does not name it: $said"

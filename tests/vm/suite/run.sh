@@ -53,7 +53,7 @@ for name in "${names[@]}"; do
 	modprobe dm-hpmapper
 	echo "# $name took $((SECONDS - start)) s"
 done
-# how many accesses KCSAN has stopped at, to see whether somebody else comes
+# the number of accesses at which KCSAN has waited for another access
 sed -n 's/^setup_watchpoints: /# accesses watched: /p' \
 	/sys/kernel/debug/kcsan 2>/dev/null
 exit $status

@@ -11,7 +11,7 @@ pool_up || exit
 vol_new v0 0 64 || exit
 load=(stamps --device /dev/mapper/v0 --pool pool --origin 0 --size 16M)
 
-# Each kind on a part of the volume that has other kinds' blocks in it.
+# Each load writes to a part of the volume in which other loads have blocks.
 check "every snapshot is an instant: blocks and parts of blocks" \
 	"${load[@]}" --seconds 8 --snapshots 10 --seed 1
 check "sectors of one block from four threads" \
@@ -28,7 +28,7 @@ check "all volumes deleted, no block is used" within 20 used_is 0
 equal "nor anything dying" "$(key dying)" 0
 clean_meta=$(meta_used)
 
-# A thousand, of an active volume that is written between them.
+# A thousand snapshots of an active volume that is written to between them.
 vol_new v0 0 32 || exit
 dd if=/dev/urandom of=/dev/mapper/v0 bs=1M count=32 oflag=direct status=none
 declare -A sums
@@ -67,16 +67,16 @@ check "gives all data back" within 30 used_is 0
 check "and all volumes" within 10 nothing_dying
 msg checkpoint
 msg checkpoint
-# The table of volumes keeps the leaves that it had: 15 volumes in each.
+# The volume table keeps its leaves, with 15 volumes each.
 is "and all metadata but the table of volumes" "$(meta_used)" -le \
 	$((clean_meta + 1001 / 15 + 8))
 
-# Depth 128: every level has one block of its own.
+# Depth 128: every level has one block that no other level has.
 msg create_thin 0
 check "128 levels: each has the blocks of those below it and no others" \
 	levels pool 128
 equal "each took a block" "$(data_used)" 128
-# the ones between go; the deepest stays whole
+# the levels between are deleted; the deepest stays complete
 vol_up deep 128 1
 was=$(sum /dev/mapper/deep)
 check "all but the deepest are deleted" bash -c 'for i in {0..127}; do

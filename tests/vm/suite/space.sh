@@ -28,7 +28,7 @@ matches "out of space is an error" "$seen" 'No space left on device'
 is "at once: it would have waited for a minute" $((SECONDS - start)) -lt 60
 equal "the status says so" "$(pool_mode)" out_of_data_space
 log_has "and the log" 'switching from write to out_of_data_space'
-# (The first block is the pool's own, and not counted as used.)
+# (The first block belongs to the pool and does not count as used.)
 equal "all of the device is used" "$(data_used)" $((32 * 256 - 1))
 check "what is mapped can be read" dd if=/dev/mapper/v0 of=/dev/null bs=1M
 check "and written in place" fill v0 24
@@ -100,7 +100,7 @@ wait $waiter
 equal "then as well" $? 0
 equal "everything is there" "$(foreign nonzero /dev/mapper/v1)" 0
 
-# A suspend without a flush gives the waiting writers back, and they go on.
+# A suspension without a flush returns the waiting writes, and they are repeated.
 fill v1 14 45 &
 waiter=$!
 within 20 mode_is out_of_data_space
@@ -118,7 +118,7 @@ check "growth lets it go on" timeout 20 tail --pid=$waiter -f /dev/null
 wait $waiter
 equal "and it ends well" $? 0
 
-# It waits no longer than it may.
+# The wait for space has a limit.
 echo 3 >/sys/module/dm_hpmapper/parameters/no_space_timeout
 vol_down v1
 msg create_thin 5

@@ -23,8 +23,8 @@ for i in 1 2 3; do
 	snap_new v$i $i 90 32
 done
 
-# Each writer has a volume for itself and finds out what it holds.  (They are many,
-# and take what those who suspend and reload leave them of the machine.)
+# Each writer has a volume for itself and verifies its content.  (The writers are
+# many, and leave most of the machine to the processes that suspend and reload.)
 load() {	# load VOLUME OPTIONS...
 	local i=$1 n=0
 
@@ -48,14 +48,14 @@ loads[2]=$!
 load 3 --discards 3 --syncs 20 --pause 20 &
 loads[3]=$!
 
-# Meanwhile, everything that a person could do.  What may not fail is done by
-# must; of the rest some finds a volume there already, or gone.
+# Meanwhile, random administrative operations.  must() runs those that may not fail;
+# others may find that a volume exists already, or is gone.
 must() {
 	"$@" >"$tmp/said" 2>&1 && return
 	echo "at $SECONDS s: $*: $(cat "$tmp/said")" >>"$tmp/failed"
 }
 
-# how DEVICE: suspended in any of the ways, for a moment, and resumed
+# how DEVICE: suspends the device in one of four ways, for a moment, and resumes it
 how() {
 	local options=("" --noflush --nolockfs "--noflush --nolockfs")
 
@@ -64,7 +64,7 @@ how() {
 	must dmsetup resume "$1"
 }
 
-# What a pool may be told to do otherwise while it is in use.
+# The features that a pool can change while it is in use.
 features=()
 other_features() {
 	features=()
@@ -73,8 +73,8 @@ other_features() {
 	[ $((RANDOM % 2)) = 0 ] || features+=(no_sharing)
 }
 
-# swap DEVICE TABLE: the one in force goes on until the other takes its place;
-# sometimes that is taken back
+# swap DEVICE TABLE: loads a table, which replaces the active one at the resume;
+# sometimes it is cleared again
 swap() {
 	must dmsetup reload "$1" --table "$2"
 	if [ $((RANDOM % 4)) = 0 ]; then
@@ -87,7 +87,7 @@ swap() {
 size_data=384 size_meta=16 size_v=(32 32 32 32)
 declare -A done_so_far=()
 events=0
-# (Where everything is slow a minute is nothing.)
+# (On a slow machine a minute is not enough.)
 end=$((SECONDS + STRESS_TIME))
 while [ $SECONDS -lt $end ] || [ $events -lt 64 ]; do
 	i=$((RANDOM % 4)) id=$((500 + RANDOM % 30))

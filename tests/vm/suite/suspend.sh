@@ -14,7 +14,7 @@ dd if=/dev/urandom of=/dev/mapper/v0 bs=1M count=32 oflag=direct status=none
 msg create_snap 10 0
 
 declare -A writers
-# (They leave some of the machine to who suspends.)
+# (The writers leave a part of the machine to the process that suspends.)
 start_writers() {
 	local i
 
@@ -62,7 +62,7 @@ for i in 1 2 3; do
 done
 end_writers "the pool was suspended"
 
-# While the pool is suspended nothing is written by it.
+# A suspended pool writes nothing.
 dd if=/dev/urandom of=/dev/mapper/v1 bs=64k count=20 seek=400 oflag=direct status=none
 dmsetup suspend pool
 before=$(sum $meta; sum $data)
@@ -76,7 +76,7 @@ check "and goes on when it is resumed" timeout 10 tail --pid=$waiter -f /dev/nul
 msg checkpoint
 differ "then it writes, and that is seen" "$(sum $meta; sum $data)" "$before"
 
-# A clean suspend leaves nothing to be replayed.
+# After a clean suspension, the journal has nothing to replay.
 dmsetup suspend pool
 dd if=$meta of="$tmp/meta" bs=1M iflag=direct status=none
 dmsetup resume pool
@@ -84,7 +84,7 @@ equal "a suspended pool's journal is empty" "$(dmsetup suspend pool
 	dmsetup status --noflush pool | grep -oP '(?<= journal )[0-9]+'
 	dmsetup resume pool)" 0
 
-# The volume's suspension is part of the order of removal.
+# A suspended volume can be removed.
 check "a suspended volume can be removed" bash -c \
 	'dmsetup suspend v2 && dmsetup remove v2'
 vol_up v2 2 32

@@ -12,7 +12,7 @@ bad() {
 	no create "$@"
 }
 
-# What device-mapper says of a device that is not there.
+# device-mapper's error for a device that does not exist.
 absent=ENOENT
 [[ $(uname -r) != 6.1.* ]] || absent=ENODEV
 
@@ -58,7 +58,7 @@ refusals
 equal "an ext4 is left alone" "$(sum $meta)" "$before"
 fsck.ext4 -fn $meta >/dev/null 2>&1
 equal "and is whole" $? 0
-# its first block gone, the rest still there
+# its first block is cleared, and the rest is still there
 wipe
 before=$(sum $meta)
 bad EINVAL 'begins with zeroes but holds something else' "$p $meta $data 1024 0"
@@ -78,7 +78,7 @@ fi
 head -c 4096 /dev/urandom | dd of=$meta bs=4k oflag=direct status=none
 bad EINVAL 'holds something that is not a pool' "$p $meta $data 1024 0"
 
-# A pool, and what is wrong with its table or its label.
+# A pool whose table or label is wrong.
 refusals
 dd if=/dev/zero of=$meta bs=1M count=8 oflag=direct status=none
 pool_up || exit
@@ -133,7 +133,7 @@ refusals
 slice meta hmeta 8
 bad EINVAL 'data device is smaller than' "0 $(mib 32) hpmapper-pool $meta $data 1024 0"
 
-# While it is up.
+# While the pool is active.
 refusals
 pool_up || exit
 bad EBUSY 'in use by another pool' "$p $meta $data 1024 0"
@@ -179,7 +179,7 @@ refusals
 dmsetup resume pool
 check "the same when it is resumed" dmsetup create v1 --table "$v $pool 1"
 
-# What is printed can be loaded.
+# A printed table can be loaded.
 stamps --device /dev/mapper/v0 --size 16M --seconds 1 --threads 2 \
 	>"$tmp/out" 2>&1 || note "$(cat "$tmp/out")"
 was=$(sum /dev/mapper/v0)

@@ -6,7 +6,7 @@
 # shellcheck source=lib.sh disable=SC1091,SC2016,SC2034,SC2086,SC2119,SC2154
 . "$(dirname "$0")/lib.sh"
 
-# A read of 64 KiB takes 2 ms, long enough for another one to wait for it.
+# A read of 64 KiB takes 2 ms, long enough for another read to wait for it.
 nullb hmeta 64 inline
 nullb hdata 256 timer 2000000
 slice meta hmeta 16
@@ -18,7 +18,7 @@ msg create_snap 1 0
 vol_down v
 pool_down
 
-# What waits for a leader is let go after 100 ms; the pool is gone before.
+# A follower stops waiting for its leader after 100 ms; the pool is gone before.
 for us in $(seq 0 15000 90000); do
 	pool_up && vol_up a 1 16 || exit
 	echo 3 >/proc/sys/vm/drop_caches
@@ -29,8 +29,9 @@ sleep 0.3
 matches "a pool is removed behind a read that waited for another" \
 	"$(dmesg | grep -cE 'WARNING|BUG|Oops|general prot')" '^0$'
 
-# The others: a stream's reservation rests for 5 seconds, scans and evictions come
-# now and then, a full pool's patience, a reclaim and the defragmentation.
+# The other delayed work: a stream's reservation lasts 5 seconds, scans and
+# evictions come from time to time; the timeout of a full pool, a reclaim, and the
+# defragmentation.
 pool_up 0 queue_if_no_space || exit
 msg "cache scan_ms 100"
 vol_up a 1 16
@@ -43,7 +44,7 @@ vol_down w
 msg delete 2
 vol_down a
 check "a pool is removed with all that is delayed before it" pool_down
-# as long as the longest of them
+# for as long as the longest of these delays
 sleep 6
 matches "and none of it comes" \
 	"$(dmesg | grep -cE 'WARNING|BUG|Oops|general prot')" '^0$'

@@ -20,10 +20,10 @@ block() {	# block NAME NR
 pool_up 0 no_sharing || exit
 vol_new v 0 16
 put v 1M 16 0 fsync
-# A block takes four seconds.
+# The I/O of a block takes four seconds.
 limit 1024
 
-# A write in place is in a snapshot, or it is not.
+# A write in place is either in a snapshot, or not in it.
 tenant dd if=/dev/urandom of=/dev/mapper/v bs=4k count=1 seek=100 oflag=direct \
 	conv=notrunc
 check "a snapshot is made while a write in place is under way" \
@@ -37,7 +37,8 @@ msg delete 1
 within 20 nothing_dying
 msg checkpoint
 
-# What is being read is nobody else's, although its owner has given it up.
+# A block that is being read is not given to another volume, although its owner has
+# discarded it.
 put v 1M 16 0 fsync
 was=$(block v 100)
 vol_new w 2 28
@@ -51,7 +52,7 @@ msg delete 2
 within 20 nothing_dying
 msg checkpoint
 
-# And what is being written is not, either.
+# Nor is a block that is being written.
 put v 1M 16 0 fsync
 vol_new w 2 28
 dd if=/dev/urandom of="$tmp/w" bs=1M count=28 status=none

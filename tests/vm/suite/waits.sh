@@ -10,20 +10,20 @@ parameters=/sys/module/dm_hpmapper/parameters
 one=$parameters/one_worker
 [ ! -e $one ] || note "one worker for each queue: $(<$one)"
 
-# A CPU has 256 workers; all that is to meet in one queue is sent from this one.
+# A CPU has 256 workers; all I/O that is to meet in one queue is sent from one CPU.
 here() {
 	taskset 1 "$@"
 }
 
-# data_delay MILLISECONDS: how long a read of the data device takes.  What the delay
-# keeps goes on when it is changed.
+# data_delay MILLISECONDS: sets how long a read of the data device takes.  A change
+# releases the reads that are being delayed.
 data_delay() {
 	here dmsetup suspend --nolockfs data
 	dmsetup reload data --table "0 $(mib 64) delay $disk 0 $1 $disk 0 0"
 	dmsetup resume data
 }
 
-# hops N: so many bios have come to a worker since $before
+# hops N: at least this many bios have come to a worker since $before
 hops() {
 	[ $(($(key hops --noflush) - before)) -ge "$1" ]
 }
@@ -35,8 +35,8 @@ disk=$(nullb_path hdata)
 slice meta hmeta 16
 slice data hdata 64
 
-# A full pool.  A read of 128 KiB, which is entered by a worker when it ends, holds up
-# the drain, and 400 writes want the space that the drain will give.
+# The pool is full.  A read of 128 KiB, which a worker enters when it ends, delays
+# the drain, and 400 writes wait for the space that the drain will free.
 pool_up || exit
 vol_new v 0 24 && put v 1M 24 0 fsync
 vol_new x 5 8 && put x 4k 2048 0 fsync
@@ -58,7 +58,7 @@ here fio --name=x --filename=/dev/mapper/c --rw=randwrite --bs=4k --size=16M --o
 	--io_size=1600k --direct=1 --ioengine=libaio --iodepth=400 --thread \
 	--minimal >"$tmp/fio" 2>&1 &
 writer=$!
-# of less than a block, which read what they merge with
+# writes of less than a block, which read the block that they merge with
 here fio --name=y --filename=/dev/mapper/p --rw=randwrite --bs=512 --size=16M --offset=8M \
 	--io_size=32k --direct=1 --ioengine=libaio --iodepth=64 --thread \
 	--minimal >"$tmp/fio2" 2>&1 &
@@ -73,8 +73,8 @@ check "writes of less than a block, too" timeout 60 tail --pid=$merger -f /dev/n
 ends_well "without an error" $merger
 check "the space came back" within 20 nothing_dying
 
-# The volume of a write that waits for the search can be suspended and sent away, while
-# another volume's read holds the search up.
+# A write waits for the search for space, which another volume's read delays; its
+# volume can be suspended and removed meanwhile.
 dd if=/dev/zero of=/dev/mapper/f bs=1M oflag=direct status=none 2>/dev/null
 equal "full again" "$(pool_mode)" out_of_data_space
 data_delay 8000
@@ -94,8 +94,8 @@ wait $reader $writer
 vol_down v f c p
 pool_down
 
-# Metadata that is full, and a wait for as long as it takes: a write that is still
-# asking for credit, on a slow metadata device, when its volume is suspended.
+# The metadata is full, and writes wait without a limit: a write is still asking for
+# a credit, on a slow metadata device, when its volume is suspended.
 meta_delay() {
 	dmsetup suspend --nolockfs slow
 	dmsetup reload slow --table "0 $(mib 4) delay $slice 0 0 $slice 0 $1"
@@ -110,7 +110,8 @@ fill_metadata() {
 	done
 }
 
-# What is kept for writes under way can make it seem full for a moment.
+# The room that is reserved for writes in flight can make the metadata seem full for
+# a moment.
 stays_full() {
 	local i
 

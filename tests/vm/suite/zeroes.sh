@@ -7,9 +7,9 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# Only newer kernels have a disk that refuses what it is told to.
+# Only newer kernels have a disk that can be told to refuse commands.
 modprobe sd_mod || exit
-# (Where zeroes are an unmapping, a refusal turns off that alone.)
+# (If zeroes are written by unmapping, a refusal turns off only that.)
 modprobe scsi_debug dev_size_mb=96 || exit
 mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
 errors=$(echo /sys/kernel/debug/scsi_debug/*/error)
@@ -19,7 +19,7 @@ if [ ! -e "$errors" ]; then
 	exit 0
 fi
 
-# refuse OPCODE: as a disk that has never heard of it
+# refuse OPCODE: refuses the command as a disk that does not know it
 refuse() {
 	echo "2 1 $1 0 0 0x2 0x5 0x20 0x0" >"$errors"
 }
