@@ -120,7 +120,7 @@ if [ "$(volume_sum base)" != "$base_before" ] ||
 fi
 echo "   the two layers of the image are what they were"
 
-# The message alone, on an image that is in use: median of twenty.
+# Times the message alone, on an image that is in use: the median of twenty.
 snap_ms=$("$MSGTIME" $pool 'create_snap 1000%d 1' 20 |
 	awk '{ printf "%.2f", $2 / 1000 }')
 for ((k = 1; k <= 20; k++)); do
@@ -131,7 +131,7 @@ hpmctl pool checkpoint $pool >/dev/null
 hpmctl volume list $pool --json >"$VM_OUT/demo-volumes.json"
 hpmctl pool status $pool --json >"$VM_OUT/demo-pool.json"
 used=$(dmsetup status $pool | awk '{ split($6, u, "/"); print u[1] }')
-# What every volume maps, and what the pool has stored for all of them.
+# Computes what all volumes map, and what the pool has stored for them.
 mapped=0
 for v in base redis $(seq -f 'c%g' 1 "$COUNT"); do
 	m=$(dmsetup status "$pool-$v" | awk '{ print $4 / 8 }')

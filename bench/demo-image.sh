@@ -13,14 +13,14 @@ work=$(mktemp -d "$dir/make.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 export work
 
-# The machine's own sources say where packages come from.
+# The packages come from the machine's own sources.
 sources=()
 for f in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do
 	[ -s "$f" ] && sources+=("$f")
 done
 
-# Run inside mmdebstrap: the base is what stands before the service comes; its
-# layer is what has changed since, as an image builder would pack it.
+# Hooks for mmdebstrap: the base is the system before the service is installed, and
+# the layer has the files that changed since, as an image builder would pack it.
 cat >"$work/base-hook" <<'HOOK'
 #!/bin/sh
 set -e

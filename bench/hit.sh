@@ -54,7 +54,7 @@ dd if=/dev/urandom of=/mnt/0/file bs=1M count="$MIB" status=none
 umount /mnt/0
 dmsetup remove --retry v0
 
-# Misses, while nothing is cached: a direct read enters nothing.
+# Measures misses with nothing cached: a direct read enters nothing.
 miss() {
 	fio_lat read /dev/mapper/v1 --rw=randread --bs=4k --number_ios=$((IOS / 5)) >/dev/null
 	fio_lat read /dev/mapper/v1 --rw=randread --bs=4k --number_ios="$IOS"

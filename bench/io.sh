@@ -51,9 +51,9 @@ peer_snap_hpmapper() {
 	dmsetup create snap --table "0 $sectors hpmapper /dev/mapper/pool 1"
 }
 
-# A disk in memory is a tree of pages, which gets a level, and is 5 % slower at
-# all that follows, when its far end is first written to.  Where a peer puts its
-# blocks must not decide on that.
+# A disk in memory is a tree of pages.  The first write to its far end adds a level,
+# which makes everything after it 5 % slower.  This must not depend on where a peer
+# places its blocks.
 touch_end() {
 	dd if=/dev/zero of="$1" bs=4k count=1 seek=$((SIZE * 512 - 1)) \
 		oflag=direct status=none
@@ -64,7 +64,7 @@ measure() {
 
 	"peer_up_$peer"
 	fio_lat write /dev/mapper/vol --rw=write --bs=1M --number_ios="$SIZE" >/dev/null
-	# What a person would see first is not what is measured here.
+	# The first reads are not measured.
 	fio_lat read /dev/mapper/vol --rw=randread --bs=4k --number_ios=2000 >/dev/null
 	lat[$peer,read]=$(fio_lat read /dev/mapper/vol --rw=randread --bs=4k --number_ios="$IOS")
 	fio_lat write /dev/mapper/vol --rw=randwrite --bs=4k --number_ios=2000 >/dev/null

@@ -15,7 +15,7 @@ bench_fail() {
 	exit 1
 }
 
-# A program and its libraries in memory: a wait for the host's files would
+# Copies a program and its libraries into memory: a wait for the host's files would
 # make the virtual clock jump.
 bench_program() {
 	local prog lib dir=$bench_dir/$1
@@ -32,7 +32,8 @@ bench_program() {
 	chmod +x "$bench_dir/$1.sh"
 }
 
-# A root in memory with these programs, for chroot: the same, for whole scripts.
+# Makes a root in memory with these programs, for chroot: the same for whole
+# scripts.
 bench_root() {		# bench_root DIR PROGRAM...
 	local root=$1 prog lib
 
@@ -52,8 +53,8 @@ bench_root() {		# bench_root DIR PROGRAM...
 	done
 }
 
-# This script again, in that root, where IN_MEMORY is set and what can be sourced
-# is where it is in the tree: bench_again DIR ARGUMENT...
+# bench_again DIR ARGUMENT...: runs this script again in that root.  IN_MEMORY is
+# set there, and the files to source are at the same place as in the tree.
 bench_again() {
 	local root=$1 top script file
 
@@ -69,12 +70,12 @@ bench_again() {
 	IN_MEMORY=1 exec chroot "$root" /bin/bash "/src/$script" "$@"
 }
 
-# What 300 direct reads of the disk "canary" take, in us each.
+# Prints the times of 300 direct reads of the disk "canary", in us.
 bench_canary() {
 	startup canary "$(nullb_path canary)"
 }
 
-# Mean latency in us of a fio job: fio_lat read|write DEVICE OPTIONS...
+# fio_lat read|write DEVICE OPTIONS...: prints the mean latency of a fio job, in us.
 fio_lat() {
 	local dir=$1 dev=$2 field
 

@@ -16,7 +16,7 @@ cp "$MANY" "$bench_dir/many"
 modprobe dm-thin-pool
 modprobe dm-hpmapper
 
-# Kilobytes that nobody could have back.
+# Prints the memory, in kilobytes, that cannot be reclaimed.
 taken() {
 	echo 3 >/proc/sys/vm/drop_caches
 	awk '/^MemTotal:/ { t = $2 } /^(MemFree|Buffers|Cached|SReclaimable):/ { t -= $2 }
@@ -51,7 +51,7 @@ printf '%-10s %9s %20s %20s %20s %20s\n' "$VOLUMES of" "KiB each" "activate, us"
 printf '%-10s %9s %20s %20s %20s %20s\n' '' '' 'first, last' 'first, last' 'first, last' 'first, last'
 for peer in $PEERS; do
 	up "$peer"
-	# What is made once for all is not the volumes'.
+	# Memory that is allocated once for all volumes does not count.
 	"$bench_dir/many" create "$VOLUMES" "$table" >/dev/null
 	"$bench_dir/many" remove "$VOLUMES" >/dev/null
 	before=$(taken)

@@ -57,8 +57,8 @@ percent() {
 	awk -v m="$1" -v d="$2" 'BEGIN { printf "%.3f %%", 100 * m / d }'
 }
 
-# Metadata of sequential data, then of random copy-on-write over it; then depth:
-# each snapshot of the one before, one write in each.
+# Measures the metadata of sequential data, then of random copy-on-write over it;
+# then the depth: each snapshot is taken of the one before and gets one write.
 space() {
 	local m0 m1 d0 flat deep i
 
@@ -95,14 +95,15 @@ space() {
 	pool_down
 }
 
-# 4 KiB in each large block: a map as wide as the volume, and little data.
+# Writes 4 KiB in each large block, for a map as wide as the volume with little
+# data.
 touch_all() {		# touch_all DEVICE MIB
 	fio_lat write "$1" --rw=write:2044k --bs=4k --number_ios=$(($2 / 2)) >/dev/null
 }
 
-# A snapshot of a busy volume: each of the writes is a copy-on-write again after
-# each snapshot.  See msgtime.c for what is measured.  0: a disk that completes
-# what it is given at once.
+# Snapshots of a busy volume: after each snapshot, each write is a copy-on-write
+# again.  msgtime.c says what is measured.  A disk of 0 us completes requests
+# inline.
 busy_snapshot() {
 	local size nsec disk least median most longest excess
 
@@ -130,7 +131,7 @@ busy_snapshot() {
 	done
 }
 
-# Without a bound.
+# Figures without a goal.
 reported() {
 	local nodes us
 

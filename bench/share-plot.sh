@@ -9,7 +9,7 @@ out=$2
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
-# The line that names the containers names the peers, too.
+# The line with the number of containers also names the peers.
 read -r count _ peers < <(grep -m 1 -E '^[0-9]+ containers' "$table")
 declare -A shown=([thin]=dm-thin)
 

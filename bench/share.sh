@@ -49,7 +49,7 @@ table=/tmp/table
 # Measuring
 #----------------------------------------------------------------
 
-# now_us VAR: without a subshell, which would cost a container half a millisecond.
+# now_us VAR: needs no subshell, which would cost a container half a millisecond.
 now_us() {
 	printf -v "$1" '%s' "${EPOCHREALTIME/./}"
 }
@@ -64,7 +64,7 @@ disk_stat() {		# 3: sectors read, 7: sectors written
 	echo "$sum"
 }
 
-# Pages of files and of devices, in KiB; what is in tmpfs does not count.
+# Prints the pages of files and devices, in KiB, without those of tmpfs.
 cached() {
 	local key value _ sum=0
 
@@ -93,8 +93,8 @@ cpu_idle() {		# hundredths of a second that nobody had anything to do
 	echo $((f[4] + f[5]))
 }
 
-# Until nothing goes on any more: what is deleted comes back in the background,
-# journals are written every few seconds.  It would hold up the canary.
+# Waits until the machine is idle: deleted volumes are reclaimed in the background,
+# and journals are written every few seconds, which would delay the canary.
 settle() {
 	local n before
 
@@ -112,8 +112,9 @@ tenth() {		# KiB as MB with one decimal
 }
 
 #----------------------------------------------------------------
-# Peers.  _image: makes the image on /dev/nullb; _up and _down: what all
-# containers need; _clone N: a container's root at /mnt/N; _drop N: the end.
+# Peers.  _image makes the image on /dev/nullb; _up and _down make and remove what
+# all containers need; _clone N makes a container with its root at /mnt/N; _drop N
+# removes it.
 #----------------------------------------------------------------
 
 data() { nullb_path data; }
@@ -175,7 +176,7 @@ btrfs_drop() {
 	btrfs -q subvolume delete -c "/mnt/disk/c$1" >/dev/null
 }
 
-# The two of device-mapper; $1 is the pool's table, $2 a volume's target.
+# The two device-mapper peers; $1 is the pool's table, $2 a volume's target.
 dm_image() {
 	dmsetup create pool --table "$1"
 	dmsetup message pool 0 "create_thin 0"
@@ -256,7 +257,7 @@ case_once() {
 	done >/tmp/parts
 }
 
-# The work begins once they have all been started: each reads its files again.
+# When all containers have been started, each reads its files again; this is timed.
 case_scarce() {
 	local n
 
@@ -267,7 +268,7 @@ case_scarce() {
 	done
 }
 
-# All but a fourth of what dm-thin would cache is taken away.
+# Takes memory away, and leaves a fourth of what dm-thin would cache.
 take_memory() {
 	local leave=$((COUNT * 26500 / 4)) size=2048
 

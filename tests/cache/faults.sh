@@ -13,7 +13,7 @@ trap 'rm -f "$out"' EXIT
 passed=0 failed=0
 export VARIANT=faults CPUS=2
 
-# caught FAULT WHAT IT SAYS, COMMAND...: the command says so, and fails
+# caught FAULT WHAT IT SAYS, COMMAND...: the command must print this and fail
 caught() {
 	local fault=$1 says=$2 status
 
@@ -46,7 +46,7 @@ for fault; do
 		caught "$fault" '^not ok - (another reads the same|and is no source)' \
 			"$here/races.sh" direct_leader ;;
 	evict_frozen)
-		# what hangs then keeps the guest from ending
+		# a process that hangs then keeps the guest from ending
 		TIMEOUT=150 caught "$fault" '^not ok - (a frozen|clone . can be thawed)' \
 			"$here/races.sh" frozen ;;
 	*)

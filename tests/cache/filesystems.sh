@@ -11,7 +11,7 @@ set -uo pipefail
 # shellcheck source=lib.sh disable=SC1091
 . "$(dirname "$0")/lib.sh"
 
-# What is short, and what is not.
+# The short tests, and the long ones.
 : "${tests:=erofs erofs_lz4 squashfs f2fs_lz4}"
 all="erofs erofs_lz4 erofs_big squashfs squashfs_plain f2fs f2fs_lz4 btrfs btrfs_zstd xfs rewritten"
 cp "$(command -v racer)" /dev/shm/
@@ -29,12 +29,13 @@ make_tree() {
 	(cd $tree && md5sum f*) >/dev/shm/sums
 }
 
-# What is in /mnt/ID is the tree.
+# The files in /mnt/ID must be those of the tree.
 right() {
 	(cd "/mnt/$1" && md5sum --quiet -c /dev/shm/sums)
 }
 
-# image COMMAND...: makes one, with volume 0's device as its last argument
+# image COMMAND...: makes an image with this command, to which volume 0's device is
+# added
 image() {
 	msg create_thin 0
 	activate 0
@@ -79,7 +80,7 @@ forget_pages() {
 	for f in /mnt/"$1"/f*; do racer drop "$f"; done
 }
 
-# begin: nothing is cached, nor known
+# begin: empties the cache and the index, and notes the counters
 begin() {
 	! [ -e /dev/mapper/v0 ] || dmsetup remove --retry v0
 	drop_caches
@@ -89,7 +90,7 @@ begin() {
 	stale=$(value miss_stale)
 }
 
-# well: what the counters have to say since then
+# well: checks the counters since begin
 well() {
 	caught=$(($(value caught) - caught)) hits=$(($(value hits) - hits))
 	entered=$(($(value entered) - entered))
@@ -99,8 +100,8 @@ well() {
 	check "no volume is barred" [ "$(value barred)" = 0 ]
 }
 
-# clones TYPE OPTIONS: two clones of the image are read one after the other, and
-# the first once more when it has forgotten its pages
+# clones TYPE OPTIONS: reads two clones of the image one after the other, and the
+# first one again when its pages have been dropped
 clones() {
 	local id
 
@@ -114,14 +115,14 @@ clones() {
 	well
 }
 
-# What lies on the device as it is in the files is served to the two readings
-# that come after the first one.
+# Files whose pages equal their blocks on the device must be served to the two
+# readings after the first one.
 all_served() {
 	check "what one has read the others are served" \
 		[ "$hits" -ge $((FILES * 100 * 2 * 9 / 10)) ]
 }
 
-# What is not in the pages as it lies on the device is not entered.
+# Files whose pages differ from their blocks on the device must not be entered.
 not_entered() {
 	check "what is on the device in another form is not entered" \
 		[ "$entered" -le $((FILES * 4)) ]
@@ -176,13 +177,13 @@ test_f2fs_lz4() {
 		"mkfs.f2fs -q -f -O extra_attr,inode_checksum,compression" f2fs \
 		compress_algorithm=lz4,compress_extension=\* || return
 	clones f2fs ro,compress_algorithm=lz4
-	# some clusters are not worth it, and lie there as they are
+	# some clusters do not become smaller, and are stored uncompressed
 	check "no page is entered that is none of the file's" \
 		[ $stale -le $FILES ]
 }
 
-# The kernel knows a btrfs by its UUID, and mounts no second one that has the
-# same; so the clones are mounted one after the other.
+# The kernel identifies a btrfs by its UUID, and does not mount a second one with
+# the same UUID; so the clones are mounted one after the other.
 btrfs_clones() {
 	begin
 	check "clone 1 is mounted" up_as 1 btrfs rw

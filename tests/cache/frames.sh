@@ -14,7 +14,7 @@ FILES=60
 cp "$(command -v racer)" "$(command -v sharefiles)" /dev/shm/
 trace=/sys/kernel/tracing
 
-# events NAME COMMAND...: what that tracepoint said meanwhile is in /dev/shm/events
+# events NAME COMMAND...: records the output of this tracepoint in /dev/shm/events
 events() {
 	local on=$trace/events/hpmapper/$1/enable status
 
@@ -29,17 +29,17 @@ events() {
 
 nothing_dying() { [ "$(value dying)" = 0 ]; }
 
-# In blocks: what the pool has in use, or has not got through the drain yet.
+# Prints the blocks that the pool uses, or that the drain has not freed yet.
 used() { dmsetup status pool | cut -d' ' -f6 | cut -d/ -f1; }
 uses() { [ "$(used)" = "$1" ]; }
 
-# write ID MIB MIB: so much of it from there on
+# write ID OFFSET LENGTH, in MiB
 write() {
 	dd if=/dev/zero of="/dev/mapper/v$1" bs=1M seek="$2" count="$3" \
 		oflag=direct conv=notrunc status=none
 }
 
-# all_gone ID USED: the volume is deleted, and all that it had is free
+# all_gone ID USED: deletes the volume; all its space must become free
 all_gone() {
 	msg delete "$1" && within 60 nothing_dying && within 60 uses "$2"
 }
@@ -70,7 +70,7 @@ test_sweep() {
 	check "which leaves the other blocks' copies" \
 		[ "$(value blocks)" = "$before" ]
 	msg delete 21
-	# of copies that are known
+	# blocks of which copies are known
 	msg create_snap 22 0
 	down 1
 	for i in 1 22 0; do msg delete $i; done
@@ -80,8 +80,8 @@ test_sweep() {
 		[ "$(copies)" = 0 ]
 }
 
-# The pages that the index keeps itself are in memory like any other.  What is
-# served to a reader of xfs's metadata comes from such.
+# The pool's own pages are in memory like any other page.  Readers of xfs's metadata
+# are served from them.
 look_around() {
 	up 31 ro,norecovery && find /mnt/31 -type f -size +100000k &&
 		down 31
@@ -104,7 +104,7 @@ test_poisoned() {
 	msg create_snap 31 30
 	look_around
 	check "metadata is served" events hpm_hit look_around
-	# kept: of no file's page but the first, as they have no place in one
+	# such pages have no place in a file, so they show file page 0
 	frames=$(grep 'file page 0 ' /dev/shm/events | sed 's/.*frame //' |
 		sort -u | head -n 20)
 	check "from pages of the index's own" [ -n "$frames" ]
@@ -122,7 +122,7 @@ test_poisoned() {
 	FS=ext4
 }
 
-# Everything that is read is read again and again, and evicted.
+# Reads everything again and again, and evicts it.
 busy() {
 	until [ -e /dev/shm/enough ]; do
 		for f in /mnt/"$1"/d*/f*; do racer drop "$f"; done

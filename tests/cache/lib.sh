@@ -9,7 +9,7 @@
 passed=0 failed=0
 FS=${FS:-ext4}
 sectors=2097152
-# Programs and libraries that are in memory do not fill the page cache anew.
+# Programs and libraries in tmpfs are not read into the page cache again.
 PATH=/dev/shm:$PATH
 
 result() {
@@ -40,7 +40,7 @@ fails() {
 	result "$what" $?
 }
 
-# within SECONDS COMMAND...: until it succeeds
+# within SECONDS COMMAND...: repeats the command until it succeeds
 within() {
 	local end=$((SECONDS + $1))
 
@@ -66,7 +66,7 @@ copies() { value copies | cut -d/ -f1; }
 
 msg() { dmsetup message pool 0 "$*"; }
 
-# Which of the kernel's two LRUs: the kernel's own choice if nobody says.
+# Selects one of the kernel's two LRUs; without LRU, the kernel's default.
 choose_lru() {
 	local switch=/sys/kernel/mm/lru_gen/enabled
 
@@ -77,12 +77,13 @@ choose_lru() {
 	echo "# $(uname -r), $FS, lru_gen $(cat $switch 2>/dev/null || echo none), disk ${DISK:=softirq}"
 }
 
-# What a data device has read, in KiB.
+# Prints how much the data device has read, in KiB.
 device_read() {
 	awk '{ print int($3 / 2) }' "/sys/block/$(basename "$(readlink -f "$data")")/stat"
 }
 
-# The data's disk, of memory: "slow" ones have others wait for a read.
+# Makes the data disk in memory; on a "slow" one, readers wait for the reads of
+# others.
 make_disk() {
 	case ${DISK:=softirq} in
 	slow) nullb hdata 1536 timer 3000000 ;;
@@ -136,12 +137,12 @@ down() {
 	done
 }
 
-# clone ID...: of the image, volume 0
+# clone ID...: clones the image, which is volume 0
 clone() {
 	local id
 
 	for id; do msg create_snap "$id" 0 || return; done
 }
 
-# Pages alone: 3 would have the index shrink as well.
+# Drops only pages: 3 would shrink the index as well.
 drop_caches() { echo 1 >/proc/sys/vm/drop_caches; }

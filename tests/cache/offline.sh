@@ -22,7 +22,7 @@ up 1
 up 2
 msg cache scan_ms 1000
 
-# Clone 2 reads all the time, from clone 1 if it can.
+# Clone 2 reads all the time, and is served from clone 1 if possible.
 reader() {
 	until [ -e /dev/shm/enough ]; do
 		racer drop /mnt/2/d0/f0

@@ -16,12 +16,13 @@ set -uo pipefail
 : "${tests:=identity rewritten moved truncate journal dma encrypted neighbour invalidate direct_buffer direct_leader pair failing throttled surplus umount freeze frozen suspend frames metadata defaults}"
 param=/sys/module/dm_hpmapper/parameters
 
-# For whoever is held without being able to sleep.
+# A thread that is stopped and cannot sleep occupies its CPU: keep this shell on the
+# other.
 taskset -cp 1 $$ >/dev/null
 cp "$(command -v racer)" "$(command -v sharefiles)" /dev/shm/
 
 #----------------------------------------------------------------------
-# Holding
+# Stopping threads
 #----------------------------------------------------------------------
 
 # hold POINT [SKIP]
@@ -43,7 +44,7 @@ runs() { kill -0 "$1" 2>/dev/null; }
 # Clones
 #----------------------------------------------------------------------
 
-# reads ID [-d|-m]: all of the file $big of a clone, and it is right
+# reads ID [-d|-m]: reads all of the file $big of a clone, which must be right
 reads() {
 	sharefiles check -o "$big" "${@:2}" "/mnt/$1" "$FILES" 1 >/dev/null
 }
@@ -52,7 +53,7 @@ export -f reads
 
 file() { echo "/mnt/$1/d0/f$big"; }
 
-# stale NAME...: away with what was made of the image
+# stale NAME...: removes these clones of the image
 stale() {
 	local name
 
@@ -63,15 +64,15 @@ stale() {
 	done
 }
 
-# new NAME [MOUNT OPTION]: a clone
+# new NAME [MOUNT OPTION]: makes a clone
 next_id=100
 new() {
 	next_id=$((next_id + 1))
 	clone $next_id && activate "$1" $next_id && mounted "$@" || exit 1
 }
 
-# fresh: clones 1 and 2, with nothing cached, nor known: copies that were kept
-# for an earlier test would do
+# fresh: makes clones 1 and 2, and empties the cache and the index, because pages
+# that the pool kept for an earlier test would serve, too
 fresh() {
 	stale 1 2 3
 	new 1 "${1:-}"
@@ -85,21 +86,21 @@ forget() {
 	msg cache share on
 }
 
-# warm ID: all about the file is cached but its contents, so that what is read
-# next is those, by a reader who can sleep.
+# warm ID: caches everything about the file except its contents, so that a reader
+# who can sleep reads only the contents next
 warm() {
 	cat "$(file "$1")" >/dev/null
 	racer drop "$(file "$1")"
 }
 
-# The same for both, and nobody knows of their contents.
+# The same for both clones, with an empty index.
 unknown() {
 	warm 1
 	warm 2
 	forget
 }
 
-# more KEY COMMAND...: it succeeds, and that value of the status has risen
+# more KEY COMMAND...: the command must succeed and raise that value of the status
 more() {
 	local key=$1 before
 
@@ -117,7 +118,7 @@ same() {
 }
 
 #----------------------------------------------------------------------
-# What a page is when it is not the block any more
+# Pages that no longer hold the block
 #----------------------------------------------------------------------
 
 # The page leaves its file between the look-up and the copy.
@@ -135,7 +136,8 @@ test_identity() {
 	check "which it noticed" [ "$(value miss_stale)" -gt 0 ]
 }
 
-# Same file, same place, same frame, clean, and yet other bytes.
+# The file, the place and the frame are the same, the page is clean, and the bytes
+# differ.
 test_rewritten() {
 	reads 1
 	dd if=/dev/zero of="$(file 1)" bs=4k count=4 conv=notrunc,fsync status=none
@@ -143,7 +145,7 @@ test_rewritten() {
 	check "as it is by a direct read" reads 2 -d
 	cat "$(file 1)" >/dev/null
 	racer drop "$(file 2)"
-	# Until it is read, nobody is to write it back.
+	# It must not be written back before it is read.
 	echo 0 >/proc/sys/vm/dirty_writeback_centisecs
 	printf x | dd of="$(file 1)" bs=1 seek=30000 conv=notrunc status=none
 	check "a dirty page is left alone" more miss_busy reads 2
@@ -157,7 +159,7 @@ test_moved() {
 	check "so does the file itself" reads 1 -d
 }
 
-# truncate() zeroes the rest of the last page long before it says so.
+# truncate() zeroes the rest of the last page long before it marks the page.
 test_truncate() {
 	local pid
 
@@ -212,7 +214,7 @@ test_dma() {
 	nullb_remove hslow
 }
 
-# What is decrypted in place is no copy of the block.
+# A page that is decrypted in place is no copy of the block.
 test_encrypted() {
 	local id
 
@@ -240,7 +242,7 @@ test_encrypted() {
 }
 
 #----------------------------------------------------------------------
-# Who waits for whom
+# Waiting
 #----------------------------------------------------------------------
 
 # A reader holds the locks of pages that others are served from.
@@ -259,7 +261,7 @@ test_neighbour() {
 	check "the first goes on" wait $pid
 }
 
-# The source is thrown out while it is being copied.
+# The source page is dropped while it is being copied.
 test_invalidate() {
 	local pid
 
@@ -275,7 +277,7 @@ test_invalidate() {
 	check "the reader is right" wait $pid
 }
 
-# The buffer of a direct read shows its owner whatever is in it.
+# The owner of the buffer of a direct read can see all bytes that are put into it.
 test_direct_buffer() {
 	local pid i bad=0
 
@@ -295,7 +297,7 @@ test_direct_buffer() {
 	check "nor has it without a pause" [ $bad = 0 ]
 }
 
-# Nor may others get what the owner writes into it meanwhile.
+# Other readers must not get what the owner writes into the buffer meanwhile.
 test_direct_leader() {
 	local pid
 
@@ -313,7 +315,7 @@ test_direct_leader() {
 	check "nothing has changed" [ "$(value changed)" = 0 ]
 }
 
-# Reader and leader in one plug of one task: nobody may sleep in between.
+# Follower and leader are in one plug of one task: map() must not sleep.
 test_pair() {
 	check "one task reads a block twice in one submission" \
 		racer pair "$(file 1)" "$(file 2)" 16384
@@ -321,14 +323,14 @@ test_pair() {
 	check "its second is" reads 2
 }
 
-# below POOL: the data device's table, changed under way
+# below TABLE: replaces the data device's table while it is in use
 below() {
 	dmsetup suspend --noflush --nolockfs below
 	dmsetup reload below --table "0 3145728 $*"
 	dmsetup resume below
 }
 
-# Who waited for a read that fails reads for himself.
+# If a read fails, its followers read the block themselves.
 test_failing() {
 	local leader follower
 
@@ -349,7 +351,7 @@ test_failing() {
 	check "the follower does not" wait $follower
 }
 
-# Nor is he held up by one that another cgroup's limit holds up.
+# A throttled leader of another cgroup does not delay its followers for long.
 test_throttled() {
 	local group=/sys/fs/cgroup/slow leader dev before
 
@@ -389,7 +391,7 @@ test_throttled() {
 # The worker that evicts
 #----------------------------------------------------------------------
 
-# Both clones have the file, one copy of it is to stay.
+# Both clones cache the file, and one copy of it is to stay.
 crowd() {
 	reads 1
 	reads 2
@@ -406,15 +408,15 @@ kicked_and_held() {
 	return 1
 }
 
-# Without waiting for it for ever: nobody could end it.
+# Thaws in the background, because a hanging fsfreeze could not be killed.
 thaw() {
 	rm -f /dev/shm/thawed
 	(fsfreeze -u "/mnt/$1" && touch /dev/shm/thawed) >/dev/null 2>&1 &
 	within 10 [ -e /dev/shm/thawed ]
 }
 
-# More copies come while the worker is busy than can wait for it; no scan will come
-# because it is time.
+# While the worker is busy, more copies are entered than can wait for it.  No scan
+# is due.
 test_surplus() {
 	local entered evicted
 
@@ -433,7 +435,7 @@ test_surplus() {
 	msg cache copies_limit 2
 }
 
-# Of a block, one copy; but for a few of metadata, which is in use.
+# One copy of each block is left, and some metadata that is in use.
 is_single() { [ "$(copies)" -le $(($(value blocks) + 10)) ]; }
 
 test_umount() {
@@ -473,7 +475,7 @@ test_freeze() {
 	msg cache copies_limit 2
 }
 
-# It has begun before; somebody holds a file that is unlinked.
+# The freeze has begun before, and a process holds a file that is unlinked.
 test_frozen() {
 	local id pid scans
 
@@ -506,7 +508,8 @@ test_frozen() {
 	msg cache copies_limit 2
 }
 
-# It has the last reference of a file that is unlinked, and the device stops.
+# The worker has the last reference to an unlinked file, and the device is
+# suspended.
 test_suspend() {
 	local id pid
 
@@ -542,7 +545,7 @@ test_suspend() {
 # The rest
 #----------------------------------------------------------------------
 
-# The frames have become somebody else's: heap, slab, page tables.
+# The page frames are reused for other things: heap, slab, page tables.
 test_frames() {
 	sharefiles check /mnt/1 "$FILES" 1 >/dev/null
 	umount /mnt/1
@@ -553,7 +556,7 @@ test_frames() {
 	mounted 1
 }
 
-# What every mount reads again is served, too.
+# Metadata that every mount reads again is served, too.
 test_metadata() {
 	local before
 

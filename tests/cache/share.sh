@@ -28,7 +28,7 @@ for ((i = 1; i <= 2 * CLONES; i++)); do
 done
 echo 3 >/proc/sys/vm/drop_caches
 
-# One after another: only the first one reads.
+# One after another: only the first clone reads from the device.
 for ((i = 1; i <= CLONES; i++)); do
 	before=$(device_read)
 	up "$i"
@@ -39,8 +39,8 @@ for ((i = 1; i <= CLONES; i++)); do
 done
 check "the last one reads next to nothing" [ "$read_now" -le $((first / 50)) ]
 
-# What all of them change is, in the latest copies, never the block any more;
-# nor is what the file system changes when it is mounted.
+# The latest copies of blocks that every clone changes never hold the block any
+# more; nor do those of blocks that the file system changes when it is mounted.
 change() {
 	local file
 
@@ -63,8 +63,8 @@ for ((i = 2 * CLONES + 1; i <= 2 * CLONES + 8; i++)); do
 	dmsetup message pool 0 "delete $i"
 done
 
-# Metadata that a file system reads into memory of its own, as xfs does, is read
-# once as well.
+# Metadata that a file system reads into memory of its own, as xfs does, is also
+# read only once.
 FS=xfs
 msg create_thin 900
 activate 900
@@ -91,13 +91,13 @@ check "nor is what a file system keeps for itself" [ "$xfs_next" -le $((xfs_firs
 msg delete 900
 FS=ext4
 
-# Direct I/O is served, and by mapping.
+# Direct reads and reads through a mapping are served.
 before=$(device_read)
 check "direct reads are right" right 2 -d
 check "mapped reads are right" right 3 -m
 check "and do not go to the device" [ $(($(device_read) - before)) -le $((first / 50)) ]
 
-# The surplus goes.
+# Surplus copies are evicted.
 dmsetup message pool 0 "cache scan_ms 500"
 for ((i = 0; i < 20; i++)); do
 	sleep 1
@@ -107,8 +107,8 @@ echo "# $(dmsetup status --noflush pool | sed 's/.* share /share /')"
 check "two copies of a block stay" [ "$(copies)" -le $((2 * $(value blocks) + 200)) ]
 check "the others were evicted" [ "$(value evicted)" -gt 0 ]
 
-# An entry is worth a page, and not the few bytes that its memory is.  (Files
-# that nobody has open would go with their inodes.)
+# An entry is worth a page, not just the few bytes of its memory.  (The files are
+# kept open, because unused inodes would be reclaimed with their pages.)
 known=$(value blocks)
 find "/mnt/$CLONES" -type f >/dev/shm/list
 while read -r file; do exec {fd}<"$file" && fds+=("$fd"); done </dev/shm/list
@@ -118,10 +118,10 @@ check "who asks all slabs for memory gets a part of the index" \
 echo "# $(copies) copies left of $known blocks"
 for fd in "${fds[@]}"; do exec {fd}<&-; done
 
-# All at once, with nothing cached: still one read of each block.
+# All clones start at once with an empty cache: each block is still read once.
 for ((i = 1; i <= CLONES; i++)); do down "$i"; done
 echo 3 >/proc/sys/vm/drop_caches
-# No scan will come because it is time.
+# No scan becomes due.
 dmsetup message pool 0 "cache scan_ms 4000000"
 before=$(device_read)
 for ((i = CLONES + 1; i <= 2 * CLONES; i++)); do
@@ -139,7 +139,7 @@ check "and their surplus goes before it is time to scan" within 10 few_left
 echo "# $(copies) copies of $(value blocks) blocks, $(value scans) scans"
 dmsetup message pool 0 "cache scan_ms 500"
 
-# Some work on their files, others check theirs.
+# Some clones change their files, others check theirs.
 for ((i = 1; i <= 3; i++)); do
 	up "$i"
 	$files churn -t "$CHURN" "/mnt/$i" "$FILES" "$i" >/dev/null &
@@ -163,7 +163,7 @@ check "no wrong byte while others change their files" [ $bad = 0 ]
 echo "# $(dmsetup status --noflush pool | sed 's/.* share /share /')"
 check "no block has changed" [ "$(value changed)" = 0 ]
 
-# Off means off.
+# Sharing can be switched off.
 dmsetup message pool 0 "cache share off"
 check "switched off, nothing is known" [ "$(copies)" = 0 ]
 hits=$(value hits)

@@ -18,7 +18,7 @@ right() {
 	sharefiles check "${@:2}" "/mnt/$1" $FILES 1 >/dev/null
 }
 
-# stack [NULL_BLK OPTIONS]: a pool on a disk with these, and an image
+# stack [NULL_BLK OPTIONS]: makes a pool on a disk with these options, and an image
 stack() {
 	NULLB_OPTS=$1
 	pool_up && msg create_thin 0 && activate 0 && make_fs /dev/mapper/v0 &&
@@ -35,7 +35,7 @@ unstack() {
 	unset data DATA
 }
 
-# Two clones read in all the ways there are, the second what the first has read.
+# Two clones read in all possible ways, the second after the first.
 two_read() {
 	local before
 
@@ -82,8 +82,8 @@ test_boundary() {
 	two_read
 }
 
-# The pages that the loop device reads for are another device's files': they are
-# served, and never a source.
+# The loop device reads into pages of another device's files: such reads are served,
+# but their pages are never a source.
 test_loop() {
 	local loop before id
 
@@ -120,7 +120,7 @@ crypt_table() {
 	echo "0 $(blockdev --getsz "$1") crypt aes-xts-plain64 $(printf '0123456789abcdef%.0s' {1..8}) 0 $1 0"
 }
 
-# It decrypts the pages of its file system in place.
+# dm-crypt decrypts the pages of its file system in place.
 test_crypt_above() {
 	local id before
 

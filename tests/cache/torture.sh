@@ -61,7 +61,7 @@ result "no wrong byte ($FS, $TIME s)" $status
 result "nor one where memory is short" $squeezed_status
 [ $status = 0 ] || the_end
 
-# It was a torture.
+# The test did what it should.
 for key in hits caught miss_busy evicted; do
 	check "there were $key" [ "$(value $key)" -gt 0 ]
 done
@@ -69,7 +69,8 @@ check "no block has changed" [ "$(value changed)" = 0 ]
 check "the memory cgroup was at its limit" \
 	[ "$(awk '/^max/ { print $2 }' $group/memory.events)" -gt 0 ]
 
-# What the clones have come to is whole, and the index is full when they go.
+# The file systems of the clones are sound, and the index is full when they are
+# removed.
 msg cache scan_ms 4000000
 for dev in /dev/mapper/t*; do
 	id=${dev#/dev/mapper/t}

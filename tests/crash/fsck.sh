@@ -16,7 +16,8 @@ for image in "$1"/*.ext4 "$1"/*.xfs; do
 	[ -e "$image" ] || continue
 	name=${image##*/}
 	type=${image##*.}
-	# a copy: the host's files are read-only below this one's overlay
+	# works on a copy, because the host's files are read-only below the guest's
+	# overlay
 	cp --sparse=always "$image" /dev/shm/image
 	if said=$(mount -t "$type" -o loop /dev/shm/image /dev/shm/mnt 2>&1 &&
 			load --verify /dev/shm/mnt <"$image.expect" &&

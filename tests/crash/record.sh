@@ -32,11 +32,11 @@ work=/dev/shm/crash
 bin=$work/bin
 
 mkdir -p "$bin"
-# what is run often is not to come by 9p
+# programs that run often are copied, so that they are not read by 9p each time
 cp "$(command -v load)" "$(command -v dmsetup)" "$bin/"
 export PATH=$bin:$PATH
 
-# recorder FLUSH_MS: $disk is what is recorded
+# recorder FLUSH_MS: makes $disk, the device that is recorded
 recorder() {
 	local size=$((meta_room + data_room))
 
@@ -89,7 +89,7 @@ pool_table() {
 
 recorder "$flush_ms"
 
-# The pool's devices become larger under load; load.c runs this.
+# The pool's devices grow under load; load.c runs this.
 cat >"$bin/crash-grow" <<END
 #!/bin/bash
 set -e
@@ -117,7 +117,7 @@ make_tree() {
 	load --mark "C,$2"
 	dmsetup create "v$2" --table "0 131072 hpmapper /dev/mapper/pool $2"
 	if [ "$1" = xfs ]; then
-		# it does not make one so small for anybody but its own tests
+		# mkfs.xfs makes a file system this small only for its own tests
 		TEST_DIR=1 TEST_DEV=1 QA_CHECK_FS=1 \
 			mkfs.xfs -q -f -l size=8m -d agcount=2 "$dev"
 	else

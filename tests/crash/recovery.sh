@@ -58,7 +58,7 @@ recover() {
 	nullb_remove "$1"
 }
 
-# of the data nothing is read or written
+# no data is read or written
 dmsetup create data --table "0 $sectors zero"
 nullb canary 16 timer
 recover hfast softirq

@@ -34,7 +34,8 @@ not_ok() {
 	echo "not ok - $*"
 }
 
-# in_guest NAME COMMAND...: with two CPUs, and $out/NAME.log as its disk
+# in_guest NAME COMMAND...: runs the command with two CPUs, and $out/NAME.log as the
+# disk
 in_guest() {
 	local name=$1
 
@@ -46,8 +47,8 @@ in_guest() {
 		"$here/../vm/boot.sh" "$*" >"$out/$name/guest.log" 2>&1
 }
 
-# record NAME STEPS FLUSH_MS LARGE [FAULT]: into $out/NAME.log and the directory
-# $out/NAME
+# record NAME STEPS FLUSH_MS LARGE [FAULT]: records into $out/NAME.log and the
+# directory $out/NAME
 record() {
 	local name=$1 steps=$2 flush=$3 large=$4 fault=${5:-none} status
 
@@ -79,7 +80,7 @@ crash() {
 		not_ok "no violation (replay with $out/replay --log $out/crash.log --dir $out/crash --load-seed $seed)"
 	fi
 	[ "$exports" = 0 ] || mount_exports
-	# what nobody will look at again is large
+	# the files are large, and not needed any more
 	[ $failed != 0 ] || rm -rf "$out/crash.log" "$out/crash/export"
 }
 
@@ -100,7 +101,8 @@ mount_exports() {
 	fi
 }
 
-# find_fault POINTS OPTION...: the first violation in the record of $fault, or none
+# find_fault POINTS OPTION...: finds the first violation in the record of $fault, or
+# none
 find_fault() {
 	local points=$1 report=$out/faults-$fault.txt status=0
 
@@ -116,10 +118,11 @@ find_fault() {
 	last=$(tail -n 1 "$report")
 }
 
-# record_fault NAME: a record with it planted, and what is found in it
+# record_fault NAME: makes a record with the fault planted, and looks for a
+# violation
 #
-# The replayer's engine is sound, but for a fault that is one of the recovery.
-# It looks at all of the record first, then closely.
+# The replayer's engine has no fault, unless the fault is one of the recovery.  The
+# replayer first looks at points from all of the record, then at more of them.
 record_fault() {
 	local fault=$1 options=()
 
@@ -130,9 +133,9 @@ record_fault() {
 	[ "$found" != none ] || find_fault 60000 "${options[@]}"
 }
 
-# With a disk whose flush takes long, much happens between the record of a
-# change and its commit; and with large blocks that are really large a pool has
-# few free ones, and what was freed is soon used again.
+# On a disk whose flushes take long, much happens between the record of a change and
+# its commit.  With the largest large blocks a pool has few free ones, and a freed
+# one is soon used again.
 faults() {
 	local steps=$1 fault found last
 
@@ -154,7 +157,7 @@ faults() {
 	rm -rf "$out/faults.log"
 }
 
-# order_of FLUSH_MS: what is found in a record of plain writers
+# order_of FLUSH_MS: replays a record of plain writers
 order_of() {
 	local report=$out/order-$1.txt status=0
 
@@ -179,7 +182,7 @@ order() {
 	else
 		not_ok "one flush after another: $found"
 	fi
-	# by chance, but thousands of flushes
+	# it is a matter of chance, but there are thousands of flushes
 	for try in 1 2 3; do
 		echo "# record $try of flushes side by side"
 		order_of 0

@@ -14,8 +14,8 @@ shift 2
 each=$((seconds / $# > 0 ? seconds / $# : 1))
 passed=0 failed=0
 
-# The tools' buffers are large and short-lived.  ASan would map the shadow of
-# each anew: half of the time went into page faults.
+# The tools' buffers are large and short-lived.  ASan would map a new shadow for
+# each of them, and half of the time would go into page faults.
 export ASAN_OPTIONS=clear_shadow_mmap_threshold=1073741824:${ASAN_OPTIONS:-}
 
 for target in "$@"; do

@@ -70,7 +70,7 @@ expect 2 'ext4 or xfs' import p v x.tar --fs vfat
 expect 2 '--fs does not go with --from' import p v x.tar --fs xfs --from w
 expect 2 'is not a time' top -d 0
 
-# What a newcomer types.
+# Mistakes of a new user.
 expect 2 'did you mean --disk /dev/vda?' pool create p /dev/vda
 expect 2 '{--disk DEV | --file PATH --size SIZE | --meta DEV --data DEV}' pool create p /dev/vda
 expect 2 'did you mean --file ./p.pool?' pool create p ./p.pool
@@ -118,7 +118,8 @@ for cmd in 'pool create' 'pool activate' 'pool status' 'pool list' 'pool grow' \
 	expect 0 'Examples:' $cmd --help
 done
 
-# one <jq expression> <argument>...: one document on one line, whatever is wrong
+# one <jq expression> <argument>...: prints one document on one line, whatever is
+# wrong
 one() {
 	local expr=$1 bad=0
 	shift
@@ -152,12 +153,12 @@ one '.help | contains("Examples:")' pool create --help --json
 one '.help | contains("volume snapshot")' help volume --json
 one '.on_disk_format > 0' --json --version
 
-# A name is no way to write to the terminal, or to forge a second message.
+# A name must not be able to control the terminal, or to forge a second message.
 "$hpmctl" pool status $'x\e[2J\nhpmctl: forged' >"$out" 2>"$err"
 [ "$(wc -l <"$err")" = 1 ] && ! grep -q $'\e' "$err"
 ok $? 'a message is one line without control characters'
 
-# Nobody reads, or nobody listens.
+# The output cannot be written, or its reader is gone.
 "$hpmctl" --help 2>"$err" >/dev/full
 [ $? = 1 ] && grep -q 'cannot write the output: No space left' "$err"
 ok $? 'output that cannot be written is an error'
@@ -171,7 +172,7 @@ ok $? 'closed output is an error, not a device of ours'
 [ "$("$hpmctl" --help | wc -L)" -le 100 ]
 ok $? 'lines of the help are not long'
 
-# completes <words it offers> <word>...: what bash offers for the last word
+# completes <offered words> <word>...: bash must offer these for the last word
 completes() {
 	local want=$1 COMP_WORDS COMP_CWORD COMPREPLY=()
 	shift

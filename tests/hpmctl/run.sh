@@ -18,7 +18,7 @@ for t in "$@" "$here/cmdline.sh"; do
 	status=$?
 	ok=$(grep -cE '^ok ' "$out")
 	bad=$(grep -cE '^not ok ' "$out")
-	# One that dies says nothing about the rest of its tests.
+	# A program that dies prints nothing about the rest of its tests.
 	[ $status != 0 ] && [ "$bad" = 0 ] && bad=1
 	[ "$ok" = 0 ] && [ "$bad" = 0 ] && bad=1
 	[ "$bad" != 0 ] && { echo "# $(basename "$t"): status $status"; cat "$out"; }

@@ -23,13 +23,13 @@ if [ ! -e "$tree/.unpacked" ]; then
 		>>"$tree/lib/Kconfig.debug"
 	printf 'obj-$(CONFIG_DM_HPMAPPER_KUNIT_TEST) += dm-hpmapper-kunit/\n' \
 		>>"$tree/drivers/md/Makefile"
-	# drivers/md is not visited at all without the RAID and LVM menu.
+	# Kbuild does not enter drivers/md without the RAID and LVM menu.
 	printf 'obj-$(CONFIG_DM_HPMAPPER_KUNIT_TEST) += md/\n' \
 		>>"$tree/drivers/Makefile"
 	touch "$tree/.unpacked"
 fi
 
-# The engine is whatever includes its inner header.
+# The engine consists of the files that include its inner header.
 mkdir -p "$dir"
 rsync -a --delete --include='*.h' --exclude='*' "$top/dm-hpmapper/" "$dir/"
 engine=()

@@ -50,7 +50,7 @@ spoil() { # FILE BLOCK [OFFSET]
 	printf '\xde\xad\xbe\xef' | dd of="$1" bs=1 seek=$(($2 * 4096 + ${3:-2000})) \
 		conv=notrunc status=none
 }
-# The visible mappings, for comparing what two devices say of the volumes.
+# Prints the visible mappings, to compare the volumes of two devices.
 maps() { # FILE
 	local id
 	for id in $("$bin/hpm_ls" -n --json "$1" | jq '.volumes[].id'); do
@@ -196,7 +196,7 @@ ok "and what it built is whole" 0 "$bin/hpm_check" q
 maps q >map2
 ok "and has every mapping" 0 cmp map1 map2
 
-# A pool that failed has both: the flag, and records that no checkpoint has.
+# A pool that became read-only has both: the flag, and records without a checkpoint.
 pool p seed="$seed" journal=1
 maps p >map1
 pool p seed="$seed" journal=1 check=1
@@ -244,7 +244,8 @@ ok "without the mark's word" 0 "$bin/hpm_restore" -i text2 -o q
 ok "it is a pool without a mark" 0 "$bin/hpm_check" q
 "$bin/hpm_dump" -o text1 q
 ok "and stays one" 1 grep -q ' mark="1"' text1
-# An older version counts the block in its text, and does not know what it is.
+# An older version counts the block in its text, and does not know that it is the
+# mark.
 used=$(sed -n '1s/.* data_used="\([0-9]*\)".*/\1/p' text2)
 sed "1s/ data_used=\"$used\"/ data_used=\"$((used + 1))\"/" text2 >text3
 blank q
@@ -256,7 +257,7 @@ ok "and as without the mark's word" 0 cmp text1 text3
 sed "1s/ data_used=\"$used\"/ data_used=\"$((used + 2))\"/" text2 >text3
 blank q
 ok "a text that counts more than that" 1 "$bin/hpm_restore" -i text3 -o q
-# A text in which a volume has the block: an older version gave it away.
+# A text in which a volume maps the block, because an older version freed it.
 pool p seed="$seed" steps=50
 "$bin/hpm_dump" p | sed '1s/>$/ mark="1">/' >text1
 if grep -q ' pbn="0"' text1; then
@@ -269,7 +270,7 @@ else
 fi
 
 echo "# a disk that has metadata and data"
-# hpmctl cuts a disk in two: the metadata, and at a multiple of 2 MiB the data.
+# hpmctl cuts a disk in two: the metadata, and the data from a multiple of 2 MiB on.
 SIZE=16M pool p seed="$seed" mark=data
 "$bin/hpm_dump" -o text1 p
 disk() {
@@ -305,7 +306,8 @@ disk
 ok "repaired to the disk" 0 "$bin/hpm_repair" -i p -o disk
 ok "and the data are there" 0 data_whole
 "$bin/hpm_dump" -o text2 disk
-# As hpm_repair's page has it, with a superblock that is lost, and with a leaf.
+# The commands of hpm_repair's manual page, with a lost superblock, and with a lost
+# leaf.
 sed -n '/^BLOCKS=/,/^\.Ed/p' "$man/hpm_repair.8" | sed 's,/dev/sdb,disk,; /^\.Ed/d' >way
 ok "the page tells the way over a file" 0 grep -q hpm_restore way
 leaf=$(od -v -A n -t x1 -w4096 p | cut -c1-48 |
@@ -321,7 +323,7 @@ for gone in 8 "$leaf"; do
 	ok "with as much metadata as before" 0 test \
 		"$(od -An -tu8 -j 128 -N 8 disk | tr -d ' ')" = 4096
 done
-# Another pool's text, and a disk from before there were marks.
+# Another pool's text, and a disk without a mark.
 pool other seed="$((seed + 1))" steps=100
 "$bin/hpm_dump" -o text2 other
 disk
@@ -351,7 +353,8 @@ image() { # NAME
 	[ ! -e "$images/$1.mark.gz" ] || gunzip -c "$images/$1.mark.gz" >m
 	data=$(od -An -tu8 -j $((8 * 4096 + 64 + 48)) -N 8 p | tr -d ' ')
 }
-# Whatever it was: whole, a round trip, a repair; and in use as ever.
+# Each image must be sound, survive a round trip and a repair, and be usable as
+# ever.
 image_is_whole() { # NAME
 	ok "$1: check" 0 "$bin/hpm_check" p
 	ok "$1: dump" 0 "$bin/hpm_dump" -o text1 p
@@ -375,7 +378,8 @@ for i in old old-dots new-then-old new-then-old-flagged new-then-old-grown \
 	image $i
 	image_is_whole $i
 done
-# A repair keeps no metadata snapshot, nor what its journal says of one.
+# A repair keeps neither a metadata snapshot nor the records of the journal about
+# one.
 image old-released
 ok "what an older version let go in one record: check" 0 "$bin/hpm_check" p
 "$bin/hpm_ls" --json p >ls.json

@@ -15,16 +15,17 @@ passed=0 failed=0
 
 # run FAULT PROGRAM TEST [SCALE]
 run() {
-	# the shell would tell of each abort
+	# the shell would print a message for each abort
 	{ FAULT=$1 ONLY=$3 SCALE=${4:-1} timeout 120 "$dir/$2" >"$dir/$1-$3.log" 2>&1; } 2>/dev/null
 }
 
-# catches FAULT PROGRAM TEST [SCALE]: so many times the histories
+# catches FAULT PROGRAM TEST [SCALE]: the test must fail, with SCALE times the
+# histories
 catches() {
 	run "$@"
 	local status=$?
 
-	# 124: it never ended, which finds nothing
+	# 124 is a timeout, which does not count as found
 	if [ $status != 0 ] && [ $status != 124 ] &&
 	   ! grep -q 'there is no fault' "$dir/$1-$3.log"; then
 		passed=$((passed + 1))
@@ -35,7 +36,7 @@ catches() {
 	fi
 }
 
-# sound PROGRAM TEST
+# sound PROGRAM TEST: the test must pass with nothing planted
 sound() {
 	if run none "$1" "$2"; then
 		passed=$((passed + 1))

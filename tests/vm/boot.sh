@@ -56,7 +56,7 @@
 # each other.  If you doubt it, use ALONE=1.
 set -euo pipefail
 
-# In braces: bash reads all of it before it begins, so the script may be
+# In braces: bash reads all of the script before it runs it, so the script may be
 # changed while it runs.
 {
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -95,13 +95,13 @@ to_mib() {
 	esac
 }
 
-# The command is put behind what sets its stage; it keeps its own quoting.
+# Writes the command behind the settings that it needs; it keeps its own quoting.
 write_command() {
 	local path=$here/bin:$BUILD/tools:$BUILD/tests:$BUILD/userlib
 	path+=:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 	{
 		if [ -z "$HOST" ]; then
-			# what the boot left in the environment
+			# variables that the boot left in the environment
 			echo "unset HPM_RUN HPM_OUT HPM_MODULES BOOT_IMAGE"
 			echo "export HOME=/root TERM=dumb LANG=C"
 		else
@@ -113,20 +113,20 @@ write_command() {
 		printf 'export TOP=%q BUILD=%q CACHE=%q VM_OUT=%q\n' \
 			"$top" "$BUILD" "$CACHE" "$out"
 		printf 'export VM_KERNEL=%q VM_CLOCK=%q\n' "$KERNEL" "$CLOCK"
-		# no udevd answers here, so libdevmapper makes the nodes
+		# no udevd runs here, so libdevmapper makes the nodes
 		[ -n "$HOST" ] || echo "export DM_DISABLE_UDEV=1"
 		printf 'cd %q || exit 125\n' "${VM_CWD:-$PWD}"
-		# vm-leaks asks when it is time; a scan takes a minute
+		# vm-leaks scans when it is needed; a scan takes a minute
 		[ "$KERNEL" != debug ] ||
 			echo "echo scan=off >/sys/kernel/debug/kmemleak"
-		# nobody loads a module for a device that is found
+		# nothing loads modules for new devices here
 		[ -n "$HOST" ] || [ -z "$DISKS" ] ||
 			echo "modprobe virtio_blk || exit 125"
 		if [ -n "$SCM" ]; then
 			echo "for m in libnvdimm nd_pmem nd_e820; do"
 			echo "	modprobe \$m || exit 125"
 			echo "done"
-			# it is probed by another thread
+			# another thread probes the device
 			echo "n=0; until [ -e /dev/pmem0 ]; do"
 			echo "	sleep 0.05; [ \$((++n)) -lt 200 ] || exit 125"
 			echo "done; unset m n"
@@ -135,8 +135,8 @@ write_command() {
 	} >"$run/cmd"
 }
 
-# What runs calls modprobe to get the module: it is the one that was built, and
-# not installed.
+# Scripts call modprobe to get the module.  This one loads the module that was
+# built, which is not installed.
 write_modprobe() {		# write_modprobe KO
 	mkdir "$run/bin"
 	{
@@ -162,14 +162,14 @@ run_on_host() {
 		modprobe "$dep" ||
 			fail "HOST=1: this host does not load modules ($dep)"
 	done
-	# one of another build, perhaps
+	# it may be of another build
 	[ ! -d /sys/module/dm_hpmapper ] || rmmod dm_hpmapper ||
 		fail "HOST=1: dm-hpmapper is loaded already, and in use"
 	insmod "$ko" || fail "HOST=1: this host does not load $ko"
 	bash "$run/cmd"
 }
 
-# KVM may be there and yet not work, so it is tried once, with a real boot.
+# KVM may be present and not work, so it is tried once, with a real boot.
 kvm_works() {
 	local known
 	known=$CACHE/kvm-$(uname -r)-$("$qemu" --version | sed 's/[^0-9.]//g;q')
@@ -186,8 +186,8 @@ kvm_works() {
 	[ "$(cat "$known")" = yes ]
 }
 
-# Who waits to be alone holds the gate, so that a stream of other guests cannot
-# keep it waiting for ever.
+# A guest that waits to be alone holds the gate, so that a stream of other guests
+# cannot make it wait for ever.
 wait_for_turn() {
 	local lock=${TMPDIR:-/tmp}/hpm-guests
 	[ -z "${VM_NO_LOCK:-}" ] || return 0
@@ -203,7 +203,7 @@ wait_for_turn() {
 	exec 8<&-
 }
 
-# What no test may leave in the kernel's log.
+# Prints the complaints in the kernel's log that no test may cause.
 complaints() {
 	local pattern expected lines
 	pattern='BUG:|BUG at|WARNING:|Oops|Kernel panic|KASAN:|UBSAN:'
@@ -243,36 +243,37 @@ case $run$out$modules in
 *[[:space:],]*) fail "no blank or comma may be in the path of $BUILD" ;;
 esac
 write_command "$1"
-# A copy: the module may be built again while this guest runs.
+# A copy, because the module may be built again while this guest runs.
 flock "$BUILD/vm/lock" cp -a "$modules/lib" "$run/"
 
 args="console=ttyS0 loglevel=7 panic=-1 oops=panic mitigations=off apparmor=0"
-# A TSC of TCG is as good as any, and hpet costs an exit a look; the stalls
-# of a busy host are not the guest's.
+# TCG's TSC is as good as any clock, and each read of hpet costs an exit.  Stalls of
+# a busy host are not the guest's fault.
 args+=" tsc=reliable watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120"
 args+=" printk.time=1 random.trust_cpu=on HPM_RUN=$run HPM_OUT=$out"
 args+=" HPM_MODULES=$run/lib/modules/$(cat "$kdir/release")"
 machine=pc
 mib=$(to_mib "$MEM")
 if [ "$KERNEL" = debug ] || [ "$KERNEL" = kcsan ]; then
-	# with the default machine it stalls in ACPI's PCI routing
+	# the default machine type stalls in ACPI's PCI routing
 	machine=q35
 fi
 if [ -n "$SCM" ]; then
-	# What exceeds 2 GiB lies from 4 GiB on, and the SCM at its start.
+	# Memory above 2 GiB begins at 4 GiB, and the SCM is at its start.
 	machine+=,max-ram-below-4g=2G
 	args+=" memmap=$(to_mib "$SCM")M!4096M"
 	[ "$mib" -gt 2048 ] || mib=2048
 	mib=$((mib + $(to_mib "$SCM")))
 fi
 if [ "$CLOCK" = real ]; then
-	# The guest's TSC is this machine's.  Left to measure it against a timer
-	# on a busy machine, a guest may be wrong by a factor of sixty.
+	# The guest's TSC is this machine's.  If a guest on a busy machine has to
+	# measure it against a timer, the result may be wrong by a factor of sixty.
 	khz=$("$BUILD/vm/relay" tsc)
 	[ -z "$khz" ] || args+=" tsc_early_khz=$khz"
 fi
 if [ "$CLOCK" = virtual ]; then
-	# TCG counts rep movsb byte by byte, and copies would look slow.
+	# TCG counts each byte of a rep movsb as an instruction, and copies would
+	# look slow.
 	args+=" clearcpuid=erms,fsrm"
 	accel=(-accel tcg -icount "shift=0,sleep=off" -cpu max)
 elif [ "$KVM" = 1 ] || kvm_works; then
@@ -331,7 +332,7 @@ boot() {
 		8<&- </dev/null || status=$?
 }
 
-# Under TCG a kernel now and then hangs in its boot, before any of ours runs.
+# Under TCG a kernel sometimes hangs during its boot, before our programs run.
 boot
 if [ $status = 97 ]; then
 	echo "vm: the guest did not boot; once more" >&2

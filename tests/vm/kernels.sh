@@ -26,7 +26,7 @@ echo "KERNEL    $name" >&2
 tmp=$dir.tmp
 rm -rf "$tmp" "$dir"
 mkdir -p "$tmp/debs"
-# apt reads the packages as a user of its own
+# apt reads the packages as another user
 chmod 755 "$tmp" "$tmp/debs"
 log=$tmp/log
 

@@ -5,7 +5,7 @@
 
 # nullb NAME MIB inline|softirq|timer [NSEC]
 #
-# NULLB_OPTS: more attributes, as "cache_size=1 ...".
+# NULLB_OPTS has more attributes, for example "cache_size=1 ...".
 nullb() {
 	local dir=/sys/kernel/config/nullb/$1 opt
 
@@ -27,7 +27,7 @@ nullb() {
 	echo 1 >"$dir/power"
 }
 
-# Where it is: newer kernels name the disk as its directory is named.
+# Prints the path of the disk: newer kernels name the disk like its directory.
 nullb_path() {
 	if [ -b "/dev/$1" ]; then
 		echo "/dev/$1"

@@ -40,10 +40,10 @@ private=(-q -o "Dir::Etc::SourceList=$apt/sources.list"
 	-o "Dir::Etc::PreferencesParts=$apt/parts"
 	-o "Dir::State::Lists=$apt/lists" -o "Dir::State::status=$apt/status"
 	-o "Dir::Cache=$apt/cache" -o Acquire::Retries=3
-	# A mirror that stands still is good enough to compile against.
+	# An outdated mirror is good enough to compile against.
 	-o Acquire::Check-Valid-Until=false)
 
-# One suite is enough, so that another fails is no reason to stop yet.
+# One suite is enough, so the failure of another one is no reason to stop yet.
 apt-get "${private[@]}" update >"$apt/log" 2>&1 || :
 version=$(apt-cache "${private[@]}" madison linux-headers-amd64 |
 	awk -F'|' '{ print $2 }' | tr -d ' ' | sort -V | tail -n 1)

@@ -54,8 +54,8 @@ if [ ${#missing[@]} -gt 0 ]; then
 	log=$(mktemp)
 	trap 'rm -f "$log"' EXIT
 	install=(install --no-install-recommends -- "${missing[@]}")
-	# A source that cannot be reached must not stop us while the others
-	# have what is wanted, so the update's own status is not looked at.
+	# A source that cannot be reached must not stop us while the other sources
+	# have the packages, so the status of the update is ignored.
 	if ! apt_get "${install[@]}" >"$log" 2>&1; then
 		apt_get update >>"$log" 2>&1 || :
 		if ! apt_get "${install[@]}" >>"$log" 2>&1; then

@@ -13,7 +13,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 passed=0 failed=0
 
-# result <what> <status>: 0 is a success
+# result <what> <status>: prints the result of a test; status 0 is a success
 result() {
 	if [ "$2" = 0 ]; then
 		passed=$((passed + 1))
@@ -25,14 +25,15 @@ result() {
 	fi
 }
 
-# guest <command>: with the two disks, which keep what is written
+# guest <command>: runs the command with the two disks, which keep what is written
 guest() {
 	rc=0
 	NAME=reboot-$KERNEL TIMEOUT=${TIMEOUT:-300} CPUS=2 \
 		DISKS="$tmp/meta $tmp/data" "$here/boot.sh" "$1" >"$tmp/out" 2>&1 || rc=$?
 }
 
-# What both lives of the machine need.  (Expanded in the guest.)
+# Functions that the machine needs before and after the restart.  (Expanded in the
+# guest.)
 # shellcheck disable=SC2016
 common='
 table="0 524288 hpmapper-pool /dev/vda /dev/vdb 1024 0"
@@ -40,8 +41,8 @@ m=/dev/shm/m; mkdir -p $m/v $m/c
 volume() { dmsetup create "$1" --table "0 262144 hpmapper /dev/mapper/pool $2"; }
 '
 
-# The origin is written and the clone is read without a pause; files that are synced
-# go to the clone meanwhile.
+# The origin is written to and the clone is read without a pause; meanwhile synced
+# files are written to the clone.
 # shellcheck disable=SC2016
 first=$common'
 set -e
@@ -88,7 +89,7 @@ hpm_check /dev/vda || fail "hpm_check: $?"
 echo all is there
 '
 
-# The kernel that is started is the one that runs, with the same arguments and one more.
+# kexec starts the running kernel again, with the same arguments and one more.
 # shellcheck disable=SC2016
 kexec='
 kexec -l "$KDIR/vmlinuz" --initrd="$INITRD" --command-line="$(cat /proc/cmdline) again" || exit 4

@@ -12,7 +12,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 count=0 failed=0
 
-# result <what> <status>: 0 is a success
+# result <what> <status>: prints the result of a test; status 0 is a success
 result() {
 	count=$((count + 1))
 	if [ "$2" = 0 ]; then
@@ -24,7 +24,7 @@ result() {
 	fi
 }
 
-# guest <command>: its output is in $tmp/out and $tmp/err, its status in $rc
+# guest <command>: leaves the output in $tmp/out and $tmp/err, the status in $rc
 guest() {
 	rc=0
 	NAME=smoke-${KERNEL:-6.1} TIMEOUT=${TIMEOUT:-120} \
@@ -71,7 +71,7 @@ latency=$disk'
 	--io_size=2m --direct=1 --ioengine=psync --minimal | cut -d";" -f40
 '
 
-# The guest plays a machine that loads modules, for HOST=1.
+# The guest stands for a machine that loads modules, for HOST=1.
 # shellcheck disable=SC2016
 on_host='
 b=/dev/shm/build
