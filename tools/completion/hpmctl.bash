@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # bash completion for hpmctl                               -*- shell-script -*-
 #
-# Commands and options come from hpmctl's own help, pools and volumes from the
-# kernel, so that there is little here that could get out of date.
+# Commands and options come from hpmctl's own help, and pools and volumes from the
+# kernel, so this file has little that could get out of date.
 
 _hpmctl_commands() {
 	hpmctl ${1:+"$1"} --help 2>/dev/null |
@@ -13,14 +13,14 @@ _hpmctl_options() {
 	hpmctl "$@" --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]+' | sort -u
 }
 
-# What kind of word the n-th argument of a command is.
+# Prints the kind of the n-th argument of a command.
 _hpmctl_kind() {
 	hpmctl "$1" ${2:+"$2"} --help 2>/dev/null |
 		sed -n "s/^usage: hpmctl $1 ${2:+$2 }\[options\] //p" |
 		awk -v n="$3" '{ print n < NF ? $(n + 1) : $NF ~ /\.\.\.$/ ? $NF : "" }'
 }
 
-# Fills words (without options and their arguments) up to the cursor.
+# Fills "words" up to the cursor, without options and their arguments.
 _hpmctl_words() {
 	local i skip=
 
@@ -65,7 +65,7 @@ _hpmctl_argument() {
 	mapfile -t COMPREPLY < <(compgen -W "$list" -- "$cur")
 }
 
-# The words of a pool's settings, after the pool's name.
+# Offers the words of a pool's settings, after the pool's name.
 _hpmctl_setting() {
 	local cur=$1 list=
 	shift
