@@ -15,9 +15,12 @@ install: install-module install-tools ## install the module (DKMS) and the tools
 
 .PHONY: install-source
 install-source:
-	install -d $(DKMS_SRC)
-	install -m 644 $(TOP)/dm-hpmapper/*.[ch] $(TOP)/dm-hpmapper/Kbuild \
-		$(TOP)/dm-hpmapper/Kconfig $(TOP)/dm-hpmapper/Makefile $(DKMS_SRC)
+	install -d $(MODULE_DIRS:%=$(DKMS_SRC)/%)
+	for d in $(MODULE_DIRS); do \
+		install -m 644 $(TOP)/dm-hpmapper/$$d/*.[ch] $(DKMS_SRC)/$$d; \
+	done
+	install -m 644 $(TOP)/dm-hpmapper/Kbuild $(TOP)/dm-hpmapper/Kconfig \
+		$(TOP)/dm-hpmapper/Makefile $(DKMS_SRC)
 	sed 's/@VERSION@/$(MODULE_VERSION)/' $(TOP)/dm-hpmapper/dkms.conf.in \
 		>$(DKMS_SRC)/dkms.conf
 

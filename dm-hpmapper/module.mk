@@ -19,7 +19,9 @@
 .SECONDEXPANSION:
 
 MODULE_DIR := $(TOP)/dm-hpmapper
-MODULE_SRC  = $(wildcard $(MODULE_DIR)/*.[ch] $(MODULE_DIR)/Kbuild)
+# The directories of sources, from there.
+MODULE_DIRS = . $(patsubst $(MODULE_DIR)/%/,%,$(sort $(dir $(wildcard $(MODULE_DIR)/*/*.c))))
+MODULE_SRC  = $(wildcard $(MODULE_DIR)/*.[ch] $(MODULE_DIR)/*/*.[ch] $(MODULE_DIR)/Kbuild)
 EXTRA      ?= $(EXTRA_$(VARIANT))
 # Faults that can be planted, and points that can be paused at: fault.h, pause.h.
 EXTRA_faults := -DCONFIG_HPM_FAULTS
@@ -48,7 +50,8 @@ KBUILD    = $(MAKE) --no-print-directory -C $(call KBUILD_OF,$1) \
 	M=$(BUILD)/module-$1$(SUFFIX) CONFIG_DM_HPMAPPER=m W=1 \
 	CONFIG_DEBUG_INFO_BTF_MODULES= KCFLAGS="$(strip $$(cat $(BUILD)/module-$1$(SUFFIX)/flags) $(if $(filter 1,$(WERROR)),-Werror))"
 
-LINK_SOURCES = cd $1 && find . -maxdepth 1 -type l -delete && ln -sf $(MODULE_SRC) .
+LINK_SOURCES = cd $1 && find . -type l -delete && ln -s $(MODULE_DIR)/Kbuild . && \
+	for d in $(MODULE_DIRS); do mkdir -p $$d; ln -s $(MODULE_DIR)/$$d/*.[ch] $$d; done
 
 # The flags are a prerequisite; a variant keeps the flags that it was built with.
 $(BUILD)/module-%/flags: FORCE

@@ -29,18 +29,16 @@ if [ ! -e "$tree/.unpacked" ]; then
 	touch "$tree/.unpacked"
 fi
 
-# The engine consists of the files that include its inner header.
+# The engine consists of the files that the module's Kbuild names in engine/.
 mkdir -p "$dir"
-rsync -a --delete --include='*.h' --exclude='*' "$top/dm-hpmapper/" "$dir/"
-engine=()
-for f in $(grep -l '^#include "md\.h"' "$top"/dm-hpmapper/*.c); do
-	cp -p "$f" "$dir/"
-	engine+=("$(basename "${f%.c}").o")
-done
+rsync -a --delete --include='*.h' --include='engine/***' --exclude='*' \
+	"$top/dm-hpmapper/" "$dir/"
+mapfile -t engine < <(grep -oE '\bengine/[a-z-]+\.o\b' "$top/dm-hpmapper/Kbuild")
 cp -p "$top/dm-hpmapper/tokens.c" "$dir/"
 cp -p "$here"/*.[ch] "$here/Kconfig" "$dir/"
 {
 	echo 'obj-y += hpm-kunit.o'
+	echo 'ccflags-y := -I$(srctree)/$(src)'
 	echo "hpm-kunit-y := hpm_kunit.o kunit_io.o tokens.o ${engine[*]}"
 } >"$dir/Makefile"
 

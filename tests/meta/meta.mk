@@ -12,6 +12,7 @@ META_TEST_OUT  := $(BUILD)/tests/meta
 META_SAN       := -O1 -g -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -fno-omit-frame-pointer
 META_TEST_SRC   = $(META_SRC) $(META_TESTS)/pool_maker.c
+ENGINE_USERS   += tests/meta/pool_maker.c
 META_TEST_OBJ   = $(patsubst $(TOP)/%.c,$(META_TEST_OUT)/%.o,$(LIBHPM_SRC) $(META_TEST_SRC))
 META_TEST_PROG  = $(META_TOOLS:%=$(META_TEST_OUT)/%) $(META_TEST_OUT)/mkpool
 

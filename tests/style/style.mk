@@ -23,7 +23,7 @@ test-style: $(CACHE)/checkpatch/checkpatch.pl | $$(DEPS)/tools $$(DEPS)/tools-li
 	@$(STYLE_RUN) format $(STYLE_TEXT)
 	@$(STYLE_RUN) doc $(wildcard $(TOP)/Documentation/*.rst)
 	@$(STYLE_RUN) checkpatch $< $(filter %.c %.h,$(MODULE_SRC))
-	@$(STYLE_RUN) tidy "$(META_CFLAGS) -I$(TOP)/tests/meta -O2" $(STYLE_HPM)
+	@$(STYLE_RUN) tidy "$(META_CFLAGS) -I$(ENGINE_DIR) -I$(TOP)/tests/meta -O2" $(STYLE_HPM)
 	@$(STYLE_RUN) tidy "$(filter-out -Werror,$(TOOLS_CFLAGS)) $$(pkg-config --cflags $(HPMCTL_PC)) \
 		-iquote $(HPMCTL_DIR) -DHPMCTL_VERSION=\"0\"" $(STYLE_REST)
 	@$(STYLE_RUN) total

@@ -5,7 +5,7 @@
 #
 #	checkpatch.sh <checkpatch.pl> <file>...
 #
-# .checkpatch.conf beside the sources lists the checks that do not apply to them.
+# .checkpatch.conf above the sources lists the checks that do not apply to them.
 # Four exceptions are narrower than a line of that file can be:
 #
 #  - compat.h compares kernel versions and defines types that an older kernel does not
@@ -29,12 +29,16 @@ rule_ends_here() {
 }
 
 for path in "$@"; do
-	cd "$(dirname "$path")" || exit 1
-	file=$(basename "$path")
+	at=$(dirname "$path")
+	until [ -e "$at/.checkpatch.conf" ] || [ "$at" = / ]; do
+		at=$(dirname "$at")
+	done
+	cd "$at" || exit 1
+	file=${path#"$at"/}
 	options=(--terse --no-summary --show-types --color=never)
-	[ "$file" != compat.h ] || options+=(--ignore "$compat")
+	[ "${file##*/}" != compat.h ] || options+=(--ignore "$compat")
 	[[ "$file" != *trace.h ]] || options+=(--ignore "$trace")
-	[[ "$file" != @(fault|pause).[ch] ]] || options+=(--ignore "$list")
+	[[ "${file##*/}" != @(fault|pause).[ch] ]] || options+=(--ignore "$list")
 	while IFS= read -r said; do
 		line=${said#*:}
 		line=${line%%:*}

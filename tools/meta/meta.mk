@@ -11,6 +11,7 @@ META_OUT    := $(BUILD)/tools/meta.o
 META_TOOLS  := hpm_check hpm_dump hpm_restore hpm_repair hpm_metadata_size \
 	hpm_ls hpm_delta
 META_SRC    := $(filter-out $(META_DIR)/main.c,$(wildcard $(META_DIR)/*.c))
+ENGINE_USERS += tools/meta/mend.c
 META_HDR    := $(wildcard $(META_DIR)/*.h)
 META_CFLAGS  = $(LIBHPM_CFLAGS) -I$(META_DIR) -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wno-missing-field-initializers -pthread
@@ -39,7 +40,7 @@ META_TEXT = $(wildcard $(META_DIR)/*.[ch] $(TOP)/tests/meta/*.[ch] \
 .PHONY: lint-meta
 lint-meta: | $$(DEPS)/tools $$(DEPS)/tools-lint ## check the metadata tools with clang-format and clang-tidy, and their man pages
 	@clang-format --dry-run -Werror $(META_TEXT)
-	@clang-tidy --quiet $(META_SRC) -- $(META_CFLAGS) -O2 \
+	@clang-tidy --quiet $(META_SRC) -- $(META_CFLAGS) -I$(ENGINE_DIR) -O2 \
 		2> >(grep -vE 'warnings generated|^Suppressed|^Use -header' >&2)
 	@mandoc -Tlint -Wwarning $(META_TOOLS:%=$(TOP)/tools/man/%.8)
 	@echo "lint-meta: clean"
