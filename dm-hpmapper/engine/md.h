@@ -162,6 +162,8 @@ static inline void hpm_root_to_disk(struct hpm_disk_root *d, struct hpm_root r)
 /* Fills in everything but the content and the checksum / the checksum. */
 void hpm_block_init(struct hpm_md *md, void *block, u8 type, u64 nr, u64 epoch);
 void hpm_block_seal(u32 seed, void *block);
+/* What is wrong with a block, or NULL. */
+const char *hpm_block_fault(u32 seed, const void *block, u8 type, u64 nr);
 /* 0 or -EUCLEAN. */
 int hpm_block_check(u32 seed, const void *block, u8 type, u64 nr);
 

@@ -93,8 +93,7 @@ void hpm_block_seal(u32 seed, void *block)
 	h->csum = cpu_to_le32(block_csum(seed, block));
 }
 
-/* What is wrong with a block, or NULL. */
-static const char *block_fault(u32 seed, const void *block, u8 type, u64 nr)
+const char *hpm_block_fault(u32 seed, const void *block, u8 type, u64 nr)
 {
 	const struct hpm_block_head *h = block;
 
@@ -111,7 +110,7 @@ static const char *block_fault(u32 seed, const void *block, u8 type, u64 nr)
 
 int hpm_block_check(u32 seed, const void *block, u8 type, u64 nr)
 {
-	return block_fault(seed, block, type, nr) ? -EUCLEAN : 0;
+	return hpm_block_fault(seed, block, type, nr) ? -EUCLEAN : 0;
 }
 
 /*----------------------------------------------------------------
@@ -370,7 +369,7 @@ static const char *node_fault(struct hpm_md *md, const struct hpm_node *n,
 			      u8 type)
 {
 	const struct hpm_block_head *h = n->head;
-	const char *why = block_fault(md->seed, h, type, n->block);
+	const char *why = hpm_block_fault(md->seed, h, type, n->block);
 
 	if (why)
 		return why;
