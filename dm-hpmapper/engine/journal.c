@@ -228,17 +228,6 @@ static int batch_write(struct hpm_md *md, struct hpm_batch *b)
 				b->blocks - first, flags);
 }
 
-/*
- * Whoever flushed the data device and was told that it failed: what had been
- * written to it by then may be lost, and no later flush brings it back.  So the
- * batches that speak of it must not be written.  Any context.
- */
-void hpm_md_data_flush_failed(struct hpm_md *md, int err)
-{
-	WRITE_ONCE(md->journal.dead, true);
-	hpm_md_fail(md, HPM_MODE_READ_ONLY, "data flush failed", err);
-}
-
 int hpm_journal_write(struct hpm_md *md, bool cut)
 {
 	struct hpm_journal *j = &md->journal;

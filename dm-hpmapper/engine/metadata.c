@@ -56,31 +56,6 @@
 #include "md.h"
 
 /*----------------------------------------------------------------
- * The failure ladder
- *--------------------------------------------------------------*/
-
-enum hpm_mode hpm_md_mode(struct hpm_md *md)
-{
-	return READ_ONCE(md->mode);
-}
-
-const char *hpm_md_why(struct hpm_md *md)
-{
-	return READ_ONCE(md->why);
-}
-
-void hpm_md_fail(struct hpm_md *md, enum hpm_mode mode, const char *why,
-		 int err)
-{
-	if (mode <= READ_ONCE(md->mode))
-		return;
-	WRITE_ONCE(md->why, why);
-	WRITE_ONCE(md->mode, mode);
-	if (md->ops && md->ops->failed)
-		md->ops->failed(md->ctx, mode, why, err);
-}
-
-/*----------------------------------------------------------------
  * Superblocks
  *--------------------------------------------------------------*/
 
