@@ -500,7 +500,8 @@ static int inc_root(struct hpm_md *md, const struct hpm_disk_volume *d)
 	       hpm_refs_inc(md, le64_to_cpu(d->root.ptr.block)) : 0;
 }
 
-int hpm_array_inc_children(struct hpm_md *md, struct hpm_node *n)
+/* Nodes of the volume table may be shared with a table that is held. */
+static int inc_children(struct hpm_md *md, struct hpm_node *n)
 {
 	unsigned int i, per_leaf = HPM_PAYLOAD / elt_size[HPM_ARR_VOLUME];
 	const struct hpm_disk_volume *d = arr_elts(n);
@@ -519,6 +520,10 @@ int hpm_array_inc_children(struct hpm_md *md, struct hpm_node *n)
 			r = hpm_refs_inc(md, arr_child(n, i).block);
 	return r;
 }
+
+const struct hpm_node_kind hpm_array_kind = {
+	.raise_children = inc_children,
+};
 
 static int unshared_node(struct hpm_md *md, struct hpm_array *a,
 			 struct hpm_ptr ptr, unsigned int level, u64 first,

@@ -205,7 +205,7 @@ static u8 level_type(unsigned int level)
 	return level ? HPM_BT_MAP_NODE : HPM_BT_MAP_LEAF;
 }
 
-int hpm_map_validate(const struct hpm_block_head *h)
+static int map_validate(const struct hpm_block_head *h)
 {
 	const struct hpm_map_leaf *leaf = (const void *)h;
 	const struct hpm_map_node *node = (const void *)h;
@@ -710,7 +710,7 @@ static int leaf_count(struct hpm_md *md, struct hpm_node *n, int delta)
 	return count_entries(md, e, nr, delta);
 }
 
-int hpm_map_inc_children(struct hpm_md *md, struct hpm_node *n)
+static int inc_children(struct hpm_md *md, struct hpm_node *n)
 {
 	unsigned int i;
 	int r;
@@ -724,6 +724,11 @@ int hpm_map_inc_children(struct hpm_md *md, struct hpm_node *n)
 	}
 	return 0;
 }
+
+const struct hpm_node_kind hpm_map_kind = {
+	.validate = map_validate,
+	.raise_children = inc_children,
+};
 
 /*----------------------------------------------------------------
  * Visible changes

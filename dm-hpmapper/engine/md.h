@@ -57,6 +57,17 @@ struct hpm_node {
 	};
 };
 
+/* What the cache asks of those whose content a node has: map.c, array.c. */
+struct hpm_node_kind {
+	/* Is what was read in bounds?  0 or -EUCLEAN.  NULL: its users look. */
+	int (*validate)(const struct hpm_block_head *h);
+	/*
+	 * A shared node is copied: raises the counts of all that it refers to,
+	 * there being two of it now.
+	 */
+	int (*raise_children)(struct hpm_md *md, struct hpm_node *n);
+};
+
 #define HPM_CACHE_HASH_BITS	14
 
 struct hpm_cache {
@@ -69,9 +80,11 @@ struct hpm_cache {
 	unsigned long nr_dirty;		/* sealed ones included */
 	unsigned long limit;
 	u64 reads, writes;
+	const struct hpm_node_kind *map, *array;
 };
 
-int hpm_cache_init(struct hpm_md *md);
+int hpm_cache_init(struct hpm_md *md, const struct hpm_node_kind *map,
+		   const struct hpm_node_kind *array);
 void hpm_cache_exit(struct hpm_md *md);
 
 /*
@@ -283,11 +296,7 @@ int hpm_array_write(struct hpm_md *md, struct hpm_array *a, u64 index,
 int hpm_array_walk(struct hpm_md *md, struct hpm_array *a,
 		   int (*fn)(void *ctx, u64 first, const void *elts,
 			     unsigned int nr), void *ctx);
-/*
- * The volume table's nodes may be shared with a table that is held: raises the
- * counts of all that such a node refers to, there being two of it now.
- */
-int hpm_array_inc_children(struct hpm_md *md, struct hpm_node *n);
+extern const struct hpm_node_kind hpm_array_kind;
 /* Blocks of the array that a path from its root reaches unshared. */
 int hpm_array_unshared(struct hpm_md *md, struct hpm_array *a, u64 *nr);
 /* What is told, in order, of the elements that are given back. */
@@ -421,10 +430,7 @@ int hpm_map_reclaim(struct hpm_md *md, struct hpm_root root, u64 cursor,
 /* A *to such that the step handles so many leaves; U64_MAX: the rest. */
 int hpm_map_reclaim_bound(struct hpm_md *md, struct hpm_root root, u64 cursor,
 			  u64 *to);
-/* Raises the counts of everything that a (shared) node refers to. */
-int hpm_map_inc_children(struct hpm_md *md, struct hpm_node *n);
-/* Content in bounds?  0 or -EUCLEAN. */
-int hpm_map_validate(const struct hpm_block_head *h);
+extern const struct hpm_node_kind hpm_map_kind;
 
 /*----------------------------------------------------------------
  * Data space.  md->lock held for the counts.

@@ -1018,7 +1018,7 @@ static int md_init(struct hpm_md *md)
 					     NULL);
 	if (!md->sb || !md->next_sb || !md->scratch || !md->change_cache)
 		return -ENOMEM;
-	return hpm_cache_init(md);
+	return hpm_cache_init(md, &hpm_map_kind, &hpm_array_kind);
 }
 
 /* What there is to begin with, and the way to what it is opened for. */

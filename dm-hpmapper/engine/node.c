@@ -302,19 +302,27 @@ static const char *cache_insert_clean(struct hpm_cache *c, struct hpm_node **np)
 	return NULL;
 }
 
+/* Whose content a node of this type has. */
+static const struct hpm_node_kind *node_kind(struct hpm_md *md, u8 type)
+{
+	if (type == HPM_BT_MAP_LEAF || type == HPM_BT_MAP_NODE)
+		return md->cache.map;
+	return md->cache.array;
+}
+
 /* What a block from the device has wrong for what points to it, or NULL. */
 static const char *node_fault(struct hpm_md *md, const struct hpm_node *n,
 			      u8 type)
 {
 	const struct hpm_block_head *h = n->head;
 	const char *why = hpm_block_fault(md->seed, h, type, n->block);
+	const struct hpm_node_kind *kind = node_kind(md, type);
 
 	if (why)
 		return why;
 	if (le64_to_cpu(h->epoch) != n->epoch)
 		return "of another epoch (a write was lost)";
-	if ((type == HPM_BT_MAP_LEAF || type == HPM_BT_MAP_NODE) &&
-	    hpm_map_validate(h))
+	if (kind->validate && kind->validate(h))
 		return "entries out of order or out of bounds";
 	return NULL;
 }
@@ -504,16 +512,6 @@ static int node_undo(struct hpm_md *md, struct hpm_node *n)
 	return 0;
 }
 
-/* What a node refers to gains a reference: there are two of it now. */
-static int node_raise_children(struct hpm_md *md, struct hpm_node *n)
-{
-	u8 type = n->head->type;
-
-	if (type == HPM_BT_MAP_LEAF || type == HPM_BT_MAP_NODE)
-		return hpm_map_inc_children(md, n);
-	return hpm_array_inc_children(md, n);
-}
-
 /*
  * Two cases.  If the old node is the caller's alone, only sealed, the copy
  * takes its place and its children never notice.  If others keep it, both have
@@ -536,7 +534,7 @@ int hpm_node_shadow(struct hpm_md *md, struct hpm_node **np)
 	if (r)
 		return r;
 	if (hpm_refs_count(md, old->block) > 1)
-		r = node_raise_children(md, old);
+		r = node_kind(md, old->head->type)->raise_children(md, old);
 	if (!r)
 		r = hpm_refs_dec(md, old->block, old->epoch);
 	if (r < 0) {
@@ -728,10 +726,13 @@ void hpm_md_cache_limit(struct hpm_md *md, unsigned long nodes)
 	}
 }
 
-int hpm_cache_init(struct hpm_md *md)
+int hpm_cache_init(struct hpm_md *md, const struct hpm_node_kind *map,
+		   const struct hpm_node_kind *array)
 {
 	struct hpm_cache *c = &md->cache;
 
+	c->map = map;
+	c->array = array;
 	spin_lock_init(&c->lock);
 	INIT_LIST_HEAD(&c->clean);
 	INIT_LIST_HEAD(&c->dirty);
