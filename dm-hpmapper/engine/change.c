@@ -290,14 +290,6 @@ static void change_record(const struct hpm_change *c, union hpm_record_buf *buf)
 	};
 }
 
-/* Wakes who waits for a credit. */
-static void wake_waiters(struct hpm_journal *j)
-{
-	/* Without a barrier: who misses it looks again a little later. */
-	if (unlikely(waitqueue_active(&j->credit_wq)))
-		wake_up_all(&j->credit_wq);
-}
-
 /* How many published changes make it worth waking the applier. */
 #define APPLY_KICK	64
 
@@ -324,7 +316,7 @@ void hpm_change_publish(struct hpm_change *c, struct list_head *waiters)
 	list_splice_tail_init(&c->waiters, waiters);
 	spin_unlock_irqrestore(&vol->lock, flags);
 
-	wake_waiters(j);
+	hpm_wake_waiters(j);
 	if (kick)
 		hpm_kick(md, HPM_KICK_APPLY);
 	else if (first)
@@ -347,7 +339,7 @@ void hpm_snap_publish(struct hpm_md *md)
 	spin_unlock(&j->lock);
 	spin_unlock_irqrestore(&vol->lock, flags);
 
-	wake_waiters(j);
+	hpm_wake_waiters(j);
 	hpm_kick(md, HPM_KICK_APPLY_SOON);
 }
 
@@ -416,7 +408,7 @@ static int apply_one(struct hpm_md *md, const struct hpm_disk_record *rec,
 /* Its record is applied. */
 static void credit_used(struct hpm_journal *j)
 {
-	/* What it took is seen before that: pairs with credit_try(). */
+	/* What it took is seen before that: pairs with hpm_credit_try(). */
 	smp_mb__before_atomic();
 	atomic_dec(&j->in_flight);
 }
@@ -616,7 +608,7 @@ int hpm_apply_all(struct hpm_md *md)
 
 void hpm_credit_progress(struct hpm_md *md)
 {
-	wake_waiters(&md->journal);
+	hpm_wake_waiters(&md->journal);
 	/* What came back before who wants it: pairs with hpm_credit_get(). */
 	smp_mb();
 	if (READ_ONCE(md->journal.credit_wanted)) {
@@ -663,13 +655,13 @@ static s64 room_beside(struct hpm_md *md)
 
 bool hpm_credit_tight(struct hpm_md *md)
 {
-	/* The new epoch before the credits: pairs with credit_try(). */
+	/* The new epoch before the credits: pairs with hpm_credit_try(). */
 	smp_mb();
 	return room_beside(md) < 0;
 }
 
 /* Could a checkpoint gain anything? */
-static bool room_to_gain(struct hpm_md *md)
+bool hpm_room_to_gain(struct hpm_md *md)
 {
 	return hpm_refs_limbo(md) || READ_ONCE(md->nr_dirty_vols);
 }
@@ -681,7 +673,7 @@ bool hpm_meta_short(struct hpm_md *md)
 {
 	return READ_ONCE(md->refs.nr_free) <
 	       md->refs.reserve + hpm_record_blocks(md) * META_AT_EASE &&
-	       room_to_gain(md);
+	       hpm_room_to_gain(md);
 }
 
 static bool records_full(struct hpm_md *md)
@@ -690,12 +682,6 @@ static bool records_full(struct hpm_md *md)
 
 	return READ_ONCE(j->next_record) - READ_ONCE(j->super_record) >
 	       2 * HPM_CHECKPOINT_RECORDS;
-}
-
-/* Is there something that a reclaim gives back? */
-static bool is_dying(struct hpm_md *md)
-{
-	return READ_ONCE(md->nr_dying) || READ_ONCE(md->letting_go);
 }
 
 /* What must stay free beside the record that asks. */
@@ -712,7 +698,7 @@ static s64 credit_floor(struct hpm_md *md, enum hpm_credit_use use)
 		       READ_ONCE(md->table_shared);
 	case HPM_FOR_DELETE:
 		/* With nothing to reclaim there is nothing to keep it for. */
-		return is_dying(md) ? blocks : 0;
+		return hpm_is_dying(md) ? blocks : 0;
 	default:
 		return 0;
 	}
@@ -738,7 +724,7 @@ static bool leaves_kept(struct hpm_md *md, u64 out, s64 room, s64 floor)
 }
 
 /* Is there metadata for @out records, one of @use among them? */
-static bool has_meta_room(struct hpm_md *md, u64 out, enum hpm_credit_use use)
+bool hpm_credit_has_meta(struct hpm_md *md, u64 out, enum hpm_credit_use use)
 {
 	s64 floor = credit_floor(md, use), room;
 	/* What gives back only lowers counts. */
@@ -754,18 +740,10 @@ static unsigned int credits_kept(struct hpm_md *md, enum hpm_credit_use use)
 	return use == HPM_FOR_DATA ? md->journal.kept : 0;
 }
 
-/* What stands in the way of @n more records: 0, or whom to kick. */
-enum credit_wall {
-	CREDIT_FREE,
-	CREDIT_BACKLOG,
-	CREDIT_BATCH,
-	CREDIT_RING,
-	CREDIT_META,
-};
-
 /* @out: the credits that are out, with the @n that are asked for. */
-static enum credit_wall credit_wall(struct hpm_md *md, unsigned int n,
-				    unsigned int out, enum hpm_credit_use use)
+static enum hpm_credit_wall credit_wall(struct hpm_md *md, unsigned int n,
+					unsigned int out,
+					enum hpm_credit_use use)
 {
 	unsigned int kept = credits_kept(md, use);
 	struct hpm_journal *j = &md->journal;
@@ -774,7 +752,7 @@ static enum credit_wall credit_wall(struct hpm_md *md, unsigned int n,
 		return CREDIT_BACKLOG;
 	if (records_full(md))
 		return CREDIT_RING;
-	if (!has_meta_room(md, out, use))
+	if (!hpm_credit_has_meta(md, out, use))
 		return CREDIT_META;
 	if (atomic_sub_return(n, &j->room) < (int)kept) {
 		atomic_add(n, &j->room);
@@ -788,11 +766,11 @@ static enum credit_wall credit_wall(struct hpm_md *md, unsigned int n,
  * them sees the credits of all.  One that is turned away has perhaps turned
  * away another; whoever that was, has kicked somebody who wakes it again.
  */
-static enum credit_wall credit_try(struct hpm_md *md, unsigned int n,
-				   enum hpm_credit_use use)
+enum hpm_credit_wall hpm_credit_try(struct hpm_md *md, unsigned int n,
+				    enum hpm_credit_use use)
 {
 	struct hpm_journal *j = &md->journal;
-	enum credit_wall wall;
+	enum hpm_credit_wall wall;
 
 	wall = credit_wall(md, n, atomic_add_return(n, &j->in_flight), use);
 	if (unlikely(wall != CREDIT_FREE))
@@ -807,23 +785,23 @@ u64 hpm_credit_spare(struct hpm_md *md)
 	return max_t(s64, room, 0);
 }
 
-static void credit_kick(struct hpm_md *md, enum credit_wall wall)
+static void credit_kick(struct hpm_md *md, enum hpm_credit_wall wall)
 {
 	hpm_kick(md, HPM_KICK_APPLY);
 	if (wall == CREDIT_BATCH)
 		hpm_kick(md, HPM_KICK_COMMIT);
 	else if (wall == CREDIT_RING ||
-		 (wall == CREDIT_META && room_to_gain(md)))
+		 (wall == CREDIT_META && hpm_room_to_gain(md)))
 		hpm_kick(md, HPM_KICK_CHECKPOINT);
 }
 
 int hpm_credit_get(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
 {
-	enum credit_wall wall;
+	enum hpm_credit_wall wall;
 
 	if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
 		return -EROFS;
-	wall = credit_try(md, n, use);
+	wall = hpm_credit_try(md, n, use);
 	if (likely(wall == CREDIT_FREE)) {
 		struct hpm_journal *j = &md->journal;
 
@@ -837,7 +815,7 @@ int hpm_credit_get(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
 	WRITE_ONCE(md->journal.credit_wanted, true);
 	/* Pairs with hpm_credit_progress(). */
 	smp_mb();
-	wall = credit_try(md, n, use);
+	wall = hpm_credit_try(md, n, use);
 	if (wall == CREDIT_FREE)
 		return 0;
 	credit_kick(md, wall);
@@ -845,7 +823,7 @@ int hpm_credit_get(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
 }
 
 /* Whoever has many out leaves as many to others. */
-static enum credit_wall fair_wall(struct hpm_md *md, unsigned int held)
+static enum hpm_credit_wall fair_wall(struct hpm_md *md, unsigned int held)
 {
 	unsigned int n = held + 1, kept = md->journal.kept;
 	unsigned int out = atomic_read(&md->journal.in_flight) + n;
@@ -854,14 +832,14 @@ static enum credit_wall fair_wall(struct hpm_md *md, unsigned int held)
 		return CREDIT_BACKLOG;
 	if (atomic_read(&md->journal.room) < (int)(n + kept))
 		return CREDIT_BATCH;
-	if (!has_meta_room(md, out, HPM_FOR_DATA))
+	if (!hpm_credit_has_meta(md, out, HPM_FOR_DATA))
 		return CREDIT_META;
 	return CREDIT_FREE;
 }
 
 int hpm_credit_get_fair(struct hpm_md *md, unsigned int held)
 {
-	enum credit_wall wall = held ? fair_wall(md, held) : CREDIT_FREE;
+	enum hpm_credit_wall wall = held ? fair_wall(md, held) : CREDIT_FREE;
 
 	if (likely(wall == CREDIT_FREE))
 		return hpm_credit_get(md, 1, HPM_FOR_DATA);
@@ -935,14 +913,14 @@ static int make_meta_room(struct hpm_md *md, struct credit_wanted *want)
 
 	if (r)
 		return r;
-	if (room_to_gain(md))
+	if (hpm_room_to_gain(md))
 		return hpm_md_make_room(md);
-	if (want->use != HPM_FOR_RECLAIM && is_dying(md)) {
+	if (want->use != HPM_FOR_RECLAIM && hpm_is_dying(md)) {
 		r = hpm_md_reclaim_step(md);
 		if (r != -ENOSPC)
 			return min(r, 0);
 	}
-	if (!has_meta_room(md, want->n, want->use))
+	if (!hpm_credit_has_meta(md, want->n, want->use))
 		return -ENOSPC;
 	/* With none out there is room by now. */
 	if (!atomic_read(&md->journal.in_flight))
@@ -950,7 +928,7 @@ static int make_meta_room(struct hpm_md *md, struct credit_wanted *want)
 	return nap(md, want);
 }
 
-static int clear_wall(struct hpm_md *md, enum credit_wall wall,
+static int clear_wall(struct hpm_md *md, enum hpm_credit_wall wall,
 		      struct credit_wanted *want)
 {
 	int r;
@@ -972,13 +950,13 @@ static int clear_wall(struct hpm_md *md, enum credit_wall wall,
 int hpm_credit_wait(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
 {
 	struct credit_wanted want = { .n = n, .use = use };
-	enum credit_wall wall, last = CREDIT_FREE;
+	enum hpm_credit_wall wall, last = CREDIT_FREE;
 	int r;
 
 	do {
 		if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
 			return -EROFS;
-		wall = credit_try(md, n, use);
+		wall = hpm_credit_try(md, n, use);
 		if (wall == CREDIT_FREE)
 			return 0;
 		/* What was done about it has not sufficed. */

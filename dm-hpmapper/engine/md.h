@@ -776,7 +776,31 @@ int hpm_record_now(struct hpm_md *md, union hpm_record_buf *buf);
 int hpm_record_next(struct hpm_md *md, union hpm_record_buf *buf);
 /* md->lock held: all that is published by now. */
 int hpm_apply_all(struct hpm_md *md);
+/* Wakes who waits for a credit. */
+static inline void hpm_wake_waiters(struct hpm_journal *j)
+{
+	/* Without a barrier: who misses it looks again a little later. */
+	if (unlikely(waitqueue_active(&j->credit_wq)))
+		wake_up_all(&j->credit_wq);
+}
+
 void hpm_credit_progress(struct hpm_md *md);
+/* What stands in the way of more records: 0, or whom to kick. */
+enum hpm_credit_wall {
+	CREDIT_FREE,
+	CREDIT_BACKLOG,
+	CREDIT_BATCH,
+	CREDIT_RING,
+	CREDIT_META,
+};
+
+/* As hpm_credit_get(), and kicks nobody. */
+enum hpm_credit_wall hpm_credit_try(struct hpm_md *md, unsigned int n,
+				    enum hpm_credit_use use);
+/* Is there metadata for @out records, one of @use among them? */
+bool hpm_credit_has_meta(struct hpm_md *md, u64 out, enum hpm_credit_use use);
+/* Could a checkpoint gain anything? */
+bool hpm_room_to_gain(struct hpm_md *md);
 /* Blocks that nobody needs, nor is to keep, beside the credits that are out. */
 u64 hpm_credit_spare(struct hpm_md *md);
 /* After a cut: does what is free not cover the credits that are out? */
@@ -829,7 +853,7 @@ struct hpm_md {
 	bool no_room;			/* the replay has not found enough */
 	u64 beyond;			/* blocks in memory, behind the device */
 	struct hpm_array array[HPM_NR_ARRAYS];
-	/* of the counts, in the open epoch; credit_try() looks without the lock */
+	/* of the counts, in the open epoch; hpm_credit_try() looks without the lock */
 	u64 counts_left;		/* blocks that must be copied before use */
 	u64 counts_made;		/* blocks that have come to be */
 	struct hpm_array held;		/* root.height 0: none */
@@ -919,6 +943,12 @@ static inline bool hpm_counts_may_carry(const struct hpm_md *md, u64 records)
 {
 	return READ_ONCE(md->nr_volumes) + READ_ONCE(md->nr_dying) +
 	       READ_ONCE(md->held_volumes) + records + 1 > HPM_SMALL_COUNT;
+}
+
+/* Is there something that a reclaim gives back? */
+static inline bool hpm_is_dying(struct hpm_md *md)
+{
+	return READ_ONCE(md->nr_dying) || READ_ONCE(md->letting_go);
 }
 
 static inline void hpm_kick(struct hpm_md *md, enum hpm_kick what)
