@@ -154,7 +154,7 @@ bool hpm_changes_lookup(struct hpm_vol *vol, u64 vbn, u32 *max,
 	struct chain_view v = { .next = U64_MAX };
 
 	if (!atomic_read(&vol->nr_changes)) {
-		/* Pairs with change_retire(). */
+		/* Pairs with hpm_change_retire(). */
 		smp_rmb();
 		return false;
 	}
@@ -163,7 +163,7 @@ bool hpm_changes_lookup(struct hpm_vol *vol, u64 vbn, u32 *max,
 	if (v.next - vbn < *max)
 		*max = v.next - vbn;
 	if (!v.at) {
-		/* Pairs with change_retire(). */
+		/* Pairs with hpm_change_retire(). */
 		smp_rmb();
 		return false;
 	}
@@ -218,8 +218,7 @@ static void change_free_rcu(struct rcu_head *head)
 	hpm_change_free(c->md, c);
 }
 
-/* One grace period for all that are on the list. */
-static void changes_free(struct list_head *list)
+void hpm_changes_free(struct list_head *list)
 {
 	struct hpm_change *c;
 
@@ -277,7 +276,7 @@ int hpm_change_lock(struct hpm_change *c, struct list_head *waiter)
 	return other ? -EBUSY : 0;
 }
 
-static void change_record(const struct hpm_change *c, union hpm_record_buf *buf)
+void hpm_change_record(const struct hpm_change *c, union hpm_record_buf *buf)
 {
 	buf->rec = (struct hpm_disk_record){
 		.type = c->type,
@@ -302,7 +301,7 @@ void hpm_change_publish(struct hpm_change *c, struct list_head *waiters)
 	unsigned long flags;
 	bool kick, first;
 
-	change_record(c, &buf);
+	hpm_change_record(c, &buf);
 	spin_lock_irqsave(&vol->lock, flags);
 	spin_lock(&j->lock);
 	c->record = hpm_journal_add(md, &buf);
@@ -358,8 +357,7 @@ void hpm_change_cancel(struct hpm_change *c, struct list_head *waiters)
 	call_rcu(&c->rcu, change_free_rcu);
 }
 
-/* The tree has it: readers find it there.  The caller frees it. */
-static void change_retire(struct hpm_change *c)
+void hpm_change_retire(struct hpm_change *c)
 {
 	struct hpm_vol *vol = c->vol;
 	unsigned long flags;
@@ -447,18 +445,18 @@ static int apply_changes(struct hpm_md *md, u64 record)
 	int r = 0;
 
 	while (!r && (c = fifo_pop(j, record))) {
-		change_record(c, &buf);
+		hpm_change_record(c, &buf);
 		r = apply_one(md, &buf.rec, c->record);
 		if (r) {
 			/* Readers go on finding it in front of the tree. */
 			fifo_unpop(j, c);
 		} else {
-			change_retire(c);
+			hpm_change_retire(c);
 			list_add(&c->fifo, &done);
 			credit_used(j);
 		}
 	}
-	changes_free(&done);
+	hpm_changes_free(&done);
 	return r;
 }
 

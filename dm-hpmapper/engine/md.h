@@ -664,6 +664,9 @@ union hpm_record_buf {
 	u8 slots[HPM_MAX_RECORD_SLOTS][HPM_SLOT_SIZE];
 };
 
+/* A record without a name. */
+void hpm_record_init(union hpm_record_buf *buf, u8 type, u64 serial, u64 arg);
+
 struct hpm_batch {
 	void *block[HPM_MAX_BATCH_BLOCKS];
 	unsigned int blocks;		/* in use */
@@ -760,7 +763,14 @@ void hpm_journal_checkpointed(struct hpm_md *md, const struct hpm_super *sb);
 /* The ring may not take another batch and two checkpoints. */
 bool hpm_journal_tight(struct hpm_md *md);
 
-/* change.c; md->lock held: applies published changes up to @record. */
+/* What the change is as a record. */
+void hpm_change_record(const struct hpm_change *c, union hpm_record_buf *buf);
+/* The tree has it: readers find it there.  The caller frees it. */
+void hpm_change_retire(struct hpm_change *c);
+/* One grace period for all that are on the list, by their fifo. */
+void hpm_changes_free(struct list_head *list);
+
+/* md->lock held: applies published changes up to @record. */
 int hpm_apply_upto(struct hpm_md *md, u64 record);
 /* The number of the snapshot that is to be applied, or 0. */
 u64 hpm_snap_pending(struct hpm_md *md);

@@ -852,7 +852,7 @@ static int change_end(struct hpm_md *md, union hpm_record_buf *buf,
 	return r ? r : change_commit(md, why);
 }
 
-static void buf_init(union hpm_record_buf *buf, u8 type, u64 serial, u64 arg)
+void hpm_record_init(union hpm_record_buf *buf, u8 type, u64 serial, u64 arg)
 {
 	memset(buf, 0, sizeof(*buf));
 	buf->rec.type = type;
@@ -957,7 +957,7 @@ int hpm_vol_create(struct hpm_md *md, u32 id, u64 size, const char *name,
 	r = check_new(md, id, name, why);
 	if (r)
 		return change_refuse(md, r);
-	buf_init(&buf, HPM_REC_CREATE, md->next_serial, size);
+	hpm_record_init(&buf, HPM_REC_CREATE, md->next_serial, size);
 	buf.rec.arg_lo = cpu_to_le32(id);
 	buf_name(&buf, name);
 	return change_end(md, &buf, why);
@@ -1011,8 +1011,8 @@ static int snapshot_check(struct hpm_md *md, u32 id, u32 origin,
 	}
 	snap->time = md->time + 1;
 	snap->nr_volumes = md->nr_volumes + 1;
-	buf_init(&snap->buf, HPM_REC_SNAP, md->next_serial,
-		 snap->origin->serial);
+	hpm_record_init(&snap->buf, HPM_REC_SNAP, md->next_serial,
+			snap->origin->serial);
 	snap->buf.rec.arg_lo = cpu_to_le32(id);
 	buf_name(&snap->buf, name);
 	return 0;
@@ -1100,7 +1100,7 @@ int hpm_vol_delete(struct hpm_md *md, u32 id, const char **why)
 		*why = "too many deleted volumes are being given back: try again later";
 		return change_refuse(md, -ENOSPC);
 	}
-	buf_init(&buf, HPM_REC_DELETE, vol->serial, 0);
+	hpm_record_init(&buf, HPM_REC_DELETE, vol->serial, 0);
 	return change_end(md, &buf, why);
 }
 
@@ -1114,7 +1114,7 @@ int hpm_vol_set_size(struct hpm_md *md, u32 id, u64 size, const char **why)
 		r = vol_begin(md, id, HPM_FOR_WRITE, &vol, why);
 	if (r)
 		return r;
-	buf_init(&buf, HPM_REC_SIZE, vol->serial, size);
+	hpm_record_init(&buf, HPM_REC_SIZE, vol->serial, size);
 	return change_end(md, &buf, why);
 }
 
@@ -1131,7 +1131,7 @@ int hpm_vol_set_name(struct hpm_md *md, u32 id, const char *name,
 	r = name && !strcmp(name, vol->name) ? 0 : check_name(md, name, why);
 	if (r)
 		return change_refuse(md, r);
-	buf_init(&buf, HPM_REC_NAME, vol->serial, 0);
+	hpm_record_init(&buf, HPM_REC_NAME, vol->serial, 0);
 	buf_name(&buf, name);
 	return change_end(md, &buf, why);
 }
@@ -1144,7 +1144,7 @@ int hpm_vol_set_flags(struct hpm_md *md, u32 id, u32 flags, const char **why)
 
 	if (r)
 		return r;
-	buf_init(&buf, HPM_REC_FLAGS, vol->serial, 0);
+	hpm_record_init(&buf, HPM_REC_FLAGS, vol->serial, 0);
 	buf.rec.nr = cpu_to_le16(flags & (HPM_VOL_READONLY | HPM_VOL_NOSHARE));
 	return change_end(md, &buf, why);
 }
@@ -1161,7 +1161,7 @@ int hpm_md_set_transaction_id(struct hpm_md *md, u64 old, u64 new,
 		*why = "the transaction id is not the one given as old";
 		return change_refuse(md, -EINVAL);
 	}
-	buf_init(&buf, HPM_REC_TID, 0, new);
+	hpm_record_init(&buf, HPM_REC_TID, 0, new);
 	return change_end(md, &buf, why);
 }
 
@@ -1187,7 +1187,7 @@ static int hold_end(struct hpm_md *md, union hpm_record_buf *buf,
 static bool hold_fits(struct hpm_md *md)
 {
 	WRITE_ONCE(md->held_volumes, md->nr_volumes);
-	/* Pairs with credit_try(). */
+	/* Pairs with hpm_credit_try(). */
 	smp_mb();
 	if (hpm_credit_spare(md) >= md->array[HPM_ARR_VOLUME].nodes)
 		return true;
@@ -1247,7 +1247,7 @@ int hpm_md_hold(struct hpm_md *md, const char **why)
 		r = hold_begin(md, why);
 	if (r)
 		return r;
-	buf_init(&buf, HPM_REC_HOLD, 0, 0);
+	hpm_record_init(&buf, HPM_REC_HOLD, 0, 0);
 	return hold_end(md, &buf, why);
 }
 
@@ -1262,7 +1262,7 @@ int hpm_md_release(struct hpm_md *md, const char **why)
 		*why = "no metadata snapshot is held";
 		return change_refuse(md, -EINVAL);
 	}
-	buf_init(&buf, HPM_REC_RELEASE, 0, 0);
+	hpm_record_init(&buf, HPM_REC_RELEASE, 0, 0);
 	buf.rec.nr = cpu_to_le16(1);
 	return hold_end(md, &buf, why);
 }
@@ -1291,7 +1291,7 @@ static int let_go_record(struct hpm_md *md)
 			r = few ? let_go_few(md, &to) : let_go_bound(md, &to);
 		if (r)
 			return change_refuse(md, r);
-		buf_init(&buf, HPM_REC_RECLAIM, 0, to);
+		hpm_record_init(&buf, HPM_REC_RECLAIM, 0, to);
 		r = few ? hpm_record_now(md, &buf) : hpm_record_next(md, &buf);
 	} while (r == -EAGAIN);
 	mutex_unlock(&md->lock);
@@ -1333,7 +1333,7 @@ int hpm_md_reclaim_step(struct hpm_md *md)
 	r = hpm_map_reclaim_bound(md, d->root, d->cursor, &to);
 	if (r)
 		return change_refuse(md, r);
-	buf_init(&buf, HPM_REC_RECLAIM, d->serial, to);
+	hpm_record_init(&buf, HPM_REC_RECLAIM, d->serial, to);
 	r = hpm_record_now(md, &buf);
 	mutex_unlock(&md->lock);
 	return r ? r : 1;
