@@ -119,6 +119,15 @@ void hpm_journal_exit(struct hpm_md *md)
  * Adding
  *--------------------------------------------------------------*/
 
+void hpm_record_init(union hpm_record_buf *buf, u8 type, u64 serial, u64 arg)
+{
+	memset(buf, 0, sizeof(*buf));
+	buf->rec.type = type;
+	buf->rec.slots = 1;
+	buf->rec.serial = cpu_to_le64(serial);
+	buf->rec.pbn = cpu_to_le64(arg);
+}
+
 /* The block that takes @slots more slots. */
 static struct hpm_journal_block *open_block(struct hpm_journal *j,
 					    unsigned int slots)

@@ -852,15 +852,6 @@ static int change_end(struct hpm_md *md, union hpm_record_buf *buf,
 	return r ? r : change_commit(md, why);
 }
 
-void hpm_record_init(union hpm_record_buf *buf, u8 type, u64 serial, u64 arg)
-{
-	memset(buf, 0, sizeof(*buf));
-	buf->rec.type = type;
-	buf->rec.slots = 1;
-	buf->rec.serial = cpu_to_le64(serial);
-	buf->rec.pbn = cpu_to_le64(arg);
-}
-
 static void buf_name(union hpm_record_buf *buf, const char *name)
 {
 	if (!name || !*name)
