@@ -1214,16 +1214,13 @@ static int hold_begin(struct hpm_md *md, const char **why)
 	}
 }
 
-static int let_go_step(struct hpm_md *md);
-
 /* What was held before must be gone. */
 static int let_go_all(struct hpm_md *md, const char **why)
 {
 	int r = 1;
 
 	while (r > 0 && READ_ONCE(md->letting_go))
-		r = list_empty(&md->dying) ? let_go_step(md) :
-					     hpm_md_reclaim_step(md);
+		r = hpm_md_reclaim_step(md);
 	if (r < 0)
 		*why = "the metadata snapshot before could not be given back";
 	return min(r, 0);
