@@ -617,6 +617,15 @@ struct hpm_dying {
 };
 
 int hpm_dying_add(struct hpm_md *md, u64 serial, struct hpm_root root);
+/* Before a record makes @nr trees dying ones: are there places for them? */
+bool hpm_dying_room(struct hpm_md *md, unsigned int nr);
+
+/* Trees that die in one step of letting a table go, at the most. */
+#define HPM_LET_GO_TREES	2
+/* A *to for a step, such that there are no more of them. */
+int hpm_let_go_bound(struct hpm_md *md, u64 *to);
+/* So few volumes that no more trees can die, whatever comes before the step. */
+int hpm_let_go_few(struct hpm_md *md, u64 *to);
 
 /* One record's effect on volumes, dying trees and the rest: the apply_*. */
 int hpm_apply_create(struct hpm_md *md, const struct hpm_disk_record *r);
@@ -794,6 +803,8 @@ static inline void hpm_wake_waiters(struct hpm_journal *j)
 		wake_up_all(&j->credit_wq);
 }
 
+/* Lets md->lock and a credit go; returns @err. */
+int hpm_change_refuse(struct hpm_md *md, int err);
 void hpm_credit_progress(struct hpm_md *md);
 /* What stands in the way of more records: 0, or whom to kick. */
 enum hpm_credit_wall {

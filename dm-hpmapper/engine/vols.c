@@ -55,7 +55,7 @@
  *
  * Letting it go takes steps, each a record with an id: the elements below are gone
  * then, whatever is shared.  What the living table has, too, loses a reference; a
- * root that nobody else has becomes a dying tree, no more than LET_GO_TREES of them
+ * root that nobody else has becomes a dying tree, no more than HPM_LET_GO_TREES of them
  * in a step.
  */
 #include "md.h"
@@ -253,8 +253,7 @@ int hpm_vols_flush(struct hpm_md *md)
 
 #define MAX_DYING_SLOTS	0x100000u
 
-/* Before a record makes @nr trees dying ones: are there places for them? */
-static bool dying_room(struct hpm_md *md, unsigned int nr)
+bool hpm_dying_room(struct hpm_md *md, unsigned int nr)
 {
 	return md->nr_dying + nr <= MAX_DYING_SLOTS;
 }
@@ -615,9 +614,8 @@ static int let_go(struct hpm_md *md, u64 to, const struct hpm_cut_ops *ops)
 	return 0;
 }
 
-/* In one step of letting a table go: nodes and volumes, trees that die. */
+/* In one step of letting a table go: nodes and volumes. */
 #define LET_GO_LOOKS	256
-#define LET_GO_TREES	2
 
 /* The shared roots that a step has come across, as often as it has; scratch. */
 struct let_go_roots {
@@ -646,7 +644,7 @@ static bool dies(void *ctx, const void *elt)
 	return taken == refs;
 }
 
-static int let_go_bound(struct hpm_md *md, u64 *to)
+int hpm_let_go_bound(struct hpm_md *md, u64 *to)
 {
 	struct let_go_roots roots = {
 		.md = md,
@@ -656,7 +654,7 @@ static int let_go_bound(struct hpm_md *md, u64 *to)
 	BUILD_BUG_ON(LET_GO_LOOKS * sizeof(u64) >
 		     HPM_SPLICE_MAX * sizeof(*md->scratch));
 	return hpm_array_cut_bound(md, &md->held, dies, &roots, false,
-				   LET_GO_LOOKS, LET_GO_TREES, to);
+				   LET_GO_LOOKS, HPM_LET_GO_TREES, to);
 }
 
 static bool is_volume(void *ctx, const void *elt)
@@ -666,11 +664,10 @@ static bool is_volume(void *ctx, const void *elt)
 	return d->serial;
 }
 
-/* So few volumes that no more trees can die, whatever comes before the step. */
-static int let_go_few(struct hpm_md *md, u64 *to)
+int hpm_let_go_few(struct hpm_md *md, u64 *to)
 {
 	return hpm_array_cut_bound(md, &md->held, is_volume, NULL, true,
-				   LET_GO_LOOKS, LET_GO_TREES, to);
+				   LET_GO_LOOKS, HPM_LET_GO_TREES, to);
 }
 
 /*
@@ -825,7 +822,7 @@ static int change_begin(struct hpm_md *md, enum hpm_credit_use use,
 	return r;
 }
 
-static int change_refuse(struct hpm_md *md, int err)
+int hpm_change_refuse(struct hpm_md *md, int err)
 {
 	mutex_unlock(&md->lock);
 	hpm_credit_put(md, 1);
@@ -932,7 +929,7 @@ static int vol_begin(struct hpm_md *md, u32 id, enum hpm_credit_use use,
 	if (r)
 		return r;
 	*vol = find_vol(md, id, why);
-	return *vol ? 0 : change_refuse(md, -ENOENT);
+	return *vol ? 0 : hpm_change_refuse(md, -ENOENT);
 }
 
 int hpm_vol_create(struct hpm_md *md, u32 id, u64 size, const char *name,
@@ -947,7 +944,7 @@ int hpm_vol_create(struct hpm_md *md, u32 id, u64 size, const char *name,
 		return r;
 	r = check_new(md, id, name, why);
 	if (r)
-		return change_refuse(md, r);
+		return hpm_change_refuse(md, r);
 	hpm_record_init(&buf, HPM_REC_CREATE, md->next_serial, size);
 	buf.rec.arg_lo = cpu_to_le32(id);
 	buf_name(&buf, name);
@@ -1085,11 +1082,11 @@ int hpm_vol_delete(struct hpm_md *md, u32 id, const char **why)
 		return r;
 	if (vol->opens) {
 		*why = "the volume is active";
-		return change_refuse(md, -EBUSY);
+		return hpm_change_refuse(md, -EBUSY);
 	}
-	if (!dying_room(md, 1)) {
+	if (!hpm_dying_room(md, 1)) {
 		*why = "too many deleted volumes are being given back: try again later";
-		return change_refuse(md, -ENOSPC);
+		return hpm_change_refuse(md, -ENOSPC);
 	}
 	hpm_record_init(&buf, HPM_REC_DELETE, vol->serial, 0);
 	return change_end(md, &buf, why);
@@ -1121,7 +1118,7 @@ int hpm_vol_set_name(struct hpm_md *md, u32 id, const char *name,
 	/* Its own name is nobody else's, and one that it has from long ago stays. */
 	r = name && !strcmp(name, vol->name) ? 0 : check_name(md, name, why);
 	if (r)
-		return change_refuse(md, r);
+		return hpm_change_refuse(md, r);
 	hpm_record_init(&buf, HPM_REC_NAME, vol->serial, 0);
 	buf_name(&buf, name);
 	return change_end(md, &buf, why);
@@ -1150,7 +1147,7 @@ int hpm_md_set_transaction_id(struct hpm_md *md, u64 old, u64 new,
 		return r;
 	if (md->transaction_id != old) {
 		*why = "the transaction id is not the one given as old";
-		return change_refuse(md, -EINVAL);
+		return hpm_change_refuse(md, -EINVAL);
 	}
 	hpm_record_init(&buf, HPM_REC_TID, 0, new);
 	return change_end(md, &buf, why);
@@ -1200,11 +1197,11 @@ static int hold_begin(struct hpm_md *md, const char **why)
 			return r;
 		if (md->has_held) {
 			*why = "a metadata snapshot is held already";
-			return change_refuse(md, -EBUSY);
+			return hpm_change_refuse(md, -EBUSY);
 		}
 		if (hold_fits(md))
 			return 0;
-		change_refuse(md, -ENOSPC);
+		hpm_change_refuse(md, -ENOSPC);
 		*why = "too little metadata space is left to hold the volume table";
 		if (tried)
 			return -ENOSPC;
@@ -1248,7 +1245,7 @@ int hpm_md_release(struct hpm_md *md, const char **why)
 		return r;
 	if (!md->has_held) {
 		*why = "no metadata snapshot is held";
-		return change_refuse(md, -EINVAL);
+		return hpm_change_refuse(md, -EINVAL);
 	}
 	hpm_record_init(&buf, HPM_REC_RELEASE, 0, 0);
 	buf.rec.nr = cpu_to_le16(1);
@@ -1262,7 +1259,7 @@ int hpm_md_release(struct hpm_md *md, const char **why)
  * The bound is that of the state in which the record is applied: writes are published
  * without md->lock, and each may part a leaf and a tree of the living table from those
  * of the held one, so that one tree more dies.  If they do not let up, the step is one
- * for which that makes no difference.  Lets md->lock go, as change_refuse() does.
+ * for which that makes no difference.  Lets md->lock go, as hpm_change_refuse() does.
  */
 static int let_go_record(struct hpm_md *md)
 {
@@ -1276,9 +1273,9 @@ static int let_go_record(struct hpm_md *md)
 		few = tries++ == LET_GO_TRIES;
 		r = hpm_apply_all(md);
 		if (!r)
-			r = few ? let_go_few(md, &to) : let_go_bound(md, &to);
+			r = few ? hpm_let_go_few(md, &to) : hpm_let_go_bound(md, &to);
 		if (r)
-			return change_refuse(md, r);
+			return hpm_change_refuse(md, r);
 		hpm_record_init(&buf, HPM_REC_RECLAIM, 0, to);
 		r = few ? hpm_record_now(md, &buf) : hpm_record_next(md, &buf);
 	} while (r == -EAGAIN);
@@ -1294,11 +1291,11 @@ static int let_go_step(struct hpm_md *md)
 	if (r)
 		return r;
 	mutex_lock(&md->lock);
-	if (!md->letting_go || md->stuck || !dying_room(md, LET_GO_TREES))
-		return change_refuse(md, md->stuck ? -EIO : !!md->letting_go);
+	if (!md->letting_go || md->stuck || !hpm_dying_room(md, HPM_LET_GO_TREES))
+		return hpm_change_refuse(md, md->stuck ? -EIO : !!md->letting_go);
 	/* A snapshot has the next serial: snapshot_prepare(). */
 	if (smp_load_acquire(&md->snap_prepared))
-		return change_refuse(md, 0);
+		return hpm_change_refuse(md, 0);
 	return let_go_record(md);
 }
 
@@ -1317,10 +1314,10 @@ int hpm_md_reclaim_step(struct hpm_md *md)
 	mutex_lock(&md->lock);
 	d = list_first_entry_or_null(&md->dying, struct hpm_dying, list);
 	if (!d || md->stuck)
-		return change_refuse(md, d ? -EIO : !!md->letting_go);
+		return hpm_change_refuse(md, d ? -EIO : !!md->letting_go);
 	r = hpm_map_reclaim_bound(md, d->root, d->cursor, &to);
 	if (r)
-		return change_refuse(md, r);
+		return hpm_change_refuse(md, r);
 	hpm_record_init(&buf, HPM_REC_RECLAIM, d->serial, to);
 	r = hpm_record_now(md, &buf);
 	mutex_unlock(&md->lock);
