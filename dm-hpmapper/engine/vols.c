@@ -822,13 +822,6 @@ static int change_begin(struct hpm_md *md, enum hpm_credit_use use,
 	return r;
 }
 
-int hpm_change_refuse(struct hpm_md *md, int err)
-{
-	mutex_unlock(&md->lock);
-	hpm_credit_put(md, 1);
-	return err;
-}
-
 static int change_commit(struct hpm_md *md, const char **why)
 {
 	int r = hpm_md_commit(md);
@@ -1250,78 +1243,6 @@ int hpm_md_release(struct hpm_md *md, const char **why)
 	hpm_record_init(&buf, HPM_REC_RELEASE, 0, 0);
 	buf.rec.nr = cpu_to_le16(1);
 	return hold_end(md, &buf, why);
-}
-
-/* So often is it tried to record a step before anything else is published. */
-#define LET_GO_TRIES	8
-
-/*
- * The bound is that of the state in which the record is applied: writes are published
- * without md->lock, and each may part a leaf and a tree of the living table from those
- * of the held one, so that one tree more dies.  If they do not let up, the step is one
- * for which that makes no difference.  Lets md->lock go, as hpm_change_refuse() does.
- */
-static int let_go_record(struct hpm_md *md)
-{
-	union hpm_record_buf buf;
-	unsigned int tries = 0;
-	bool few;
-	u64 to;
-	int r;
-
-	do {
-		few = tries++ == LET_GO_TRIES;
-		r = hpm_apply_all(md);
-		if (!r)
-			r = few ? hpm_let_go_few(md, &to) : hpm_let_go_bound(md, &to);
-		if (r)
-			return hpm_change_refuse(md, r);
-		hpm_record_init(&buf, HPM_REC_RECLAIM, 0, to);
-		r = few ? hpm_record_now(md, &buf) : hpm_record_next(md, &buf);
-	} while (r == -EAGAIN);
-	mutex_unlock(&md->lock);
-	return r ? r : 1;
-}
-
-/* The same as for dying trees; there is none when this begins. */
-static int let_go_step(struct hpm_md *md)
-{
-	int r = hpm_credit_wait(md, 1, HPM_FOR_RECLAIM);
-
-	if (r)
-		return r;
-	mutex_lock(&md->lock);
-	if (!md->letting_go || md->stuck || !hpm_dying_room(md, HPM_LET_GO_TREES))
-		return hpm_change_refuse(md, md->stuck ? -EIO : !!md->letting_go);
-	/* A snapshot has the next serial: snapshot_prepare(). */
-	if (smp_load_acquire(&md->snap_prepared))
-		return hpm_change_refuse(md, 0);
-	return let_go_record(md);
-}
-
-int hpm_md_reclaim_step(struct hpm_md *md)
-{
-	union hpm_record_buf buf;
-	struct hpm_dying *d;
-	u64 to;
-	int r;
-
-	if (list_empty(&md->dying))
-		return READ_ONCE(md->letting_go) ? let_go_step(md) : 0;
-	r = hpm_credit_wait(md, 1, HPM_FOR_RECLAIM);
-	if (r)
-		return r;
-	mutex_lock(&md->lock);
-	d = list_first_entry_or_null(&md->dying, struct hpm_dying, list);
-	if (!d || md->stuck)
-		return hpm_change_refuse(md, d ? -EIO : !!md->letting_go);
-	r = hpm_map_reclaim_bound(md, d->root, d->cursor, &to);
-	if (r)
-		return hpm_change_refuse(md, r);
-	hpm_record_init(&buf, HPM_REC_RECLAIM, d->serial, to);
-	r = hpm_record_now(md, &buf);
-	mutex_unlock(&md->lock);
-	return r ? r : 1;
 }
 
 /*----------------------------------------------------------------

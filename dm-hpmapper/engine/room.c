@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Making room: waiting for a credit, and giving back what is dying.
+ *
+ * One calls the other: a step of a reclaim is a record, for which a credit is waited
+ * for, and who waits for one when metadata space is short reclaims.
+ */
+#include "md.h"
+
+/* How long one who waits may sleep through what he was not woken for. */
+#define CREDIT_NAP	(HZ / 50)
+
+/*
+ * Until a credit that is out comes back, or a record of it can be applied.
+ * False: there are none, or, in user space, nobody who could return them.
+ */
+static bool wait_for_others(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+	u64 next = READ_ONCE(j->next_record);
+	int out = atomic_read(&j->in_flight);
+
+	if (!out)
+		return false;
+	return wait_event_timeout(j->credit_wq,
+				  atomic_read(&j->in_flight) < out ||
+				  READ_ONCE(j->next_record) != next,
+				  CREDIT_NAP) || HPM_OTHERS_RUN;
+}
+
+/* One who waits for a credit. */
+struct credit_wanted {
+	unsigned int n;
+	enum hpm_credit_use use;
+	unsigned int naps;
+};
+
+/* So often does one wait for others, and gives up then. */
+#define CREDIT_NAPS	4
+
+/*
+ * The others' credits come back when their I/O ends, which may take as long as
+ * their io.max likes.  Whoever waits may have what everybody needs, so this is not
+ * for long: he lets it go, and begins again.
+ */
+static int nap(struct hpm_md *md, struct credit_wanted *want)
+{
+	if (HPM_OTHERS_RUN && want->naps++ >= CREDIT_NAPS)
+		return -ERESTART;
+	return wait_for_others(md) ? 0 : -ENOSPC;
+}
+
+/*
+ * Metadata space is short.  What was given back in the last epochs comes back
+ * by a checkpoint.  If none is on its way, and nothing is dying, a checkpoint
+ * gains nothing: there is nothing to do but wait for credits that are out, as
+ * what their records leave of what is kept for them is known only when they
+ * are applied or given up.  The device is full if none is out, either, or if it
+ * would not suffice had all come back.
+ */
+static int make_meta_room(struct hpm_md *md, struct credit_wanted *want)
+{
+	int r = hpm_md_apply(md);
+
+	if (r)
+		return r;
+	if (hpm_room_to_gain(md))
+		return hpm_md_make_room(md);
+	if (want->use != HPM_FOR_RECLAIM && hpm_is_dying(md)) {
+		r = hpm_md_reclaim_step(md);
+		if (r != -ENOSPC)
+			return min(r, 0);
+	}
+	if (!hpm_credit_has_meta(md, want->n, want->use))
+		return -ENOSPC;
+	/* With none out there is room by now. */
+	if (!atomic_read(&md->journal.in_flight))
+		return 0;
+	return nap(md, want);
+}
+
+static int clear_wall(struct hpm_md *md, enum hpm_credit_wall wall,
+		      struct credit_wanted *want)
+{
+	int r;
+
+	switch (wall) {
+	case CREDIT_BATCH:
+		return hpm_md_commit(md);
+	case CREDIT_META:
+		return make_meta_room(md, want);
+	case CREDIT_RING:
+		r = hpm_md_apply(md);
+		return r ? r : hpm_md_checkpoint(md);
+	default:
+		return hpm_md_apply(md);
+	}
+}
+
+/* Does itself what hpm_credit_get() only asks for. */
+int hpm_credit_wait(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
+{
+	struct credit_wanted want = { .n = n, .use = use };
+	enum hpm_credit_wall wall, last = CREDIT_FREE;
+	int r;
+
+	do {
+		if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
+			return -EROFS;
+		wall = hpm_credit_try(md, n, use);
+		if (wall == CREDIT_FREE)
+			return 0;
+		/* What was done about it has not sufficed. */
+		if (wall == last && wall != CREDIT_META &&
+		    nap(md, &want) == -ERESTART)
+			return -ERESTART;
+		last = wall;
+		r = clear_wall(md, wall, &want);
+		cond_resched();
+	} while (!r);
+	return r;
+}
+
+int hpm_change_refuse(struct hpm_md *md, int err)
+{
+	mutex_unlock(&md->lock);
+	hpm_credit_put(md, 1);
+	return err;
+}
+
+/* So often is it tried to record a step before anything else is published. */
+#define LET_GO_TRIES	8
+
+/*
+ * The bound is that of the state in which the record is applied: writes are published
+ * without md->lock, and each may part a leaf and a tree of the living table from those
+ * of the held one, so that one tree more dies.  If they do not let up, the step is one
+ * for which that makes no difference.  Lets md->lock go, as hpm_change_refuse() does.
+ */
+static int let_go_record(struct hpm_md *md)
+{
+	union hpm_record_buf buf;
+	unsigned int tries = 0;
+	bool few;
+	u64 to;
+	int r;
+
+	do {
+		few = tries++ == LET_GO_TRIES;
+		r = hpm_apply_all(md);
+		if (!r)
+			r = few ? hpm_let_go_few(md, &to) : hpm_let_go_bound(md, &to);
+		if (r)
+			return hpm_change_refuse(md, r);
+		hpm_record_init(&buf, HPM_REC_RECLAIM, 0, to);
+		r = few ? hpm_record_now(md, &buf) : hpm_record_next(md, &buf);
+	} while (r == -EAGAIN);
+	mutex_unlock(&md->lock);
+	return r ? r : 1;
+}
+
+/* The same as for dying trees; there is none when this begins. */
+static int let_go_step(struct hpm_md *md)
+{
+	int r = hpm_credit_wait(md, 1, HPM_FOR_RECLAIM);
+
+	if (r)
+		return r;
+	mutex_lock(&md->lock);
+	if (!md->letting_go || md->stuck || !hpm_dying_room(md, HPM_LET_GO_TREES))
+		return hpm_change_refuse(md, md->stuck ? -EIO : !!md->letting_go);
+	/* A snapshot has the next serial: snapshot_prepare(). */
+	if (smp_load_acquire(&md->snap_prepared))
+		return hpm_change_refuse(md, 0);
+	return let_go_record(md);
+}
+
+int hpm_md_reclaim_step(struct hpm_md *md)
+{
+	union hpm_record_buf buf;
+	struct hpm_dying *d;
+	u64 to;
+	int r;
+
+	if (list_empty(&md->dying))
+		return READ_ONCE(md->letting_go) ? let_go_step(md) : 0;
+	r = hpm_credit_wait(md, 1, HPM_FOR_RECLAIM);
+	if (r)
+		return r;
+	mutex_lock(&md->lock);
+	d = list_first_entry_or_null(&md->dying, struct hpm_dying, list);
+	if (!d || md->stuck)
+		return hpm_change_refuse(md, d ? -EIO : !!md->letting_go);
+	r = hpm_map_reclaim_bound(md, d->root, d->cursor, &to);
+	if (r)
+		return hpm_change_refuse(md, r);
+	hpm_record_init(&buf, HPM_REC_RECLAIM, d->serial, to);
+	r = hpm_record_now(md, &buf);
+	mutex_unlock(&md->lock);
+	return r ? r : 1;
+}
