@@ -244,9 +244,6 @@ void hpm_vol_put(struct hpm_vol *vol);
 void hpm_vol_get_info(struct hpm_vol *vol, struct hpm_vol_info *info);
 /* Highest mapped VBN, or -ENOENT; sleeps. */
 int hpm_vol_highest(struct hpm_vol *vol, u64 *vbn);
-/* A place for the owner's pointer. */
-void hpm_vol_set_private(struct hpm_vol *vol, void *p);
-void *hpm_vol_private(struct hpm_vol *vol);
 
 /*----------------------------------------------------------------
  * Looking up

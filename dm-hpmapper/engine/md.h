@@ -589,7 +589,6 @@ struct hpm_vol {
 	struct hpm_changes *changes;	/* while open */
 	atomic_t nr_changes;		/* locked and published ones */
 	u64 last_record;		/* journal.lock */
-	void *private;
 };
 
 #define HPM_VOL_HASH_BITS	10
@@ -606,6 +605,16 @@ void hpm_vol_mark_dirty(struct hpm_vol *vol);
 int hpm_vol_own(struct hpm_vol *vol);
 struct hpm_vol *hpm_vol_by_serial(struct hpm_md *md, u64 serial);
 struct hpm_vol *hpm_vol_by_id(struct hpm_md *md, u32 id);
+struct hpm_vol *hpm_vol_named(struct hpm_md *md, const char *name);
+struct hpm_vol *hpm_vol_new(struct hpm_md *md, u32 id, u64 serial, gfp_t gfp);
+void hpm_vol_free(struct hpm_md *md, struct hpm_vol *vol);
+
+/* As the tree has it, and so as everybody sees it. */
+static inline void hpm_vol_set_time(struct hpm_vol *vol, u32 time)
+{
+	vol->snap_time = time;
+	WRITE_ONCE(vol->seen_time, time);
+}
 
 /* Trees being given back; the array element is written through. */
 struct hpm_dying {
@@ -616,7 +625,13 @@ struct hpm_dying {
 	struct hpm_root root;
 };
 
+int hpm_dying_load(struct hpm_md *md);
+void hpm_dying_exit(struct hpm_md *md);
 int hpm_dying_add(struct hpm_md *md, u64 serial, struct hpm_root root);
+/* Its element in the array; NULL: it is nobody's from now on. */
+int hpm_dying_write(struct hpm_md *md, u32 slot, const struct hpm_dying *d);
+/* All of it is given back; frees @d. */
+void hpm_dying_remove(struct hpm_md *md, struct hpm_dying *d);
 /* Before a record makes @nr trees dying ones: are there places for them? */
 bool hpm_dying_room(struct hpm_md *md, unsigned int nr);
 

@@ -90,7 +90,7 @@ struct hpm_vol *hpm_vol_by_id(struct hpm_md *md, u32 id)
 	return NULL;
 }
 
-static struct hpm_vol *vol_by_name(struct hpm_md *md, const char *name)
+struct hpm_vol *hpm_vol_named(struct hpm_md *md, const char *name)
 {
 	struct hpm_vol *vol;
 	unsigned int i;
@@ -110,7 +110,7 @@ static void count_dirty(struct hpm_md *md, int nr)
 	WRITE_ONCE(md->nr_dirty_vols, md->nr_dirty_vols + nr);
 }
 
-static struct hpm_vol *vol_new(struct hpm_md *md, u32 id, u64 serial, gfp_t gfp)
+struct hpm_vol *hpm_vol_new(struct hpm_md *md, u32 id, u64 serial, gfp_t gfp)
 {
 	struct hpm_vol *vol = md->spare_vol;
 
@@ -132,7 +132,7 @@ static struct hpm_vol *vol_new(struct hpm_md *md, u32 id, u64 serial, gfp_t gfp)
 	return vol;
 }
 
-static void vol_free(struct hpm_md *md, struct hpm_vol *vol)
+void hpm_vol_free(struct hpm_md *md, struct hpm_vol *vol)
 {
 	hlist_del(&vol->by_serial);
 	hlist_del(&vol->by_id);
@@ -171,13 +171,6 @@ static void vol_to_disk(const struct hpm_vol *vol, struct hpm_disk_volume *d)
 	memcpy(d->name, vol->name, HPM_NAME_SIZE);
 }
 
-/* As the tree has it, and so as everybody sees it. */
-static void vol_set_time(struct hpm_vol *vol, u32 time)
-{
-	vol->snap_time = time;
-	WRITE_ONCE(vol->seen_time, time);
-}
-
 static int vol_from_disk(struct hpm_md *md, u32 id,
 			 const struct hpm_disk_volume *d)
 {
@@ -190,11 +183,11 @@ static int vol_from_disk(struct hpm_md *md, u32 id,
 		pr_err("hpmapper: volume %u: damaged entry in the table\n", id);
 		return -EUCLEAN;
 	}
-	vol = vol_new(md, id, serial, GFP_NOIO);
+	vol = hpm_vol_new(md, id, serial, GFP_NOIO);
 	if (!vol)
 		return -ENOMEM;
 	vol->flags = le32_to_cpu(d->flags);
-	vol_set_time(vol, le32_to_cpu(d->snap_time));
+	hpm_vol_set_time(vol, le32_to_cpu(d->snap_time));
 	vol->parent = le64_to_cpu(d->parent);
 	vol->size = le64_to_cpu(d->size);
 	vol->mapped = le64_to_cpu(d->mapped);
@@ -280,7 +273,7 @@ static int dying_slot(struct hpm_md *md, u32 *slot)
 	return 0;
 }
 
-static int dying_write(struct hpm_md *md, u32 slot, const struct hpm_dying *d)
+int hpm_dying_write(struct hpm_md *md, u32 slot, const struct hpm_dying *d)
 {
 	struct hpm_disk_dying *elt;
 	struct hpm_node *leaf;
@@ -316,7 +309,7 @@ static struct hpm_dying *dying_insert(struct hpm_md *md, u32 slot, u64 serial,
 	return d;
 }
 
-static void dying_remove(struct hpm_md *md, struct hpm_dying *d)
+void hpm_dying_remove(struct hpm_md *md, struct hpm_dying *d)
 {
 	__clear_bit(d->slot, md->dying_slots);
 	list_del(&d->list);
@@ -330,8 +323,8 @@ int hpm_dying_add(struct hpm_md *md, u64 serial, struct hpm_root root)
 	int r = dying_slot(md, &slot);
 
 	if (!r)
-		r = dying_write(md, slot,
-				dying_insert(md, slot, serial, 0, root));
+		r = hpm_dying_write(md, slot,
+				    dying_insert(md, slot, serial, 0, root));
 	if (!r)
 		hpm_kick(md, HPM_KICK_RECLAIM);
 	return r;
@@ -377,6 +370,27 @@ static void settle_dying_slots(struct hpm_md *md)
 	bitmap_zero(md->dying_slots, md->max_dying);
 	list_for_each_entry(d, &md->dying, list)
 		__set_bit(d->slot, md->dying_slots);
+}
+
+int hpm_dying_load(struct hpm_md *md)
+{
+	int r = hpm_array_walk(md, &md->array[HPM_ARR_DYING], load_dying_leaf,
+			       md);
+
+	settle_dying_slots(md);
+	return r;
+}
+
+void hpm_dying_exit(struct hpm_md *md)
+{
+	struct hpm_dying *d, *dn;
+
+	list_for_each_entry_safe(d, dn, &md->dying, list)
+		kfree(d);
+	INIT_LIST_HEAD(&md->dying);
+	kvfree(md->dying_slots);
+	md->dying_slots = NULL;
+	md->max_dying = 0;
 }
 
 /* A root loses a reference; if it was the last, the tree is dying. */
@@ -426,30 +440,22 @@ int hpm_vols_load(struct hpm_md *md)
 
 	r = hpm_array_walk(md, &md->array[HPM_ARR_VOLUME], load_vol_leaf, md);
 	if (!r)
-		r = hpm_array_walk(md, &md->array[HPM_ARR_DYING],
-				   load_dying_leaf, md);
-	settle_dying_slots(md);
+		r = hpm_dying_load(md);
 	return r ? r : load_shared(md);
 }
 
 void hpm_vols_exit(struct hpm_md *md)
 {
-	struct hpm_dying *d, *dn;
 	struct hlist_node *next;
 	struct hpm_vol *vol;
 	unsigned int i;
 
 	for (i = 0; i < 1 << HPM_VOL_HASH_BITS; i++)
 		hlist_for_each_entry_safe(vol, next, &md->vols_by_id[i], by_id)
-			vol_free(md, vol);
-	list_for_each_entry_safe(d, dn, &md->dying, list)
-		kfree(d);
-	INIT_LIST_HEAD(&md->dying);
+			hpm_vol_free(md, vol);
+	hpm_dying_exit(md);
 	kfree(md->spare_vol);
 	md->spare_vol = NULL;
-	kvfree(md->dying_slots);
-	md->dying_slots = NULL;
-	md->max_dying = 0;
 }
 
 /*----------------------------------------------------------------
@@ -480,7 +486,7 @@ static int apply_new(struct hpm_md *md, const struct hpm_disk_record *r,
 	if (rec_id(r) > HPM_MAX_VOLUME_ID || hpm_vol_by_id(md, rec_id(r)) ||
 	    serial < md->next_serial)
 		return -EUCLEAN;
-	vol = vol_new(md, rec_id(r), serial, HPM_GFP_MUST);
+	vol = hpm_vol_new(md, rec_id(r), serial, HPM_GFP_MUST);
 	md->next_serial = serial + 1;
 	vol->flags = HPM_VOL_LIVE;
 	rec_name(r, vol->name);
@@ -497,7 +503,7 @@ int hpm_apply_create(struct hpm_md *md, const struct hpm_disk_record *r)
 
 	if (!ret) {
 		vol->size = le64_to_cpu(r->pbn);
-		vol_set_time(vol, md->time);
+		hpm_vol_set_time(vol, md->time);
 	}
 	return ret;
 }
@@ -521,8 +527,8 @@ int hpm_apply_snap(struct hpm_md *md, const struct hpm_disk_record *r)
 	vol->mapped = origin->mapped;
 	vol->parent = origin->serial;
 	vol->created = md->time;
-	vol_set_time(vol, md->time);
-	vol_set_time(origin, md->time);
+	hpm_vol_set_time(vol, md->time);
+	hpm_vol_set_time(origin, md->time);
 	hpm_vol_mark_dirty(origin);
 	return 0;
 }
@@ -544,7 +550,7 @@ int hpm_apply_delete(struct hpm_md *md, const struct hpm_disk_record *r)
 	hpm_node_put(leaf);
 	ret = root_put(md, vol->serial, vol->root);
 	if (!ret)
-		vol_free(md, vol);
+		hpm_vol_free(md, vol);
 	return ret;
 }
 
@@ -702,10 +708,10 @@ found:
 		return ret;
 	d->cursor = to;
 	if (to != U64_MAX)
-		return dying_write(md, d->slot, d);
-	ret = dying_write(md, d->slot, NULL);
+		return hpm_dying_write(md, d->slot, d);
+	ret = hpm_dying_write(md, d->slot, NULL);
 	if (!ret)
-		dying_remove(md, d);
+		hpm_dying_remove(md, d);
 	return ret;
 }
 
@@ -875,7 +881,7 @@ static int check_name(struct hpm_md *md, const char *name, const char **why)
 	}
 	if (name_reserved(name, why))
 		return -EINVAL;
-	if (vol_by_name(md, name)) {
+	if (hpm_vol_named(md, name)) {
 		*why = "a volume of that name exists";
 		return -EEXIST;
 	}
@@ -1298,7 +1304,7 @@ int hpm_vol_by_name(struct hpm_md *md, const char *name,
 	struct hpm_vol *vol;
 
 	volumes_lock(md);
-	vol = vol_by_name(md, name);
+	vol = hpm_vol_named(md, name);
 	if (vol)
 		fill_info(vol, info);
 	mutex_unlock(&md->lock);
@@ -1391,14 +1397,4 @@ bool hpm_vol_durable(struct hpm_vol *vol)
 {
 	return READ_ONCE(vol->last_record) <=
 	       READ_ONCE(vol->md->journal.durable);
-}
-
-void hpm_vol_set_private(struct hpm_vol *vol, void *p)
-{
-	vol->private = p;
-}
-
-void *hpm_vol_private(struct hpm_vol *vol)
-{
-	return vol->private;
 }
