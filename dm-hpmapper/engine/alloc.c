@@ -49,9 +49,8 @@
 #define HPM_MAYBE_FREE		BIT(HPM_LARGE_FREE)
 #define HPM_MAYBE_PART		BIT(HPM_LARGE_PART)
 
-/* The run of set bits behind the run (*start, *nr); begin with 0, 0. */
-static bool next_run(const unsigned long *map, unsigned int size,
-		     unsigned int *start, unsigned int *nr)
+bool hpm_next_run(const unsigned long *map, unsigned int size,
+		  unsigned int *start, unsigned int *nr)
 {
 	unsigned int s = find_next_bit(map, size, *start + *nr);
 
@@ -66,15 +65,7 @@ static bool next_run(const unsigned long *map, unsigned int size,
  * States: two bits a large block, 32 of them in a word
  *--------------------------------------------------------------*/
 
-#define HPM_STATES		32u
 #define HPM_STATE_LOW		0x5555555555555555ULL
-
-static enum hpm_large_state get_state(struct hpm_space *sp, u64 large)
-{
-	return sp->state[large / HPM_STATES] >> large % HPM_STATES * 2 & 3;
-}
-
-static struct hpm_busy *__busy_find(struct hpm_space *sp, u64 large);
 
 /* Allocation looks at it with md->lock alone, while bios give blocks back. */
 static void __add_free_large(struct hpm_space *sp, s64 nr)
@@ -82,13 +73,12 @@ static void __add_free_large(struct hpm_space *sp, s64 nr)
 	WRITE_ONCE(sp->nr_free_large, sp->nr_free_large + nr);
 }
 
-/* Both locks held. */
-static void __set_state(struct hpm_space *sp, u64 large,
-			enum hpm_large_state state)
+void __hpm_set_state(struct hpm_space *sp, u64 large,
+		     enum hpm_large_state state)
 {
 	unsigned int shift = large % HPM_STATES * 2;
 	u64 *word = &sp->state[large / HPM_STATES];
-	enum hpm_large_state old = get_state(sp, large);
+	enum hpm_large_state old = hpm_get_state(sp, large);
 
 	if (old == state)
 		return;
@@ -98,7 +88,7 @@ static void __set_state(struct hpm_space *sp, u64 large,
 	if (state == HPM_LARGE_PART)
 		sp->nr_part++;
 	if ((old == HPM_LARGE_FREE || state == HPM_LARGE_FREE) &&
-	    !__busy_find(sp, large))
+	    !__hpm_busy_find(sp, large))
 		__add_free_large(sp, state == HPM_LARGE_FREE ? 1 : -1);
 }
 
@@ -167,7 +157,7 @@ static struct hlist_head *busy_bucket(struct hpm_space *sp, u64 large)
 	return &sp->busy[hash_64(large, HPM_BUSY_HASH_BITS)];
 }
 
-static struct hpm_busy *__busy_find(struct hpm_space *sp, u64 large)
+struct hpm_busy *__hpm_busy_find(struct hpm_space *sp, u64 large)
 {
 	struct hpm_busy *b;
 
@@ -177,8 +167,7 @@ static struct hpm_busy *__busy_find(struct hpm_space *sp, u64 large)
 	return NULL;
 }
 
-/* md->lock held: one large block's worth of marking cannot fail after this. */
-static void busy_prepare(struct hpm_md *md)
+void hpm_busy_prepare(struct hpm_md *md)
 {
 	struct hpm_space *sp = &md->space;
 
@@ -188,9 +177,9 @@ static void busy_prepare(struct hpm_md *md)
 					 sizeof(long), HPM_GFP_MUST);
 }
 
-static struct hpm_busy *__busy_get(struct hpm_space *sp, u64 large)
+struct hpm_busy *__hpm_busy_get(struct hpm_space *sp, u64 large)
 {
-	struct hpm_busy *b = __busy_find(sp, large);
+	struct hpm_busy *b = __hpm_busy_find(sp, large);
 
 	if (b)
 		return b;
@@ -198,7 +187,7 @@ static struct hpm_busy *__busy_get(struct hpm_space *sp, u64 large)
 	sp->spare_busy = NULL;
 	b->large = large;
 	hlist_add_head(&b->hash, busy_bucket(sp, large));
-	if (get_state(sp, large) == HPM_LARGE_FREE)
+	if (hpm_get_state(sp, large) == HPM_LARGE_FREE)
 		__add_free_large(sp, -1);
 	return b;
 }
@@ -207,14 +196,14 @@ static void __busy_put(struct hpm_space *sp, struct hpm_busy *b)
 {
 	if (b->nr)
 		return;
-	if (get_state(sp, b->large) == HPM_LARGE_FREE)
+	if (hpm_get_state(sp, b->large) == HPM_LARGE_FREE)
 		__add_free_large(sp, 1);
 	hlist_del(&b->hash);
 	kfree(b);
 }
 
-static void __busy_mark(struct hpm_space *sp, struct hpm_busy *b,
-			unsigned int start, unsigned int nr)
+void __hpm_busy_mark(struct hpm_space *sp, struct hpm_busy *b,
+		     unsigned int start, unsigned int nr)
 {
 	unsigned int i;
 
@@ -229,7 +218,7 @@ static void __busy_mark(struct hpm_space *sp, struct hpm_busy *b,
 static void __busy_clear(struct hpm_space *sp, u64 large, unsigned int start,
 			 unsigned int nr)
 {
-	struct hpm_busy *b = __busy_find(sp, large);
+	struct hpm_busy *b = __hpm_busy_find(sp, large);
 	unsigned int i;
 
 	if (!b)
@@ -306,7 +295,7 @@ void hpm_space_prepare(struct hpm_md *md, const unsigned long *gone)
 
 	if (!sp->loaded)
 		return;
-	while (next_run(gone, md->large_size, &start, &nr))
+	while (hpm_next_run(gone, md->large_size, &start, &nr))
 		runs++;
 	if (!runs)
 		return;
@@ -315,7 +304,7 @@ void hpm_space_prepare(struct hpm_md *md, const unsigned long *gone)
 		list_add(&b->list, &sp->spare);
 		sp->nr_spare++;
 	}
-	busy_prepare(md);
+	hpm_busy_prepare(md);
 }
 
 static bool extend(struct hpm_extent *e, u64 pbn, u32 nr)
@@ -406,11 +395,11 @@ static void __give_up(struct hpm_md *md, u64 large, const unsigned long *gone)
 	unsigned int start = 0, nr = 0;
 	struct hpm_busy *b = NULL;
 
-	while (next_run(gone, md->large_size, &start, &nr)) {
+	while (hpm_next_run(gone, md->large_size, &start, &nr)) {
 		if (!b)
-			b = __busy_get(sp, large);
+			b = __hpm_busy_get(sp, large);
 		if (!hpm_fault(HPM_FAULT_REUSE_EARLY))
-			__busy_mark(sp, b, start, nr);
+			__hpm_busy_mark(sp, b, start, nr);
 		__batch_add(sp, (large << md->large_shift) + start, nr);
 		sp->used -= nr;
 	}
@@ -440,7 +429,7 @@ void hpm_space_account(struct hpm_md *md, u64 large, enum hpm_large_state state,
 	sp->used += gained;
 	if (lost)
 		__give_up(md, large, gone);
-	__set_state(sp, large, state);
+	__hpm_set_state(sp, large, state);
 	spin_unlock_irqrestore(&sp->lock, flags);
 }
 
@@ -611,19 +600,19 @@ static unsigned int __reserve_runs(struct fill *f, u64 large,
 				   struct hpm_extent *out)
 {
 	struct hpm_space *sp = &f->md->space;
-	struct hpm_busy *b = __busy_find(sp, large);
+	struct hpm_busy *b = __hpm_busy_find(sp, large);
 	unsigned int start = 0, nr = 0, found = 0;
 
 	if (b)
 		mask_out(free, b->bits, f->md->large_size);
 	while (f->want && f->room &&
-	       next_run(free, f->md->large_size, &start, &nr)) {
+	       hpm_next_run(free, f->md->large_size, &start, &nr)) {
 		if (nr < least)
 			continue;
 		nr = min(nr, f->want);
 		if (!b)
-			b = __busy_get(sp, large);
-		__busy_mark(sp, b, start, nr);
+			b = __hpm_busy_get(sp, large);
+		__hpm_busy_mark(sp, b, start, nr);
 		out[found].pbn = (large << f->md->large_shift) + start;
 		out[found++].nr = nr;
 		f->want -= nr;
@@ -641,7 +630,7 @@ static void reserve_runs(struct fill *f, u64 large, unsigned long *free,
 	unsigned int i, found;
 	unsigned long flags;
 
-	busy_prepare(f->md);
+	hpm_busy_prepare(f->md);
 	spin_lock_irqsave(&sp->lock, flags);
 	found = __reserve_runs(f, large, free, least, ext);
 	spin_unlock_irqrestore(&sp->lock, flags);
@@ -656,7 +645,7 @@ static unsigned int busy_in(struct hpm_space *sp, u64 large)
 	unsigned int nr;
 
 	spin_lock_irqsave(&sp->lock, flags);
-	b = __busy_find(sp, large);
+	b = __hpm_busy_find(sp, large);
 	nr = b ? b->nr : 0;
 	spin_unlock_irqrestore(&sp->lock, flags);
 	return nr;
@@ -671,7 +660,7 @@ static void not_part(struct hpm_space *sp, u64 large)
 	unsigned long flags;
 
 	spin_lock_irqsave(&sp->lock, flags);
-	__set_state(sp, large, HPM_LARGE_FULL);
+	__hpm_set_state(sp, large, HPM_LARGE_FULL);
 	spin_unlock_irqrestore(&sp->lock, flags);
 }
 
@@ -682,7 +671,7 @@ static int fill_from(struct fill *f, u64 large, u32 least)
 	struct hpm_space *sp = &f->md->space;
 	int r;
 
-	if (get_state(sp, large) == HPM_LARGE_FREE) {
+	if (hpm_get_state(sp, large) == HPM_LARGE_FREE) {
 		bitmap_fill(free, f->md->large_size);
 		reserve_runs(f, large, free, least);
 		return 0;
@@ -755,7 +744,7 @@ static int fill_carve(struct fill *f)
 	int r;
 
 	if (sp->carved != HPM_LARGE_NONE &&
-	    get_state(sp, sp->carved) != HPM_LARGE_FULL) {
+	    hpm_get_state(sp, sp->carved) != HPM_LARGE_FULL) {
 		r = fill_from(f, sp->carved, 1);
 		if (r || f->got)
 			return r;
@@ -833,10 +822,10 @@ static int take_large(struct hpm_md *md, u64 *pbn)
 
 	if (large == HPM_LARGE_NONE)
 		return -ENOSPC;
-	busy_prepare(md);
+	hpm_busy_prepare(md);
 	/* Still free and not busy: both would take md->lock. */
 	spin_lock_irqsave(&sp->lock, flags);
-	__busy_mark(sp, __busy_get(sp, large), 0, md->large_size);
+	__hpm_busy_mark(sp, __hpm_busy_get(sp, large), 0, md->large_size);
 	spin_unlock_irqrestore(&sp->lock, flags);
 	*pbn = large << md->large_shift;
 	return 0;

@@ -515,7 +515,31 @@ int hpm_space_base(struct hpm_md *md, u64 pbn, u32 *refs, u32 *punched);
 void hpm_space_take_freed(struct hpm_md *md, u64 durable,
 			  struct list_head *out);
 
-/* Between space.c (the counts) and alloc.c (everything else). */
+/* The run of set bits behind the run (*start, *nr); begin with 0, 0. */
+bool hpm_next_run(const unsigned long *map, unsigned int size,
+		  unsigned int *start, unsigned int *nr);
+
+/* States are two bits a large block, so many of them in a word. */
+#define HPM_STATES	32u
+
+static inline enum hpm_large_state hpm_get_state(const struct hpm_space *sp,
+						 u64 large)
+{
+	return sp->state[large / HPM_STATES] >> large % HPM_STATES * 2 & 3;
+}
+
+/* Both locks held. */
+void __hpm_set_state(struct hpm_space *sp, u64 large,
+		     enum hpm_large_state state);
+/* md->lock held: one large block's worth of marking cannot fail after this. */
+void hpm_busy_prepare(struct hpm_md *md);
+/* space.lock held: its busy blocks, or NULL; it, made of what was prepared. */
+struct hpm_busy *__hpm_busy_find(struct hpm_space *sp, u64 large);
+struct hpm_busy *__hpm_busy_get(struct hpm_space *sp, u64 large);
+void __hpm_busy_mark(struct hpm_space *sp, struct hpm_busy *b,
+		     unsigned int start, unsigned int nr);
+
+/* What the counts (space.c) have to say, and ask. */
 
 /* Nothing busy, nothing freed, all FREE: the state before loading. */
 void hpm_space_reset(struct hpm_md *md);
