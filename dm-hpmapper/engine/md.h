@@ -453,6 +453,7 @@ enum hpm_large_state {
 };
 
 #define HPM_LARGE_NONE		U64_MAX
+#define HPM_LOOK_MAX		32	/* PART blocks that one refill looks at */
 
 /*
  * What changes the counts, or makes a block busy, holds md->lock as well as

@@ -118,10 +118,6 @@ static void super_fill(struct hpm_md *md, struct hpm_super *sb, u64 record)
 		sb->held_flags = cpu_to_le32(HPM_HELD);
 }
 
-/*----------------------------------------------------------------
- * What was freed
- *--------------------------------------------------------------*/
-
 /* Without an owner nobody has I/O in flight on what is freed. */
 static void free_at_once(struct hpm_md *md, struct list_head *batches)
 {
