@@ -118,34 +118,6 @@ static void super_fill(struct hpm_md *md, struct hpm_super *sb, u64 record)
 		sb->held_flags = cpu_to_le32(HPM_HELD);
 }
 
-/* Without an owner nobody has I/O in flight on what is freed. */
-static void free_at_once(struct hpm_md *md, struct list_head *batches)
-{
-	struct hpm_free_batch *b, *next;
-
-	list_for_each_entry_safe(b, next, batches, list) {
-		list_del(&b->list);
-		hpm_free_done(md, b);
-	}
-}
-
-void hpm_hand_out_freed(struct hpm_md *md)
-{
-	u64 durable = READ_ONCE(md->journal.durable);
-	LIST_HEAD(batches);
-
-	if (hpm_fault(HPM_FAULT_DISCARD_EARLY))
-		durable = U64_MAX;
-	hpm_space_take_freed(md, durable, &batches);
-	if (list_empty(&batches))
-		return;
-
-	if (md->ops && md->ops->drain)
-		md->ops->drain(md->ctx, &batches);
-	else
-		free_at_once(md, &batches);
-}
-
 /*----------------------------------------------------------------
  * Checkpoint
  *--------------------------------------------------------------*/
