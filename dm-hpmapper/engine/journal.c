@@ -33,20 +33,6 @@
 #include "md.h"
 #include "audit.h"
 
-static u64 ring_block(const struct hpm_journal *j, u64 pos)
-{
-	u64 index;
-
-	div64_u64_rem(pos, j->blocks, &index);
-	return j->start + index;
-}
-
-static struct hpm_journal_block *batch_block(struct hpm_batch *b,
-					     unsigned int i)
-{
-	return b->block[i];
-}
-
 /*----------------------------------------------------------------
  * Memory
  *--------------------------------------------------------------*/
@@ -136,11 +122,11 @@ static struct hpm_journal_block *open_block(struct hpm_journal *j,
 	struct hpm_journal_block *jb;
 
 	if (b->blocks) {
-		jb = batch_block(b, b->blocks - 1);
+		jb = hpm_batch_block(b, b->blocks - 1);
 		if (le16_to_cpu(jb->head.nr) + slots <= HPM_SLOTS_PER_BLOCK)
 			return jb;
 	}
-	jb = batch_block(b, b->blocks++);
+	jb = hpm_batch_block(b, b->blocks++);
 	jb->head.nr = 0;
 	jb->first_record = cpu_to_le64(j->next_record);
 	return jb;
@@ -196,14 +182,14 @@ static void batch_finish(struct hpm_md *md, struct hpm_batch *b)
 	u64 first;
 
 	for (i = 0; i < b->blocks; i++) {
-		jb = batch_block(b, i);
+		jb = hpm_batch_block(b, i);
 		nr = le16_to_cpu(jb->head.nr);
 		first = le64_to_cpu(jb->first_record);
 		memset(jb, 0, offsetof(struct hpm_journal_block, slot));
 		memset(jb->slot[nr], 0,
 		       (HPM_SLOTS_PER_BLOCK - nr) * HPM_SLOT_SIZE);
 		hpm_block_init(md, jb, HPM_BT_JOURNAL,
-			       ring_block(j, j->pos + i), md->epoch);
+			       hpm_ring_block(j, j->pos + i), md->epoch);
 		jb->head.nr = cpu_to_le16(nr);
 		jb->head.aux = cpu_to_le64(j->pos + i);
 		jb->nonce = cpu_to_le64(j->nonce);
@@ -219,7 +205,7 @@ static void batch_finish(struct hpm_md *md, struct hpm_batch *b)
 static int batch_write(struct hpm_md *md, struct hpm_batch *b)
 {
 	struct hpm_journal *j = &md->journal;
-	u64 block = ring_block(j, j->pos);
+	u64 block = hpm_ring_block(j, j->pos);
 	unsigned int first, flags = HPM_IO_FUA;
 	int r;
 
@@ -269,7 +255,7 @@ int hpm_journal_write(struct hpm_md *md, bool cut)
 		return r;
 	}
 	j->seq++;
-	j->prev = le32_to_cpu(batch_block(b, b->blocks - 1)->head.csum);
+	j->prev = le32_to_cpu(hpm_batch_block(b, b->blocks - 1)->head.csum);
 	j->writes++;
 	spin_lock_irqsave(&j->lock, flags);
 	j->pos += b->blocks;
@@ -325,7 +311,7 @@ void hpm_journal_checkpointed(struct hpm_md *md, const struct hpm_super *sb)
 static int read_ring(struct hpm_md *md, u64 pos, struct hpm_journal_block *jb)
 {
 	struct hpm_journal *j = &md->journal;
-	u64 block = ring_block(j, pos);
+	u64 block = hpm_ring_block(j, pos);
 	int r = hpm_io_read(md->io, block, jb);
 
 	if (r)
@@ -365,12 +351,12 @@ static int read_batch(struct hpm_md *md, u64 *stop)
 	b->blocks = 0;
 	for (i = 0; i < blocks; i++) {
 		*stop = j->pos + i;
-		r = read_ring(md, j->pos + i, batch_block(b, i));
+		r = read_ring(md, j->pos + i, hpm_batch_block(b, i));
 		if (r)
 			return r;
-		if (!continues(j, batch_block(b, i), i, blocks))
+		if (!continues(j, hpm_batch_block(b, i), i, blocks))
 			return -ENODATA;
-		blocks = le16_to_cpu(batch_block(b, 0)->blocks);
+		blocks = le16_to_cpu(hpm_batch_block(b, 0)->blocks);
 	}
 	b->blocks = blocks;
 	return 0;
@@ -410,11 +396,11 @@ static int replay_batch(struct hpm_md *md)
 	int r;
 
 	for (i = 0; i < b->blocks; i++) {
-		r = replay_block(md, batch_block(b, i));
+		r = replay_block(md, hpm_batch_block(b, i));
 		if (r)
 			return r;
 	}
-	j->prev = le32_to_cpu(batch_block(b, b->blocks - 1)->head.csum);
+	j->prev = le32_to_cpu(hpm_batch_block(b, b->blocks - 1)->head.csum);
 	j->pos += b->blocks;
 	j->seq++;
 	b->blocks = 0;
@@ -440,7 +426,7 @@ static int check_end(struct hpm_md *md, u64 stop, const char **why)
 		if (le64_to_cpu(jb->seq) <= j->seq)
 			continue;
 		pr_err("hpmapper: journal block %llu is damaged: batch %llu is missing, batch %llu is there\n",
-		       (unsigned long long)ring_block(j, stop),
+		       (unsigned long long)hpm_ring_block(j, stop),
 		       (unsigned long long)j->seq,
 		       (unsigned long long)le64_to_cpu(jb->seq));
 		*why = "the journal is damaged in the middle";

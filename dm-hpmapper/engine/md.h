@@ -786,6 +786,20 @@ struct hpm_journal {
 	wait_queue_head_t credit_wq;	/* for a record, or a credit back */
 };
 
+static inline u64 hpm_ring_block(const struct hpm_journal *j, u64 pos)
+{
+	u64 index;
+
+	div64_u64_rem(pos, j->blocks, &index);
+	return j->start + index;
+}
+
+static inline struct hpm_journal_block *hpm_batch_block(struct hpm_batch *b,
+							unsigned int i)
+{
+	return b->block[i];
+}
+
 int hpm_journal_init(struct hpm_md *md);
 void hpm_journal_exit(struct hpm_md *md);
 /*
@@ -870,6 +884,11 @@ bool hpm_credit_tight(struct hpm_md *md);
 bool hpm_meta_short(struct hpm_md *md);
 /* A checkpoint, after which all that was given back before it is usable. */
 int hpm_md_make_room(struct hpm_md *md);
+/*
+ * With checkpoint_lock and commit_lock held, so that nothing is committed
+ * meanwhile.
+ */
+int hpm_checkpoint_alone(struct hpm_md *md);
 /* Gives the freed blocks whose records are durable to ops->drain().  Sleeps. */
 void hpm_hand_out_freed(struct hpm_md *md);
 

@@ -282,8 +282,7 @@ static int checkpoint_locked(struct hpm_md *md)
 	return cut_end(md, &cut, r);
 }
 
-/* With both locks, so that nothing is committed meanwhile. */
-static int checkpoint_alone(struct hpm_md *md)
+int hpm_checkpoint_alone(struct hpm_md *md)
 {
 	struct cut cut = { 0 };
 	int r = cut_begin(md, &cut);
@@ -1170,9 +1169,9 @@ int hpm_md_grow(struct hpm_md *md, const char **why)
 		 * be durable before.
 		 */
 		*why = "the checkpoint failed";
-		r = checkpoint_alone(md);
+		r = hpm_checkpoint_alone(md);
 		if (!r)
-			r = checkpoint_alone(md);
+			r = hpm_checkpoint_alone(md);
 	}
 	mutex_unlock(&md->commit_lock);
 	mutex_unlock(&md->checkpoint_lock);
