@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Commits and checkpoints.
+ *
+ * The crash rule
+ * --------------
+ * A pool behaves as a disk with a volatile write cache.  What was written
+ * before a FLUSH that has completed, and what was written with FUA, is there
+ * after a crash; a snapshot holds what its origin held at that instant; a
+ * superblock with the journal behind it gives consistent metadata at every
+ * instant, without a repair.  Why it holds:
+ *
+ *  1. Trees are what the journal made of the last checkpoint.  They change by
+ *     records alone, in order, by one function (apply.c).  So the state after
+ *     a crash is the state after some record, and every state after a record
+ *     is a consistent one.
+ *
+ *  2. A record is in a durable batch only if its data is durable (journal.c),
+ *     and a FLUSH ends only when a commit that began after it has ended.
+ *
+ *  3. A checkpoint is a cut at a record R.  With applying stopped, everything
+ *     up to R is applied, roots are noted and the epoch is raised; from then on
+ *     a node of the old epoch is never changed, it is copied.  The batch up to
+ *     R is committed first, then the nodes and the reference counts are
+ *     written to blocks that no durable superblock uses, then the device is
+ *     flushed, and only then one superblock block is written, PREFLUSH|FUA.  A
+ *     crash at any point finds either the old superblock, with everything it
+ *     refers to untouched and the journal behind it, or the new one.
+ *
+ *     Commits wait for the cut and its batch, and not for the nodes, which may
+ *     be thousands.  What they write meanwhile are records behind R, at places
+ *     in the ring behind the one that the new superblock will name, which is
+ *     noted with the batch of the cut; so they follow the one superblock and
+ *     the other.
+ *
+ *  4. The two superblocks are written in turn, and what the older one needs,
+ *     nodes and journal alike, is kept until the next is durable.  So either of
+ *     them leads to the same state, and one that rots costs nothing.
+ *
+ *  5. A data block is given to another owner only after the record that freed
+ *     it is durable and no I/O on it is in flight (ops->drain), so a crash
+ *     never brings a mapping back over somebody else's data.
+ *
+ *  6. When space is short the newest superblock is written once more, over the
+ *     older one (settle()).  A crash in between finds the older one, torn or
+ *     whole, and the newest, untouched; afterwards both say the same.  What only
+ *     the older state needed is used again after that, and not before.
+ */
+#include "md.h"
+
+/*----------------------------------------------------------------
+ * Superblocks
+ *--------------------------------------------------------------*/
+
+static u64 other_super(u64 block)
+{
+	return block == HPM_SUPER_A ? HPM_SUPER_B : HPM_SUPER_A;
+}
+
+/* Writes @sb beside the newest one; on success it is the newest. */
+static int super_write(struct hpm_md *md, struct hpm_super *sb)
+{
+	u64 block = other_super(md->super_block);
+	void *data = sb;
+	int r;
+
+	hpm_block_init(md, sb, HPM_BT_SUPER, block,
+		       le64_to_cpu(sb->head.epoch));
+	sb->generation = cpu_to_le64(md->generation + 1);
+	hpm_block_seal(md->seed, sb);
+	r = hpm_io_write_run(md->io, block, &data, 1,
+			     HPM_IO_PREFLUSH | HPM_IO_FUA);
+	if (r)		/* it may be there or not: once more, the same bytes */
+		r = hpm_io_write_run(md->io, block, &data, 1,
+				     HPM_IO_PREFLUSH | HPM_IO_FUA);
+	if (r)
+		return r;
+	md->super_block = block;
+	md->generation++;
+	memcpy(md->sb, sb, sizeof(*sb));
+	return 0;
+}
+
+/* What the superblock says of the state under md->lock, at a cut. */
+static void super_fill(struct hpm_md *md, struct hpm_super *sb, u64 record)
+{
+	unsigned int i;
+
+	memset(sb, 0, sizeof(*sb));
+	sb->head.epoch = cpu_to_le64(md->epoch);
+	memcpy(sb->uuid, md->uuid, HPM_UUID_SIZE);
+	sb->flags = cpu_to_le32(md->sb_flags);
+	sb->time = cpu_to_le32(md->time);
+	sb->transaction_id = cpu_to_le64(md->transaction_id);
+	sb->next_serial = cpu_to_le64(md->next_serial);
+	sb->data_blocks = cpu_to_le64(md->space.nr_blocks);
+	sb->meta_blocks = cpu_to_le64(md->meta_blocks);
+	sb->data_used = cpu_to_le64(md->space.used);
+	sb->nr_volumes = cpu_to_le64(md->nr_volumes);
+	sb->record = cpu_to_le64(record);
+	for (i = 0; i < HPM_NR_ARRAYS; i++) {
+		hpm_root_to_disk(&sb->array[i], md->array[i].root);
+		sb->array_nodes[i] = cpu_to_le64(md->array[i].nodes);
+	}
+	if (md->has_held || md->letting_go)
+		hpm_root_to_disk(&sb->held, md->held.root);
+	sb->held_time = cpu_to_le32(md->held_time);
+	if (md->letting_go)
+		sb->held_flags = cpu_to_le32(HPM_HELD_GOING);
+	else if (md->has_held)
+		sb->held_flags = cpu_to_le32(HPM_HELD);
+}
+
+/*----------------------------------------------------------------
+ * Checkpoint
+ *--------------------------------------------------------------*/
+
+/* What a cut leaves to be written. */
+struct cut {
+	struct list_head nodes;
+	struct hpm_refs_write refs;
+	struct hpm_super *sb;
+	bool tight;		/* md->lock is held to the end */
+};
+
+/*
+ * Under all three locks.  Everything published is applied, and what the trees are
+ * now is what the superblock will say; whatever comes next copies first.
+ */
+static int cut_make(struct hpm_md *md, struct cut *cut)
+{
+	u64 record;
+	int r;
+
+	record = hpm_journal_seal(md);
+	r = hpm_apply_upto(md, record);
+	if (!r)
+		r = hpm_vols_flush(md);
+	if (r)
+		return r;
+	super_fill(md, cut->sb, record);
+	hpm_refs_cut(md, md->epoch, &cut->refs, cut->sb);
+	hpm_cache_seal(md, &cut->nodes);
+	hpm_counts_epoch(md);
+	if (!hpm_fault(HPM_FAULT_EPOCH_OPEN))
+		WRITE_ONCE(md->epoch, md->epoch + 1);
+	return 0;
+}
+
+static void cut_lock(struct hpm_md *md, struct cut *cut)
+{
+	if (!cut->tight)
+		mutex_lock(&md->lock);
+}
+
+static void cut_unlock(struct hpm_md *md, struct cut *cut)
+{
+	if (!cut->tight)
+		mutex_unlock(&md->lock);
+}
+
+/* With both locks: the cut, and the batch up to it. */
+static int cut_begin(struct hpm_md *md, struct cut *cut)
+{
+	struct hpm_journal *j = &md->journal;
+	u64 served = atomic64_read(&j->tickets);
+	int r;
+
+	lockdep_assert_held(&md->checkpoint_lock);
+	lockdep_assert_held(&md->commit_lock);
+	INIT_LIST_HEAD(&cut->nodes);
+	cut->sb = md->next_sb;
+	if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
+		return -EROFS;
+	mutex_lock(&md->lock);
+	r = cut_make(md, cut);
+	cut->tight = !r && hpm_credit_tight(md);
+	cut_unlock(md, cut);
+	if (!r)
+		r = hpm_journal_write(md, true);
+	if (r)
+		return r;
+	hpm_journal_describe(md, cut->sb);
+	j->served = served;
+	return 0;
+}
+
+static int cut_write(struct hpm_md *md, struct cut *cut)
+{
+	int r;
+
+	if (hpm_fault(HPM_FAULT_SUPER_EARLY))
+		super_write(md, cut->sb);
+	r = hpm_cache_write(md, &cut->nodes);
+	if (r)		/* the nodes are held: they can be written again */
+		r = hpm_cache_write(md, &cut->nodes);
+	if (!r && cut->refs.nr)
+		r = hpm_io_write(md->io, cut->refs.vec, cut->refs.nr);
+	if (!r)
+		r = hpm_io_flush_meta(md->io);
+	if (!r && !hpm_fault(HPM_FAULT_SUPER_EARLY))
+		r = super_write(md, cut->sb);
+	return r;
+}
+
+/*
+ * Writes the newest superblock a second time, over the older one: the same state,
+ * with the same journal behind it, at both places.  Nothing needs any more what
+ * was given back in the epoch that it closed, and nothing had to be applied or
+ * committed for that.  checkpoint_lock and md->lock held.
+ */
+static int settle(struct hpm_md *md)
+{
+	int r;
+
+	memcpy(md->next_sb, md->sb, sizeof(*md->sb));
+	r = super_write(md, md->next_sb);
+	if (r) {
+		hpm_md_fail(md, HPM_MODE_READ_ONLY,
+			    "a superblock could not be written", r);
+		return r;
+	}
+	hpm_journal_checkpointed(md, md->sb);
+	hpm_refs_settled(md);
+	return 0;
+}
+
+/* With all that there is to gain if it is short, or if applying waits for it. */
+static int cut_done(struct hpm_md *md, struct cut *cut)
+{
+	int r = 0;
+
+	hpm_journal_checkpointed(md, cut->sb);
+	md->checkpoints++;
+	hpm_cache_written(md, &cut->nodes);
+	cut_lock(md, cut);
+	hpm_refs_cut_done(md, &cut->refs);
+	if (md->refs.nr_older && (cut->tight || hpm_meta_short(md)))
+		r = settle(md);
+	mutex_unlock(&md->lock);
+	hpm_hand_out_freed(md);
+	hpm_credit_progress(md);
+	return r;
+}
+
+static void cut_failed(struct hpm_md *md, struct cut *cut, int err)
+{
+	cut_lock(md, cut);
+	hpm_cache_unseal(md, &cut->nodes);
+	hpm_refs_cut_failed(md, &cut->refs);
+	mutex_unlock(&md->lock);
+	hpm_md_fail(md, HPM_MODE_READ_ONLY, "checkpoint failed", err);
+}
+
+/* With or without commit_lock; @r is what cut_begin() has said. */
+static int cut_end(struct hpm_md *md, struct cut *cut, int r)
+{
+	lockdep_assert_held(&md->checkpoint_lock);
+	if (!r)
+		r = cut_write(md, cut);
+	if (!r)
+		return cut_done(md, cut);
+	cut_failed(md, cut, r);
+	return r;
+}
+
+static int checkpoint_locked(struct hpm_md *md)
+{
+	struct cut cut = { 0 };
+	int r;
+
+	mutex_lock(&md->commit_lock);
+	r = cut_begin(md, &cut);
+	mutex_unlock(&md->commit_lock);
+	return cut_end(md, &cut, r);
+}
+
+int hpm_checkpoint_alone(struct hpm_md *md)
+{
+	struct cut cut = { 0 };
+	int r = cut_begin(md, &cut);
+
+	return cut_end(md, &cut, r);
+}
+
+int hpm_md_checkpoint(struct hpm_md *md)
+{
+	int r;
+
+	mutex_lock(&md->checkpoint_lock);
+	r = checkpoint_locked(md);
+	mutex_unlock(&md->checkpoint_lock);
+	return r;
+}
+
+int hpm_md_make_room(struct hpm_md *md)
+{
+	int r;
+
+	mutex_lock(&md->checkpoint_lock);
+	r = checkpoint_locked(md);
+	mutex_lock(&md->lock);
+	if (!r && md->refs.nr_older)
+		r = settle(md);
+	mutex_unlock(&md->lock);
+	mutex_unlock(&md->checkpoint_lock);
+	if (!r)
+		hpm_credit_progress(md);
+	return r;
+}
+
+/*----------------------------------------------------------------
+ * Commit
+ *--------------------------------------------------------------*/
+
+static int commit_locked(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+	u64 served = atomic64_read(&j->tickets);
+	int r;
+
+	lockdep_assert_held(&md->commit_lock);
+	if (READ_ONCE(md->mode) >= HPM_MODE_READ_ONLY)
+		return -EROFS;
+	hpm_journal_seal(md);
+	r = hpm_journal_write(md, false);
+	if (r)
+		return r;
+	if (hpm_fault(HPM_FAULT_LATE_JOIN))
+		served = atomic64_read(&j->tickets);
+	j->commits++;
+	j->served = served;
+	hpm_hand_out_freed(md);
+	return 0;
+}
+
+static int make_ring_room(struct hpm_md *md)
+{
+	unsigned int i;
+	int r = 0;
+
+	mutex_lock(&md->checkpoint_lock);
+	/* Two of them, as the older superblock holds the ring too. */
+	for (i = 0; !r && i < 2 && hpm_journal_tight(md); i++)
+		r = checkpoint_locked(md);
+	mutex_unlock(&md->checkpoint_lock);
+	return r;
+}
+
+int hpm_md_commit(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+	u64 ticket = atomic64_inc_return(&j->tickets);
+	int r = 0;
+
+	/*
+	 * A commit serves the tickets drawn before it issued its data flush.
+	 * One whose ticket has been served while it waited for the lock has
+	 * its data and records behind that flush and that batch.
+	 */
+	mutex_lock(&md->commit_lock);
+	while (!r && j->served < ticket) {
+		if (likely(!hpm_journal_tight(md))) {
+			r = commit_locked(md);
+			continue;
+		}
+		/* The lock for checkpoints comes before this one. */
+		mutex_unlock(&md->commit_lock);
+		r = make_ring_room(md);
+		mutex_lock(&md->commit_lock);
+	}
+	mutex_unlock(&md->commit_lock);
+	return r;
+}
+
+bool hpm_md_all_durable(struct hpm_md *md)
+{
+	struct hpm_journal *j = &md->journal;
+
+	return READ_ONCE(j->next_record) - 1 == READ_ONCE(j->durable);
+}
+
+int hpm_md_set_needs_check(struct hpm_md *md)
+{
+	struct hpm_super *sb = md->next_sb;
+	int r;
+
+	mutex_lock(&md->checkpoint_lock);
+	WRITE_ONCE(md->sb_flags, md->sb_flags | HPM_SB_NEEDS_CHECK);
+	memcpy(sb, md->sb, sizeof(*sb));
+	sb->flags |= cpu_to_le32(HPM_SB_NEEDS_CHECK);
+	r = super_write(md, sb);
+	if (!r)		/* the flag must not go with one superblock that rots */
+		r = super_write(md, sb);
+	mutex_unlock(&md->checkpoint_lock);
+	return r;
+}
