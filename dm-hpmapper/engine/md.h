@@ -224,8 +224,6 @@ int hpm_refs_format(struct hpm_md *md, u64 homes);
 int hpm_refs_load(struct hpm_md *md, const struct hpm_super *sb);
 /* Also bars what the other superblock's state uses. */
 int hpm_refs_load_other(struct hpm_md *md, const struct hpm_super *sb);
-/* Fixed areas: count 1 for ever. */
-void hpm_refs_reserve_range(struct hpm_md *md, u64 start, u64 nr);
 /*
  * How many of @nr_blocks, which the device has now, can be of use: new pages
  * of counts need room for their homes.  md->lock held, as for the growth.
@@ -235,7 +233,6 @@ u64 hpm_refs_usable(struct hpm_md *md, u64 nr_blocks);
 int hpm_refs_grow(struct hpm_md *md, u64 nr_blocks);
 /* Blocks behind the device, for what is never written. */
 int hpm_refs_beyond(struct hpm_md *md, u64 nr_blocks);
-u64 hpm_refs_home(struct hpm_md *md, u32 page, unsigned int home);
 
 /* md->lock held. */
 /* Blocks that were given back and are not usable yet.  Any context. */

@@ -216,7 +216,8 @@ int hpm_refs_alloc(struct hpm_md *md, u64 *block)
 	return 0;
 }
 
-void hpm_refs_reserve_range(struct hpm_md *md, u64 start, u64 nr)
+/* Fixed areas: count 1 for ever. */
+static void reserve_range(struct hpm_md *md, u64 start, u64 nr)
 {
 	struct hpm_refs *r = &md->refs;
 	u64 b;
@@ -230,7 +231,7 @@ void hpm_refs_reserve_range(struct hpm_md *md, u64 start, u64 nr)
  * Homes
  *--------------------------------------------------------------*/
 
-u64 hpm_refs_home(struct hpm_md *md, u32 page, unsigned int home)
+static u64 home_block(struct hpm_md *md, u32 page, unsigned int home)
 {
 	const struct hpm_refs *r = &md->refs;
 	unsigned int i = 0;
@@ -257,7 +258,7 @@ int hpm_refs_format(struct hpm_md *md, u64 homes)
 	if (end + r->reserve >= r->nr_blocks)
 		return -ENOSPC;
 	segment_add(r, 0, r->nr_pages, homes);
-	hpm_refs_reserve_range(md, 0, end);
+	reserve_range(md, 0, end);
 	return 0;
 }
 
@@ -483,7 +484,7 @@ static unsigned int home_of_other(struct hpm_md *md, const struct hpm_super *sb,
 	unsigned int home = home_load(sb, page);
 
 	if (home == HOME_NONE ||
-	    home_in_super(sb, page) != hpm_refs_home(md, page, home))
+	    home_in_super(sb, page) != home_block(md, page, home))
 		return HOME_NONE;
 	return home;
 }
@@ -675,7 +676,7 @@ int hpm_refs_grow(struct hpm_md *md, u64 nr_blocks)
 	else if (homes)
 		segment_add(r, old.nr_pages, pages - old.nr_pages,
 			    old.nr_blocks);
-	hpm_refs_reserve_range(md, old.nr_blocks, homes);
+	reserve_range(md, old.nr_blocks, homes);
 	if (merge)
 		ret = homes_free(md, &old);
 	refs_free(&old);
@@ -779,7 +780,7 @@ void hpm_refs_cut(struct hpm_md *md, u64 epoch, struct hpm_refs_write *w,
 			continue;
 		w->page[i] = page;
 		w->home[i] = third_home(r, page);
-		w->vec[i].block = hpm_refs_home(md, page, w->home[i]);
+		w->vec[i].block = home_block(md, page, w->home[i]);
 		r->csum[page] = page_fill(md, epoch, page, w->vec[i].block,
 					  w->vec[i].data);
 		home_store(sb, page, w->home[i]);
