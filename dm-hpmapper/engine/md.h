@@ -17,6 +17,7 @@
 #define HPM_MD_H
 
 #include "metadata.h"
+#include "block.h"
 
 /*----------------------------------------------------------------
  * Nodes
@@ -95,10 +96,6 @@ void hpm_cache_exit(struct hpm_md *md);
  */
 #define HPM_GFP_MUST	(GFP_NOIO | __GFP_NOFAIL)
 
-/* A block-sized, block-aligned buffer, zeroed or not. */
-void *hpm_block_alloc(gfp_t gfp);
-void hpm_block_free(void *p);
-
 /*
  * The cached node for a pointer, or NULL if it is not in memory (or what is
  * there has another epoch).  Caller holds rcu_read_lock(); takes no lock.
@@ -171,14 +168,6 @@ static inline void hpm_root_to_disk(struct hpm_disk_root *d, struct hpm_root r)
 	hpm_ptr_to_disk(&d->ptr, r.ptr);
 	d->height = r.height;
 }
-
-/* Fills in everything but the content and the checksum / the checksum. */
-void hpm_block_init(struct hpm_md *md, void *block, u8 type, u64 nr, u64 epoch);
-void hpm_block_seal(u32 seed, void *block);
-/* What is wrong with a block, or NULL. */
-const char *hpm_block_fault(u32 seed, const void *block, u8 type, u64 nr);
-/* 0 or -EUCLEAN. */
-int hpm_block_check(u32 seed, const void *block, u8 type, u64 nr);
 
 /*----------------------------------------------------------------
  * Reference counts of metadata blocks

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Metadata blocks as such: memory for them, heads, checksums.
+ */
+#ifndef HPM_BLOCK_H
+#define HPM_BLOCK_H
+
+#include "env.h"
+#include "format.h"
+
+struct hpm_md;
+
+/* A block-sized, block-aligned buffer, zeroed or not. */
+void *hpm_block_alloc(gfp_t gfp);
+void hpm_block_free(void *p);
+
+/* Fills in everything but the content and the checksum / the checksum. */
+void hpm_block_init(struct hpm_md *md, void *block, u8 type, u64 nr, u64 epoch);
+void hpm_block_seal(u32 seed, void *block);
+/* What is wrong with a block, or NULL. */
+const char *hpm_block_fault(u32 seed, const void *block, u8 type, u64 nr);
+/* 0 or -EUCLEAN. */
+int hpm_block_check(u32 seed, const void *block, u8 type, u64 nr);
+
+#endif /* HPM_BLOCK_H */
