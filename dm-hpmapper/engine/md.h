@@ -22,6 +22,7 @@
 #include "refs.h"
 #include "array.h"
 #include "map.h"
+#include "change.h"
 
 /*----------------------------------------------------------------
  * Nodes
@@ -46,13 +47,6 @@
 /*----------------------------------------------------------------
  * Map trees.  md->lock held unless said otherwise.
  *--------------------------------------------------------------*/
-
-/*
- * change.c: if a published change covers @vbn, fills in @run and returns true;
- * else cuts *max down to where the next one begins.  Under rcu_read_lock().
- */
-bool hpm_changes_lookup(struct hpm_vol *vol, u64 vbn, u32 *max,
-			struct hpm_run *run);
 
 /*----------------------------------------------------------------
  * Data space.  md->lock held for the counts.
@@ -448,13 +442,6 @@ void hpm_journal_checkpointed(struct hpm_md *md, const struct hpm_super *sb);
 /* The ring may not take another batch and two checkpoints. */
 bool hpm_journal_tight(struct hpm_md *md);
 
-/* What the change is as a record. */
-void hpm_change_record(const struct hpm_change *c, union hpm_record_buf *buf);
-/* The tree has it: readers find it there.  The caller frees it. */
-void hpm_change_retire(struct hpm_change *c);
-/* One grace period for all that are on the list, by their fifo. */
-void hpm_changes_free(struct list_head *list);
-
 /* md->lock held: applies published changes up to @record. */
 int hpm_apply_upto(struct hpm_md *md, u64 record);
 /* The number of the snapshot that is to be applied, or 0. */
@@ -463,8 +450,6 @@ u64 hpm_snap_pending(struct hpm_md *md);
 void hpm_snap_stats(struct hpm_md *md, struct hpm_md_stats *st);
 /* md->lock held: applies up to it, so that all volumes are there. */
 int hpm_apply_snap_pending(struct hpm_md *md);
-/* Numbers the snapshot in journal.snap: one credit.  Its origin is quiet. */
-void hpm_snap_publish(struct hpm_md *md);
 /* md->lock held: records, applies what came before, then the record itself. */
 int hpm_record_now(struct hpm_md *md, union hpm_record_buf *buf);
 /* Likewise, if all is applied that came before; else -EAGAIN, and nothing is done. */
