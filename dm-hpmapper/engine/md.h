@@ -25,6 +25,7 @@
 #include "change.h"
 #include "busy.h"
 #include "space.h"
+#include "mark.h"
 
 /*----------------------------------------------------------------
  * Nodes
@@ -57,15 +58,6 @@
 /*----------------------------------------------------------------
  * The mark on the data device (mark.c)
  *--------------------------------------------------------------*/
-
-/* Of a new pool, whose space is loaded; @buf: a block.  Durable on return. */
-int hpm_mark_make(struct hpm_md *md, void *buf);
-/*
- * md->marked is what the label says, and becomes what is so.  -EINVAL with *why:
- * these are not the data of the pool.  Writes nothing, and comes before anything
- * is written or discarded.
- */
-int hpm_mark_check(struct hpm_md *md, void *buf, const char **why);
 
 /*----------------------------------------------------------------
  * Volumes
