@@ -29,6 +29,7 @@
 #include "volumes.h"
 #include "dying.h"
 #include "volume-apply.h"
+#include "apply.h"
 
 /*----------------------------------------------------------------
  * Nodes
@@ -65,9 +66,6 @@
 /*----------------------------------------------------------------
  * Volumes
  *--------------------------------------------------------------*/
-
-/* apply.c: the one function that changes trees, spaces and times. */
-int hpm_apply_record(struct hpm_md *md, const struct hpm_disk_record *r);
 
 /*
  * Metadata blocks that one record takes at the worst (apply.c says how many,

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Applying a record.
+ */
+#ifndef HPM_APPLY_H
+#define HPM_APPLY_H
+
+#include "metadata.h"
+
+/* apply.c: the one function that changes trees, spaces and times. */
+int hpm_apply_record(struct hpm_md *md, const struct hpm_disk_record *r);
+
+#endif /* HPM_APPLY_H */
