@@ -30,6 +30,7 @@
 #include "dying.h"
 #include "volume-apply.h"
 #include "apply.h"
+#include "cost.h"
 
 /*----------------------------------------------------------------
  * Nodes
@@ -67,29 +68,6 @@
  * Volumes
  *--------------------------------------------------------------*/
 
-/*
- * Metadata blocks that one record takes at the worst (apply.c says how many,
- * change.c what they are kept for):
- *
- *	blocks	all but copies of blocks of the counts; a block of the counts
- *		that is made counts as two, as it will have to be copied like
- *		the others; so does the table's path of a volume that the record
- *		makes dirty
- *	counts	copies of blocks of the counts, each of them once in an epoch
- *	high	blocks of the upper halves of counts: new ones, if there are so many
- *		trees that a count may need one (hpm_counts_may_carry()), and, if there
- *		are any, copies
- *	high_all  all blocks that the upper halves can have
- */
-struct hpm_cost {
-	u32 blocks, counts, high, high_all;
-	u8 height;			/* of the highest map since the opening */
-};
-
-/* md->lock held: a map is so high now; the data device has another size. */
-void hpm_cost_height(struct hpm_md *md, u8 height);
-void hpm_cost_resized(struct hpm_md *md);
-
 /*----------------------------------------------------------------
  * Journal
  *--------------------------------------------------------------*/
@@ -121,8 +99,6 @@ struct hpm_batch {
  * seconds (make bench-recovery).
  */
 #define HPM_CHECKPOINT_RECORDS	6500
-/* The path of the volume table that a cut copies for a dirty volume. */
-#define HPM_META_PER_VOLUME	4
 
 /*
  * The snapshot that stands among the published changes, or has; it is to be
