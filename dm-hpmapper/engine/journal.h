@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The journal: records, batches, the ring.
+ */
+#ifndef HPM_JOURNAL_H
+#define HPM_JOURNAL_H
+
+#include "metadata.h"
+
+/* A record with its name slots, as it is appended and applied. */
+#define HPM_MAX_RECORD_SLOTS	3
+union hpm_record_buf {
+	struct hpm_disk_record rec;
+	u8 slots[HPM_MAX_RECORD_SLOTS][HPM_SLOT_SIZE];
+};
+
+/* A record without a name. */
+void hpm_record_init(union hpm_record_buf *buf, u8 type, u64 serial, u64 arg);
+
+struct hpm_batch {
+	void *block[HPM_MAX_BATCH_BLOCKS];
+	unsigned int blocks;		/* in use */
+	unsigned int records;
+	u64 last;			/* record number; with records > 0 */
+};
+
+/*
+ * The snapshot that stands among the published changes, or has; it is to be
+ * applied while journal.applied is smaller than its number.  The rest is made
+ * ready while there is none.
+ */
+struct hpm_pending_snap {
+	u64 record;
+	u32 time;			/* the pool's with it */
+	u64 nr_volumes;			/* and how many it has then */
+	struct hpm_vol *origin;
+	union hpm_record_buf buf;
+};
+
+/*
+ * Positions count ring blocks and never wrap; the block of a position is
+ * start + pos % blocks.
+ */
+struct hpm_journal {
+	spinlock_t lock;		/* the open batch and the fifo */
+	u64 start, blocks;		/* the ring */
+	unsigned int max_blocks;	/* in one batch */
+	u64 nonce;
+	/* under journal.lock */
+	struct hpm_batch *open;
+	struct list_head fifo;		/* published changes, not yet applied */
+	struct hpm_pending_snap snap;
+	u64 next_record;
+	u64 durable;
+	u64 applied;
+	/* under checkpoint_lock to change, and journal.lock */
+	u64 tail;			/* what the older superblock needs */
+	u64 super_pos;			/* ... and the newer */
+	u64 super_record;		/* last record in the newer */
+	/* under commit_lock to change, pos under journal.lock too */
+	struct hpm_batch *sealed;	/* being written, or empty */
+	u64 pos, seq;			/* of the next batch */
+	u32 prev;			/* checksum of the one before */
+	bool dead;			/* a write failed: nothing more is written */
+	u64 commits, writes;
+	/* joining: a call is served by a commit that began after it */
+	atomic64_t tickets;
+	u64 served;			/* commit_lock */
+	/* credits */
+	atomic_t room;			/* records the open batch still takes */
+	unsigned int kept;		/* credits that volumes' writes leave */
+	atomic_t in_flight;		/* credits out, and records not applied */
+	bool credit_wanted;
+	wait_queue_head_t credit_wq;	/* for a record, or a credit back */
+};
+
+static inline u64 hpm_ring_block(const struct hpm_journal *j, u64 pos)
+{
+	u64 index;
+
+	div64_u64_rem(pos, j->blocks, &index);
+	return j->start + index;
+}
+
+static inline struct hpm_journal_block *hpm_batch_block(struct hpm_batch *b,
+							unsigned int i)
+{
+	return b->block[i];
+}
+
+int hpm_journal_init(struct hpm_md *md);
+void hpm_journal_exit(struct hpm_md *md);
+/* A fresh nonce, an empty ring from the present position on. */
+void hpm_journal_restart(struct hpm_md *md);
+/* Any context, journal.lock held: room has been reserved.  Returns its number. */
+u64 hpm_journal_add(struct hpm_md *md, const union hpm_record_buf *buf);
+/* commit_lock held: seals the open batch; returns the last record so far. */
+u64 hpm_journal_seal(struct hpm_md *md);
+/*
+ * commit_lock held: data flush, write of the sealed batch, which is a commit's
+ * or that before a checkpoint's cut.  On success its records are durable.
+ */
+int hpm_journal_write(struct hpm_md *md, bool cut);
+/* commit_lock held: the place behind the sealed and written batches. */
+void hpm_journal_describe(struct hpm_md *md, struct hpm_super *sb);
+/* checkpoint_lock held: @sb is durable. */
+void hpm_journal_checkpointed(struct hpm_md *md, const struct hpm_super *sb);
+/* The ring may not take another batch and two checkpoints. */
+bool hpm_journal_tight(struct hpm_md *md);
+
+#endif /* HPM_JOURNAL_H */
