@@ -33,6 +33,7 @@
 #include "cost.h"
 #include "credit.h"
 #include "journal.h"
+#include "replay.h"
 
 /*----------------------------------------------------------------
  * Nodes
@@ -73,13 +74,6 @@
 /*----------------------------------------------------------------
  * Journal
  *--------------------------------------------------------------*/
-
-/*
- * Replays from @sb: calls hpm_apply_record() for each record.  -EUCLEAN with
- * *why: a batch in the middle is damaged.  Takes md->lock for each batch.
- */
-int hpm_journal_replay(struct hpm_md *md, const struct hpm_super *sb,
-		       const char **why);
 
 /* md->lock held: applies published changes up to @record. */
 int hpm_apply_upto(struct hpm_md *md, u64 record);
