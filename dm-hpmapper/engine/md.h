@@ -35,6 +35,7 @@
 #include "journal.h"
 #include "replay.h"
 #include "applier.h"
+#include "room.h"
 
 /*----------------------------------------------------------------
  * Nodes
@@ -76,8 +77,6 @@
  * Journal
  *--------------------------------------------------------------*/
 
-/* Lets md->lock and a credit go; returns @err. */
-int hpm_change_refuse(struct hpm_md *md, int err);
 /* A checkpoint, after which all that was given back before it is usable. */
 int hpm_md_make_room(struct hpm_md *md);
 /*
