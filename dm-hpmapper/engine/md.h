@@ -36,6 +36,7 @@
 #include "replay.h"
 #include "applier.h"
 #include "room.h"
+#include "checkpoint.h"
 
 /*----------------------------------------------------------------
  * Nodes
@@ -76,14 +77,6 @@
 /*----------------------------------------------------------------
  * Journal
  *--------------------------------------------------------------*/
-
-/* A checkpoint, after which all that was given back before it is usable. */
-int hpm_md_make_room(struct hpm_md *md);
-/*
- * With checkpoint_lock and commit_lock held, so that nothing is committed
- * meanwhile.
- */
-int hpm_checkpoint_alone(struct hpm_md *md);
 
 /*----------------------------------------------------------------
  * The whole
