@@ -2,7 +2,9 @@
 /*
  * Allocation of data space: what a stock gets when it is refilled.
  */
-#include "md.h"
+#include "engine.h"
+#include "busy.h"
+#include "space.h"
 
 #define HPM_HOLE_MIN		8	/* holes below this are left for later */
 #define HPM_LOOK_MIN		2

@@ -3,8 +3,14 @@
  * The applier: what is published goes into the trees, in the order of its numbers,
  * and then leaves the chains that readers look at before the tree (change.c).
  */
-#include "md.h"
+#include "engine.h"
+#include "applier.h"
+#include "apply.h"
 #include "audit.h"
+#include "busy.h"
+#include "change.h"
+#include "credit.h"
+#include "journal.h"
 
 static void set_stuck(struct hpm_md *md, int err)
 {

@@ -13,7 +13,13 @@
  * A record that cannot be applied is damage (or a device that failed): the
  * caller stops applying for good and the pool becomes read-only.
  */
-#include "md.h"
+#include "engine.h"
+#include "apply.h"
+#include "busy.h"
+#include "map.h"
+#include "space.h"
+#include "volume-apply.h"
+#include "volumes.h"
 
 /* A record's fields in the host's order. */
 struct rec {

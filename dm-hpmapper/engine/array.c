@@ -20,7 +20,10 @@
  * can be used as it stands, an access is a comparison.  The leaf is never out
  * of date, since every way to change the array goes through here.
  */
-#include "md.h"
+#include "engine.h"
+#include "array.h"
+#include "node.h"
+#include "refs.h"
 
 #define ARR_MAX_HEIGHT	7	/* 2016 * 252^6 elements: more than 2^58 */
 

@@ -7,7 +7,10 @@
 #ifndef HPM_AUDIT_H
 #define HPM_AUDIT_H
 
-#include "md.h"
+#include "env.h"
+#include "format.h"
+
+struct hpm_md;
 
 #ifdef __KERNEL__
 static inline void hpm_audit_begin(struct hpm_md *md) { }

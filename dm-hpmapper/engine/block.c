@@ -2,7 +2,8 @@
 /*
  * Metadata blocks as such: their memory, their heads and checksums.
  */
-#include "md.h"
+#include "engine.h"
+#include "block.h"
 
 void *hpm_block_alloc(gfp_t gfp)
 {

@@ -36,7 +36,9 @@
  * changed (spare_busy, spare).  They cease to be under space.lock alone, which
  * needs no memory: hence bio completion may give blocks back.
  */
-#include "md.h"
+#include "engine.h"
+#include "busy.h"
+#include "cost.h"
 
 bool hpm_next_run(const unsigned long *map, unsigned int size,
 		  unsigned int *start, unsigned int *nr)

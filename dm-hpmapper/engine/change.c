@@ -17,7 +17,10 @@
  * chains; longer ones, inside one large block, in another.  A reader looks at
  * both, and at nothing when the volume has no change under way.
  */
-#include "md.h"
+#include "engine.h"
+#include "change.h"
+#include "credit.h"
+#include "journal.h"
 
 /*----------------------------------------------------------------
  * The chains

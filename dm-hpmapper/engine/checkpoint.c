@@ -46,7 +46,17 @@
  *     whole, and the newest, untouched; afterwards both say the same.  What only
  *     the older state needed is used again after that, and not before.
  */
-#include "md.h"
+#include "engine.h"
+#include "applier.h"
+#include "array.h"
+#include "block.h"
+#include "busy.h"
+#include "checkpoint.h"
+#include "credit.h"
+#include "journal.h"
+#include "node.h"
+#include "refs.h"
+#include "volumes.h"
 
 /*----------------------------------------------------------------
  * Superblocks

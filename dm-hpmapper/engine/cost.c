@@ -2,7 +2,10 @@
 /*
  * What a record takes of the metadata space at the worst.
  */
-#include "md.h"
+#include "engine.h"
+#include "array.h"
+#include "cost.h"
+#include "map.h"
 
 /*----------------------------------------------------------------
  * What a record takes at the worst

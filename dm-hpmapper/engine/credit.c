@@ -53,7 +53,9 @@
  * While a volume table is held, what deletes copy of the living one stays copied:
  * so all of it that is shared is left, too (vols.c).
  */
-#include "md.h"
+#include "engine.h"
+#include "credit.h"
+#include "refs.h"
 
 void hpm_credit_progress(struct hpm_md *md)
 {

@@ -3,7 +3,10 @@
  * Dying trees: what deleted volumes and a table that was held leave behind, to be
  * given back step by step.  Each has a slot of an array on disk.
  */
-#include "md.h"
+#include "engine.h"
+#include "array.h"
+#include "dying.h"
+#include "node.h"
 
 #define MAX_DYING_SLOTS	0x100000u
 

@@ -2,7 +2,7 @@
 /*
  * Which fault is planted; see fault.h.  Empty in a build without them.
  */
-#include "md.h"
+#include "fault.h"
 
 #ifdef CONFIG_HPM_FAULTS
 

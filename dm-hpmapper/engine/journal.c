@@ -30,7 +30,10 @@
  * A batch of more than one request (it wrapped, or it is long) cannot rely on
  * FUA for its earlier parts; its last write carries PREFLUSH.
  */
-#include "md.h"
+#include "engine.h"
+#include "block.h"
+#include "credit.h"
+#include "journal.h"
 
 /*----------------------------------------------------------------
  * Memory

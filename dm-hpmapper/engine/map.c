@@ -78,7 +78,14 @@
  * already.  The counts that a splice touches are bounded as well; apply.c says
  * how.
  */
-#include "md.h"
+#include "engine.h"
+#include "change.h"
+#include "cost.h"
+#include "map.h"
+#include "node.h"
+#include "refs.h"
+#include "space.h"
+#include "volumes.h"
 
 #define MAP_NEW_LEAVES	2u	/* that one splice may make */
 #define MAP_GAP		128u	/* keys: a gap that a run may go on into */

@@ -37,7 +37,12 @@
  * and another mark.  Afterwards the block is never written, but by those who
  * put another device in the place of a lost one and say so (adopt_data).
  */
-#include "md.h"
+#include "engine.h"
+#include "array.h"
+#include "block.h"
+#include "mark.h"
+#include "node.h"
+#include "space.h"
 
 static u32 mark_seed(void)
 {

@@ -2,7 +2,7 @@
 /*
  * The failure ladder: what the pool may still do, and why no more.
  */
-#include "md.h"
+#include "engine.h"
 
 enum hpm_mode hpm_md_mode(struct hpm_md *md)
 {

@@ -41,7 +41,10 @@
  * younger one is: a clean node of an older epoch is a left-over, and a reader
  * that brings one along finds its place taken.
  */
-#include "md.h"
+#include "engine.h"
+#include "block.h"
+#include "node.h"
+#include "refs.h"
 
 #define CACHE_DEFAULT_LIMIT	65536u	/* nodes: 256 MiB */
 #define CACHE_MIN_CLEAN		64u	/* some paths, whatever the limit */

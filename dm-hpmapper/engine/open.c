@@ -9,7 +9,22 @@
  * before the crash can be mistaken for one that follows it; both superblocks
  * are brought to it before the pool is used.
  */
-#include "md.h"
+#include "engine.h"
+#include "applier.h"
+#include "array.h"
+#include "block.h"
+#include "busy.h"
+#include "change.h"
+#include "checkpoint.h"
+#include "credit.h"
+#include "journal.h"
+#include "map.h"
+#include "mark.h"
+#include "node.h"
+#include "refs.h"
+#include "replay.h"
+#include "space.h"
+#include "volumes.h"
 
 /*----------------------------------------------------------------
  * Formatting

@@ -50,8 +50,10 @@
  * epoch, of which the pages are the same: so what such a version leaves behind
  * has either no checksum or the right one.
  */
-#include "md.h"
+#include "engine.h"
 #include "audit.h"
+#include "block.h"
+#include "refs.h"
 
 #define HOME_NONE	3u	/* never written: all counts are 0 */
 #define REFS_MAX	((u32)S32_MAX)	/* of one count */

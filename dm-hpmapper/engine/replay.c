@@ -2,8 +2,13 @@
 /*
  * Replay: the batches of the ring that continue the newest superblock are applied.
  */
-#include "md.h"
+#include "engine.h"
+#include "apply.h"
 #include "audit.h"
+#include "block.h"
+#include "checkpoint.h"
+#include "journal.h"
+#include "replay.h"
 
 /*
  * One ring block, if it is a valid journal block of this pool and activation;

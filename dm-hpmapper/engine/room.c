@@ -5,7 +5,15 @@
  * One calls the other: a step of a reclaim is a record, for which a credit is waited
  * for, and who waits for one when metadata space is short reclaims.
  */
-#include "md.h"
+#include "engine.h"
+#include "applier.h"
+#include "checkpoint.h"
+#include "credit.h"
+#include "dying.h"
+#include "journal.h"
+#include "map.h"
+#include "room.h"
+#include "volume-apply.h"
 
 /* How long one who waits may sleep through what he was not woken for. */
 #define CREDIT_NAP	(HZ / 50)

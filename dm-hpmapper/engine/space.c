@@ -40,7 +40,12 @@
  * run time and in replay.  What depends on it in memory only, i.e. states, busy
  * blocks, free batches, is alloc.c's: hpm_space_account() is the way there.
  */
-#include "md.h"
+#include "engine.h"
+#include "array.h"
+#include "busy.h"
+#include "map.h"
+#include "node.h"
+#include "space.h"
 
 #define HPM_COUNT_MAX	((u32)U16_MAX << 15 | HPM_SMALL_COUNT)
 

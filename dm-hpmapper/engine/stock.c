@@ -2,7 +2,8 @@
 /*
  * Stocks: small blocks that an owner can take from in any context.
  */
-#include "md.h"
+#include "engine.h"
+#include "busy.h"
 
 void hpm_stock_init(struct hpm_stock *st)
 {

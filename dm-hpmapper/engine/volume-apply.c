@@ -52,7 +52,14 @@
  * root that nobody else has becomes a dying tree, no more than HPM_LET_GO_TREES of them
  * in a step.
  */
-#include "md.h"
+#include "engine.h"
+#include "array.h"
+#include "dying.h"
+#include "map.h"
+#include "node.h"
+#include "refs.h"
+#include "volume-apply.h"
+#include "volumes.h"
 
 /* A root loses a reference; if it was the last, the tree is dying. */
 static int root_put(struct hpm_md *md, u64 serial, struct hpm_root root)

@@ -3,7 +3,16 @@
  * What the owner of a pool asks for: volumes are made, changed, deleted, listed and
  * opened, a metadata snapshot is held and let go.
  */
-#include "md.h"
+#include "engine.h"
+#include "applier.h"
+#include "change.h"
+#include "checkpoint.h"
+#include "credit.h"
+#include "dying.h"
+#include "journal.h"
+#include "map.h"
+#include "room.h"
+#include "volumes.h"
 
 /*----------------------------------------------------------------
  * What the owner of the pool asks for

@@ -8,7 +8,13 @@
  * pool's size: a snapshot is one record, and applying it copies a root and
  * raises one reference count.
  */
-#include "md.h"
+#include "engine.h"
+#include "array.h"
+#include "cost.h"
+#include "dying.h"
+#include "map.h"
+#include "node.h"
+#include "volumes.h"
 
 static struct hlist_head *serial_chain(struct hpm_md *md, u64 serial)
 {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "md.h"
+#include "engine.h"
+#include "refs.h"
+#include "space.h"
 
 #include "pool_maker.h"
 

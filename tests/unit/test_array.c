@@ -3,7 +3,9 @@
 #include "hpm_mem_io.h"
 #include "rig.h"
 
-#include "md.h"
+#include "engine.h"
+#include "array.h"
+#include "node.h"
 
 static struct hpm_io *io;
 static struct hpm_md *md;

@@ -12,7 +12,15 @@
 #include "hpm_mem_io.h"
 #include "rig.h"
 
-#include "md.h"
+#include "engine.h"
+#include "apply.h"
+#include "array.h"
+#include "cost.h"
+#include "dying.h"
+#include "map.h"
+#include "node.h"
+#include "space.h"
+#include "volumes.h"
 
 #define LARGE 512u
 

@@ -5,7 +5,11 @@
  * and whatever was done or refused, a delete is possible afterwards.
  */
 #include "hpm_check.h"
-#include "md.h"
+#include "engine.h"
+#include "array.h"
+#include "checkpoint.h"
+#include "credit.h"
+#include "node.h"
 #include "rig.h"
 #include "sim.h"
 

@@ -4,7 +4,8 @@
  * every step, words that only newer versions know.
  */
 #include "hpm_check.h"
-#include "md.h"
+#include "engine.h"
+#include "space.h"
 #include "rig.h"
 #include "sim.h"
 

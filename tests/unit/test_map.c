@@ -7,7 +7,9 @@
 #include "hpm_mem_io.h"
 #include "rig.h"
 
-#include "md.h"
+#include "engine.h"
+#include "map.h"
+#include "volumes.h"
 
 #define PBNS  32768u
 #define TREES 4u

@@ -7,7 +7,9 @@
 #include "hpm_mem_io.h"
 #include "rig.h"
 
-#include "md.h"
+#include "engine.h"
+#include "busy.h"
+#include "space.h"
 
 static struct hpm_io *io;
 static struct hpm_md *md;

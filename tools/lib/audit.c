@@ -10,6 +10,7 @@
  * hpm_record_high(), and there may be none while there are too few trees.
  */
 #include "audit.h"
+#include "engine.h"
 
 static struct {
 	struct hpm_md *md; /* a record of it is being applied */

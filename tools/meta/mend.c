@@ -6,7 +6,10 @@
  * This is the one place outside of the engine that reaches into it: there is
  * no record for it, as no record may make a count wrong.
  */
-#include "md.h"
+#include "engine.h"
+#include "refs.h"
+#include "space.h"
+#include "volumes.h"
 
 #include "check.h"
 #include "mend.h"

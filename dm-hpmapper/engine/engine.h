@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The inner face of the metadata engine.  Nothing outside the engine includes
- * this; what others may use is in metadata.h.
+ * The metadata engine as its own files see it.  Each of them has a header of its
+ * own for what the others may call.  Nothing outside the engine finds these; what
+ * others may use is in metadata.h.
  *
  * Locks, outermost first:
  *
@@ -13,34 +14,17 @@
  *	cache.lock	node cache membership; irq-safe, innermost
  *	space.lock	busy blocks, states, free batches; irq-safe, innermost
  */
-#ifndef HPM_MD_H
-#define HPM_MD_H
+#ifndef HPM_ENGINE_H
+#define HPM_ENGINE_H
 
 #include "metadata.h"
-#include "block.h"
+#include "array.h"
+#include "busy.h"
+#include "cost.h"
+#include "journal.h"
 #include "node.h"
 #include "refs.h"
-#include "array.h"
-#include "map.h"
-#include "change.h"
-#include "busy.h"
-#include "space.h"
-#include "mark.h"
 #include "volumes.h"
-#include "dying.h"
-#include "volume-apply.h"
-#include "apply.h"
-#include "cost.h"
-#include "credit.h"
-#include "journal.h"
-#include "replay.h"
-#include "applier.h"
-#include "room.h"
-#include "checkpoint.h"
-
-/*----------------------------------------------------------------
- * Nodes
- *--------------------------------------------------------------*/
 
 /*
  * What a record needs when it is applied, a checkpoint when it has cut, and a look
@@ -49,38 +33,6 @@
  * caller may sleep, and what cleans memory may wait for him.
  */
 #define HPM_GFP_MUST	(GFP_NOIO | __GFP_NOFAIL)
-
-/*----------------------------------------------------------------
- * Reference counts of metadata blocks
- *--------------------------------------------------------------*/
-
-/*----------------------------------------------------------------
- * Sparse arrays.  md->lock held; all may sleep.
- *--------------------------------------------------------------*/
-
-/*----------------------------------------------------------------
- * Map trees.  md->lock held unless said otherwise.
- *--------------------------------------------------------------*/
-
-/*----------------------------------------------------------------
- * Data space.  md->lock held for the counts.
- *--------------------------------------------------------------*/
-
-/*----------------------------------------------------------------
- * The mark on the data device (mark.c)
- *--------------------------------------------------------------*/
-
-/*----------------------------------------------------------------
- * Volumes
- *--------------------------------------------------------------*/
-
-/*----------------------------------------------------------------
- * Journal
- *--------------------------------------------------------------*/
-
-/*----------------------------------------------------------------
- * The whole
- *--------------------------------------------------------------*/
 
 /* Where a replay finds metadata space. */
 enum hpm_room {
@@ -223,4 +175,4 @@ static inline void hpm_kick(struct hpm_md *md, enum hpm_kick what)
 		md->ops->kick(md->ctx, what);
 }
 
-#endif /* HPM_MD_H */
+#endif /* HPM_ENGINE_H */
