@@ -2,10 +2,10 @@
 /*
  * What the metadata engine needs from its surroundings.
  *
- * The engine (everything that includes metadata.h's inner header md.h) is one
- * code for the kernel and for user space: the module, hpm_check and its
- * sisters, the unit tests and the fuzzers compile these same files.  It may
- * use what this header gives it and nothing else; it never sees a bio.
+ * The engine (the files in engine/) is one code for the kernel and for user
+ * space: the module, hpm_check and its sisters, the unit tests and the fuzzers
+ * compile these same files.  It may use what this header gives it and nothing
+ * else; it never sees a bio.
  */
 #ifndef HPM_ENV_H
 #define HPM_ENV_H

@@ -35,7 +35,8 @@
  *	block that both volumes have.  With the writes parked and those in
  *	flight published, every write is either in a record before the
  *	snapshot's, or begins its look-up when what the snapshot has is seen as
- *	shared: that is from the number on, whenever it is applied (vols.c).
+ *	shared: that is from the number on, whenever it is applied
+ *	(volume-apply.c).
  *	The origin's WRITE tokens are all that there is to wait for.  Nobody
  *	else can write such a block in place: in every other volume that has it
  *	the block is shared already.  A read in flight of the origin gets what

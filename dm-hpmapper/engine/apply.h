@@ -7,7 +7,7 @@
 
 #include "metadata.h"
 
-/* apply.c: the one function that changes trees, spaces and times. */
+/* The one function that changes trees, spaces and times. */
 int hpm_apply_record(struct hpm_md *md, const struct hpm_disk_record *r);
 
 #endif /* HPM_APPLY_H */

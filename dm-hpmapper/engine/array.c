@@ -11,7 +11,7 @@
  * for one reason only: that their epoch was sealed.  The volume table is the
  * exception: a table that is held begins as a second reference to its root, and
  * they part as the map trees of volumes do, node by node as the living one changes
- * (vols.c).  Each node is given to its parent as soon as it is there, so the array
+ * (volume-apply.c).  Each node is given to its parent as soon as it is there, so the array
  * is whole after every step and an error leaves it merely with a node more than it
  * needed.
  *

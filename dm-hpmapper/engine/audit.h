@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Does a record keep to its credit?  The tests hold what each one took against
- * what was kept for it (change.c, "Why the blocks suffice").  In the kernel there
+ * what was kept for it (credit.c, "Why the blocks suffice").  In the kernel there
  * is nothing of it.
  */
 #ifndef HPM_AUDIT_H

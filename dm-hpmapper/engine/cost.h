@@ -8,8 +8,8 @@
 #include "metadata.h"
 
 /*
- * Metadata blocks that one record takes at the worst (apply.c says how many,
- * change.c what they are kept for):
+ * Metadata blocks that one record takes at the worst (cost.c says how many,
+ * credit.c what they are kept for):
  *
  *	blocks	all but copies of blocks of the counts; a block of the counts
  *		that is made counts as two, as it will have to be copied like

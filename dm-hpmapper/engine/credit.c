@@ -24,7 +24,7 @@
  * goes, for it is not out any more.  Flushing a volume keeps it.  The cut makes
  * u = n, all blocks of the counts, and c = 0.  If (1) does not hold then, nothing
  * may be applied before there is more: md->lock is kept until the checkpoint is
- * durable, and its superblock is written once more, over the older one (metadata.c,
+ * durable, and its superblock is written once more, over the older one (checkpoint.c,
  * settle()).  Then all is free that is not in use.  That is what was free before the
  * cut, and for each block of the counts that had been copied, n - u - c of them, the
  * old one: at least m * P + min(m * C, u) + c + (n - u - c), so (1) holds.
@@ -37,7 +37,7 @@
  * none of the m makes such a block.  That sum does not change when a record is
  * applied, and a credit is given only if (1) holds with it; a metadata snapshot, which
  * keeps as many trees as there are volumes, is counted before (1) is looked at
- * (vols.c, hold_fits()).  What deletes and reclaims do adds no tree and only lowers
+ * (volume-ops.c, hold_fits()).  What deletes and reclaims do adds no tree and only lowers
  * counts, so none is kept for the one that asks.
  *
  * A replay runs in one epoch what the records took one epoch or more to do, from
@@ -51,7 +51,7 @@
  * reclaim, which takes nothing for good, can go on by what is left.  One that
  * finds too little reclaims (make_meta_room()).  So a full pool can be emptied.
  * While a volume table is held, what deletes copy of the living one stays copied:
- * so all of it that is shared is left, too (vols.c).
+ * so all of it that is shared is left, too (volume-apply.c).
  */
 #include "engine.h"
 #include "credit.h"

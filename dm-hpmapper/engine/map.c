@@ -75,7 +75,7 @@
  *
  * which is 3 * g + 1.  A merge takes none: the entries of a
  * neighbour that no other tree shares are moved into the leaf that is owned
- * already.  The counts that a splice touches are bounded as well; apply.c says
+ * already.  The counts that a splice touches are bounded as well; cost.c says
  * how.
  */
 #include "engine.h"

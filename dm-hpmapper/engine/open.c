@@ -5,9 +5,10 @@
  *
  * Recovery writes nothing until its own checkpoint; a crash inside it repeats
  * it.  (If metadata space does not suffice there is a second try, which makes more
- * of them: more_room().)  Its checkpoint carries a new nonce, with which no batch of the time
- * before the crash can be mistaken for one that follows it; both superblocks
- * are brought to it before the pool is used.
+ * checkpoints: more_room().)  Its checkpoint carries a new nonce, with which no batch
+ * of the time before the crash can be mistaken for one that follows it; both
+ * superblocks are brought to it before the pool is used.  The crash rule is in
+ * checkpoint.c.
  */
 #include "engine.h"
 #include "applier.h"

@@ -38,7 +38,7 @@
  *
  * All of this is done by applying records, under md->lock, in the same way at
  * run time and in replay.  What depends on it in memory only, i.e. states, busy
- * blocks, free batches, is alloc.c's: hpm_space_account() is the way there.
+ * blocks, free batches, is busy.c's: hpm_space_account() is the way there.
  */
 #include "engine.h"
 #include "array.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The volumes of a pool, and the trees that deleted ones leave behind.
+ * The volumes of a pool, and the table of them.
  *
  * Every volume has a small structure in memory as long as the pool is open;
  * the table on disk, an array by id, is brought up to date at each cut.  So
