@@ -42,6 +42,7 @@
 #include <linux/sort.h>
 
 #include "cache-trace.h"
+#include "metadata-pool.h"
 
 static struct kmem_cache *copy_slab;
 

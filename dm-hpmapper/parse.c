@@ -2,7 +2,7 @@
 /*
  * Table lines and messages: from words to what they say.
  */
-#include "metadata.h"
+#include "metadata-pool.h"
 #include "parse.h"
 
 /*

@@ -16,6 +16,7 @@
 
 #include <linux/sched/mm.h>
 
+#include "metadata-pool.h"
 #include "pool.h"
 
 /* A table of a pool; at a reload a pool has two of them. */

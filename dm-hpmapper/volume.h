@@ -31,6 +31,7 @@
 #include <linux/mempool.h>
 #include <linux/mutex.h>
 
+#include "metadata-volume.h"
 #include "pool.h"
 
 #define HPM_NO_TOKEN	(-1)

@@ -5,7 +5,7 @@
 #ifndef HPM_BUSY_H
 #define HPM_BUSY_H
 
-#include "metadata.h"
+#include "metadata-pool.h"
 
 #define HPM_BUSY_HASH_BITS	10
 

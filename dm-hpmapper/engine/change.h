@@ -5,7 +5,7 @@
 #ifndef HPM_CHANGE_H
 #define HPM_CHANGE_H
 
-#include "metadata.h"
+#include "metadata-volume.h"
 
 /*
  * If a published change covers @vbn, fills in @run and returns true;

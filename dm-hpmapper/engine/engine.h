@@ -17,7 +17,8 @@
 #ifndef HPM_ENGINE_H
 #define HPM_ENGINE_H
 
-#include "metadata.h"
+#include "metadata-pool.h"
+#include "metadata-volume.h"
 #include "array.h"
 #include "busy.h"
 #include "cost.h"

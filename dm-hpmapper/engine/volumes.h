@@ -5,7 +5,7 @@
 #ifndef HPM_VOLUMES_H
 #define HPM_VOLUMES_H
 
-#include "metadata.h"
+#include "metadata-volume.h"
 #include "node.h"
 
 #define HPM_SMALL_BUCKETS	64	/* by runs of 16 small blocks */

@@ -15,7 +15,8 @@
 #include "hpm_lib.h"
 #include "format.h"
 #include "load.h"
-#include "metadata.h"
+#include "metadata-pool.h"
+#include "metadata-volume.h"
 
 #include <stdarg.h>
 

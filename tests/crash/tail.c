@@ -8,7 +8,8 @@
  */
 #include "hpm_lib.h"
 #include "format.h"
-#include "metadata.h"
+#include "metadata-pool.h"
+#include "metadata-volume.h"
 
 #define STRIDE	(HPM_LEAF_MAX + 1)
 #define RECORDS 20200ull /* a little more than it will take */

@@ -20,7 +20,8 @@
 #include "fuzz.h"
 #include "hpm_check.h"
 #include "hpm_mem_io.h"
-#include "metadata.h"
+#include "metadata-pool.h"
+#include "metadata-volume.h"
 #include "pool_maker.h"
 
 #define NR_POOLS    4

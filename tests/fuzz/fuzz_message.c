@@ -9,7 +9,7 @@
 #include "fuzz.h"
 #include "hpm_check.h"
 #include "hpm_mem_io.h"
-#include "metadata.h"
+#include "metadata-pool.h"
 #include "parse.h"
 
 #define MAX_VOLS 64

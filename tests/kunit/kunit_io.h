@@ -2,7 +2,8 @@
 #ifndef HPM_KUNIT_IO_H
 #define HPM_KUNIT_IO_H
 
-#include "metadata.h"
+#include "metadata-pool.h"
+#include "metadata-volume.h"
 
 struct hpm_io {
 	void *meta;

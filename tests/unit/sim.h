@@ -17,7 +17,8 @@
 #define SIM_H
 
 #include "hpm_mem_io.h"
-#include "metadata.h"
+#include "metadata-pool.h"
+#include "metadata-volume.h"
 
 #define SIM_MAX_VOLS	 24
 #define SIM_STAMP_POISON (1ull << 62) /* what a pass-down leaves behind */

@@ -5,7 +5,7 @@
  * down is replayed by the very code that will replay it, and nothing changes.
  */
 #include "meta.h"
-#include "metadata.h"
+#include "metadata-pool.h"
 #include "mend.h"
 
 /*----------------------------------------------------------------
