@@ -281,12 +281,13 @@ static void __batch_add(struct hpm_space *sp, u64 pbn, u32 nr)
 }
 
 /*
+ * Batches whose records are durable move to @out; needs no lock.
+ *
  * Record numbers ascend along the list, the open batch last.  It may be taken
  * in the middle of the record that is being applied: that record is durable
  * then, and readers find its change in the overlay until it has been applied.
  */
-void hpm_space_take_freed(struct hpm_md *md, u64 durable,
-			  struct list_head *out)
+static void take_freed(struct hpm_md *md, u64 durable, struct list_head *out)
 {
 	struct hpm_space *sp = &md->space;
 	struct hpm_free_batch *b, *next;
@@ -486,7 +487,7 @@ void hpm_hand_out_freed(struct hpm_md *md)
 
 	if (hpm_fault(HPM_FAULT_DISCARD_EARLY))
 		durable = U64_MAX;
-	hpm_space_take_freed(md, durable, &batches);
+	take_freed(md, durable, &batches);
 	if (list_empty(&batches))
 		return;
 

@@ -65,9 +65,6 @@ int hpm_space_resize(struct hpm_md *md, u64 nr_blocks);
 u64 hpm_space_free_now(struct hpm_md *md);
 /* Recorded now: no longer busy for being reserved. */
 void hpm_space_settle(struct hpm_md *md, u64 pbn, u32 nr);
-/* Batches whose records are durable move to @out.  Needs no lock. */
-void hpm_space_take_freed(struct hpm_md *md, u64 durable,
-			  struct list_head *out);
 /* Gives the freed blocks whose records are durable to ops->drain().  Sleeps. */
 void hpm_hand_out_freed(struct hpm_md *md);
 
