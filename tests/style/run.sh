@@ -7,6 +7,7 @@
 #	run.sh tidy 'FLAGS' FILE...	clang-tidy, by the nearest .clang-tidy
 #	run.sh checkpatch SCRIPT FILE...
 #	run.sh doc FILE...		docutils, which must print no remark at all
+#	run.sh floors BUILD		floors.sh, which is shown, and the test of it
 #	run.sh total			prints the counts of all; fails if one failed
 #
 # STYLE_LOG is the file that collects the results.
@@ -62,6 +63,13 @@ checkpatch)
 	;;
 doc)
 	command='doc {}' each "$@"
+	;;
+floors)
+	shown() {
+		"$here/floors.sh" "$1" >&3
+	}
+	one "$here/floors.list" shown "$1" 3>&1
+	one "$here/floors.sh" "$here/test-floors.sh" "$1"
 	;;
 total)
 	passed=$(grep -c '^ok ' "$STYLE_LOG")
