@@ -14,6 +14,11 @@ struct hpm_md;
 void *hpm_block_alloc(gfp_t gfp);
 void hpm_block_free(void *p);
 
+static inline bool hpm_block_is_zero(const void *block)
+{
+	return !memchr_inv(block, 0, HPM_BLOCK_SIZE);
+}
+
 /* Fills in everything but the content and the checksum / the checksum. */
 void hpm_block_init(struct hpm_md *md, void *block, u8 type, u64 nr, u64 epoch);
 void hpm_block_seal(u32 seed, void *block);

@@ -17,8 +17,10 @@
 #include "busy.h"
 #include "change.h"
 #include "checkpoint.h"
+#include "create.h"
 #include "credit.h"
 #include "journal.h"
+#include "label.h"
 #include "map.h"
 #include "mark.h"
 #include "node.h"
@@ -31,11 +33,6 @@
  * Formatting
  *--------------------------------------------------------------*/
 
-static bool is_zero(const void *block)
-{
-	return !memchr_inv(block, 0, HPM_BLOCK_SIZE);
-}
-
 /* A block that some pool of ours left, whatever became of it. */
 static bool is_ours(const struct hpm_block_head *h)
 {
@@ -43,12 +40,7 @@ static bool is_ours(const struct hpm_block_head *h)
 	       h->type >= HPM_BT_LABEL && h->type <= HPM_BT_ARR_NODE;
 }
 
-static u32 label_seed(void)
-{
-	return crc32c(~0u, "hpmapper label", 14);
-}
-
-static void set_uuid(struct hpm_md *md, const u8 *uuid)
+void hpm_set_uuid(struct hpm_md *md, const u8 *uuid)
 {
 	memcpy(md->uuid, uuid, HPM_UUID_SIZE);
 	md->seed = crc32c(~0u, md->uuid, HPM_UUID_SIZE);
@@ -58,7 +50,7 @@ static void set_uuid(struct hpm_md *md, const u8 *uuid)
 static bool format_began(struct hpm_md *md, void *buf)
 {
 	return !hpm_io_read(md->io, HPM_LABEL_COPY, buf) &&
-	       !hpm_block_check(label_seed(), buf, HPM_BT_LABEL,
+	       !hpm_block_check(hpm_label_seed(), buf, HPM_BT_LABEL,
 				HPM_LABEL_COPY);
 }
 
@@ -84,7 +76,7 @@ static int check_blank(struct hpm_md *md, void *buf, const char **why)
 			*why = "the metadata device cannot be read";
 			return r;
 		}
-		if (!is_zero(buf) && !is_ours(buf)) {
+		if (!hpm_block_is_zero(buf) && !is_ours(buf)) {
 			*why = not_blank;
 			return -EINVAL;
 		}
@@ -116,13 +108,13 @@ static int check_devices(struct hpm_md *md, const char **why)
 	return 0;
 }
 
-static void set_large_shift(struct hpm_md *md, unsigned int shift)
+void hpm_set_large_shift(struct hpm_md *md, unsigned int shift)
 {
 	md->large_shift = shift;
 	md->large_size = 1u << shift;
 }
 
-static int write_label(struct hpm_md *md, u64 block, struct hpm_label *label)
+int hpm_label_write(struct hpm_md *md, u64 block, struct hpm_label *label)
 {
 	void *data = label;
 
@@ -136,7 +128,7 @@ static int write_label(struct hpm_md *md, u64 block, struct hpm_label *label)
 	label->created_with_blocks = cpu_to_le64(md->meta_blocks);
 	if (md->marked)
 		label->compat = cpu_to_le64(HPM_COMPAT_MARK);
-	hpm_block_seal(label_seed(), label);
+	hpm_block_seal(hpm_label_seed(), label);
 	return hpm_io_write_run(md->io, block, &data, 1,
 				HPM_IO_PREFLUSH | HPM_IO_FUA);
 }
@@ -169,7 +161,7 @@ static int format_state(struct hpm_md *md)
 	get_random_bytes(uuid, sizeof(uuid));
 	if (hpm_fault(HPM_FAULT_OLD_SUPER))
 		memset(uuid, 'x', sizeof(uuid));
-	set_uuid(md, uuid);
+	hpm_set_uuid(md, uuid);
 	md->meta_blocks = meta;
 	md->journal_start = HPM_RESERVED_BLOCKS;
 	md->journal_blocks = journal_size(meta);
@@ -196,7 +188,7 @@ static int format_state(struct hpm_md *md)
  * Both superblocks before the label: until it stands the device is blank and
  * would be formatted again.
  */
-static int format(struct hpm_md *md, void *buf, const char **why)
+int hpm_format(struct hpm_md *md, void *buf, const char **why)
 {
 	int r;
 
@@ -219,7 +211,7 @@ static int format(struct hpm_md *md, void *buf, const char **why)
 	if (!r)
 		r = hpm_mark_make(md, buf);
 	if (!r)
-		r = write_label(md, HPM_LABEL_COPY, buf);
+		r = hpm_label_write(md, HPM_LABEL_COPY, buf);
 	if (r)
 		return r;
 	hpm_journal_restart(md);
@@ -227,7 +219,7 @@ static int format(struct hpm_md *md, void *buf, const char **why)
 	if (!r && !hpm_fault(HPM_FAULT_OLD_SUPER))
 		r = hpm_md_checkpoint(md);
 	if (!r)
-		r = write_label(md, HPM_LABEL_BLOCK, buf);
+		r = hpm_label_write(md, HPM_LABEL_BLOCK, buf);
 	return r;
 }
 
@@ -250,8 +242,8 @@ static int check_features(const struct hpm_label *l, bool *ro,
 	return 0;
 }
 
-static int read_label(struct hpm_md *md, const struct hpm_label *l,
-		      const char **why)
+int hpm_label_take(struct hpm_md *md, const struct hpm_label *l,
+		   const char **why)
 {
 	u32 shift = le32_to_cpu(l->large_shift);
 	bool ro;
@@ -265,7 +257,7 @@ static int read_label(struct hpm_md *md, const struct hpm_label *l,
 		*why = "the metadata device is a pool's data device";
 		return -EINVAL;
 	}
-	if (hpm_block_check(label_seed(), l, HPM_BT_LABEL, HPM_LABEL_BLOCK)) {
+	if (hpm_block_check(hpm_label_seed(), l, HPM_BT_LABEL, HPM_LABEL_BLOCK)) {
 		*why = "the pool's label (metadata block 0) is damaged";
 		return -EUCLEAN;
 	}
@@ -284,8 +276,8 @@ static int read_label(struct hpm_md *md, const struct hpm_label *l,
 		*why = "the pool has another large block size";
 		return -EINVAL;
 	}
-	set_large_shift(md, shift);
-	set_uuid(md, l->uuid);
+	hpm_set_large_shift(md, shift);
+	hpm_set_uuid(md, l->uuid);
 	md->marked = le64_to_cpu(l->compat) & HPM_COMPAT_MARK;
 	md->journal_start = le64_to_cpu(l->journal_start);
 	md->journal_blocks = le64_to_cpu(l->journal_blocks);
@@ -573,14 +565,14 @@ static int open_device(struct hpm_md *md, const char **why)
 	r = hpm_io_read(md->io, HPM_LABEL_BLOCK, buf);
 	if (r)
 		goto out;
-	if (is_zero(buf)) {
+	if (hpm_block_is_zero(buf)) {
 		r = -ENODATA;
 		*why = "there is no pool on the metadata device";
 		if (md->params.may_format && !md->params.read_only)
-			r = format(md, buf, why);
+			r = hpm_format(md, buf, why);
 		goto out;
 	}
-	r = read_label(md, buf, why);
+	r = hpm_label_take(md, buf, why);
 	if (!r)
 		r = open_pool(md, sb, why);
 out:
@@ -612,7 +604,7 @@ static int md_init(struct hpm_md *md)
 	r = hpm_space_init(md);
 	if (r)
 		return r;
-	set_large_shift(md, md->params.large_shift);
+	hpm_set_large_shift(md, md->params.large_shift);
 	md->sb = hpm_block_alloc(GFP_KERNEL);
 	md->next_sb = hpm_block_alloc(GFP_KERNEL);
 	md->scratch = kvcalloc(HPM_SCRATCH_ENTRIES, sizeof(*md->scratch),
