@@ -290,7 +290,7 @@ static int token_waiter(void *data)
 {
 	struct token_wait *w = data;
 
-	hpm_tokens_wait(w->tokens);
+	hpm_tokens_wait(w->tokens, HPM_TOKEN_WRITE);
 	complete(&w->done);
 	return 0;
 }
@@ -302,8 +302,8 @@ static void test_tokens(struct kunit *test)
 	int token, late, i;
 
 	KUNIT_ASSERT_EQ(test, hpm_tokens_init(&tokens), 0);
-	hpm_tokens_wait(&tokens);
-	token = hpm_token_get(&tokens);
+	hpm_tokens_wait(&tokens, HPM_TOKEN_WRITE);
+	token = hpm_token_get(&tokens, HPM_TOKEN_WRITE);
 	for (i = 0; i < 2; i++) {
 		w[i].tokens = &tokens;
 		init_completion(&w[i].done);
@@ -312,12 +312,13 @@ static void test_tokens(struct kunit *test)
 		schedule_timeout_uninterruptible(1);
 	}
 	for (i = 0; i < 100; i++)
-		hpm_token_put(&tokens, hpm_token_get(&tokens));
+		hpm_token_put(&tokens,
+			      hpm_token_get(&tokens, HPM_TOKEN_WRITE));
 	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&w[0].done, HZ / 10),
 			0ul);
 	KUNIT_EXPECT_FALSE(test, completion_done(&w[1].done));
 
-	late = hpm_token_get(&tokens);
+	late = hpm_token_get(&tokens, HPM_TOKEN_WRITE);
 	hpm_token_put(&tokens, token);
 	wait_for_completion(&w[0].done);
 	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&w[1].done, HZ / 10),
