@@ -187,7 +187,7 @@ int hpm_md_apply(struct hpm_md *md)
 	hpm_hand_out_freed(md);
 	if (hpm_meta_short(md) ||
 	    /* About so many: a checkpoint may come a little early or late. */
-	    data_race(md->cache.nr_dirty) > READ_ONCE(md->cache.limit) / 2)
+	    data_race(md->nodes.nr_dirty) > READ_ONCE(md->nodes.limit) / 2)
 		hpm_kick(md, HPM_KICK_CHECKPOINT);
 	return r;
 }

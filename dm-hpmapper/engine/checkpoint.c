@@ -150,7 +150,7 @@ static int cut_make(struct hpm_md *md, struct cut *cut)
 		return r;
 	super_fill(md, cut->sb, record);
 	hpm_refs_cut(md, md->epoch, &cut->refs, cut->sb);
-	hpm_cache_seal(md, &cut->nodes);
+	hpm_nodes_seal(md, &cut->nodes);
 	hpm_counts_epoch(md);
 	if (!hpm_fault(HPM_FAULT_EPOCH_OPEN))
 		WRITE_ONCE(md->epoch, md->epoch + 1);
@@ -201,9 +201,9 @@ static int cut_write(struct hpm_md *md, struct cut *cut)
 
 	if (hpm_fault(HPM_FAULT_SUPER_EARLY))
 		super_write(md, cut->sb);
-	r = hpm_cache_write(md, &cut->nodes);
+	r = hpm_nodes_write(md, &cut->nodes);
 	if (r)		/* the nodes are held: they can be written again */
-		r = hpm_cache_write(md, &cut->nodes);
+		r = hpm_nodes_write(md, &cut->nodes);
 	if (!r && cut->refs.nr)
 		r = hpm_io_write(md->io, cut->refs.vec, cut->refs.nr);
 	if (!r)
@@ -242,7 +242,7 @@ static int cut_done(struct hpm_md *md, struct cut *cut)
 
 	hpm_journal_checkpointed(md, cut->sb);
 	md->checkpoints++;
-	hpm_cache_written(md, &cut->nodes);
+	hpm_nodes_written(md, &cut->nodes);
 	cut_lock(md, cut);
 	hpm_refs_cut_done(md, &cut->refs);
 	if (md->refs.nr_older && (cut->tight || hpm_meta_short(md)))
@@ -256,7 +256,7 @@ static int cut_done(struct hpm_md *md, struct cut *cut)
 static void cut_failed(struct hpm_md *md, struct cut *cut, int err)
 {
 	cut_lock(md, cut);
-	hpm_cache_unseal(md, &cut->nodes);
+	hpm_nodes_unseal(md, &cut->nodes);
 	hpm_refs_cut_failed(md, &cut->refs);
 	mutex_unlock(&md->lock);
 	hpm_md_fail(md, HPM_MODE_READ_ONLY, "checkpoint failed", err);

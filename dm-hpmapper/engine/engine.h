@@ -11,7 +11,7 @@
  *	lock		the trees, arrays, counts: whoever applies records
  *	vol->lock	a volume's changes (hash chains, waiters); irq-safe
  *	journal.lock	the open batch and the fifo of published changes; irq-safe
- *	cache.lock	node cache membership; irq-safe, innermost
+ *	nodes.lock	node cache membership; irq-safe, innermost
  *	space.lock	busy blocks, states, free batches; irq-safe, innermost
  */
 #ifndef HPM_ENGINE_H
@@ -83,7 +83,7 @@ struct hpm_md {
 	u64 held_volumes;		/* no more than so many are in it */
 	u32 held_time;
 
-	struct hpm_cache cache;
+	struct hpm_nodes nodes;
 	struct hpm_refs refs;
 	struct hpm_space space;
 	struct hpm_journal journal;

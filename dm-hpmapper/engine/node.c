@@ -5,12 +5,12 @@
  * What a node is, and when
  * ------------------------
  *
- *	dirty	made in the open epoch, on cache.dirty; changed at will by
+ *	dirty	made in the open epoch, on nodes.dirty; changed at will by
  *		whoever holds md->lock
  *	sealed	dirty, of an epoch that a checkpoint has closed, on that
  *		checkpoint's list; never changed again, so it is read, copied
  *		and written side by side without a lock
- *	clean	as on the device, on cache.clean; evicted when nobody looked at
+ *	clean	as on the device, on nodes.clean; evicted when nobody looked at
  *		it for a turn of the clock
  *
  * A node becomes clean when its checkpoint is durable and not when its write
@@ -23,7 +23,7 @@
  * Being hashed or dirty counts as one hold.  Others take theirs without a lock
  * by atomic_inc_not_zero() under RCU, so eviction has to win a cmpxchg from one
  * to zero; a look-up that comes too late sees a node that is not there, and
- * finds it unhashed once it has cache.lock.  The last hold gives the node to
+ * finds it unhashed once it has nodes.lock.  The last hold gives the node to
  * RCU: readers of map trees hold nothing.
  *
  * Why a pointer never leads to the wrong content
@@ -51,7 +51,7 @@
 #define CACHE_MAX_SPARE		256u
 #define CACHE_EVICT_NR		4u	/* on an insertion beyond the limit ... */
 #define CACHE_EVICT_STEPS	16u	/* ... looking at no more than these */
-#define CACHE_LOCK_BATCH	64u	/* nodes handled under one cache.lock */
+#define CACHE_LOCK_BATCH	64u	/* nodes handled under one nodes.lock */
 #define WRITE_CHUNK		256u
 
 /*----------------------------------------------------------------
@@ -64,12 +64,12 @@
  * A new page is cleared, as its unused parts go to the device.
  *--------------------------------------------------------------*/
 
-static struct hpm_node *node_create(struct hpm_cache *c)
+static struct hpm_node *node_create(struct hpm_nodes *c)
 {
 	struct hpm_node *n = kmalloc(sizeof(*n), HPM_GFP_MUST);
 
 	n->data = hpm_block_alloc(HPM_GFP_MUST | __GFP_ZERO);
-	n->cache = c;
+	n->nodes = c;
 	return n;
 }
 
@@ -80,7 +80,7 @@ static void node_destroy(struct hpm_node *n)
 }
 
 /* A node that nobody sees, with one hold. */
-static struct hpm_node *node_alloc(struct hpm_cache *c)
+static struct hpm_node *node_alloc(struct hpm_nodes *c)
 {
 	struct hpm_node *n;
 	unsigned long flags;
@@ -107,7 +107,7 @@ static struct hpm_node *node_alloc(struct hpm_cache *c)
 /* Nobody sees it any more. */
 static void node_free(struct hpm_node *n)
 {
-	struct hpm_cache *c = n->cache;
+	struct hpm_nodes *c = n->nodes;
 	unsigned long flags;
 	bool keep;
 
@@ -143,16 +143,16 @@ void hpm_node_put(struct hpm_node *n)
  *--------------------------------------------------------------*/
 
 /* Blocks are given out one after the other: their numbers spread by themselves. */
-static struct hlist_head *bucket(const struct hpm_cache *c, u64 block)
+static struct hlist_head *bucket(const struct hpm_nodes *c, u64 block)
 {
-	return &c->hash[block & ((1u << HPM_CACHE_HASH_BITS) - 1)];
+	return &c->hash[block & ((1u << HPM_NODES_HASH_BITS) - 1)];
 }
 
 struct hpm_node *hpm_node_find(struct hpm_md *md, u64 block, u64 epoch)
 {
 	struct hpm_node *n;
 
-	hlist_for_each_entry_rcu(n, bucket(&md->cache, block), hash) {
+	hlist_for_each_entry_rcu(n, bucket(&md->nodes, block), hash) {
 		if (n->block != block || n->epoch != epoch)
 			continue;
 		/* Written once a turn of the clock, or readers share a line. */
@@ -163,8 +163,8 @@ struct hpm_node *hpm_node_find(struct hpm_md *md, u64 block, u64 epoch)
 	return NULL;
 }
 
-/* What is hashed under a number, of whatever epoch; cache.lock held. */
-static struct hpm_node *cache_standing(struct hpm_cache *c, u64 block)
+/* What is hashed under a number, of whatever epoch; nodes.lock held. */
+static struct hpm_node *cache_standing(struct hpm_nodes *c, u64 block)
 {
 	struct hpm_node *n;
 
@@ -175,7 +175,7 @@ static struct hpm_node *cache_standing(struct hpm_cache *c, u64 block)
 	return NULL;
 }
 
-static void cache_hash(struct hpm_cache *c, struct hpm_node *n)
+static void cache_hash(struct hpm_nodes *c, struct hpm_node *n)
 {
 	n->cached = 1;
 	hlist_add_head_rcu(&n->hash, bucket(c, n->block));
@@ -189,13 +189,13 @@ static void cache_unhash(struct hpm_node *n)
 }
 
 /*
- * Takes a node out whose block is free; cache.lock held.  One that a
+ * Takes a node out whose block is free; nodes.lock held.  One that a
  * checkpoint has sealed is part of the state that the checkpoint writes: it
  * leaves the hash only, and its list once it is written.
  */
 static void cache_forget(struct hpm_md *md, struct hpm_node *n)
 {
-	struct hpm_cache *c = &md->cache;
+	struct hpm_nodes *c = &md->nodes;
 
 	lockdep_assert_held(&c->lock);
 	if (!n->cached && !n->dirty)
@@ -216,7 +216,7 @@ static void cache_forget(struct hpm_md *md, struct hpm_node *n)
  * Moves the hand of the clock over at most @steps nodes and evicts up to @nr
  * that are neither held nor were looked at since it last came by.
  */
-static unsigned long cache_evict(struct hpm_cache *c, unsigned long nr,
+static unsigned long cache_evict(struct hpm_nodes *c, unsigned long nr,
 				 unsigned long steps)
 {
 	unsigned long done = 0;
@@ -245,13 +245,13 @@ static unsigned long cache_evict(struct hpm_cache *c, unsigned long nr,
  * rid of them here.  If clean ones had to make room for them all the same, a
  * path that is loaded would lose its root before its leaf has come, for ever.
  */
-static bool cache_over(const struct hpm_cache *c)
+static bool cache_over(const struct hpm_nodes *c)
 {
 	return c->nr_clean > CACHE_MIN_CLEAN &&
 	       c->nr_clean + c->nr_dirty > c->limit;
 }
 
-static void cache_bound(struct hpm_cache *c)
+static void cache_bound(struct hpm_nodes *c)
 {
 	if (cache_over(c))
 		cache_evict(c, CACHE_EVICT_NR, CACHE_EVICT_STEPS);
@@ -277,7 +277,7 @@ static struct hpm_node *node_lookup_hold(struct hpm_md *md, struct hpm_ptr ptr)
  * Puts a node that was read among the clean ones, unless somebody was faster:
  * then his is *np.  Says what is wrong if a younger node stands there.
  */
-static const char *cache_insert_clean(struct hpm_cache *c, struct hpm_node **np)
+static const char *cache_insert_clean(struct hpm_nodes *c, struct hpm_node **np)
 {
 	struct hpm_node *n = *np, *other;
 
@@ -309,8 +309,8 @@ static const char *cache_insert_clean(struct hpm_cache *c, struct hpm_node **np)
 static const struct hpm_node_kind *node_kind(struct hpm_md *md, u8 type)
 {
 	if (type == HPM_BT_MAP_LEAF || type == HPM_BT_MAP_NODE)
-		return md->cache.map;
-	return md->cache.array;
+		return md->nodes.map;
+	return md->nodes.array;
 }
 
 /* What a block from the device has wrong for what points to it, or NULL. */
@@ -333,7 +333,7 @@ static const char *node_fault(struct hpm_md *md, const struct hpm_node *n,
 static int node_read(struct hpm_md *md, struct hpm_ptr ptr, u8 type,
 		     struct hpm_node **out, const char **why)
 {
-	struct hpm_cache *c = &md->cache;
+	struct hpm_nodes *c = &md->nodes;
 	struct hpm_node *n = node_alloc(c);
 	unsigned long flags;
 	int r;
@@ -416,7 +416,7 @@ int hpm_node_try_get(struct hpm_md *md, struct hpm_ptr ptr, u8 type, u8 level,
 /* Hashes a node of the open epoch in the place of whatever stands there. */
 static void cache_insert_dirty(struct hpm_md *md, struct hpm_node *n)
 {
-	struct hpm_cache *c = &md->cache;
+	struct hpm_nodes *c = &md->nodes;
 	struct hpm_node *other;
 	unsigned long flags;
 
@@ -439,7 +439,7 @@ static void cache_insert_dirty(struct hpm_md *md, struct hpm_node *n)
 /* A node of this epoch with a block of its own, not yet seen by anyone. */
 static int node_start(struct hpm_md *md, struct hpm_node **out)
 {
-	struct hpm_node *n = node_alloc(&md->cache);
+	struct hpm_node *n = node_alloc(&md->nodes);
 	int r;
 
 	r = hpm_refs_alloc(md, &n->block);
@@ -477,7 +477,7 @@ int hpm_node_new(struct hpm_md *md, u8 type, u8 level, struct hpm_node **out)
  */
 void hpm_node_drop(struct hpm_md *md, struct hpm_node *n)
 {
-	struct hpm_cache *c = &md->cache;
+	struct hpm_nodes *c = &md->nodes;
 	unsigned long flags;
 
 	lockdep_assert_held(&md->lock);
@@ -556,9 +556,9 @@ int hpm_node_shadow(struct hpm_md *md, struct hpm_node **np)
  * Checkpoints
  *--------------------------------------------------------------*/
 
-void hpm_cache_seal(struct hpm_md *md, struct list_head *sealed)
+void hpm_nodes_seal(struct hpm_md *md, struct list_head *sealed)
 {
-	struct hpm_cache *c = &md->cache;
+	struct hpm_nodes *c = &md->nodes;
 	unsigned long flags;
 
 	lockdep_assert_held(&md->lock);
@@ -578,7 +578,7 @@ static int write_chunk(struct hpm_md *md, struct hpm_io_vec *vec,
 		       unsigned int nr)
 {
 	sort(vec, nr, sizeof(*vec), cmp_vec, NULL);
-	md->cache.writes += nr;
+	md->nodes.writes += nr;
 	return hpm_io_write(md->io, vec, nr);
 }
 
@@ -586,7 +586,7 @@ static int write_chunk(struct hpm_md *md, struct hpm_io_vec *vec,
  * The list is the caller's: whoever gives up a sealed node leaves it there.
  * Blocks are given out in ascending order, so it is sorted but for a few.
  */
-int hpm_cache_write(struct hpm_md *md, struct list_head *sealed)
+int hpm_nodes_write(struct hpm_md *md, struct list_head *sealed)
 {
 	struct hpm_io_vec *vec;
 	struct hpm_node *n;
@@ -614,8 +614,8 @@ int hpm_cache_write(struct hpm_md *md, struct list_head *sealed)
 	return r;
 }
 
-/* cache.lock held. */
-static void node_clean(struct hpm_cache *c, struct hpm_node *n)
+/* nodes.lock held. */
+static void node_clean(struct hpm_nodes *c, struct hpm_node *n)
 {
 	n->dirty = 0;
 	c->nr_dirty--;
@@ -628,9 +628,9 @@ static void node_clean(struct hpm_cache *c, struct hpm_node *n)
 	}
 }
 
-void hpm_cache_written(struct hpm_md *md, struct list_head *sealed)
+void hpm_nodes_written(struct hpm_md *md, struct list_head *sealed)
 {
-	struct hpm_cache *c = &md->cache;
+	struct hpm_nodes *c = &md->nodes;
 	struct hpm_node *n, *next;
 	unsigned long flags;
 	unsigned int i;
@@ -650,9 +650,9 @@ void hpm_cache_written(struct hpm_md *md, struct list_head *sealed)
 	}
 }
 
-void hpm_cache_unseal(struct hpm_md *md, struct list_head *sealed)
+void hpm_nodes_unseal(struct hpm_md *md, struct list_head *sealed)
 {
-	struct hpm_cache *c = &md->cache;
+	struct hpm_nodes *c = &md->nodes;
 	unsigned long flags;
 
 	lockdep_assert_held(&md->lock);
@@ -668,10 +668,10 @@ void hpm_cache_unseal(struct hpm_md *md, struct list_head *sealed)
 unsigned long hpm_md_cache_count(struct hpm_md *md)
 {
 	/* Reclaim wants to know about how many. */
-	return data_race(md->cache.nr_clean) + data_race(md->cache.nr_spare);
+	return data_race(md->nodes.nr_clean) + data_race(md->nodes.nr_spare);
 }
 
-static unsigned long cache_free_spare(struct hpm_cache *c, unsigned long nr)
+static unsigned long cache_free_spare(struct hpm_nodes *c, unsigned long nr)
 {
 	unsigned long done = 0;
 	struct hpm_node *n;
@@ -691,7 +691,7 @@ static unsigned long cache_free_spare(struct hpm_cache *c, unsigned long nr)
  */
 unsigned long hpm_md_cache_scan(struct hpm_md *md, unsigned long nr)
 {
-	struct hpm_cache *c = &md->cache;
+	struct hpm_nodes *c = &md->nodes;
 	unsigned long flags, done;
 
 	if (!spin_trylock_irqsave(&c->lock, flags))
@@ -705,7 +705,7 @@ unsigned long hpm_md_cache_scan(struct hpm_md *md, unsigned long nr)
 /* Two turns of the clock at most: what is in use stays, whatever the limit. */
 void hpm_md_cache_limit(struct hpm_md *md, unsigned long nodes)
 {
-	struct hpm_cache *c = &md->cache;
+	struct hpm_nodes *c = &md->nodes;
 	unsigned long flags, steps;
 	bool over = true;
 
@@ -729,10 +729,10 @@ void hpm_md_cache_limit(struct hpm_md *md, unsigned long nodes)
 	}
 }
 
-int hpm_cache_init(struct hpm_md *md, const struct hpm_node_kind *map,
+int hpm_nodes_init(struct hpm_md *md, const struct hpm_node_kind *map,
 		   const struct hpm_node_kind *array)
 {
-	struct hpm_cache *c = &md->cache;
+	struct hpm_nodes *c = &md->nodes;
 
 	c->map = map;
 	c->array = array;
@@ -741,13 +741,13 @@ int hpm_cache_init(struct hpm_md *md, const struct hpm_node_kind *map,
 	INIT_LIST_HEAD(&c->dirty);
 	INIT_LIST_HEAD(&c->spare);
 	c->limit = md->params.cache_nodes ?: CACHE_DEFAULT_LIMIT;
-	c->hash = kvcalloc(1u << HPM_CACHE_HASH_BITS, sizeof(*c->hash),
+	c->hash = kvcalloc(1u << HPM_NODES_HASH_BITS, sizeof(*c->hash),
 			   GFP_KERNEL);
 	return c->hash ? 0 : -ENOMEM;
 }
 
 /* All that is left of a list, hashed or not. */
-static void cache_empty(struct hpm_cache *c, struct list_head *list)
+static void cache_empty(struct hpm_nodes *c, struct list_head *list)
 {
 	struct hpm_node *n;
 
@@ -761,9 +761,9 @@ static void cache_empty(struct hpm_cache *c, struct list_head *list)
 }
 
 /* Nobody is left who could look; what waits for RCU comes to the spare ones. */
-void hpm_cache_exit(struct hpm_md *md)
+void hpm_nodes_exit(struct hpm_md *md)
 {
-	struct hpm_cache *c = &md->cache;
+	struct hpm_nodes *c = &md->nodes;
 
 	if (!c->hash)
 		return;

@@ -25,15 +25,15 @@ struct hpm_root {
  * hold md->lock.  A node whose epoch is older than md->epoch is never changed.
  */
 struct hpm_node {
-	struct hlist_node hash;		/* RCU; changed under cache.lock */
-	struct list_head list;		/* clean: cache.clean; dirty: an epoch's */
+	struct hlist_node hash;		/* RCU; changed under nodes.lock */
+	struct list_head list;		/* clean: nodes.clean; dirty: an epoch's */
 	struct rcu_head rcu;
-	struct hpm_cache *cache;
+	struct hpm_nodes *nodes;
 	u64 block;
 	u64 epoch;
 	atomic_t holds;			/* being hashed or dirty counts as one */
-	u8 dirty;			/* under cache.lock */
-	u8 cached;			/* in the hash; under cache.lock */
+	u8 dirty;			/* under nodes.lock */
+	u8 cached;			/* in the hash; under nodes.lock */
 	u8 referenced;			/* set by readers without a lock */
 	union {
 		void *data;
@@ -56,9 +56,9 @@ struct hpm_node_kind {
 	int (*raise_children)(struct hpm_md *md, struct hpm_node *n);
 };
 
-#define HPM_CACHE_HASH_BITS	14
+#define HPM_NODES_HASH_BITS	14
 
-struct hpm_cache {
+struct hpm_nodes {
 	spinlock_t lock;		/* who is in the hash and the lists */
 	struct hlist_head *hash;
 	struct list_head clean;		/* clock order */
@@ -71,9 +71,9 @@ struct hpm_cache {
 	const struct hpm_node_kind *map, *array;
 };
 
-int hpm_cache_init(struct hpm_md *md, const struct hpm_node_kind *map,
+int hpm_nodes_init(struct hpm_md *md, const struct hpm_node_kind *map,
 		   const struct hpm_node_kind *array);
-void hpm_cache_exit(struct hpm_md *md);
+void hpm_nodes_exit(struct hpm_md *md);
 
 /*
  * The cached node for a pointer, or NULL if it is not in memory (or what is
@@ -111,13 +111,13 @@ int hpm_node_shadow(struct hpm_md *md, struct hpm_node **np);
 /* hpm_refs_dec() of a held node's block has returned 0; also puts it. */
 void hpm_node_drop(struct hpm_md *md, struct hpm_node *n);
 /* Closes the epoch's dirty list: moves it to @sealed. */
-void hpm_cache_seal(struct hpm_md *md, struct list_head *sealed);
+void hpm_nodes_seal(struct hpm_md *md, struct list_head *sealed);
 /* Writes what was sealed (no lock needed); can be done again. */
-int hpm_cache_write(struct hpm_md *md, struct list_head *sealed);
+int hpm_nodes_write(struct hpm_md *md, struct list_head *sealed);
 /* It is durable (no lock needed): clean from now on.  Empties the list. */
-void hpm_cache_written(struct hpm_md *md, struct list_head *sealed);
+void hpm_nodes_written(struct hpm_md *md, struct list_head *sealed);
 /* Puts a sealed list that could not be written back among the dirty. */
-void hpm_cache_unseal(struct hpm_md *md, struct list_head *sealed);
+void hpm_nodes_unseal(struct hpm_md *md, struct list_head *sealed);
 
 static inline struct hpm_ptr hpm_node_ptr(const struct hpm_node *n)
 {

@@ -355,7 +355,7 @@ static int md_init(struct hpm_md *md)
 					     NULL);
 	if (!md->sb || !md->next_sb || !md->scratch || !md->change_cache)
 		return -ENOMEM;
-	return hpm_cache_init(md, &hpm_map_kind, &hpm_array_kind);
+	return hpm_nodes_init(md, &hpm_map_kind, &hpm_array_kind);
 }
 
 /* What there is to begin with, and the way to what it is opened for. */
@@ -471,7 +471,7 @@ void hpm_md_close(struct hpm_md *md)
 	hpm_journal_exit(md);
 	hpm_space_exit(md);
 	hpm_refs_exit(md);
-	hpm_cache_exit(md);
+	hpm_nodes_exit(md);
 	rcu_barrier();
 	kmem_cache_destroy(md->change_cache);
 	kvfree(md->scratch);
@@ -583,10 +583,10 @@ void __no_kcsan hpm_md_get_stats(struct hpm_md *md, struct hpm_md_stats *st)
 	st->checkpoints = md->checkpoints;
 	st->commits = j->commits;
 	st->journal_writes = j->writes;
-	st->nodes_cached = md->cache.nr_clean + md->cache.nr_dirty;
-	st->nodes_dirty = md->cache.nr_dirty;
-	st->node_reads = md->cache.reads;
-	st->node_writes = md->cache.writes;
+	st->nodes_cached = md->nodes.nr_clean + md->nodes.nr_dirty;
+	st->nodes_dirty = md->nodes.nr_dirty;
+	st->node_reads = md->nodes.reads;
+	st->node_writes = md->nodes.writes;
 	st->large_shift = md->large_shift;
 	memcpy(st->uuid, md->uuid, HPM_UUID_SIZE);
 }
