@@ -195,6 +195,17 @@ static int cut_begin(struct hpm_md *md, struct cut *cut)
 	return 0;
 }
 
+/* Copies for homes that nothing durable names: they can be written again, too. */
+static int write_counts(struct hpm_md *md, const struct hpm_refs_write *w)
+{
+	int r;
+
+	if (!w->nr)
+		return 0;
+	r = hpm_io_write(md->io, w->vec, w->nr);
+	return r ? hpm_io_write(md->io, w->vec, w->nr) : 0;
+}
+
 static int cut_write(struct hpm_md *md, struct cut *cut)
 {
 	int r;
@@ -204,8 +215,8 @@ static int cut_write(struct hpm_md *md, struct cut *cut)
 	r = hpm_nodes_write(md, &cut->nodes);
 	if (r)		/* the nodes are held: they can be written again */
 		r = hpm_nodes_write(md, &cut->nodes);
-	if (!r && cut->refs.nr)
-		r = hpm_io_write(md->io, cut->refs.vec, cut->refs.nr);
+	if (!r)
+		r = write_counts(md, &cut->refs);
 	if (!r)
 		r = hpm_io_flush_meta(md->io);
 	if (!r && !hpm_fault(HPM_FAULT_SUPER_EARLY))

@@ -107,8 +107,8 @@ static void fail_each(enum hpm_mem_op op, bool ever)
 			sim_fail(s,
 				 "data flush %llu failed, and all is well: %d",
 				 i, r);
-		/* One failed journal or superblock write is tried again. */
-		if (op == HPM_MEM_RUN && !ever && r)
+		/* One failed write of metadata, of whatever kind, is tried again. */
+		if ((op == HPM_MEM_RUN || op == HPM_MEM_WRITE) && !ever && r)
 			sim_fail(s, "write %llu failed once: %d", i, r);
 		look_after(s, rig_seed() + i);
 	}
