@@ -123,7 +123,10 @@ int hpm_md_set_needs_check(struct hpm_md *md);
  */
 int hpm_md_commit(struct hpm_md *md);
 int hpm_md_checkpoint(struct hpm_md *md);
-/* One bounded step; 1: there is more, 0: nothing left, < 0: error. */
+/*
+ * One bounded step; 1: there is more, 0: nothing left, < 0: error.  -ERESTART: there
+ * is more, and others have to end something first; it has waited a little for that.
+ */
 int hpm_md_reclaim_step(struct hpm_md *md);
 
 /*----------------------------------------------------------------

@@ -88,9 +88,9 @@ int hpm_credit_get_fair(struct hpm_md *md, unsigned int held);
 void hpm_credit_put(struct hpm_md *md, unsigned int n);
 /*
  * As hpm_credit_get(), applying and checkpointing until there is room.
- * -ENOSPC: the metadata device is full.  -ERESTART, in the kernel only: others have
- * what there is, and it takes some time; try again, with nothing in hand that
- * somebody may need meanwhile.  Sleeps.
+ * -ENOSPC: the metadata device is full.  -ERESTART: others have what there is, or
+ * stand in the way of what gives it back, and it takes some time; try again, with
+ * nothing in hand that somebody may need meanwhile.  Sleeps.
  */
 int hpm_credit_wait(struct hpm_md *md, unsigned int n, enum hpm_credit_use use);
 

@@ -218,7 +218,10 @@ void hpm_pool_wait_unmap(struct hpm_pool *pool, struct bio *bio)
 /* Reclaim steps between two looks at whether there is room now. */
 #define RECLAIM_STEPS	64
 
-/* 1: something was given back, there may be more; 0: nothing is dying. */
+/*
+ * 1: something was given back, there may be more; 0: nothing is dying; -ERESTART:
+ * what is there waits for others.
+ */
 static int reclaim_some(struct hpm_pool *pool)
 {
 	int r = 0, i;
@@ -235,15 +238,16 @@ static int reclaim_some(struct hpm_pool *pool)
 /* -ERESTART: it depends on others, who take their time. */
 static int wait_for_credit(struct hpm_pool *pool, enum hpm_credit_use use)
 {
-	int r;
+	int r, more;
 
 	do {
 		r = hpm_credit_wait(pool->md, 1, use);
-	} while (r == -ENOSPC && reclaim_some(pool) > 0);
+		more = r == -ENOSPC ? reclaim_some(pool) : 0;
+	} while (more > 0);
 
 	if (!r)
 		hpm_credit_put(pool->md, 1);
-	return r;
+	return more == -ERESTART ? more : r;
 }
 
 /* True: they wait on. */

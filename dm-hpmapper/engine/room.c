@@ -168,6 +168,21 @@ static int let_go_record(struct hpm_md *md)
 }
 
 /* The same as for dying trees; there is none when this begins. */
+/* How long a caller that is told to try again has waited, if nothing has changed. */
+#define LET_GO_NAP	(HZ / 50)
+
+/*
+ * A snapshot is prepared until the writes to its origin have ended, which may take as
+ * long as their io.max likes.  There is more to give back all the same.  A caller that
+ * is told so asks again, so it waits a little first.
+ */
+static int let_go_later(struct hpm_md *md)
+{
+	wait_event_timeout(md->journal.credit_wq,
+			   !READ_ONCE(md->snap_prepared), LET_GO_NAP);
+	return -ERESTART;
+}
+
 static int let_go_step(struct hpm_md *md)
 {
 	int r = hpm_credit_wait(md, 1, HPM_FOR_RECLAIM);
@@ -178,8 +193,10 @@ static int let_go_step(struct hpm_md *md)
 	if (!md->letting_go || md->stuck || !hpm_dying_room(md, HPM_LET_GO_TREES))
 		return hpm_change_refuse(md, md->stuck ? -EIO : !!md->letting_go);
 	/* A snapshot has the next serial: snapshot_prepare(). */
-	if (smp_load_acquire(&md->snap_prepared))
-		return hpm_change_refuse(md, 0);
+	if (smp_load_acquire(&md->snap_prepared)) {
+		hpm_change_refuse(md, 0);
+		return let_go_later(md);
+	}
 	return let_go_record(md);
 }
 

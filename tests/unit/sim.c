@@ -719,11 +719,12 @@ static void need_credit(struct sim_op *op)
 				op->kind == SIM_DISCARD ? HPM_FOR_DISCARD :
 							  HPM_FOR_WRITE);
 
-	if (r) {
+	if (r && r != -ERESTART) {
 		op_error(op, r);
 		return;
 	}
-	op->credit = true;
+	/* Without one, too, it begins again. */
+	op->credit = !r;
 	op->state = SIM_NEW;
 }
 
