@@ -11,6 +11,7 @@
 #define HPM_LOOK_SPAN		0x100000u	/* among so many blocks it looks */
 #define HPM_PLENTY_LARGE	64	/* more free ones: carve by the whole */
 #define HPM_CARVE_MIN		16
+#define HPM_UNREAD_MAX		8	/* reads that fail in one search */
 
 /* Sets of states, for searches. */
 #define HPM_MAYBE_FREE		BIT(HPM_LARGE_FREE)
@@ -101,6 +102,7 @@ struct fill {
 	u32 want;		/* blocks, still */
 	unsigned int room;	/* extents, still */
 	u32 got;
+	unsigned int unread;	/* reads that have failed */
 };
 
 static void mask_out(unsigned long *map, const unsigned long *what,
@@ -182,6 +184,70 @@ static void not_part(struct hpm_space *sp, u64 large)
 	spin_unlock_irqrestore(&sp->lock, flags);
 }
 
+/* Nothing is wrong with the counts: who comes later may well read them. */
+static bool is_passing(int err)
+{
+	return err == -ENOMEM || err == -EAGAIN || err == -ERESTART ||
+	       err == -ENODEV;
+}
+
+/*
+ * The large blocks of one leaf of counts, of which @large is the one whose counts could
+ * not be read; or that alone, if it stands in two leaves, as nobody knows which it was.
+ */
+static u64 same_leaf(struct hpm_md *md, u64 large, u64 *end)
+{
+	u32 per_leaf = md->array[HPM_ARR_SMALL].per_leaf;
+	u64 from = div_u64(large << md->large_shift, per_leaf) * per_leaf;
+
+	*end = min((from + per_leaf) >> md->large_shift, md->space.nr_large);
+	if (large < *end)
+		return (from + md->large_size - 1) >> md->large_shift;
+	*end = large + 1;
+	return large;
+}
+
+/*
+ * Or each search, whosever, would come to them again, and end there with the error.
+ * That lasts until the pool is opened again, or until the counts have changed, as
+ * only what can be read does.
+ */
+static void set_aside(struct hpm_md *md, u64 large, int err)
+{
+	unsigned int states = HPM_MAYBE_FREE | HPM_MAYBE_PART;
+	struct hpm_space *sp = &md->space;
+	unsigned long flags;
+	u64 at, end;
+
+	at = same_leaf(md, large, &end);
+	spin_lock_irqsave(&sp->lock, flags);
+	while ((at = find_state(sp, states, at, end)) < end)
+		__hpm_set_state(sp, at++, HPM_LARGE_ASIDE);
+	spin_unlock_irqrestore(&sp->lock, flags);
+	pr_err_ratelimited("hpmapper: the counts of large block %llu (data block %llu) cannot be read (%d): until the pool is opened again nothing is allocated where they belong; hpm_check tells more, hpm_repair builds new counts\n",
+			   (unsigned long long)large,
+			   (unsigned long long)large << md->large_shift, err);
+}
+
+/*
+ * What was free by the sums alone has its counts looked at once damage is known:
+ * a record that finds them damaged stops the pool.
+ */
+static bool is_sound(struct hpm_md *md, u64 large, unsigned int *unread)
+{
+	DECLARE_BITMAP(free, 1 << HPM_MAX_LARGE_SHIFT);
+	int r;
+
+	if (likely(!md->space.nr_aside))
+		return true;
+	r = hpm_space_free_map(md, large, free);
+	if (!r || is_passing(r))
+		return true;
+	set_aside(md, large, r);
+	++*unread;
+	return false;
+}
+
 /* Takes what it can of a large block that is not FULL. */
 static int fill_from(struct fill *f, u64 large, u32 least)
 {
@@ -189,7 +255,7 @@ static int fill_from(struct fill *f, u64 large, u32 least)
 	struct hpm_space *sp = &f->md->space;
 	int r;
 
-	if (hpm_get_state(sp, large) == HPM_LARGE_FREE) {
+	if (hpm_get_state(sp, large) == HPM_LARGE_FREE && !sp->nr_aside) {
 		bitmap_fill(free, f->md->large_size);
 		reserve_runs(f, large, free, least);
 		return 0;
@@ -210,6 +276,17 @@ static int fill_from(struct fill *f, u64 large, u32 least)
 	return 0;
 }
 
+/* An error that is returned ends the search. */
+static int look_in(struct fill *f, u64 large, u32 least)
+{
+	int r = fill_from(f, large, least);
+
+	if (!r || is_passing(r))
+		return r;
+	set_aside(f->md, large, r);
+	return ++f->unread < HPM_UNREAD_MAX ? 0 : r;
+}
+
 static int fill_holes(struct fill *f, u32 least)
 {
 	struct hpm_space *sp = &f->md->space;
@@ -226,7 +303,7 @@ static int fill_holes(struct fill *f, u32 least)
 		large = round_next(sp, &rd);
 		if (large == HPM_LARGE_NONE)
 			break;
-		r = fill_from(f, large, least);
+		r = look_in(f, large, least);
 		if (r)
 			return r;
 		/* There may be more in it for the next one who asks. */
@@ -238,8 +315,9 @@ static int fill_holes(struct fill *f, u32 least)
 	return 0;
 }
 
-static u64 find_free_large(struct hpm_space *sp)
+static u64 find_free_large(struct hpm_md *md, unsigned int *unread)
 {
+	struct hpm_space *sp = &md->space;
 	struct round rd = {
 		.states = HPM_MAYBE_FREE,
 		.at = sp->cursor_free,
@@ -250,8 +328,10 @@ static u64 find_free_large(struct hpm_space *sp)
 	if (!READ_ONCE(sp->nr_free_large))
 		return HPM_LARGE_NONE;
 	do {
-		large = round_next(sp, &rd);
-	} while (large != HPM_LARGE_NONE && busy_in(sp, large));
+		large = *unread < HPM_UNREAD_MAX ? round_next(sp, &rd) :
+						   HPM_LARGE_NONE;
+	} while (large != HPM_LARGE_NONE &&
+		 (busy_in(sp, large) || !is_sound(md, large, unread)));
 	sp->cursor_free = rd.at;
 	return large;
 }
@@ -262,13 +342,28 @@ static int fill_carve(struct fill *f)
 	int r;
 
 	if (sp->carved != HPM_LARGE_NONE &&
-	    hpm_get_state(sp, sp->carved) != HPM_LARGE_FULL) {
-		r = fill_from(f, sp->carved, 1);
+	    hpm_get_state(sp, sp->carved) <= HPM_LARGE_PART) {
+		r = look_in(f, sp->carved, 1);
 		if (r || f->got)
 			return r;
 	}
-	sp->carved = find_free_large(sp);
-	return sp->carved == HPM_LARGE_NONE ? 0 : fill_from(f, sp->carved, 1);
+	sp->carved = find_free_large(f->md, &f->unread);
+	return sp->carved == HPM_LARGE_NONE ? 0 : look_in(f, sp->carved, 1);
+}
+
+/*
+ * All that was free when the round began is free at its end, and nowhere but in what
+ * is set aside.  Were it still called free, whoever found nothing would be told to
+ * look again, for ever.
+ */
+static void write_off(struct hpm_space *sp, u64 nr)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&sp->lock, flags);
+	if (sp->nr_aside)
+		sp->lost += nr;
+	spin_unlock_irqrestore(&sp->lock, flags);
 }
 
 static int fill_anything(struct fill *f)
@@ -279,14 +374,16 @@ static int fill_anything(struct fill *f)
 		.at = sp->cursor_part,
 		.left = sp->nr_large,
 	};
-	u64 large;
+	u64 free = hpm_space_free_now(f->md), large;
 	int r = 0;
 
 	while (!r && !f->got && hpm_space_free_now(f->md)) {
 		large = round_next(sp, &rd);
-		if (large == HPM_LARGE_NONE)
+		if (large == HPM_LARGE_NONE) {
+			write_off(sp, free);
 			break;
-		r = fill_from(f, large, 1);
+		}
+		r = look_in(f, large, 1);
 	}
 	sp->cursor_part = rd.at;
 	return r;
@@ -308,9 +405,9 @@ static int refill(struct hpm_md *md, struct hpm_stock *st)
 			  max_t(u32, HPM_CARVE_MIN, md->large_size / 8);
 	f.room = max_t(int, 1, HPM_STOCK_EXTENTS - (int)READ_ONCE(st->nr));
 	r = fill_holes(&f, scarce ? 1 : HPM_HOLE_MIN);
-	if (!r && !f.got)
+	if (!f.got && !is_passing(r))
 		r = fill_carve(&f);
-	if (!r && !f.got)
+	if (!f.got && !is_passing(r))
 		r = fill_anything(&f);
 	if (f.got)
 		return 0;
@@ -335,7 +432,8 @@ int hpm_space_refill(struct hpm_md *md, struct hpm_stock *st)
 static int take_large(struct hpm_md *md, u64 *pbn)
 {
 	struct hpm_space *sp = &md->space;
-	u64 large = find_free_large(sp);
+	unsigned int unread = 0;
+	u64 large = find_free_large(md, &unread);
 	unsigned long flags;
 
 	if (large == HPM_LARGE_NONE)

@@ -21,10 +21,14 @@
  * reserved has no count that could fall.  A block is allocatable when it is
  * free by the arrays and not busy, and at any time
  *
- *	allocatable = nr_blocks - used - nr_busy
+ *	allocatable = nr_blocks - used - nr_busy - lost
  *
  * but for the instant between the counting up of a reserved block and
  * hpm_space_settle(), when it is too low by what is being settled.
+ *
+ * Lost is what is free in large blocks that are set aside.  How much that is stands
+ * in the counts that cannot be read.  So it is 0 until a search has looked everywhere
+ * for blocks that are free and has found none: then it is what was looked for.
  *
  * The path of a block, where space.lock makes each step one with its busy bit:
  *
@@ -68,6 +72,13 @@ void __hpm_set_state(struct hpm_space *sp, u64 large,
 	if (old == state)
 		return;
 	*word = (*word & ~(3ULL << shift)) | (u64)state << shift;
+	if (old == HPM_LARGE_ASIDE) {
+		/* It may have had some of them: the next search finds out. */
+		sp->nr_aside--;
+		sp->lost = 0;
+	}
+	if (state == HPM_LARGE_ASIDE)
+		sp->nr_aside++;
 	if (old == HPM_LARGE_PART)
 		sp->nr_part--;
 	if (state == HPM_LARGE_PART)
@@ -191,7 +202,7 @@ void hpm_space_unreserve(struct hpm_md *md, u64 pbn, u32 nr)
 
 static u64 __free_now(struct hpm_space *sp)
 {
-	u64 taken = sp->used + sp->nr_busy;
+	u64 taken = sp->used + sp->nr_busy + sp->lost;
 
 	return taken < sp->nr_blocks ? sp->nr_blocks - taken : 0;
 }
@@ -425,6 +436,8 @@ void hpm_space_reset(struct hpm_md *md)
 		memset(sp->state, 0, state_words(sp->nr_large) * sizeof(u64));
 	sp->nr_free_large = sp->nr_large;
 	sp->nr_part = 0;
+	sp->nr_aside = 0;
+	sp->lost = 0;
 	sp->used = 0;
 	sp->loaded = true;
 }

@@ -21,6 +21,7 @@ enum hpm_large_state {
 	HPM_LARGE_FREE = 0,	/* wholly free by the counts */
 	HPM_LARGE_PART = 1,	/* some small blocks of it are */
 	HPM_LARGE_FULL = 2,
+	HPM_LARGE_ASIDE = 3,	/* its counts could not be read */
 };
 
 #define HPM_LARGE_NONE		U64_MAX
@@ -41,10 +42,12 @@ struct hpm_space {
 	u64 used;		/* small blocks by the counts */
 	u64 *state;		/* two bits a large block */
 	u64 nr_part;		/* large blocks in state PART */
+	u64 nr_aside;		/* ... in state ASIDE */
 
 	/* under space.lock */
 	u64 nr_free_large;	/* in state FREE and not busy */
 	u64 nr_busy;		/* small blocks */
+	u64 lost;		/* small blocks: free, and in what is set aside */
 	struct hlist_head busy[1 << HPM_BUSY_HASH_BITS];
 	struct hpm_free_batch *open;	/* what applying frees goes here */
 	struct list_head freed;	/* full and closed batches, oldest first */

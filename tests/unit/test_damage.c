@@ -4,6 +4,10 @@
  * and never read as if it were right.
  */
 #include "hpm_check.h"
+#include "engine.h"
+#include "array.h"
+#include "busy.h"
+#include "space.h"
 #include "rig.h"
 #include "sim.h"
 
@@ -562,6 +566,203 @@ static void test_lost_write(void **state)
 	sim_destroy(s);
 }
 
+/*
+ *----------------------------------------------------------------
+ * Counts of data blocks
+ *--------------------------------------------------------------
+ */
+
+#define HOLED 100 /* large blocks with a hole in each */
+
+static struct sim *begin_holed(void)
+{
+	struct sim_params p = small;
+	struct sim *s;
+	unsigned int i;
+
+	p.seed = rig_seed();
+	p.meta_blocks = 4096;
+	p.data_blocks = 16384;
+	p.vol_blocks = 4096;
+	s = sim_create(&p);
+	sim_msg_create(s, 1);
+	for (i = 0; i < HOLED; i++)
+		assert_int_equal(sim_write_blocks(s, 1, i * 16, 15), 0);
+	assert_int_equal(sim_checkpoint(s), 0);
+	for (i = 0; i < HOLED; i++)
+		assert_int_equal(sim_discard_blocks(s, 1, i * 16 + 2, 10), 0);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(sim_checkpoint(s), 0);
+		sim_drain_all(s);
+	}
+	return s;
+}
+
+/* The first leaf of the small blocks' counts, in each state that there is of it. */
+static void damage_counts(struct hpm_io *io, u64 blocks)
+{
+	unsigned int done = 0;
+	u64 b;
+
+	for (b = HPM_RESERVED_BLOCKS; b < blocks; b++) {
+		const struct hpm_block_head *h = hpm_mem_peek(io, b);
+
+		if (le32_to_cpu(h->magic) != HPM_MAGIC ||
+		    h->type != HPM_BT_ARR_LEAF || h->kind != HPM_ARR_SMALL ||
+		    le64_to_cpu(h->aux))
+			continue;
+		flip_bit(io, b, 8 * 3000);
+		done++;
+	}
+	assert_true(done);
+}
+
+/* Changes the count as a record would that names what was allocated. */
+static int count(struct hpm_md *md, u64 pbn, u32 nr, int delta)
+{
+	int r;
+
+	mutex_lock(&md->lock);
+	r = hpm_space_count_small(md, pbn, nr, delta);
+	mutex_unlock(&md->lock);
+	return r;
+}
+
+/* Takes all that can be had; each block must be one that a record could name. */
+static u64 take_all(struct hpm_md *md, u64 *last)
+{
+	struct hpm_stock st;
+	u64 pbn, total = 0;
+	u32 nr;
+	int r;
+
+	hpm_stock_init(&st);
+	while (!(r = hpm_space_refill(md, &st))) {
+		while ((nr = hpm_stock_take(&st, 64, &pbn))) {
+			assert_int_equal(count(md, pbn, nr, 1), 0);
+			hpm_space_settle(md, pbn, nr);
+			total += nr;
+			*last = pbn;
+		}
+	}
+	assert_int_equal(r, -ENOSPC);
+	return total;
+}
+
+/*
+ * One damaged block of counts makes its large blocks useless, and no others: all
+ * that is free elsewhere is allocated, by small blocks and whole, and then the pool is
+ * full, which is not asked for again and again.
+ */
+static void test_counts_damaged(void **state)
+{
+	struct sim *s = begin_holed();
+	struct hpm_io *io = copy(s);
+	struct hpm_md_stats st;
+	u64 pbn, last = 0, span, total;
+	unsigned int lines;
+	struct hpm_md *md;
+	const char *why;
+
+	(void)state;
+	damage_counts(io, s->p.meta_blocks);
+	assert_int_equal(open_io(io, &md, &why), 0);
+	span = md->array[HPM_ARR_SMALL].per_leaf;
+	rig_logged();
+	total = take_all(md, &last);
+	assert_true(rig_logged() > 0);
+	assert_int_equal(hpm_space_take_large(md, &pbn), -ENOSPC);
+	/* All that is in use stands where the damage is. */
+	assert_int_equal(total, s->p.data_blocks - span);
+
+	hpm_md_get_stats(md, &st);
+	assert_int_equal(st.data_free_now, 0);
+	lines = rig_logged();
+	assert_int_equal(take_all(md, &last), 0);
+	assert_int_equal(lines + rig_logged(), 0);
+
+	/* What comes back elsewhere is there for the next one. */
+	assert_int_equal(count(md, last, 1, -1), 0);
+	assert_int_equal(hpm_md_commit(md), 0);
+	hpm_md_get_stats(md, &st);
+	assert_int_equal(st.data_free_now, 1);
+	assert_int_equal(take_all(md, &last), 1);
+	assert_int_equal(hpm_md_mode(md), HPM_MODE_WRITE);
+	hpm_md_close(md);
+	hpm_io_close(io);
+	sim_destroy(s);
+}
+
+/* A large block is the first that somebody asks for when damage is known. */
+static void test_counts_damaged_large(void **state)
+{
+	struct sim *s = begin_holed();
+	struct hpm_io *io = copy(s);
+	struct hpm_stock st;
+	struct hpm_md *md;
+	const char *why;
+	u64 pbn;
+
+	(void)state;
+	damage_counts(io, s->p.meta_blocks);
+	assert_int_equal(open_io(io, &md, &why), 0);
+	hpm_stock_init(&st);
+	assert_int_equal(hpm_space_refill(md, &st), 0);
+	while (!hpm_space_take_large(md, &pbn)) {
+		assert_int_equal(count(md, pbn, 16, 1), 0);
+		hpm_space_settle(md, pbn, 16);
+	}
+	hpm_space_return(md, &st);
+	hpm_md_close(md);
+	hpm_io_close(io);
+	sim_destroy(s);
+}
+
+/* What could not be read for a while is there again when the pool is opened. */
+static void test_counts_unreadable(void **state)
+{
+	struct sim *s = begin_holed();
+	struct hpm_io *io = copy(s);
+	u64 last, total;
+	struct hpm_stock st;
+	struct hpm_md *md;
+	const char *why;
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(open_io(io, &md, &why), 0);
+	total = take_all(md, &last);
+	hpm_md_close(md);
+	hpm_io_close(io);
+
+	io = copy(s);
+	assert_int_equal(open_io(io, &md, &why), 0);
+	hpm_stock_init(&st);
+	for (i = 1; i < 10; i++) {
+		hpm_md_cache_scan(md, 1000);
+		hpm_mem_fail(io, HPM_MEM_READ, i, false);
+		assert_int_equal(hpm_space_refill(md, &st), 0);
+		hpm_space_return(md, &st);
+	}
+	/* From one on, with nothing of it in memory. */
+	hpm_array_release(&md->array[HPM_ARR_SMALL]);
+	hpm_array_release(&md->array[HPM_ARR_LARGE]);
+	hpm_md_cache_scan(md, 1000);
+	hpm_mem_fail(io, HPM_MEM_READ, 1, true);
+	for (i = 0; i < 100; i++) {
+		hpm_space_refill(md, &st);
+		hpm_space_return(md, &st);
+	}
+	hpm_mem_fail(io, HPM_MEM_READ, 0, false);
+	assert_int_equal(hpm_md_mode(md), HPM_MODE_WRITE);
+	hpm_md_close(md);
+	assert_int_equal(open_io(io, &md, &why), 0);
+	assert_int_equal(take_all(md, &last), total);
+	hpm_md_close(md);
+	hpm_io_close(io);
+	sim_destroy(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -574,6 +775,9 @@ int main(void)
 		rig_test(test_journal_wraps),
 		rig_test(test_any_block),
 		rig_test(test_lost_write),
+		rig_test(test_counts_damaged),
+		rig_test(test_counts_damaged_large),
+		rig_test(test_counts_unreadable),
 	};
 
 	return rig_run(tests);

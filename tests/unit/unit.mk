@@ -25,7 +25,7 @@ UNIT_CFLAGS  = $(LIBHPM_CFLAGS) -O1 -g -fno-omit-frame-pointer \
 UNIT_TESTS   = $(patsubst $(UNIT_DIR)/%.c,%,$(wildcard $(UNIT_DIR)/test_*.c))
 UNIT_COMMON  = $(filter-out $(UNIT_DIR)/test_%,$(wildcard $(UNIT_DIR)/*.c))
 UNIT_HDR     = $(LIBHPM_HDR) $(wildcard $(UNIT_DIR)/*.h)
-ENGINE_USERS += $(addprefix tests/unit/,rig.c test_array.c test_cost.c \
+ENGINE_USERS += $(addprefix tests/unit/,rig.c test_array.c test_cost.c test_damage.c \
 	test_credit.c test_format.c test_map.c test_space.c)
 UNIT_OBJ     = $(patsubst $(TOP)/%.c,$(UNIT_OUT)/%.o,$(LIBHPM_SRC) $(UNIT_COMMON))
 
