@@ -170,16 +170,28 @@ after_host_full() {
 page_needs_check_file() { page_host_full; }
 after_needs_check_file() { goes_on 'a check, files'; }
 
-# Makes two volumes; a block of a map is overwritten, and the data below it is lost.
+# leaves DEVICE: the leaves of the maps, each a line: block number, first bytes
+leaves() {
+	blockdev --flushbufs "$1" 2>/dev/null
+	head -c 8M "$1" | od -v -A n -t x1 -w4096 | cut -c1-48 |
+		awk '$5 $6 $7 $8 $9 == "48504d5005" { print NR - 1, $0 }' | sort
+}
+
+# Makes two volumes.  A leaf of the first one's map is overwritten, and its data are
+# lost: a leaf that was there before the second volume was made.
 damage() {	# damage DEVICE
-	local block
-	a_volume v 8 && a_volume other 4
+	local block _
+	a_volume v 8 && h pool checkpoint fast
+	leaves "$1" >/srv/leaves
+	a_volume other 4
 	was=$(sum /dev/mapper/fast-other 4)
 	h pool checkpoint fast && h pool remove fast --force
-	block=$(head -c 8M "$1" | od -v -A n -t x1 -w4096 | cut -c1-48 |
-		awk '$5 $6 $7 $8 $9 == "48504d5005" { n = NR - 1 } END { print n }')
-	[ -n "$block" ] && dd if=/dev/urandom of="$1" bs=4k seek="$block" count=1 conv=notrunc,fsync status=none
-	! "${HPMCTL%/*}/hpm_check" -q "$1"
+	leaves "$1" | comm -12 - /srv/leaves >/srv/leaves-of-v
+	while read -r block _; do
+		dd if=/dev/urandom of="$1" bs=4k seek="$block" count=1 conv=notrunc,fsync status=none
+		"${HPMCTL%/*}/hpm_check" -q "$1" || return 0
+	done </srv/leaves-of-v
+	return 1
 }
 whole() {	# whole WHAT MODE: what was not damaged is there
 	json ".pool.mode == \"$2\"" pool status fast
@@ -261,7 +273,7 @@ page_try() {
 
 group_page() {
 	local name first=1
-	for name in $(awk '$1 == ".." && $2 == "try:" { print $3 }' "$page"); do
+	for name in ${PAGE:-$(awk '$1 == ".." && $2 == "try:" { print $3 }' "$page")}; do
 		case $name in
 		*_goes_on) ;;
 		*)
