@@ -518,6 +518,20 @@ static void count_turns(void *ctx, unsigned int held)
 		fail_msg("somebody waits and does not end");
 }
 
+/* Twenty volumes with data, and a metadata snapshot of them. */
+static void hold_twenty(struct sim *s)
+{
+	const char *why;
+	unsigned int i;
+
+	for (i = 0; i < 20; i++) {
+		sim_msg_create(s, ID(i));
+		sim_write_blocks(s, ID(i), 0, 20);
+	}
+	assert_int_equal(sim_checkpoint(s), 0);
+	assert_int_equal(hpm_md_hold(s->md, &why), 0);
+}
+
 /*
  * Metadata space is short while a snapshot is prepared, and there is a table to let
  * go: who waits for a credit is told that it takes a moment, not that there is no
@@ -531,12 +545,7 @@ static void test_credits_beside_snapshot(void **state)
 	int r;
 
 	(void)state;
-	for (i = 0; i < 20; i++) {
-		sim_msg_create(s, ID(i));
-		sim_write_blocks(s, ID(i), 0, 20);
-	}
-	assert_int_equal(sim_checkpoint(s), 0);
-	assert_int_equal(hpm_md_hold(s->md, &why), 0);
+	hold_twenty(s);
 	for (i = 0; i < 20; i++)
 		sim_write_blocks(s, ID(i), 0, 20);
 	sim_finish(s);
@@ -602,12 +611,7 @@ static void test_let_go_behind_writes(void **state)
 	unsigned int i, steps = 0;
 
 	(void)state;
-	for (i = 0; i < 20; i++) {
-		sim_msg_create(s, ID(i));
-		sim_write_blocks(s, ID(i), 0, 20);
-	}
-	assert_int_equal(sim_checkpoint(s), 0);
-	assert_int_equal(hpm_md_hold(s->md, &why), 0);
+	hold_twenty(s);
 	assert_int_equal(hpm_md_release(s->md, &why), 0);
 	for (i = 0; i < 20; i++)
 		sim_write_blocks(s, ID(i), 40, 1);
