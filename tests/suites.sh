@@ -63,6 +63,18 @@ run_suite() {			# run_suite SUITE: its row goes to $work/SUITE
 	[ "$failed" = 0 ] || echo "=== $suite: $failed failed"
 }
 
+show_failures() {		# show_failures SUITE: at most 40 lines
+	local log=$logs/$1.log
+
+	echo "$1 failed; its output is in $log:"
+	if grep -q '^not ok' "$log" 2>/dev/null; then
+		grep -A 8 '^not ok' "$log" | head -n 40
+	else
+		tail -n 20 "$log"
+	fi | sed 's/^/    /'
+	echo
+}
+
 # Takes suites from the list until there is none.
 run_lane() {
 	local suite
@@ -93,5 +105,10 @@ for suite in "$@"; do
 	total_failed=$((total_failed + failed))
 done
 printf '\n%-18s %7s %7s %6d s\n\n' "all, $LANES at a time" '' '' $SECONDS
+# What failed is told once more, where a reader who sees only the end finds it.
+for suite in "$@"; do
+	read -r name passed failed seconds 2>/dev/null <"$work/$suite" || failed=1
+	[ "$failed" = 0 ] || show_failures "$suite"
+done
 echo "$total_passed passed, $total_failed failed"
 [ "$total_failed" -eq 0 ]
