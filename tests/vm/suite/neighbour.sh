@@ -243,12 +243,13 @@ wait $slow
 
 # A tenant who always has a slow read in flight, and another who frees blocks all the
 # time: each turn of the drain takes as long as such a read, and the next turn has work
-# already.
+# already.  -f: without it, blkdiscard reads the device first, slowly.
 free_blocks() {
 	while kill -0 "$1"; do
 		small_write w 600
-		blkdiscard -o 2400k -l 4k /dev/mapper/w
+		blkdiscard -f -o 2400k -l 4k /dev/mapper/w
 		sync /dev/mapper/w
+		echo >>"$tmp/freed"
 	done
 }
 
@@ -260,10 +261,18 @@ fio --name=always --filename=/dev/mapper/c --rw=randread --bs=4k --size=16M \
 slow=$!
 free_blocks $slow 2>/dev/null &
 freeing=$!
-sleep 3
+frees() {	# frees N: this many blocks more
+	local before
+
+	before=$(wc -l <"$tmp/freed")
+	within 30 eval "[ \$(wc -l <'$tmp/freed') -ge $((before + $1)) ]"
+}
+: >"$tmp/freed"
+check "blocks are freed while reads are slow" frees 3
 meanwhile "slow reads all the time, and blocks freed all the time: a drain" \
 	dmsetup message pool 0 checkpoint
 meanwhile "and another" dmsetup message pool 0 checkpoint
+check "and blocks are freed still" frees 3
 kill $slow
 wait $slow 2>/dev/null
 ends "and there is no more of that" $freeing
