@@ -39,8 +39,9 @@ differ() {
 	! cmp -s "/dev/mapper/$pool-$1" "/dev/mapper/$pool-$2"
 }
 
-pool_word() {		# the value behind a key of the pool's status
-	dmsetup status "$pool" | grep -oE " $1 [0-9]+" | awk '{ print $2 }'
+blocks_stored() {	# 4 KiB blocks of the data device that are in use
+	hpmctl pool checkpoint $pool >/dev/null
+	dmsetup status $pool | awk '{ split($6, u, "/"); print u[1] }'
 }
 
 say "a pool on $DISK, by one command"
@@ -89,6 +90,7 @@ container() {		# container NAME: clone, mount, start, write
 }
 
 say "$COUNT containers, cloned from it, each with its own redis-server"
+used_by_image=$(blocks_stored)
 read -r read0 written0 < <(sector_stat)
 for ((k = 1; k <= COUNT; k++)); do
 	container "c$k"
@@ -127,10 +129,9 @@ for ((k = 1; k <= 20; k++)); do
 	dmsetup message $pool 0 "delete 1000$k"
 done
 
-hpmctl pool checkpoint $pool >/dev/null
+used=$(blocks_stored)
 hpmctl volume list $pool --json >"$VM_OUT/demo-volumes.json"
 hpmctl pool status $pool --json >"$VM_OUT/demo-pool.json"
-used=$(dmsetup status $pool | awk '{ split($6, u, "/"); print u[1] }')
 # Computes what all volumes map, and what the pool has stored for them.
 mapped=0
 for v in base redis $(seq -f 'c%g' 1 "$COUNT"); do
@@ -142,8 +143,8 @@ done
 	printf '%-44s %12s\n' 'containers' "$COUNT"
 	printf '%-44s %12d\n' '4 KiB blocks that the volumes map' "$mapped"
 	printf '%-44s %12d\n' '4 KiB blocks stored' "$used"
+	printf '%-44s %12d\n' '  of these, for the containers alone' $((used - used_by_image))
 	printf '%-44s %12d\n' '4 KiB blocks shared instead of stored' $((mapped - used))
-	printf '%-44s %12d\n' '4 KiB blocks copied on write' "$(pool_word cow_blocks)"
 	printf '%-44s %12s\n' 'read from the disk by the containers, MiB' "$(mib $((read1 - read0)))"
 	printf '%-44s %12s\n' 'written to the disk by the containers, MiB' "$(mib $((written1 - written0)))"
 	printf '%-44s %12s\n' 'time for a snapshot (the message), ms' "$snap_ms"
