@@ -38,6 +38,32 @@ struct sim_params {
 	u64 seed;
 };
 
+/* What most tests start from: pools that are small enough to fill, or to crash often. */
+static inline struct sim_params sim_small(u64 seed)
+{
+	return (struct sim_params){
+		.meta_blocks = 1024,
+		.data_blocks = 1024,
+		.large_shift = 4,
+		.vol_blocks = 256,
+		.max_vols = 8,
+		.max_ops = 8,
+		.seed = seed,
+	};
+}
+
+/* And a pool whose metadata are full long before its data. */
+static inline struct sim_params sim_wide(u64 seed)
+{
+	struct sim_params p = sim_small(seed);
+
+	p.data_blocks = 65536;
+	p.vol_blocks = 16384;
+	p.max_vols = 23;
+	p.max_ops = 16;
+	return p;
+}
+
 /* One write or discard that a crash may undo, by sectors. */
 struct sim_write {
 	struct list_head list;

@@ -20,15 +20,6 @@ typedef int (*history_fn)(struct sim *s);
 			return __r; \
 	} while (0)
 
-static const struct sim_params tiny = {
-	.meta_blocks = 1024,
-	.data_blocks = 1024,
-	.large_shift = 4,
-	.vol_blocks = 256,
-	.max_vols = 8,
-	.max_ops = 8,
-};
-
 /* Writes, commits, overwrites and a partial write. */
 static int history_writes(struct sim *s)
 {
@@ -159,9 +150,8 @@ static int history_messages(struct sim *s)
 
 static struct sim *begin(history_fn history, u64 seed)
 {
-	struct sim_params p = tiny;
+	struct sim_params p = sim_small(seed);
 
-	p.seed = seed;
 	if (history == history_reuse)
 		p.data_blocks = REUSE_BLOCKS;
 	return sim_create(&p);
@@ -274,14 +264,13 @@ static int big_batch(struct sim *s, u64 first)
  */
 static void torn_twice(u64 seed)
 {
-	struct sim_params p = tiny;
+	struct sim_params p = sim_small(seed);
 	unsigned int round;
 	struct sim *s;
 
 	p.meta_blocks = 8192;
 	p.data_blocks = 4096;
 	p.vol_blocks = 4 * 2 * TORN_RECORDS;
-	p.seed = seed;
 	s = sim_create(&p);
 	if (sim_msg_create(s, 0))
 		sim_fail(s, "a volume cannot be made");

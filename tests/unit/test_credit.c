@@ -15,21 +15,11 @@
 
 #include <pthread.h>
 
-static const struct sim_params base = {
-	.meta_blocks = 1024,
-	.data_blocks = 65536,
-	.large_shift = 4,
-	.vol_blocks = 16384,
-	.max_vols = 23,
-	.max_ops = 16,
-};
-
-static struct sim *begin(const struct sim_params *p)
+static struct sim *begin(void)
 {
-	struct sim_params q = *p;
+	struct sim_params p = sim_wide(rig_seed());
 
-	q.seed = rig_seed();
-	return sim_create(&q);
+	return sim_create(&p);
 }
 
 /*
@@ -84,7 +74,7 @@ static void one_round(struct asker *a, unsigned int round)
 
 static void test_many_ask(void **state)
 {
-	struct sim *s = begin(&base);
+	struct sim *s = begin();
 	struct asker a[ASKERS];
 	pthread_barrier_t barrier;
 	bool stop = false;
@@ -170,7 +160,7 @@ static void something(struct sim *s, bool *held)
 /* One thing after another in a pool that is full most of the time. */
 static void test_always_room(void **state)
 {
-	struct sim *s = begin(&base);
+	struct sim *s = begin();
 	u64 i, full = 0, was;
 	bool held = false;
 
@@ -236,14 +226,14 @@ static void touch_counts(struct sim *s)
  */
 static void test_over_cut(void **state)
 {
-	struct sim_params p = base;
+	struct sim_params p = sim_wide(rig_seed());
 	unsigned int n = 0, i;
 	struct sim *s;
 
 	(void)state;
 	p.vol_blocks = 44800;
 	p.meta_blocks = 1536;
-	s = begin(&p);
+	s = sim_create(&p);
 	sim_msg_create(s, 0);
 	for (i = 0; i < p.vol_blocks; i += 16)
 		sim_write_blocks(s, 0, i, 15);
@@ -265,7 +255,7 @@ static void test_over_cut(void **state)
 /* Whoever waits for metadata makes no checkpoint that can gain nothing. */
 static void test_no_idle_checkpoints(void **state)
 {
-	struct sim *s = begin(&base);
+	struct sim *s = begin();
 	unsigned int n = 0;
 	u64 before;
 	int i;
@@ -302,7 +292,7 @@ static u64 records(struct sim *s)
 /* No place is left in the list of dying trees. */
 static void test_no_dying_slot(void **state)
 {
-	struct sim *s = begin(&base);
+	struct sim *s = begin();
 	const char *why = NULL;
 	u64 before;
 
@@ -412,7 +402,7 @@ static void random_life(struct sim *s, unsigned int steps)
  */
 static void test_held_table(void **state)
 {
-	struct sim_params p = base;
+	struct sim_params p = sim_wide(rig_seed());
 	struct held h = { 0 };
 	const char *why;
 	unsigned int round, i;
@@ -420,7 +410,7 @@ static void test_held_table(void **state)
 
 	(void)state;
 	p.meta_blocks = 4096;
-	h.s = begin(&p);
+	h.s = sim_create(&p);
 	for (i = 0; i < p.max_vols - 3; i++)
 		sim_msg_create(h.s, ID(i));
 	for (round = 0; round < 6; round++) {
@@ -463,14 +453,14 @@ static void test_held_table(void **state)
  */
 static void test_let_go_beside_snapshot(void **state)
 {
-	struct sim_params p = base;
+	struct sim_params p = sim_wide(rig_seed());
 	const char *why;
 	unsigned int i;
 	struct sim *s;
 
 	(void)state;
 	p.meta_blocks = 4096;
-	s = begin(&p);
+	s = sim_create(&p);
 	for (i = 0; i < p.max_vols - 3; i++)
 		sim_msg_create(s, ID(i));
 	random_life(s, 100);
@@ -539,7 +529,7 @@ static void hold_twenty(struct sim *s)
  */
 static void test_credits_beside_snapshot(void **state)
 {
-	struct sim *s = begin(&base);
+	struct sim *s = begin();
 	unsigned int i, n = 0, turns = 0;
 	const char *why;
 	int r;
@@ -571,7 +561,7 @@ static void test_credits_beside_snapshot(void **state)
  */
 static void test_let_go_of_pairs(void **state)
 {
-	struct sim *s = begin(&base);
+	struct sim *s = begin();
 	const char *why;
 	unsigned int i, before, most = 0;
 
@@ -606,7 +596,7 @@ static void test_let_go_of_pairs(void **state)
  */
 static void test_let_go_behind_writes(void **state)
 {
-	struct sim *s = begin(&base);
+	struct sim *s = begin();
 	const char *why;
 	unsigned int i, steps = 0;
 
@@ -636,7 +626,7 @@ static void test_let_go_behind_writes(void **state)
  */
 static void test_hold_refused(void **state)
 {
-	struct sim *s = begin(&base);
+	struct sim *s = begin();
 	const char *why = NULL;
 	unsigned int n = 0;
 	u64 before;
@@ -698,7 +688,7 @@ static void take_all(struct sim *s, u64 left)
  */
 static struct sim *locked_out(u64 left, unsigned int batches, bool shared)
 {
-	struct sim *s = begin(&base);
+	struct sim *s = begin();
 	u64 i, at, n = 24;
 
 	sim_msg_create(s, 0);
@@ -837,8 +827,8 @@ static void used_in_steps(struct sim *s, u64 used)
 /* A checkpoint between two batches of a replay knows how much is in use. */
 static void test_used_in_steps(void **state)
 {
-	u64 used = base.vol_blocks / 16 * 15;
 	struct sim *s = locked_out(24, 12, false);
+	u64 used = s->p.vol_blocks / 16 * 15;
 
 	(void)state;
 	used_in_steps(s, used - 24);

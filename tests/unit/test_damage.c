@@ -11,20 +11,11 @@
 #include "rig.h"
 #include "sim.h"
 
-static const struct sim_params small = {
-	.meta_blocks = 1024,
-	.data_blocks = 2048,
-	.large_shift = 4,
-	.vol_blocks = 256,
-	.max_vols = 8,
-	.max_ops = 8,
-};
-
 static struct sim *begin(void)
 {
-	struct sim_params p = small;
+	struct sim_params p = sim_small(rig_seed());
 
-	p.seed = rig_seed();
+	p.data_blocks = 2048;
 	return sim_create(&p);
 }
 
@@ -126,12 +117,11 @@ static void test_both_supers(void **state)
 /* What the older superblock cannot know of: growth, and what came after it. */
 static void test_super_after_growth(void **state)
 {
-	struct sim_params p = small;
+	struct sim_params p = sim_small(rig_seed());
 	const char *why;
 	struct sim *s;
 
 	(void)state;
-	p.seed = rig_seed();
 	p.data_blocks = 512;
 	s = sim_create(&p);
 	sim_msg_create(s, 1);
@@ -276,7 +266,7 @@ static void test_journal_middle(void **state)
 /* Damage of a batch of several blocks, in each of them. */
 static void test_journal_long_batch(void **state)
 {
-	struct sim_params p = small;
+	struct sim_params p = sim_small(rig_seed());
 	unsigned int i, k, nr;
 	struct hpm_io *io;
 	struct hpm_md *md;
@@ -286,7 +276,6 @@ static void test_journal_long_batch(void **state)
 	u64 block[64];
 
 	(void)state;
-	p.seed = rig_seed();
 	p.meta_blocks = 16384;
 	p.vol_blocks = 1024;
 	p.data_blocks = 8192;
@@ -331,14 +320,13 @@ static bool batch_wraps(struct sim *s)
 /* The ring goes round many times, with long and short batches. */
 static void test_journal_wraps(void **state)
 {
-	struct sim_params p = small;
+	struct sim_params p = sim_small(rig_seed());
 	struct hpm_md_stats st;
 	unsigned int i, k, n, wraps = 0;
 	struct sim *s;
 	u64 at;
 
 	(void)state;
-	p.seed = rig_seed();
 	p.meta_blocks = 4096;
 	p.vol_blocks = 1024;
 	p.data_blocks = 8192;
@@ -462,7 +450,7 @@ static void test_any_block(void **state)
 {
 	unsigned int failed = 0, opened = 0, i;
 	u64 b, round, rounds = rig_scale();
-	struct sim_params p = small;
+	struct sim_params p = sim_small(rig_seed());
 	struct sim *s;
 	struct hpm_io *io;
 	struct hpm_md *md;
@@ -470,7 +458,6 @@ static void test_any_block(void **state)
 	int r;
 
 	(void)state;
-	p.seed = rig_seed();
 	p.vol_blocks = 4096;
 	p.data_blocks = 16384;
 	s = sim_create(&p);
@@ -576,11 +563,10 @@ static void test_lost_write(void **state)
 
 static struct sim *begin_holed(void)
 {
-	struct sim_params p = small;
+	struct sim_params p = sim_small(rig_seed());
 	struct sim *s;
 	unsigned int i;
 
-	p.seed = rig_seed();
 	p.meta_blocks = 4096;
 	p.data_blocks = 16384;
 	p.vol_blocks = 4096;

@@ -6,20 +6,10 @@
 #include "rig.h"
 #include "sim.h"
 
-static const struct sim_params small = {
-	.meta_blocks = 1024,
-	.data_blocks = 1024,
-	.large_shift = 4,
-	.vol_blocks = 256,
-	.max_vols = 8,
-	.max_ops = 8,
-};
-
 static struct sim *begin(u64 seed)
 {
-	struct sim_params p = small;
+	struct sim_params p = sim_small(seed);
 
-	p.seed = seed;
 	return sim_create(&p);
 }
 

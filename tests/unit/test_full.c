@@ -6,15 +6,6 @@
 #include "rig.h"
 #include "sim.h"
 
-static const struct sim_params base = {
-	.meta_blocks = 1024,
-	.data_blocks = 65536,
-	.large_shift = 4,
-	.vol_blocks = 16384,
-	.max_vols = 23,
-	.max_ops = 16,
-};
-
 /* Scattered writes, and a snapshot now and then, until there is no more. */
 static void fill(struct sim *s)
 {
@@ -53,13 +44,12 @@ static void status(struct sim *s, const char *when)
 
 static void test_full(void **state)
 {
-	struct sim_params p = base;
+	struct sim_params p = sim_wide(rig_seed());
 	unsigned int i, round;
 	struct sim *s;
 	u64 before;
 
 	(void)state;
-	p.seed = rig_seed();
 	s = sim_create(&p);
 	for (round = 0; round < 3; round++) {
 		fill(s);
@@ -106,12 +96,11 @@ static void test_full(void **state)
  */
 static void test_discards_first(void **state)
 {
-	struct sim_params p = base;
+	struct sim_params p = sim_wide(rig_seed());
 	u64 before, i;
 	struct sim *s;
 
 	(void)state;
-	p.seed = rig_seed();
 	s = sim_create(&p);
 	fill(s);
 	sim_check(s);
@@ -177,14 +166,13 @@ static void test_full_random(void **state)
 /* A held table is one record, however many volumes there are. */
 static void test_hold_when_tight(void **state)
 {
-	struct sim_params p = base;
+	struct sim_params p = sim_wide(rig_seed());
 	const char *why;
 	struct sim *s;
 	unsigned int i;
 	int r;
 
 	(void)state;
-	p.seed = rig_seed();
 	s = sim_create(&p);
 	for (i = 0; i < 200; i++) {
 		r = hpm_vol_create(s->md, 1000 * (i + 1), 0, NULL, &why);

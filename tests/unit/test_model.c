@@ -72,19 +72,20 @@ static void run(const struct shape *shape, u64 seed)
 	sim_destroy(s);
 }
 
-static void run_all(const struct shape *shape)
+/* cmocka gives each test its shape. */
+static void test_shape(void **state)
 {
+	const struct shape *shape = *state;
 	u64 i, n = shape->runs * rig_scale();
 
 	for (i = 0; i < n; i++)
 		run(shape, rig_seed() + i);
 }
 
-/* Everything small and often. */
-static void test_plain(void **state)
-{
-	static const struct shape shape = {
-		.name = "plain",
+static struct shape shapes[] = {
+	/* Everything small and often. */
+	{
+		.name = "test_plain",
 		.p = {
 			.meta_blocks = 2048,
 			.data_blocks = 4096,
@@ -96,17 +97,10 @@ static void test_plain(void **state)
 		.steps = 400,
 		.crashes = 16,
 		.runs = 6,
-	};
-
-	(void)state;
-	run_all(&shape);
-}
-
-/* Bios end and begin inside engine calls, the trees change under readers. */
-static void test_interleaved(void **state)
-{
-	static const struct shape shape = {
-		.name = "interleaved",
+	},
+	/* Bios end and begin inside engine calls, the trees change under readers. */
+	{
+		.name = "test_interleaved",
 		.p = {
 			.meta_blocks = 2048,
 			.data_blocks = 8192,
@@ -119,17 +113,10 @@ static void test_interleaved(void **state)
 		.steps = 600,
 		.crashes = 16,
 		.runs = 6,
-	};
-
-	(void)state;
-	run_all(&shape);
-}
-
-/* Several that flush, apply, checkpoint and load at a time. */
-static void test_tasks(void **state)
-{
-	static const struct shape shape = {
-		.name = "tasks",
+	},
+	/* Several that flush, apply, checkpoint and load at a time. */
+	{
+		.name = "test_tasks",
 		.p = {
 			.meta_blocks = 2048,
 			.data_blocks = 8192,
@@ -143,17 +130,10 @@ static void test_tasks(void **state)
 		.steps = 600,
 		.crashes = 16,
 		.runs = 6,
-	};
-
-	(void)state;
-	run_all(&shape);
-}
-
-/* Next to no node stays in memory. */
-static void test_small_cache(void **state)
-{
-	static const struct shape shape = {
-		.name = "small cache",
+	},
+	/* Next to no node stays in memory. */
+	{
+		.name = "test_small_cache",
 		.p = {
 			.meta_blocks = 4096,
 			.data_blocks = 16384,
@@ -168,17 +148,10 @@ static void test_small_cache(void **state)
 		.steps = 1500,
 		.crashes = 8,
 		.runs = 3,
-	};
-
-	(void)state;
-	run_all(&shape);
-}
-
-/* Trees of several levels, large blocks of 2 MiB. */
-static void test_wide(void **state)
-{
-	static const struct shape shape = {
-		.name = "wide",
+	},
+	/* Trees of several levels, large blocks of 2 MiB. */
+	{
+		.name = "test_wide",
 		.p = {
 			.meta_blocks = 8192,
 			.data_blocks = 65536,
@@ -191,17 +164,10 @@ static void test_wide(void **state)
 		.steps = 4000,
 		.crashes = 5,
 		.runs = 2,
-	};
-
-	(void)state;
-	run_all(&shape);
-}
-
-/* The data device is too small for what is written. */
-static void test_full_data(void **state)
-{
-	static const struct shape shape = {
-		.name = "full data",
+	},
+	/* The data device is too small for what is written. */
+	{
+		.name = "test_full_data",
 		.p = {
 			.meta_blocks = 2048,
 			.data_blocks = 1024,
@@ -214,17 +180,10 @@ static void test_full_data(void **state)
 		.steps = 800,
 		.crashes = 12,
 		.runs = 4,
-	};
-
-	(void)state;
-	run_all(&shape);
-}
-
-/* Long batches, and snapshots so rare that blocks are written in place. */
-static void test_alone(void **state)
-{
-	static const struct shape shape = {
-		.name = "alone",
+	},
+	/* Long batches, and snapshots so rare that blocks are written in place. */
+	{
+		.name = "test_alone",
 		.p = {
 			.meta_blocks = 4096,
 			.data_blocks = 16384,
@@ -238,20 +197,19 @@ static void test_alone(void **state)
 		.steps = 4000,
 		.crashes = 6,
 		.runs = 3,
-	};
+	},
+};
 
-	(void)state;
-	run_all(&shape);
-}
+#define NR_SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		rig_test(test_plain), rig_test(test_interleaved),
-		rig_test(test_tasks), rig_test(test_small_cache),
-		rig_test(test_wide),  rig_test(test_full_data),
-		rig_test(test_alone),
-	};
+	struct CMUnitTest tests[NR_SHAPES];
+	size_t i;
 
+	for (i = 0; i < NR_SHAPES; i++)
+		tests[i] = (struct CMUnitTest){ shapes[i].name, test_shape,
+						rig_setup, rig_teardown,
+						&shapes[i] };
 	return rig_run(tests);
 }

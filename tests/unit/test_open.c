@@ -139,15 +139,7 @@ static void test_versions(void **state)
 static void test_format_over(void **state)
 {
 	static const u8 zero[HPM_BLOCK_SIZE];
-	struct sim_params p = {
-		.meta_blocks = 1024,
-		.data_blocks = 1024,
-		.large_shift = 4,
-		.vol_blocks = 256,
-		.max_vols = 8,
-		.max_ops = 8,
-		.seed = rig_seed(),
-	};
+	struct sim_params p = sim_small(rig_seed());
 	struct sim *s = sim_create(&p);
 	unsigned int i, k;
 
@@ -186,15 +178,7 @@ static void test_format_over(void **state)
 
 static void test_read_only(void **state)
 {
-	struct sim_params p = {
-		.meta_blocks = 1024,
-		.data_blocks = 1024,
-		.large_shift = 4,
-		.vol_blocks = 256,
-		.max_vols = 8,
-		.max_ops = 8,
-		.seed = rig_seed(),
-	};
+	struct sim_params p = sim_small(rig_seed());
 	struct sim *s = sim_create(&p);
 	struct hpm_vol_info info;
 	struct hpm_io *io;
@@ -230,16 +214,10 @@ static void test_read_only(void **state)
 
 static struct sim *grow_begin(u64 seed)
 {
-	struct sim_params p = {
-		.meta_blocks = 1024,
-		.data_blocks = 512,
-		.large_shift = 4,
-		.vol_blocks = 512,
-		.max_vols = 8,
-		.max_ops = 8,
-		.seed = seed,
-	};
+	struct sim_params p = sim_small(seed);
 
+	p.data_blocks = 512;
+	p.vol_blocks = 512;
 	return sim_create(&p);
 }
 
@@ -396,15 +374,7 @@ static void test_messages(void **state)
 /* A held table keeps its trees while volumes change and go. */
 static void test_hold(void **state)
 {
-	struct sim_params p = {
-		.meta_blocks = 2048,
-		.data_blocks = 2048,
-		.large_shift = 4,
-		.vol_blocks = 256,
-		.max_vols = 8,
-		.max_ops = 8,
-		.seed = rig_seed(),
-	};
+	struct sim_params p = sim_small(rig_seed());
 	struct sim *s = sim_create(&p);
 	struct hpm_md_stats st;
 	struct hpm_md *m = s->md;
