@@ -74,19 +74,14 @@ int hpm_dump_main(int argc, char **argv)
 	struct hpm_disk_root volumes;
 	struct walk_params params = { .volumes = &volumes };
 	struct pool p;
-	int n, r;
+	int r;
 
 	opt_out = NULL;
 	opt_snap = false;
 	tool_begin("hpm_dump");
-	n = options(argc, argv, &dump_usage);
-	if (n == -2)
-		return ST_OK;
-	if (n != 1) {
-		if (n >= 0)
-			complain("one device must be given");
-		return ST_USAGE;
-	}
+	r = one_device(argc, argv, &dump_usage);
+	if (r >= 0)
+		return r;
 	if (pool_open_tables(&p, argv[1], opt_snap, &volumes))
 		return ST_DAMAGED;
 	/* Dying trees and data blocks of a pool in use are never still. */

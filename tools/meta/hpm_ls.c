@@ -371,18 +371,13 @@ int hpm_ls_main(int argc, char **argv)
 {
 	struct hpm_disk_root volumes;
 	struct pool p;
-	int n, r;
+	int r;
 
 	opt_snap = opt_json = opt_fast = false;
 	tool_begin("hpm_ls");
-	n = options(argc, argv, &ls_usage);
-	if (n == -2)
-		return ST_OK;
-	if (n != 1) {
-		if (n >= 0)
-			complain("one device must be given");
-		return ST_USAGE;
-	}
+	r = one_device(argc, argv, &ls_usage);
+	if (r >= 0)
+		return r;
 	if (pool_open_tables(&p, argv[1], opt_snap, &volumes))
 		return ST_DAMAGED;
 	r = list(&p, &volumes);

@@ -59,6 +59,11 @@ struct usage {
  * which are then argv[1]..., -1: usage (said), -2: help was asked for.
  */
 int options(int argc, char **argv, const struct usage *u);
+/*
+ * The same for a tool that takes one device and nothing else: returns -1 if it has
+ * one, as argv[1], and otherwise the status to end with.
+ */
+int one_device(int argc, char **argv, const struct usage *u);
 /* "64K", "1.5T", "2048s": bytes. */
 int parse_bytes(const char *text, u64 *bytes);
 int parse_number(const char *text, u64 max, u64 *v);

@@ -172,6 +172,17 @@ int options(int argc, char **argv, const struct usage *u)
 	return argc - optind;
 }
 
+int one_device(int argc, char **argv, const struct usage *u)
+{
+	int n = options(argc, argv, u);
+
+	if (n == -2)
+		return ST_OK;
+	if (n >= 0 && n != 1)
+		complain("one device must be given");
+	return n == 1 ? -1 : ST_USAGE;
+}
+
 /*----------------------------------------------------------------
  * Numbers
  *--------------------------------------------------------------*/
