@@ -59,8 +59,8 @@ test-hpmctl-vm: $$(TOOLS_OUT)/hpmctl $(HPMCTL_FAULT) | $$(DEPS)/hpmctl-test vm-6
 
 # Makes each step of each command fail; runs the commands of the page about repairs.
 .PHONY: test-repair-page
-test-repair-page: $$(TOOLS_OUT)/hpmctl $(HPMCTL_FAULT) | $$(DEPS)/hpmctl-test vm-6.1 ## run the commands of when-things-go-wrong.rst, and fail each step of hpmctl
+test-repair-page: $$(TOOLS_OUT)/hpmctl $(HPMCTL_FAULT) | $$(DEPS)/hpmctl-test vm-6.1 ## run the commands of when-things-go-wrong.rst, and fail each step of hpmctl (ONLY=page PAGE='host_full frozen')
 	@MEM=3G NAME=page TIMEOUT=5400 $(VM) \
-		'HPMCTL=$(TOOLS_OUT)/hpmctl FAULT=$(HPMCTL_FAULT) $(VM_DIR)/suite/hpmctl.sh faults page'
+		'HPMCTL=$(TOOLS_OUT)/hpmctl FAULT=$(HPMCTL_FAULT) PAGE="$(PAGE)" $(VM_DIR)/suite/hpmctl.sh $(or $(ONLY),faults page)'
 
 TEST_SUITES += test-hpmctl test-hpmctl-vm

@@ -64,7 +64,7 @@ test-one-worker: $(SUITE_PROGS) | deps-suite ## run integration tests with one w
 .PHONY: test-stress
 test-stress: $(SUITE_PROGS) vm-$$(KERNEL) | deps-suite ## run random operations for TIME=60 seconds, then verify (SEED=n, KERNEL=6.12)
 	@BUILD=$(BUILD) CACHE=$(CACHE) STRESS_TIME=$(TIME) STRESS_SEED=$(SEED) \
-		SCRIPT_TIMEOUT=$$(($(TIME) * 2 + 240)) TIMEOUT=$$(($(TIME) * 3 + 300)) $(SUITE_DIR)/guests.sh $(KERNEL):stress
+		SCRIPT_TIMEOUT=$$(($(TIME) * 4 + 600)) TIMEOUT=$$(($(TIME) * 5 + 700)) $(SUITE_DIR)/guests.sh $(KERNEL):stress
 
 # Planted faults in waiting for I/O: the test that looks for them must fail.
 TOKEN_FAULTS ?= snap_reads drain_writes drain_reads
