@@ -12,6 +12,7 @@ sectors=2097152
 # Programs and libraries in tmpfs are not read into the page cache again.
 PATH=/dev/shm:$PATH
 
+# Returns what the check did, so that a test can end where the rest makes no sense.
 result() {
 	if [ "$2" = 0 ]; then
 		passed=$((passed + 1))
@@ -20,6 +21,7 @@ result() {
 		failed=$((failed + 1))
 		echo "not ok - $1"
 	fi
+	return "$2"
 }
 
 # check WHAT COMMAND...
