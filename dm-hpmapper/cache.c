@@ -216,7 +216,6 @@ int hpm_share_create(struct hpm_pool *pool)
 	if (!cache)
 		return -ENOMEM;
 	cache->pool = pool;
-	cache->share = true;
 	mutex_init(&cache->forget_lock);
 	hpm_intercept_init(cache);
 	r = fill_cache(cache);
@@ -224,6 +223,7 @@ int hpm_share_create(struct hpm_pool *pool)
 		kvfree(cache);
 		return r;
 	}
+	pool->share = true;
 	pool->cache = cache;
 	return 0;
 }
@@ -292,9 +292,11 @@ void hpm_share_exit(void)
 
 static void set_share(struct hpm_share *cache, bool on)
 {
-	WRITE_ONCE(cache->share, on);
+	struct hpm_pool *pool = cache->pool;
+
+	WRITE_ONCE(pool->share, on);
 	if (!on)
-		hpm_index_forget(cache->pool);
+		hpm_index_forget(pool);
 }
 
 static void set_copies_limit(struct hpm_share *cache, unsigned int nr)
@@ -369,7 +371,7 @@ unsigned int hpm_share_status(struct hpm_pool *pool, char *result,
 	}
 	sum_stats(cache, &st);
 	DMEMIT(" share %s copies_limit %u/%u copies %lu/%lu blocks %lu",
-	       READ_ONCE(cache->share) && READ_ONCE(pool->features.share) ?
+	       READ_ONCE(pool->share) && READ_ONCE(pool->features.share) ?
 	       "on" : "off", READ_ONCE(cache->limit_now),
 	       READ_ONCE(cache->copies_limit), hpm_index_nr(cache),
 	       READ_ONCE(cache->max_nr) * HPM_CACHE_SHARDS,

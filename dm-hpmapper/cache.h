@@ -102,7 +102,6 @@ struct hpm_freed {
 
 struct hpm_share {
 	struct hpm_pool *pool;
-	bool share;		/* by message; features.share is the table's */
 	unsigned int bits;	/* of buckets in a shard */
 	unsigned int copies_limit;
 	unsigned int limit_now;	/* with regard to memory */
@@ -336,14 +335,5 @@ void hpm_evict_forget(struct hpm_share *cache);
 /* A scan now; a scan as soon as may be without being at it all the time. */
 void hpm_evict_kick(struct hpm_share *cache);
 void hpm_evict_soon(struct hpm_share *cache);
-
-static inline bool hpm_share_shares(const struct hpm_volume *v)
-{
-	const struct hpm_pool *pool = v->pool;
-
-	return READ_ONCE(v->share) && pool->cache &&
-	       READ_ONCE(pool->cache->share) &&
-	       READ_ONCE(pool->features.share);
-}
 
 #endif /* HPM_CACHE_H */

@@ -6,11 +6,7 @@
 #ifndef HPM_INDEX_H
 #define HPM_INDEX_H
 
-#include "pool.h"
-
-struct hpm_bio;
-struct hpm_lead;
-struct hpm_piece;
+#include "volume.h"
 
 /*----------------------------------------------------------------
  * For the pool
@@ -55,6 +51,14 @@ unsigned int hpm_share_status(struct hpm_pool *pool, char *result,
 /*----------------------------------------------------------------
  * For the volumes
  *--------------------------------------------------------------*/
+
+static inline bool hpm_share_shares(const struct hpm_volume *v)
+{
+	const struct hpm_pool *pool = v->pool;
+
+	return READ_ONCE(v->share) && pool->cache && READ_ONCE(pool->share) &&
+	       READ_ONCE(pool->features.share);
+}
 
 /*
  * map() of a read, token held: the piece is of one shared run.  Returns what

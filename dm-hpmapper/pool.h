@@ -135,6 +135,7 @@ struct hpm_pool {
 
 	/* NULL: nothing is ever shared; see cache.h */
 	struct hpm_share *cache;
+	bool share;			/* by message; features.share is the table's */
 
 	/* defrag.c's; the words are for the status */
 	struct mutex defrag_lock;
