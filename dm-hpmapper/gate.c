@@ -59,8 +59,8 @@
 #include <linux/jiffies.h>
 #include <linux/sched/signal.h>
 
+#include "cache.h"
 #include "fault.h"
-#include "index.h"
 #include "volume.h"
 
 void hpm_gate_init(struct hpm_volume *v)

@@ -4,7 +4,7 @@
  */
 #include <linux/module.h>
 
-#include "index.h"
+#include "cache.h"
 #include "pause.h"
 #include "pool-priv.h"
 

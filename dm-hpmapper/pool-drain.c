@@ -22,7 +22,7 @@
  * period up.  Nothing else waits for it: the worker holds no lock meanwhile, and
  * only those wait for the worker who need the very blocks that it is about.
  */
-#include "index.h"
+#include "cache.h"
 #include "io-kernel.h"
 #include "pool-priv.h"
 #include "trace.h"

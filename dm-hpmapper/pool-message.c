@@ -31,7 +31,7 @@
  */
 #include <linux/sched/signal.h>
 
-#include "index.h"
+#include "cache.h"
 #include "pool-priv.h"
 #include "volume.h"
 

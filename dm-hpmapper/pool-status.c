@@ -2,7 +2,7 @@
 /*
  * Status and table lines
  */
-#include "index.h"
+#include "cache.h"
 #include "pool-priv.h"
 
 /* What the status must not be older than, unless the pool is past that. */

@@ -5,8 +5,8 @@
  * A constructor changes nothing about a live pool, as it is not known whether
  * its table will ever be used: all that a table says takes effect in preresume.
  */
+#include "cache.h"
 #include "io-kernel.h"
-#include "index.h"
 #include "pool-priv.h"
 
 #define HPM_TARGET_VERSION	{ 1, 0, 0 }

@@ -12,7 +12,7 @@
  */
 #include <linux/module.h>
 
-#include "index.h"
+#include "cache.h"
 #include "io-kernel.h"
 #include "pool-priv.h"
 

@@ -3,7 +3,7 @@
  * Reads.  A run of blocks that are contiguous below is one bio; a hole is
  * zeroes; a part of the map that is not in memory is a worker's business.
  */
-#include "index.h"
+#include "cache.h"
 #include "pause.h"
 
 static bool goes_on(const struct hpm_run *run, const struct hpm_run *next)

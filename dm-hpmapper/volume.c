@@ -12,7 +12,7 @@
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 
-#include "index.h"
+#include "cache.h"
 #include "io-kernel.h"
 #include "pause.h"
 #include "volume.h"

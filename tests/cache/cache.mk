@@ -18,9 +18,10 @@
 
 CACHE_DIR    := $(TOP)/tests/cache
 CACHE_OUT     = $(BUILD)/tests/cache
-CACHE_CFLAGS  = $(LIBHPM_CFLAGS) -O1 -g -fno-omit-frame-pointer \
+CACHE_CFLAGS  = $(LIBHPM_CFLAGS) -I$(CACHE_SRC_DIR) -O1 -g -fno-omit-frame-pointer \
 	-fsanitize=address,undefined -fno-sanitize-recover=all
-CACHE_PURE   := $(TOP)/dm-hpmapper/fingerprint.c $(TOP)/dm-hpmapper/evict-policy.c
+CACHE_SRC_DIR := $(TOP)/dm-hpmapper/cache
+CACHE_PURE   := $(CACHE_SRC_DIR)/fingerprint.c $(CACHE_SRC_DIR)/evict-policy.c
 CACHE_TESTS  := $(patsubst $(CACHE_DIR)/%.c,$(CACHE_OUT)/%,$(wildcard $(CACHE_DIR)/test_*.c))
 
 PKGS_cache := gcc libc6-dev libcmocka-dev xfsprogs e2fsprogs erofs-utils \

@@ -11,7 +11,7 @@
 
 #include <linux/tracepoint.h>
 
-#include "cache.h"
+#include "share.h"
 
 DECLARE_EVENT_CLASS(hpm_cached,
 	TP_PROTO(struct hpm_pool *pool, u64 pbn, const struct hpm_place *place),
@@ -95,7 +95,7 @@ TRACE_EVENT(hpm_miss,
 #endif /* HPM_CACHE_TRACE_H */
 
 #undef TRACE_INCLUDE_PATH
-#define TRACE_INCLUDE_PATH .
+#define TRACE_INCLUDE_PATH cache
 #undef TRACE_INCLUDE_FILE
 #define TRACE_INCLUDE_FILE cache-trace
 #include <trace/define_trace.h>

@@ -6,7 +6,7 @@
 #include <linux/random.h>
 #include <linux/sched/signal.h>
 
-#include "cache.h"
+#include "share.h"
 
 /*----------------------------------------------------------------
  * Memory
