@@ -6,6 +6,8 @@
 #include <linux/random.h>
 #include <linux/sched/signal.h>
 
+#include "follow.h"
+#include "lead.h"
 #include "share.h"
 
 /*----------------------------------------------------------------
@@ -217,7 +219,7 @@ int hpm_share_create(struct hpm_pool *pool)
 		return -ENOMEM;
 	cache->pool = pool;
 	mutex_init(&cache->forget_lock);
-	hpm_intercept_init(cache);
+	hpm_followers_init(cache);
 	r = fill_cache(cache);
 	if (r) {
 		kvfree(cache);
@@ -239,7 +241,7 @@ void hpm_share_stop(struct hpm_pool *pool)
 	if (!cache)
 		return;
 	unwatch_memory(cache);
-	hpm_intercept_exit(cache);
+	hpm_followers_exit(cache);
 	hpm_evict_exit(cache);
 }
 

@@ -56,6 +56,7 @@
 
 #include "cache-trace.h"
 #include "fault.h"
+#include "page.h"
 #include "pause.h"
 
 #define DEFAULT_COPIES	2

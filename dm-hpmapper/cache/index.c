@@ -43,6 +43,7 @@
 
 #include "cache-trace.h"
 #include "metadata-pool.h"
+#include "page.h"
 
 static struct kmem_cache *copy_slab;
 

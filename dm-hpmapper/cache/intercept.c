@@ -69,28 +69,19 @@
 
 #define CREATE_TRACE_POINTS
 #include "cache-trace.h"
+#include "enter.h"
 #include "fault.h"
+#include "follow.h"
+#include "lead.h"
+#include "page.h"
 #include "pause.h"
-
-/* A read that is to be entered when it is done. */
-struct hpm_lead {
-	struct rb_node node;		/* cache->lead_lock, as what follows */
-	struct list_head followers;	/* struct hpm_bio, by ->wait */
-	unsigned int nr_followers;
-	bool listed;
-
-	u64 pbn;
-	u32 nr;
-	unsigned long since;		/* jiffies */
-	struct hpm_bio *hb;
-	struct bio *bio;
-	struct bvec_iter iter;		/* as it was before the read */
-	bool keep;			/* a copy of the first block: index.c */
-	bool keep_all;			/* of all of them, and enter none */
-	struct work_struct work;
-};
+#include "proof.h"
+#include "serve.h"
 
 static struct kmem_cache *lead_slab;
+
+/* So many copies of a block are tried. */
+#define TRIES		4
 
 #define MAX_FOLLOWERS	256
 #define LATE		(HZ / 10)
@@ -193,20 +184,13 @@ static bool is_source_file(struct folio *folio, pgoff_t index,
  * before the read has ended: xfs has buffers of its own, of pages or of a slab.  No
  * read of a user's is marked as metadata.
  */
-static bool is_buffer_memory(const struct bio *bio, struct folio *folio)
+bool hpm_is_buffer_memory(const struct bio *bio, struct folio *folio)
 {
 	if (!(bio->bi_opf & REQ_META))
 		return false;
 	return folio_test_slab(folio) ||
 	       (!READ_ONCE(folio->mapping) && !folio_mapped(folio));
 }
-
-/* A page that is being read: what may be done with it, and where it is. */
-struct hpm_dest {
-	bool private;		/* bytes may be written there before their proof */
-	bool source;		/* it may be entered */
-	struct hpm_place place;
-};
 
 static bool is_source(struct hpm_volume *v, struct folio *folio,
 		      struct page *page, const struct hpm_dest *d)
@@ -222,8 +206,8 @@ static bool is_source(struct hpm_volume *v, struct folio *folio,
 	       is_source_file(folio, d->place.index, d->place.mapping);
 }
 
-static void look_at_page(struct hpm_volume *v, struct page *page,
-			 struct hpm_dest *d)
+void hpm_look_at_page(struct hpm_volume *v, struct page *page,
+		      struct hpm_dest *d)
 {
 	struct folio *folio = page_folio(page);
 	struct address_space *mapping = file_mapping(folio);
@@ -276,7 +260,7 @@ static bool __is_buffer_clean(struct folio *folio, struct page *page,
 	return !bh || (!buffer_dirty(bh) && !buffer_jbddirty(bh));
 }
 
-static bool is_clean(struct folio *folio, struct page *page,
+bool hpm_place_clean(struct folio *folio, struct page *page,
 		     const struct hpm_place *place)
 {
 	bool clean;
@@ -377,8 +361,8 @@ static bool copy_block(struct hpm_share *cache, void *to, struct page *page,
 	return done;
 }
 
-static bool block_fingerprint(struct hpm_share *cache, const void *block,
-			      u64 *fp)
+bool hpm_block_fingerprint(struct hpm_share *cache, const void *block,
+			   u64 *fp)
 {
 	if (cache->simd == HPM_SIMD_NONE) {
 		*fp = hpm_fingerprint(&cache->key, block);
@@ -412,7 +396,7 @@ static enum hpm_miss take_copy(struct hpm_share *cache,
 	folio = place->kept ? kept_folio(page) : hpm_place_get(place);
 	if (!folio)
 		return HPM_MISS_STALE;
-	if (!place->kept && !is_clean(folio, page, place)) {
+	if (!place->kept && !hpm_place_clean(folio, page, place)) {
 		folio_put(folio);
 		return HPM_MISS_BUSY;
 	}
@@ -452,13 +436,13 @@ static void count_miss(struct hpm_share *cache, u64 pbn, enum hpm_miss cause)
  * Copies the block to @to, from wherever it is cached.  Copies that are none
  * any more are forgotten; a page that is merely in use may be one again.
  */
-static bool take_block(struct hpm_share *cache, u64 pbn, void *to, u64 *fp)
+bool hpm_take_block(struct hpm_share *cache, u64 pbn, void *to, u64 *fp)
 {
 	enum hpm_miss r = HPM_MISS_NEW;
 	unsigned int tries, busy = 0;
 	struct hpm_place place;
 
-	for (tries = 0; tries < HPM_TRIES; tries++) {
+	for (tries = 0; tries < TRIES; tries++) {
 		if (!hpm_index_find(cache, pbn, busy, &place, fp))
 			break;
 		if (!tries)
@@ -503,7 +487,7 @@ static bool serve_straight(struct hpm_share *cache, struct page *page, u64 pbn,
 	void *to = kmap_local_page(page);
 	bool hit;
 
-	hit = take_block(cache, pbn, to, fp);
+	hit = hpm_take_block(cache, pbn, to, fp);
 	kunmap_local(to);
 	if (hit)
 		flush_dcache_page(page);
@@ -520,7 +504,7 @@ static bool serve_bounced(struct hpm_share *cache, struct bio *bio,
 
 	local_bh_disable();
 	bounce = this_cpu_ptr(cache->bounce);
-	hit = take_block(cache, pbn, bounce, fp);
+	hit = hpm_take_block(cache, pbn, bounce, fp);
 	if (hit)
 		copy_out(bio, iter, bounce + offset, bytes);
 	local_bh_enable();
@@ -531,7 +515,7 @@ static bool serve_bounced(struct hpm_share *cache, struct bio *bio,
  * Copies of the volume may be entered still, and as long as the token is held
  * that is what hpm_index_forget() waits for.
  */
-static bool begin_entering(struct hpm_volume *v, int *token)
+bool hpm_begin_entering(struct hpm_volume *v, int *token)
 {
 	*token = hpm_pool_token_get(v->pool);
 	if (likely(hpm_share_shares(v)))
@@ -556,7 +540,7 @@ static bool serve_block(struct hpm_volume *v, struct bio *bio,
 	d.private = false;
 	d.source = false;
 	if (whole)
-		look_at_page(v, bv.bv_page, &d);
+		hpm_look_at_page(v, bv.bv_page, &d);
 	if (d.private || (whole && hpm_fault(HPM_FAULT_SHOW_EARLY)))
 		hit = serve_straight(cache, bv.bv_page, pbn, &fp);
 	else
@@ -568,7 +552,7 @@ static bool serve_block(struct hpm_volume *v, struct bio *bio,
 	else
 		bio_advance_iter(bio, iter, bytes);
 	/* A copy more. */
-	if (d.source && begin_entering(v, &token)) {
+	if (d.source && hpm_begin_entering(v, &token)) {
 		hpm_index_enter(cache, pbn, fp, &d.place);
 		hpm_pool_token_put(v->pool, token);
 	}
@@ -579,8 +563,8 @@ static bool serve_block(struct hpm_volume *v, struct bio *bio,
  * Serves blocks from the front of the piece, while they are cached; @iter is at
  * the piece's beginning.  Returns how many sectors.
  */
-static unsigned int serve(struct hpm_volume *v, struct bio *bio,
-			  struct bvec_iter iter, const struct hpm_piece *p)
+unsigned int hpm_serve(struct hpm_volume *v, struct bio *bio,
+		       struct bvec_iter iter, const struct hpm_piece *p)
 {
 	unsigned int offset = p->offset, done = 0, sectors;
 	u64 pbn = p->pbn;
@@ -604,7 +588,7 @@ static unsigned int serve(struct hpm_volume *v, struct bio *bio,
  *--------------------------------------------------------------*/
 
 /* The first leader that ends behind @pbn. */
-static struct hpm_lead *__next_lead(struct hpm_share *cache, u64 pbn)
+struct hpm_lead *__hpm_next_lead(struct hpm_share *cache, u64 pbn)
 {
 	struct rb_node *node = cache->leads.rb_node;
 	struct hpm_lead *lead, *found = NULL;
@@ -621,14 +605,14 @@ static struct hpm_lead *__next_lead(struct hpm_share *cache, u64 pbn)
 	return found;
 }
 
-static struct hpm_lead *__covering(struct hpm_share *cache, u64 pbn)
+struct hpm_lead *__hpm_covering_lead(struct hpm_share *cache, u64 pbn)
 {
-	struct hpm_lead *lead = __next_lead(cache, pbn);
+	struct hpm_lead *lead = __hpm_next_lead(cache, pbn);
 
 	return lead && lead->pbn <= pbn ? lead : NULL;
 }
 
-static void __list_lead(struct hpm_share *cache, struct hpm_lead *new)
+void __hpm_list_lead(struct hpm_share *cache, struct hpm_lead *new)
 {
 	struct rb_node **link = &cache->leads.rb_node, *parent = NULL;
 	struct hpm_lead *lead;
@@ -645,8 +629,8 @@ static void __list_lead(struct hpm_share *cache, struct hpm_lead *new)
 }
 
 /* From now on, nobody waits for this one. */
-static void __unlist_lead(struct hpm_share *cache, struct hpm_lead *lead,
-			  struct list_head *followers)
+void __hpm_unlist_lead(struct hpm_share *cache, struct hpm_lead *lead,
+		       struct list_head *followers)
 {
 	if (lead->listed)
 		rb_erase(&lead->node, &cache->leads);
@@ -654,16 +638,16 @@ static void __unlist_lead(struct hpm_share *cache, struct hpm_lead *lead,
 	list_splice_tail_init(&lead->followers, followers);
 }
 
-static struct hpm_lead *make_lead(struct hpm_bio *hb, struct bio *bio,
-				  const struct hpm_piece *p, bool keep)
+struct hpm_lead *hpm_make_lead(struct hpm_bio *hb, struct bio *bio,
+			       const struct hpm_piece *p, bool keep)
 {
 	struct page *page = bio_page(bio);
 	struct hpm_lead *lead;
 	struct hpm_dest d;
 	bool keep_all;
 
-	look_at_page(hb->v, page, &d);
-	keep_all = !d.source && is_buffer_memory(bio, page_folio(page));
+	hpm_look_at_page(hb->v, page, &d);
+	keep_all = !d.source && hpm_is_buffer_memory(bio, page_folio(page));
 	if (!d.source && !keep_all)
 		return NULL;
 	lead = kmem_cache_alloc(lead_slab, GFP_NOWAIT | __GFP_NOWARN);
@@ -691,8 +675,8 @@ static void keep_buffer(struct hpm_share *cache, const struct bio *bio,
 	void *bytes = kmap_local_page(page);
 	u64 fp;
 
-	if (is_buffer_memory(bio, page_folio(page)) &&
-	    block_fingerprint(cache, bytes, &fp))
+	if (hpm_is_buffer_memory(bio, page_folio(page)) &&
+	    hpm_block_fingerprint(cache, bytes, &fp))
 		hpm_index_keep(cache, pbn, fp, bytes);
 	kunmap_local(bytes);
 }
@@ -706,15 +690,15 @@ static void enter_page(struct hpm_volume *v, struct page *page, u64 pbn,
 	bool proved;
 	u64 fp;
 
-	look_at_page(v, page, &d);
+	hpm_look_at_page(v, page, &d);
 	if (!d.source)
 		return;
 	bytes = kmap_local_page(page);
-	proved = block_fingerprint(cache, bytes, &fp);
+	proved = hpm_block_fingerprint(cache, bytes, &fp);
 	hpm_pause(HPM_POINT_ENTER);
 	/* Has somebody opened the device meanwhile? */
 	if (d.place.meta)
-		look_at_page(v, page, &d);
+		hpm_look_at_page(v, page, &d);
 	if (proved && d.source) {
 		hpm_index_enter(cache, pbn, fp, &d.place);
 		if (keep)
@@ -733,14 +717,14 @@ static void enter_block(struct hpm_lead *lead, struct page *page, u64 pbn)
 		enter_page(v, page, pbn, lead->keep && pbn == lead->pbn);
 }
 
-static void enter_read(struct hpm_lead *lead)
+void hpm_enter_read(struct hpm_lead *lead)
 {
 	unsigned int done = 0;
 	struct bvec_iter iter;
 	struct bio_vec bv;
 	int token;
 
-	if (!begin_entering(lead->hb->v, &token))
+	if (!hpm_begin_entering(lead->hb->v, &token))
 		return;
 	__bio_for_each_segment(bv, lead->bio, iter, lead->iter) {
 		if (bv.bv_len == HPM_BLOCK_SIZE && done % HPM_BLOCK_SIZE == 0)
@@ -751,6 +735,11 @@ static void enter_read(struct hpm_lead *lead)
 	hpm_pool_token_put(lead->hb->v->pool, token);
 }
 
+void hpm_lead_free(struct hpm_lead *lead)
+{
+	kmem_cache_free(lead_slab, lead);
+}
+
 static void end_lead(struct hpm_lead *lead)
 {
 	struct hpm_share *cache = lead->hb->v->pool->cache;
@@ -758,10 +747,10 @@ static void end_lead(struct hpm_lead *lead)
 	LIST_HEAD(followers);
 
 	spin_lock_irqsave(&cache->lead_lock, flags);
-	__unlist_lead(cache, lead, &followers);
+	__hpm_unlist_lead(cache, lead, &followers);
 	spin_unlock_irqrestore(&cache->lead_lock, flags);
 	lead->hb->lead = NULL;
-	kmem_cache_free(lead_slab, lead);
+	hpm_lead_free(lead);
 	hpm_bio_queue_all(&followers);
 }
 
@@ -770,7 +759,7 @@ static void lead_work(struct work_struct *work)
 	struct hpm_lead *lead = container_of(work, struct hpm_lead, work);
 	struct bio *bio = lead->bio;
 
-	enter_read(lead);
+	hpm_enter_read(lead);
 	end_lead(lead);
 	bio_endio(bio);
 }
@@ -795,7 +784,7 @@ bool hpm_intercept_end(struct hpm_bio *hb, struct bio *bio,
 			queue_work(hb->v->pool->end_wq, &lead->work);
 			return true;
 		}
-		enter_read(lead);
+		hpm_enter_read(lead);
 	}
 	end_lead(lead);
 	return false;
@@ -821,7 +810,7 @@ static void release_followers(struct hpm_share *cache, unsigned long age)
 		if (list_empty(&lead->followers))
 			continue;
 		if (time_after_eq(jiffies, lead->since + age))
-			__unlist_lead(cache, lead, &followers);
+			__hpm_unlist_lead(cache, lead, &followers);
 		else
 			more = true;
 	}
@@ -850,7 +839,7 @@ static bool queue_behind(struct hpm_share *cache, struct hpm_bio *hb,
 	unsigned long flags;
 
 	spin_lock_irqsave(&cache->lead_lock, flags);
-	lead = __covering(cache, p->pbn);
+	lead = __hpm_covering_lead(cache, p->pbn);
 	if (lead) {
 		list_add_tail(&hb->wait, &lead->followers);
 		lead->nr_followers++;
@@ -863,8 +852,8 @@ static bool queue_behind(struct hpm_share *cache, struct hpm_bio *hb,
  * @nr blocks of the piece are being read by another bio; at least they were a
  * moment ago, and if that is over a worker finds them cached.
  */
-static int follow(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
-		  struct hpm_piece *p, u32 nr)
+int hpm_follow(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
+	       struct hpm_piece *p, u32 nr)
 {
 	struct hpm_share *cache = v->pool->cache;
 	int token = hb->op.token;
@@ -923,7 +912,7 @@ static int decide(struct hpm_share *cache, const struct hpm_piece *p,
 	int what = READ_IT;
 
 	spin_lock_irqsave(&cache->lead_lock, flags);
-	other = __next_lead(cache, p->pbn);
+	other = __hpm_next_lead(cache, p->pbn);
 	if (other && other->pbn <= p->pbn) {
 		if (wait && other->nr_followers < MAX_FOLLOWERS) {
 			*nr = min_t(u64, *nr, other->pbn + other->nr - p->pbn);
@@ -937,7 +926,7 @@ static int decide(struct hpm_share *cache, const struct hpm_piece *p,
 			what = LOOK_AGAIN;
 		} else if (lead) {
 			lead->nr = *nr;
-			__list_lead(cache, lead);
+			__hpm_list_lead(cache, lead);
 			what = LEAD_IT;
 		}
 	}
@@ -961,18 +950,18 @@ static int miss(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 	int what;
 
 	nr = unknown(cache, p->pbn, nr);
-	lead = make_lead(hb, bio, p, !again);
+	lead = hpm_make_lead(hb, bio, p, !again);
 	what = decide(cache, p, alone ? NULL : lead, wait, again, &nr);
 	/*
 	 * Not by lead->listed: whoever lets the followers go may have taken it
 	 * off the list by now, and be at them still.
 	 */
 	if (lead && what != LEAD_IT && !(what == READ_IT && alone)) {
-		kmem_cache_free(lead_slab, lead);
+		hpm_lead_free(lead);
 		lead = NULL;
 	}
 	if (what == FOLLOW)
-		return follow(v, hb, bio, p, nr);
+		return hpm_follow(v, hb, bio, p, nr);
 	if (what == LOOK_AGAIN)
 		return -EAGAIN;
 
@@ -998,7 +987,7 @@ int hpm_intercept_map(struct hpm_volume *v, struct hpm_bio *hb,
 	if (bio_integrity(bio) || bio_has_crypt_ctx(bio))
 		return DM_MAPIO_REMAPPED;
 	do {
-		done = serve(v, bio, bio->bi_iter, p);
+		done = hpm_serve(v, bio, bio->bi_iter, p);
 		if (done) {
 			if (done < bio_sectors(bio))
 				dm_accept_partial_bio(bio, done);
@@ -1020,21 +1009,21 @@ unsigned int hpm_intercept_step(struct hpm_volume *v, struct hpm_bio *hb,
 	if (bio_integrity(hb->bio) || bio_has_crypt_ctx(hb->bio))
 		return 0;
 	bio_advance_iter(hb->bio, &iter, hb->done << SECTOR_SHIFT);
-	return serve(v, hb->bio, iter, p);
+	return hpm_serve(v, hb->bio, iter, p);
 }
 
 /*----------------------------------------------------------------
  * Birth and end
  *--------------------------------------------------------------*/
 
-void hpm_intercept_init(struct hpm_share *cache)
+void hpm_followers_init(struct hpm_share *cache)
 {
 	spin_lock_init(&cache->lead_lock);
 	cache->leads = RB_ROOT;
 	INIT_DELAYED_WORK(&cache->late_work, do_late);
 }
 
-void hpm_intercept_exit(struct hpm_share *cache)
+void hpm_followers_exit(struct hpm_share *cache)
 {
 	cancel_delayed_work_sync(&cache->late_work);
 }

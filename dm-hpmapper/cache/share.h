@@ -157,9 +157,6 @@ enum hpm_miss {
 	HPM_MISS_CAUGHT,
 };
 
-/* So many copies of a block are tried. */
-#define HPM_TRIES	4
-
 /*----------------------------------------------------------------
  * index.c.  Any context.
  *--------------------------------------------------------------*/
@@ -258,43 +255,6 @@ int hpm_index_create(struct hpm_share *cache);
 void hpm_index_destroy(struct hpm_share *cache);
 int hpm_index_slab_init(void);
 void hpm_index_slab_exit(void);
-
-/*----------------------------------------------------------------
- * intercept.c
- *--------------------------------------------------------------*/
-
-/* Is the frame still what it was?  Without a reference, so a guess. */
-static inline bool hpm_frame_looks(struct page *page, struct folio *folio,
-				   const struct address_space *mapping,
-				   u32 index)
-{
-	return READ_ONCE(folio->mapping) == mapping &&
-	       READ_ONCE(folio->index) + folio_page_idx(folio, page) == index;
-}
-
-/*
- * The frame is in memory that is going offline, or was when that began to be
- * waited for.  To be asked with a token held: see memory_event().
- */
-static inline bool hpm_frame_barred(const struct hpm_share *cache,
-				    unsigned long pfn)
-{
-	unsigned long first = READ_ONCE(cache->barred_pfn);
-
-	/* Lifted: then the memory is marked offline.  See memory_event(). */
-	return pfn - first < smp_load_acquire(&cache->barred_nr);
-}
-
-/*
- * The folio that is at @place still, with a reference, or NULL.  Any context.
- * A token keeps memory from going offline: the caller holds one since before
- * the copy was found, or asks pfn_to_online_page() first.
- */
-struct folio *hpm_place_get(const struct hpm_place *place);
-void hpm_intercept_init(struct hpm_share *cache);
-void hpm_intercept_exit(struct hpm_share *cache);
-int hpm_lead_slab_init(void);
-void hpm_lead_slab_exit(void);
 
 /*----------------------------------------------------------------
  * evict.c
