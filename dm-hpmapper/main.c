@@ -8,9 +8,6 @@
 #include "pause.h"
 #include "pool-priv.h"
 
-#define CREATE_TRACE_POINTS
-#include "trace.h"
-
 static int __init hpm_init(void)
 {
 	int r;

@@ -67,7 +67,6 @@
 #include <linux/memory_hotplug.h>
 #include <linux/pagemap.h>
 
-#define CREATE_TRACE_POINTS
 #include "cache-trace.h"
 #include "enter.h"
 #include "fault.h"
