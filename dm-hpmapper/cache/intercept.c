@@ -7,19 +7,6 @@
  * block is being read by somebody else, the bio waits for that read.  Else it
  * is read, and what has been read is entered.
  *
- * The proof
- * ---------
- * What the index names is a page that may have become anything: truncated,
- * rewritten, a part of a journal's transaction, another file's page, a
- * neighbour's heap.  No set of locks and flags that a driver can have tells
- * for sure, and none is relied on.  The bytes are copied first, and the keyed
- * fingerprint (fingerprint.c) of what was copied is compared with that of the
- * block.  They are the block's bytes, or there is no hit; that the page
- * changed while it was copied makes no difference.  What is tested before is
- * to save the work: that the frame is what it was when it was entered, and
- * that nobody says the page has changed.  The source is therefore not locked,
- * and 64 readers can copy from one page at once.
- *
  * Nobody may see bytes before they are proved.  They go straight only into a
  * page that its reader has locked and that is not up to date, nor mapped: it
  * shows nothing to anybody until the read has ended well.  All others (direct
@@ -52,7 +39,6 @@
 #include <linux/memory_hotplug.h>
 #include <linux/pagemap.h>
 
-#include "cache-trace.h"
 #include "enter.h"
 #include "fault.h"
 #include "follow.h"
@@ -64,205 +50,10 @@
 
 static struct kmem_cache *lead_slab;
 
-/* So many copies of a block are tried. */
-#define TRIES		4
-
 #define MAX_FOLLOWERS	256
 #define LATE		(HZ / 10)
 /* More blocks than this are not hashed in an interrupt. */
 #define HASH_IN_IRQ	8
-/*
- * A volume whose pages had other bytes so often within an hour is no source any
- * more.  To rewrite a file in place makes one of each page that others ask for:
- * 4 GiB of that are no attack, and as tries at the fingerprint they are nothing.
- */
-#define MAX_MISMATCHES	BIT(20)
-
-/*----------------------------------------------------------------
- * The proof
- *--------------------------------------------------------------*/
-
-static struct hpm_volume *volume_of(struct hpm_pool *pool, struct inode *host)
-{
-	struct block_device *bdev = host->i_sb->s_bdev;
-
-	return bdev ? hpm_volume_by_disk(pool, bdev->bd_disk) : NULL;
-}
-
-/* A volume whose pages keep being something else is left out. */
-static void __blame(struct hpm_share *cache, struct hpm_volume *v)
-{
-	if (time_after(jiffies, v->mismatch_since + 3600 * HZ)) {
-		v->mismatch_since = jiffies;
-		v->mismatches = 0;
-	}
-	if (++v->mismatches < MAX_MISMATCHES || v->barred)
-		return;
-	WRITE_ONCE(v->barred, true);
-	cache->nr_barred++;
-	DMWARN("%s: volume %u changes what it caches too often: it feeds nobody any more",
-	       cache->pool->name, v->id);
-}
-
-static void blame(struct hpm_share *cache, const struct hpm_place *place)
-{
-	struct hpm_pool *pool = cache->pool;
-	struct hpm_volume *v;
-	unsigned long flags;
-	struct folio *folio;
-
-	folio = hpm_place_get(place);
-	if (!folio)
-		return;
-	/* While it is locked its inode and its file system are there. */
-	if (folio_trylock(folio)) {
-		if (folio->mapping == place->mapping) {
-			spin_lock_irqsave(&pool->lock, flags);
-			v = volume_of(pool, place->mapping->host);
-			if (v)
-				__blame(cache, v);
-			spin_unlock_irqrestore(&pool->lock, flags);
-		}
-		folio_unlock(folio);
-	}
-	folio_put(folio);
-}
-
-static u64 clmul_copy(struct hpm_share *cache, void *to, const void *from)
-{
-	switch (cache->simd) {
-	case HPM_SIMD_VPCLMUL:
-		return hpm_fingerprint_vpclmul_copy(&cache->key, to, from);
-	case HPM_SIMD_AVX2:
-		return hpm_fingerprint_avx2_copy(&cache->key, to, from);
-	default:
-		return hpm_fingerprint_clmul_copy(&cache->key, to, from);
-	}
-}
-
-/*
- * Copies a block to where nobody else sees it, and fingerprints the copy.
- * False: not in this interrupt, which came into the use of vector registers.
- */
-static bool copy_block(struct hpm_share *cache, void *to, struct page *page,
-		       u64 *fp)
-{
-	const void *from = kmap_local_page(page);
-	bool done = true;
-
-	if (cache->simd == HPM_SIMD_NONE) {
-		memcpy(to, from, HPM_BLOCK_SIZE);
-		*fp = hpm_fingerprint(&cache->key, to);
-	} else if (hpm_simd_begin()) {
-		*fp = clmul_copy(cache, to, from);
-		hpm_simd_end();
-	} else {
-		done = false;
-	}
-	kunmap_local(from);
-	return done;
-}
-
-bool hpm_block_fingerprint(struct hpm_share *cache, const void *block,
-			   u64 *fp)
-{
-	if (cache->simd == HPM_SIMD_NONE) {
-		*fp = hpm_fingerprint(&cache->key, block);
-	} else {
-		if (!hpm_simd_begin())
-			return false;
-		*fp = hpm_fingerprint_clmul(&cache->key, block);
-		hpm_simd_end();
-	}
-	return true;
-}
-
-/* The page was referred to when it was found; NULL: its memory is damaged. */
-static struct folio *kept_folio(struct page *page)
-{
-	if (likely(!PageHWPoison(page)))
-		return page_folio(page);
-	put_page(page);
-	return NULL;
-}
-
-/* Copies what is at @place to @to, which nobody else can see. */
-static enum hpm_miss take_copy(struct hpm_share *cache,
-			       const struct hpm_place *place, void *to, u64 fp)
-{
-	struct page *page = pfn_to_page(place->pfn);
-	struct folio *folio;
-	bool copied;
-	u64 seen;
-
-	folio = place->kept ? kept_folio(page) : hpm_place_get(place);
-	if (!folio)
-		return HPM_MISS_STALE;
-	if (!place->kept && !hpm_place_clean(folio, page, place)) {
-		folio_put(folio);
-		return HPM_MISS_BUSY;
-	}
-	hpm_pause(HPM_POINT_GOT);
-	copied = copy_block(cache, to, page, &seen);
-	folio_put(folio);
-	if (!copied)
-		return HPM_MISS_BUSY;
-	hpm_pause(HPM_POINT_COPIED);
-
-	if (likely(seen == fp) || hpm_fault(HPM_FAULT_PROVE_NOTHING))
-		return HPM_HIT;
-	if (!place->kept)
-		blame(cache, place);
-	return HPM_MISS_CAUGHT;
-}
-
-static void count_miss(struct hpm_share *cache, u64 pbn, enum hpm_miss cause)
-{
-	switch (cause) {
-	case HPM_MISS_STALE:
-		this_cpu_inc(cache->stats->miss_stale);
-		break;
-	case HPM_MISS_BUSY:
-		this_cpu_inc(cache->stats->miss_busy);
-		break;
-	case HPM_MISS_CAUGHT:
-		this_cpu_inc(cache->stats->caught);
-		break;
-	default:
-		this_cpu_inc(cache->stats->miss_new);
-	}
-	trace_hpm_miss(cache->pool, pbn, cause);
-}
-
-/*
- * Copies the block to @to, from wherever it is cached.  Copies that are none
- * any more are forgotten; a page that is merely in use may be one again.
- */
-bool hpm_take_block(struct hpm_share *cache, u64 pbn, void *to, u64 *fp)
-{
-	enum hpm_miss r = HPM_MISS_NEW;
-	unsigned int tries, busy = 0;
-	struct hpm_place place;
-
-	for (tries = 0; tries < TRIES; tries++) {
-		if (!hpm_index_find(cache, pbn, busy, &place, fp))
-			break;
-		if (!tries)
-			hpm_pause(HPM_POINT_LOOKED_UP);
-		r = take_copy(cache, &place, to, *fp);
-		if (r == HPM_HIT) {
-			trace_hpm_hit(cache->pool, pbn, &place);
-			this_cpu_inc(cache->stats->hits);
-			return true;
-		}
-		if (r == HPM_MISS_BUSY)
-			busy++;
-		else
-			hpm_index_remove(cache, pbn, &place);
-	}
-	count_miss(cache, pbn, r);
-	return false;
-}
 
 /*----------------------------------------------------------------
  * Serving
