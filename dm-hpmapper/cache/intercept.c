@@ -7,12 +7,6 @@
  * block is being read by somebody else, the bio waits for that read.  Else it
  * is read, and what has been read is entered.
  *
- * Nobody may see bytes before they are proved.  They go straight only into a
- * page that its reader has locked and that is not up to date, nor mapped: it
- * shows nothing to anybody until the read has ended well.  All others (direct
- * I/O, whose buffer its owner can look at all the time; less than a page;
- * buffers of file system metadata) get them by way of a private block.
- *
  * Waiting for another's read
  * --------------------------
  * 64 containers that start at once ask for a block within microseconds.  A
@@ -55,55 +49,6 @@ static struct kmem_cache *lead_slab;
 /* More blocks than this are not hashed in an interrupt. */
 #define HASH_IN_IRQ	8
 
-/*----------------------------------------------------------------
- * Serving
- *--------------------------------------------------------------*/
-
-static void copy_out(struct bio *bio, struct bvec_iter iter, const u8 *from,
-		     unsigned int bytes)
-{
-	struct bio_vec bv;
-
-	while (bytes) {
-		bv = bio_iter_iovec(bio, iter);
-		bv.bv_len = min(bv.bv_len, bytes);
-		memcpy_to_page(bv.bv_page, bv.bv_offset, from, bv.bv_len);
-		bio_advance_iter(bio, &iter, bv.bv_len);
-		from += bv.bv_len;
-		bytes -= bv.bv_len;
-	}
-}
-
-static bool serve_straight(struct hpm_share *cache, struct page *page, u64 pbn,
-			   u64 *fp)
-{
-	void *to = kmap_local_page(page);
-	bool hit;
-
-	hit = hpm_take_block(cache, pbn, to, fp);
-	kunmap_local(to);
-	if (hit)
-		flush_dcache_page(page);
-	return hit;
-}
-
-/* By way of this CPU's private block, which interrupts do not use. */
-static bool serve_bounced(struct hpm_share *cache, struct bio *bio,
-			  struct bvec_iter iter, u64 pbn, unsigned int offset,
-			  unsigned int bytes, u64 *fp)
-{
-	u8 *bounce;
-	bool hit;
-
-	local_bh_disable();
-	bounce = this_cpu_ptr(cache->bounce);
-	hit = hpm_take_block(cache, pbn, bounce, fp);
-	if (hit)
-		copy_out(bio, iter, bounce + offset, bytes);
-	local_bh_enable();
-	return hit;
-}
-
 /*
  * Copies of the volume may be entered still, and as long as the token is held
  * that is what hpm_index_forget() waits for.
@@ -115,65 +60,6 @@ bool hpm_begin_entering(struct hpm_volume *v, int *token)
 		return true;
 	hpm_pool_token_put(v->pool, *token);
 	return false;
-}
-
-/* A hit takes @iter behind the @bytes. */
-static bool serve_block(struct hpm_volume *v, struct bio *bio,
-			struct bvec_iter *iter, u64 pbn, unsigned int offset,
-			unsigned int bytes)
-{
-	struct hpm_share *cache = v->pool->cache;
-	struct bio_vec bv = bio_iter_iovec(bio, *iter);
-	bool whole = bv.bv_len >= HPM_BLOCK_SIZE && bytes == HPM_BLOCK_SIZE;
-	struct hpm_dest d;
-	bool hit;
-	int token;
-	u64 fp;
-
-	d.private = false;
-	d.source = false;
-	if (whole)
-		hpm_look_at_page(v, bv.bv_page, &d);
-	if (d.private || (whole && hpm_fault(HPM_FAULT_SHOW_EARLY)))
-		hit = serve_straight(cache, bv.bv_page, pbn, &fp);
-	else
-		hit = serve_bounced(cache, bio, *iter, pbn, offset, bytes, &fp);
-	if (!hit)
-		return false;
-	if (whole)
-		bio_advance_iter_single(bio, iter, bytes);
-	else
-		bio_advance_iter(bio, iter, bytes);
-	/* A copy more. */
-	if (d.source && hpm_begin_entering(v, &token)) {
-		hpm_index_enter(cache, pbn, fp, &d.place);
-		hpm_pool_token_put(v->pool, token);
-	}
-	return true;
-}
-
-/*
- * Serves blocks from the front of the piece, while they are cached; @iter is at
- * the piece's beginning.  Returns how many sectors.
- */
-unsigned int hpm_serve(struct hpm_volume *v, struct bio *bio,
-		       struct bvec_iter iter, const struct hpm_piece *p)
-{
-	unsigned int offset = p->offset, done = 0, sectors;
-	u64 pbn = p->pbn;
-
-	while (done < p->sectors) {
-		sectors = min(HPM_BLOCK_SECTORS - offset, p->sectors - done);
-		if (!serve_block(v, bio, &iter, pbn, offset << SECTOR_SHIFT,
-				 sectors << SECTOR_SHIFT))
-			break;
-		done += sectors;
-		offset = 0;
-		pbn++;
-	}
-	this_cpu_add(v->pool->cache->stats->bytes,
-		     (u64)done << SECTOR_SHIFT);
-	return done;
 }
 
 /*----------------------------------------------------------------
