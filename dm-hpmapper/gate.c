@@ -126,7 +126,7 @@ int hpm_gate_enter(struct hpm_volume *v, struct hpm_bio *hb, unsigned int mask,
 	return r;
 }
 
-static void gate_shut(struct hpm_volume *v, unsigned int bits)
+void hpm_gate_close(struct hpm_volume *v, unsigned int bits)
 {
 	unsigned long flags;
 
@@ -222,21 +222,14 @@ void hpm_gate_feed(struct hpm_volume *v)
  *--------------------------------------------------------------
  */
 
-/* Whoever waits has given up when this much time is over, or if *stop is set. */
-struct patience {
-	unsigned long end;		/* jiffies */
-	const bool *stop;
-};
-
 static bool is_out_of_patience(const void *ctx)
 {
-	const struct patience *p = ctx;
+	const struct hpm_patience *p = ctx;
 
 	return time_after_eq(jiffies, p->end) || (p->stop && READ_ONCE(*p->stop));
 }
 
-/* For the volume's I/O in flight, whatever it is; NULL: however long it takes. */
-static bool wait_for_volume(struct hpm_volume *v, const struct patience *p)
+bool hpm_volume_wait(struct hpm_volume *v, const struct hpm_patience *p)
 {
 	bool (*over)(const void *ctx) = p ? is_out_of_patience : NULL;
 
@@ -325,7 +318,7 @@ static enum hpm_token_kind parked_kind(void)
 
 bool hpm_volume_is_parked(struct hpm_volume *v)
 {
-	struct patience p = { .end = jiffies + PARK_MOMENT };
+	struct hpm_patience p = { .end = jiffies + PARK_MOMENT };
 
 	return hpm_tokens_wait_unless(&v->tokens, parked_kind(),
 				      is_out_of_patience, &p);
@@ -366,7 +359,7 @@ void hpm_volume_unpark(struct hpm_volume *v)
 bool hpm_gate_move_begin(struct hpm_volume *v, u64 vbn, u32 nr,
 			 const bool *stop)
 {
-	struct patience p = { .end = jiffies + MOVE_PATIENCE, .stop = stop };
+	struct hpm_patience p = { .end = jiffies + MOVE_PATIENCE, .stop = stop };
 	unsigned long flags;
 
 	spin_lock_irqsave(&v->lock, flags);
@@ -404,7 +397,7 @@ static bool stop_slow_ones(struct hpm_pool *pool)
 {
 	unsigned long end = jiffies + ALL_PATIENCE;
 	struct hpm_volume *v = NULL;
-	struct patience p = { };
+	struct hpm_patience p = { };
 	bool found = false;
 
 	while ((v = hpm_volume_next(pool, v))) {
@@ -413,8 +406,8 @@ static bool stop_slow_ones(struct hpm_pool *pool)
 		p.end = jiffies + LEAST_PATIENCE;
 		if (time_before(p.end, end))
 			p.end = end;
-		if (!wait_for_volume(v, &p)) {
-			gate_shut(v, HPM_GATE_STOP);
+		if (!hpm_volume_wait(v, &p)) {
+			hpm_gate_close(v, HPM_GATE_STOP);
 			found = true;
 		}
 	}
@@ -432,7 +425,7 @@ void hpm_volumes_stop_slow(struct hpm_pool *pool)
 	for (round = 0; round < STOP_ROUNDS && stop_slow_ones(pool); round++)
 		while ((v = hpm_volume_next(pool, v)))
 			if (hpm_gate_shut(v, HPM_GATE_STOP))
-				wait_for_volume(v, NULL);
+				hpm_volume_wait(v, NULL);
 }
 
 /*
@@ -446,7 +439,7 @@ void hpm_volumes_stop(struct hpm_pool *pool)
 	struct hpm_volume *v = NULL;
 
 	while ((v = hpm_volume_next(pool, v)))
-		gate_shut(v, HPM_GATE_STOP);
+		hpm_gate_close(v, HPM_GATE_STOP);
 	hpm_pool_wait_tokens(pool);
 	flush_workqueue(pool->io_wq);
 	hpm_volumes_return_stock(pool);

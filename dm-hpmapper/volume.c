@@ -58,6 +58,13 @@ static void do_refill(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
+void hpm_volume_stock_init(struct hpm_volume *v)
+{
+	hpm_stock_init(&v->stock);
+	mutex_init(&v->refill_lock);
+	INIT_WORK(&v->refill_work, do_refill);
+}
+
 void hpm_volume_return_stock(struct hpm_volume *v)
 {
 	hpm_space_return(v->pool->md, &v->stock);
@@ -98,7 +105,7 @@ static struct hpm_volume *__find_from(struct hpm_pool *pool, u32 id)
 }
 
 /* One that is leaving is found, too; pool->lock held. */
-static struct hpm_volume *__find(struct hpm_pool *pool, u32 id)
+struct hpm_volume *__hpm_volume_find(struct hpm_pool *pool, u32 id)
 {
 	struct hpm_volume *v = __find_from(pool, id);
 
@@ -107,7 +114,7 @@ static struct hpm_volume *__find(struct hpm_pool *pool, u32 id)
 
 struct hpm_volume *hpm_volume_by_id(struct hpm_pool *pool, u32 id)
 {
-	struct hpm_volume *v = __find(pool, id);
+	struct hpm_volume *v = __hpm_volume_find(pool, id);
 
 	return v && !v->leaving ? v : NULL;
 }
@@ -150,7 +157,7 @@ static void __list(struct hpm_pool *pool, struct hpm_volume *v)
 	hash_add(pool->by_disk, &v->by_disk, (unsigned long)v->disk);
 }
 
-static void __unlist(struct hpm_pool *pool, struct hpm_volume *v)
+void __hpm_volume_unlist(struct hpm_pool *pool, struct hpm_volume *v)
 {
 	list_del(&v->list);
 	rb_erase(&v->by_id, &pool->by_id);
@@ -196,7 +203,7 @@ struct hpm_volume *hpm_volume_next(struct hpm_pool *pool,
 }
 
 /* A suspended pool takes no volumes: this one would not know of it. */
-static int list_volume(struct hpm_volume *v)
+int hpm_volume_list(struct hpm_volume *v)
 {
 	struct hpm_pool *pool = v->pool;
 	int r = -EINVAL;
@@ -232,9 +239,7 @@ static int volume_init(struct hpm_volume *v)
 	kref_init(&v->ref);
 	init_completion(&v->released);
 	hpm_gate_init(v);
-	hpm_stock_init(&v->stock);
-	mutex_init(&v->refill_lock);
-	INIT_WORK(&v->refill_work, do_refill);
+	hpm_volume_stock_init(v);
 	hpm_streams_init(v);
 	return 0;
 
@@ -281,7 +286,7 @@ static int open_volume(struct hpm_volume *v, struct dm_target *ti)
 	v->share = !(info.flags & HPM_VOL_NOSHARE);
 	r = check_mode(v, ti);
 	if (!r) {
-		r = list_volume(v);
+		r = hpm_volume_list(v);
 		if (!r)
 			return 0;
 		ti->error = "The pool is suspended";
@@ -345,7 +350,7 @@ static void destroy_volume(struct hpm_volume *v)
 	hpm_vol_put(v->vol);
 
 	spin_lock_irq(&pool->lock);
-	__unlist(pool, v);
+	__hpm_volume_unlist(pool, v);
 	spin_unlock_irq(&pool->lock);
 	wake_up_all(&pool->volume_gone);
 	volume_exit(v);
@@ -359,7 +364,7 @@ static bool is_leaving(struct hpm_pool *pool, u32 id)
 	bool leaving;
 
 	spin_lock_irq(&pool->lock);
-	v = __find(pool, id);
+	v = __hpm_volume_find(pool, id);
 	leaving = v && v->leaving;
 	spin_unlock_irq(&pool->lock);
 	return leaving;
@@ -384,7 +389,7 @@ static struct hpm_volume *__get_volume(struct hpm_pool *pool, u32 id,
 	int r;
 
 	spin_lock_irq(&pool->lock);
-	v = __find(pool, id);
+	v = __hpm_volume_find(pool, id);
 	spin_unlock_irq(&pool->lock);
 	if (!v)
 		return create_volume(pool, id, ti);

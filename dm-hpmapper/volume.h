@@ -198,31 +198,38 @@ static inline u32 hpm_large_left(const struct hpm_volume *v, u64 vbn)
 	return hpm_large_size(v) - (u32)(vbn & (hpm_large_size(v) - 1));
 }
 
-/* volume.c, from map(), token held; these three return DM_MAPIO_SUBMITTED. */
-int hpm_map_end(struct bio *bio, int err);
-int hpm_map_wouldblock(struct bio *bio);
-/* A worker goes on with it (or it would block). */
-int hpm_map_defer(struct hpm_bio *hb, struct bio *bio);
+/*
+ *----------------------------------------------------------------
+ * active.c
+ *--------------------------------------------------------------
+ */
 
-/* From map(): goes on at this sector of the data device. */
-static inline int hpm_map_to(const struct hpm_volume *v, struct bio *bio,
-			     sector_t sector)
-{
-	bio_set_dev(bio, v->pool->data_bdev);
-	bio->bi_iter.bi_sector = sector;
-	return DM_MAPIO_REMAPPED;
-}
-
-/* Sleeps. */
-int hpm_volume_refill(struct hpm_volume *v);
-/* Gives stock and reservations back.  Sleeps. */
-void hpm_volume_return_stock(struct hpm_volume *v);
 /*
  * The active volume behind @prev (NULL: the first) in the pool's list, with a
  * reference; drops the one on @prev.
  */
 struct hpm_volume *hpm_volume_next(struct hpm_pool *pool,
 				   struct hpm_volume *prev);
+/*
+ * The volume is on the list from now on; -EINVAL: the pool is suspended, and takes
+ * none.  And off it again; pool->lock held.
+ */
+int hpm_volume_list(struct hpm_volume *v);
+void __hpm_volume_unlist(struct hpm_pool *pool, struct hpm_volume *v);
+/* As hpm_volume_by_id(), but one that is leaving is found, too. */
+struct hpm_volume *__hpm_volume_find(struct hpm_pool *pool, u32 id);
+
+/*
+ *----------------------------------------------------------------
+ * volume-stock.c
+ *--------------------------------------------------------------
+ */
+
+void hpm_volume_stock_init(struct hpm_volume *v);
+/* Sleeps. */
+int hpm_volume_refill(struct hpm_volume *v);
+/* Gives stock and reservations back.  Sleeps. */
+void hpm_volume_return_stock(struct hpm_volume *v);
 
 /*
  *----------------------------------------------------------------
@@ -284,6 +291,62 @@ static inline sector_t hpm_piece_target(const struct hpm_piece *p)
 
 /*
  *----------------------------------------------------------------
+ * run.c
+ *--------------------------------------------------------------
+ */
+
+/* Any context: goes on where the run goes on although the map was cut there. */
+void hpm_extend_run(struct hpm_volume *v, u64 vbn, u32 max,
+		    struct hpm_run *run);
+
+/* Any context, token held: what @vbn and the blocks behind it map to. */
+static inline int hpm_find_run(struct hpm_volume *v, u64 vbn, u32 max,
+			       struct hpm_run *run)
+{
+	int r = hpm_map_lookup(v->vol, vbn, max, run);
+
+	if (unlikely(!r && run->nr < max))
+		hpm_extend_run(v, vbn, max, run);
+	return r;
+}
+
+/*
+ *----------------------------------------------------------------
+ * bio.c
+ *--------------------------------------------------------------
+ */
+
+/* From map(): makes @hb, which then has no token, ready to wait or be queued. */
+void hpm_bio_defer(struct hpm_bio *hb, struct bio *bio);
+/* Any context: a worker carries out what is left of it. */
+void hpm_bio_queue(struct hpm_bio *hb);
+/* Any context: the same for all on @list (struct hpm_bio by ->wait). */
+void hpm_bio_queue_all(struct list_head *list);
+/* One of its parts, or its dealer, is done. */
+void hpm_bio_put(struct hpm_bio *hb, blk_status_t status);
+/* Where the deferred bio goes on. */
+static inline sector_t hpm_bio_sector(const struct hpm_bio *hb)
+{
+	return hb->bio->bi_iter.bi_sector + hb->done;
+}
+
+/* From map(), token held; these three return DM_MAPIO_SUBMITTED. */
+int hpm_map_end(struct bio *bio, int err);
+int hpm_map_wouldblock(struct bio *bio);
+/* A worker goes on with it (or it would block). */
+int hpm_map_defer(struct hpm_bio *hb, struct bio *bio);
+
+/* From map(): goes on at this sector of the data device. */
+static inline int hpm_map_to(const struct hpm_volume *v, struct bio *bio,
+			     sector_t sector)
+{
+	bio_set_dev(bio, v->pool->data_bdev);
+	bio->bi_iter.bi_sector = sector;
+	return DM_MAPIO_REMAPPED;
+}
+
+/*
+ *----------------------------------------------------------------
  * gate.c
  *--------------------------------------------------------------
  */
@@ -329,13 +392,23 @@ static inline bool hpm_gate_returns(const struct hpm_volume *v)
 	return READ_ONCE(v->gate) & HPM_GATE_RETURN;
 }
 
-/*
- * Sleeps: nothing of the volume's waits on return, and nothing will; until it is
- * opened.
- */
-void hpm_gate_return(struct hpm_volume *v);
 /* Any context. */
 void hpm_gate_open(struct hpm_volume *v, unsigned int bits);
+
+/* Any context: shuts the gate for what comes from now on. */
+void hpm_gate_close(struct hpm_volume *v, unsigned int bits);
+
+/* Whoever waits has given up when this much time is over, or if *stop is set. */
+struct hpm_patience {
+	unsigned long end;		/* jiffies */
+	const bool *stop;
+};
+
+/*
+ * Sleeps, for the volume's I/O in flight, whatever it is; NULL: however long it
+ * takes.  False: it took too long.
+ */
+bool hpm_volume_wait(struct hpm_volume *v, const struct hpm_patience *p);
 
 /*
  * Any context, no token held, @hb deferred: it waits until one of the credits comes
@@ -357,35 +430,46 @@ void hpm_gate_move_end(struct hpm_volume *v);
 
 /*
  *----------------------------------------------------------------
- * deferred.c
+ * op.c
  *--------------------------------------------------------------
  */
 
-/* From map(): makes @hb, which then has no token, ready to wait or be queued. */
-void hpm_bio_defer(struct hpm_bio *hb, struct bio *bio);
-/* Any context: a worker carries out what is left of it. */
-void hpm_bio_queue(struct hpm_bio *hb);
-/* Any context: the same for all on @list (struct hpm_bio by ->wait). */
-void hpm_bio_queue_all(struct list_head *list);
-/* One of its parts, or its dealer, is done. */
-void hpm_bio_put(struct hpm_bio *hb, blk_status_t status);
-/* Where the deferred bio goes on. */
-static inline sector_t hpm_bio_sector(const struct hpm_bio *hb)
-{
-	return hb->bio->bi_iter.bi_sector + hb->done;
-}
-
+/*
+ * Any context: locks the piece's blocks, taking its change, its credit and its
+ * blocks over into @op.  -EBUSY: @waiter, unless NULL, is queued.
+ */
+int hpm_piece_lock(struct hpm_volume *v, struct hpm_piece *p,
+		   struct hpm_op *op, struct list_head *waiter);
 /*
  * Any context: the I/O is over; publishes or gives back, drops the token.  The
  * volume may be gone then, unless something else keeps it.
  */
 void hpm_op_end(struct hpm_volume *v, struct hpm_op *op, blk_status_t status);
+/* Any context: the change of a write that is over. */
+void hpm_write_end(struct hpm_volume *v, struct hpm_op *op,
+		   blk_status_t status);
+/* Any context: blocks that were got for @vbn, or a credit, and nothing came of it. */
+void hpm_blocks_back(struct hpm_volume *v, u64 vbn, u64 pbn, u32 nr,
+		     bool stream);
+void hpm_credit_back(struct hpm_volume *v);
+
+/*
+ *----------------------------------------------------------------
+ * part.c
+ *--------------------------------------------------------------
+ */
 
 /* A clone of what is left of the bio.  Sleeps; never fails. */
 struct hpm_part *hpm_part_alloc(struct hpm_bio *hb);
 void hpm_part_free(struct hpm_part *part);
 /* The part goes to where the piece says; the bio moves on. */
 void hpm_part_submit(struct hpm_part *part, const struct hpm_piece *p);
+
+/*
+ *----------------------------------------------------------------
+ * deferred.c
+ *--------------------------------------------------------------
+ */
 
 /*
  * Steps of a worker: carries out the next part of the bio.  0: go on if
@@ -407,33 +491,6 @@ int hpm_zero_step(struct hpm_volume *v, struct hpm_bio *hb);
 /* From map(), token held; DM_MAPIO_*. */
 int hpm_read_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio);
 int hpm_write_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio);
-
-/* Any context: goes on where the run goes on although the map was cut there. */
-void hpm_extend_run(struct hpm_volume *v, u64 vbn, u32 max,
-		    struct hpm_run *run);
-
-/* Any context, token held: what @vbn and the blocks behind it map to. */
-static inline int hpm_find_run(struct hpm_volume *v, u64 vbn, u32 max,
-			       struct hpm_run *run)
-{
-	int r = hpm_map_lookup(v->vol, vbn, max, run);
-
-	if (unlikely(!r && run->nr < max))
-		hpm_extend_run(v, vbn, max, run);
-	return r;
-}
-
-/* Any context: the change of a write that is over. */
-void hpm_write_end(struct hpm_volume *v, struct hpm_op *op,
-		   blk_status_t status);
-/* Any context: returns all that the piece has in hand. */
-void hpm_piece_release(struct hpm_volume *v, struct hpm_piece *p);
-/*
- * Any context: locks the piece's blocks, taking its change, its credit and its
- * blocks over into @op.  -EBUSY: @waiter, unless NULL, is queued.
- */
-int hpm_piece_lock(struct hpm_volume *v, struct hpm_piece *p,
-		   struct hpm_op *op, struct list_head *waiter);
 
 struct hpm_merge *hpm_merge_get(struct hpm_volume *v);
 void hpm_merge_put(struct hpm_volume *v, struct hpm_merge *m);
@@ -476,5 +533,17 @@ void hpm_streams_exit(struct hpm_volume *v);
  * row, if they still do and nobody is at work on them.
  */
 void hpm_collapse(struct hpm_volume *v, u64 vbn, u64 pbn);
+
+/*
+ *----------------------------------------------------------------
+ * stop.c
+ *--------------------------------------------------------------
+ */
+
+/*
+ * Sleeps: nothing of the volume's waits on return, and nothing will; until it is
+ * opened.
+ */
+void hpm_gate_return(struct hpm_volume *v);
 
 #endif /* HPM_VOLUME_H */

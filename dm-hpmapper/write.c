@@ -112,7 +112,7 @@ static void have_credit(struct hpm_volume *v, struct hpm_piece *p)
 }
 
 /* Not the record's: nothing will be published. */
-static void credit_back(struct hpm_volume *v)
+void hpm_credit_back(struct hpm_volume *v)
 {
 	hpm_credit_put(v->pool->md, 1);
 	hpm_gate_feed(v);
@@ -193,6 +193,24 @@ static int plan_new(struct hpm_volume *v, struct hpm_piece *p,
 	return r;
 }
 
+static void piece_release(struct hpm_volume *v, struct hpm_piece *p)
+{
+	struct hpm_md *md = v->pool->md;
+
+	if (p->nr)
+		hpm_blocks_back(v, p->vbn, p->pbn, p->nr, p->stream);
+	if (p->change)
+		hpm_change_free(md, p->change);
+	if (p->credit)
+		hpm_credit_back(v);
+	if (p->merger)
+		hpm_merge_put(v, p->merger);
+	p->nr = 0;
+	p->change = NULL;
+	p->credit = false;
+	p->merger = NULL;
+}
+
 /* The run that begins at @vbn, if it can be told and may be written to. */
 static int look_up(struct hpm_volume *v, u64 vbn, u32 max, struct hpm_run *run)
 {
@@ -218,38 +236,20 @@ static int plan(struct hpm_volume *v, struct hpm_piece *p)
 
 	/* A large block got for what has become the volume's own meanwhile? */
 	if (unlikely(p->nr))
-		hpm_piece_release(v, p);
+		piece_release(v, p);
 	p->merge = false;
 	p->pbn = run.pbn;
 	hpm_piece_cut(p, run.nr);
 	return 0;
 }
 
-static void blocks_back(struct hpm_volume *v, u64 vbn, u64 pbn, u32 nr,
-			bool stream)
+void hpm_blocks_back(struct hpm_volume *v, u64 vbn, u64 pbn, u32 nr,
+		     bool stream)
 {
 	if (stream)
 		hpm_stream_untake(v, vbn, pbn, nr);
 	else
 		hpm_space_unreserve(v->pool->md, pbn, nr);
-}
-
-void hpm_piece_release(struct hpm_volume *v, struct hpm_piece *p)
-{
-	struct hpm_md *md = v->pool->md;
-
-	if (p->nr)
-		blocks_back(v, p->vbn, p->pbn, p->nr, p->stream);
-	if (p->change)
-		hpm_change_free(md, p->change);
-	if (p->credit)
-		credit_back(v);
-	if (p->merger)
-		hpm_merge_put(v, p->merger);
-	p->nr = 0;
-	p->change = NULL;
-	p->credit = false;
-	p->merger = NULL;
 }
 
 /*
@@ -297,8 +297,8 @@ void hpm_write_end(struct hpm_volume *v, struct hpm_op *op, blk_status_t status)
 			hpm_stream_written(v, vbn, pbn, nr);
 	} else {
 		hpm_change_cancel(c, &waiters);
-		blocks_back(v, vbn, pbn, nr, op->stream);
-		credit_back(v);
+		hpm_blocks_back(v, vbn, pbn, nr, op->stream);
+		hpm_credit_back(v);
 	}
 	hpm_bio_queue_all(&waiters);
 }
@@ -325,7 +325,7 @@ static int map_lacks(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 {
 	int token = hb->op.token;
 
-	hpm_piece_release(v, p);
+	piece_release(v, p);
 	if (lack < 0)
 		return hpm_map_end(bio, lack);
 	if (lack != LACK_CREDIT || hpm_bio_nowait(bio))
@@ -348,7 +348,7 @@ static bool map_lock(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 	if (likely(!hpm_piece_lock(v, p, &hb->op, NULL)))
 		return true;
 	if (hpm_bio_nowait(bio)) {
-		hpm_piece_release(v, p);
+		piece_release(v, p);
 		hpm_map_wouldblock(bio);
 		return false;
 	}
@@ -357,7 +357,7 @@ static bool map_lock(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 		hb->op.token = token;
 		return true;
 	}
-	hpm_piece_release(v, p);
+	piece_release(v, p);
 	hpm_volume_token_put(v, token);
 	return false;
 }
@@ -552,7 +552,7 @@ int hpm_write_step(struct hpm_volume *v, struct hpm_bio *hb,
 			r = supply(v, &p, r);
 	} while (r == -EAGAIN);
 
-	hpm_piece_release(v, &p);
+	piece_release(v, &p);
 	if (part)
 		hpm_part_free(part);
 	return r > HPM_WAITS ? wait_in_list(v, hb, r) : r;
