@@ -173,7 +173,7 @@ static int flush_step(struct hpm_volume *v, struct hpm_bio *hb)
  * When the bio has got to a list others may have it, and may have ended it: what
  * keeps the volume until the last line is the token.
  */
-static void bio_work(struct work_struct *work)
+void hpm_bio_work(struct work_struct *work)
 {
 	struct hpm_bio *hb = container_of(work, struct hpm_bio, work);
 	struct hpm_volume *v = hb->v;
@@ -205,5 +205,5 @@ void hpm_bio_defer(struct hpm_bio *hb, struct bio *bio)
 	hb->done = 0;
 	hb->op.token = HPM_NO_TOKEN;
 	atomic_set(&hb->parts, 1);
-	INIT_WORK(&hb->work, bio_work);
+	INIT_WORK(&hb->work, hb->v->bio_work);
 }

@@ -238,6 +238,7 @@ static int volume_init(struct hpm_volume *v)
 		goto out_merge;
 	kref_init(&v->ref);
 	init_completion(&v->released);
+	v->bio_work = hpm_bio_work;
 	hpm_gate_init(v);
 	hpm_volume_stock_init(v);
 	hpm_streams_init(v);

@@ -166,6 +166,7 @@ struct hpm_volume {
 	unsigned int mismatches;	/* pool->lock */
 	unsigned long mismatch_since;	/* jiffies; pool->lock */
 
+	work_func_t bio_work;	/* hpm_bio_work(), for those below it */
 	struct bio_set parts;
 	mempool_t merges;		/* partial.c */
 };
@@ -470,6 +471,9 @@ void hpm_part_submit(struct hpm_part *part, const struct hpm_piece *p);
  * deferred.c
  *--------------------------------------------------------------
  */
+
+/* struct hpm_bio.work: a worker carries out what is left of a bio. */
+void hpm_bio_work(struct work_struct *work);
 
 /*
  * Steps of a worker: carries out the next part of the bio.  0: go on if
