@@ -6,29 +6,6 @@
 #include "cache.h"
 #include "pause.h"
 
-static bool goes_on(const struct hpm_run *run, const struct hpm_run *next)
-{
-	return next->mapped == run->mapped && next->shared == run->shared &&
-	       (!run->mapped || next->pbn == run->pbn + run->nr);
-}
-
-/*
- * The map ends a run at the end of a leaf, and where a change is under way.
- * Looking once more costs a tenth of what sending another bio costs.
- */
-void hpm_extend_run(struct hpm_volume *v, u64 vbn, u32 max,
-		    struct hpm_run *run)
-{
-	struct hpm_run next;
-
-	while (run->nr < max) {
-		if (hpm_map_lookup(v->vol, vbn + run->nr, max - run->nr,
-				   &next) || !goes_on(run, &next))
-			break;
-		run->nr += next.nr;
-	}
-}
-
 /* Somebody may have it cached. */
 static int read_shared(struct hpm_volume *v, struct hpm_bio *hb,
 		       struct bio *bio, const struct hpm_run *run)
