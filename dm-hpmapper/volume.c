@@ -348,32 +348,6 @@ static void volume_dtr(struct dm_target *ti)
  *--------------------------------------------------------------
  */
 
-int hpm_map_end(struct bio *bio, int err)
-{
-	bio->bi_status = errno_to_blk_status(err);
-	bio_endio(bio);
-	return DM_MAPIO_SUBMITTED;
-}
-
-int hpm_map_wouldblock(struct bio *bio)
-{
-	bio_wouldblock_error(bio);
-	return DM_MAPIO_SUBMITTED;
-}
-
-int hpm_map_defer(struct hpm_bio *hb, struct bio *bio)
-{
-	struct hpm_volume *v = hb->v;
-	int token = hb->op.token;
-
-	if (hpm_bio_nowait(bio))
-		return hpm_map_wouldblock(bio);
-	hpm_bio_defer(hb, bio);
-	hpm_bio_queue(hb);
-	hpm_volume_token_put(v, token);
-	return DM_MAPIO_SUBMITTED;
-}
-
 /* True: the bio does not get through, *ret is what map() returns. */
 static bool map_is_held(struct hpm_volume *v, struct hpm_bio *hb,
 			struct bio *bio, unsigned int mask, int *ret)
@@ -509,12 +483,6 @@ static int volume_end_io(struct dm_target *ti, struct bio *bio,
 	if (hb->op.token != HPM_NO_TOKEN)
 		hpm_op_end(v, &hb->op, *error);
 	return DM_ENDIO_DONE;
-}
-
-void hpm_volume_commit_done(struct bio *bio, int err)
-{
-	bio->bi_status = errno_to_blk_status(err);
-	bio_endio(bio);
 }
 
 /*
