@@ -16,16 +16,6 @@
 
 #include "volume.h"
 
-void hpm_op_end(struct hpm_volume *v, struct hpm_op *op, blk_status_t status)
-{
-	int token = op->token;
-
-	if (op->change)
-		hpm_write_end(v, op, status);
-	op->token = HPM_NO_TOKEN;
-	hpm_volume_token_put(v, token);
-}
-
 /*
  *----------------------------------------------------------------
  * Parts
