@@ -549,8 +549,8 @@ static int highest_block(struct hpm_volume *v, bool apply, u64 *vbn)
 }
 
 /* <mapped sectors> <highest mapped sector>|- */
-static void emit_status(struct hpm_volume *v, bool apply, char *result,
-			unsigned int maxlen)
+void hpm_volume_status(struct hpm_volume *v, bool apply, char *result,
+		       unsigned int maxlen)
 {
 	unsigned int noio = memalloc_noio_save();
 	struct hpm_vol_info info;
@@ -584,9 +584,9 @@ static void volume_status(struct dm_target *ti, status_type_t type,
 		if (hpm_pool_failed(t->pool))
 			DMEMIT("Fail");
 		else
-			emit_status(t->v, !dm_suspended(ti) &&
-				    !(status_flags & HPM_STATUS_NOFLUSH),
-				    result, maxlen);
+			hpm_volume_status(t->v, !dm_suspended(ti) &&
+					  !(status_flags & HPM_STATUS_NOFLUSH),
+					  result, maxlen);
 		break;
 	case STATUSTYPE_TABLE:
 		DMEMIT("%s %u", t->pool_dev->name, t->v->id);

@@ -540,6 +540,16 @@ void hpm_collapse(struct hpm_volume *v, u64 vbn, u64 pbn);
 
 /*
  *----------------------------------------------------------------
+ * volume-status.c
+ *--------------------------------------------------------------
+ */
+
+/* What the status says of a volume; with @apply, what is published is in it.  Sleeps. */
+void hpm_volume_status(struct hpm_volume *v, bool apply, char *result,
+		       unsigned int maxlen);
+
+/*
+ *----------------------------------------------------------------
  * stop.c
  *--------------------------------------------------------------
  */
