@@ -4,8 +4,12 @@
  *
  *	pool.c		a live pool: who it is, its birth and its end
  *	pool-table.c	the target: tables, suspend and resume
- *	pool-work.c	the workers, and what makes them run
- *	pool-space.c	who waits for space, and how it comes back
+ *	pool-work.c	the workers
+ *	pool-kick.c	what makes them run
+ *	pool-commit.c	commits, and who waits for one
+ *	pool-waiters.c	who waits for space, and how it comes back
+ *	pool-search.c	looking for credit and for blocks
+ *	pool-space.c	what comes of it; the low water marks
  *	pool-drain.c	the way of freed blocks
  *	pool-mode.c	the failure ladder
  *	pool-message.c	messages (parse.c has their words)
@@ -64,6 +68,27 @@ void hpm_pool_detach(struct hpm_pool *pool);
 
 /*
  *----------------------------------------------------------------
+ * pool-kick.c
+ *--------------------------------------------------------------
+ */
+
+/* The engine's ops->kick().  Any context. */
+void hpm_pool_kick(void *ctx, enum hpm_kick what);
+/* Raises a dm event.  Any context. */
+void hpm_pool_event(struct hpm_pool *pool);
+
+/*
+ *----------------------------------------------------------------
+ * pool-commit.c
+ *--------------------------------------------------------------
+ */
+
+void hpm_pool_commit_init(struct hpm_pool *pool);
+/* Applies and commits.  Sleeps. */
+int hpm_pool_settle(struct hpm_pool *pool);
+
+/*
+ *----------------------------------------------------------------
  * pool-work.c
  *--------------------------------------------------------------
  */
@@ -71,10 +96,6 @@ void hpm_pool_detach(struct hpm_pool *pool);
 int hpm_pool_work_init(struct hpm_pool *pool);
 void hpm_pool_work_exit(struct hpm_pool *pool);
 
-/* The engine's ops->kick().  Any context. */
-void hpm_pool_kick(void *ctx, enum hpm_kick what);
-/* Raises a dm event.  Any context. */
-void hpm_pool_event(struct hpm_pool *pool);
 /* Lets the background work go on from where it was. */
 void hpm_pool_wake(struct hpm_pool *pool);
 /*
@@ -82,8 +103,26 @@ void hpm_pool_wake(struct hpm_pool *pool);
  * been stopped.  Sleeps.
  */
 void hpm_pool_quiesce(struct hpm_pool *pool);
-/* Applies and commits.  Sleeps. */
-int hpm_pool_settle(struct hpm_pool *pool);
+
+/*
+ *----------------------------------------------------------------
+ * pool-waiters.c
+ *--------------------------------------------------------------
+ */
+
+void hpm_pool_waiters_init(struct hpm_pool *pool);
+/* Ends the writes that wait for credit or space.  Sleeps or not. */
+void hpm_pool_end_writes(struct hpm_pool *pool, blk_status_t status);
+/* Ends everything that waits for credit or space, discards too.  Sleeps or not. */
+void hpm_pool_end_waiters(struct hpm_pool *pool, blk_status_t status);
+/* Any context: all that are on the list @from are on @to, and on no other. */
+void hpm_waiters_take(struct hpm_pool *pool, struct bio_list *from,
+		      struct bio_list *to);
+void hpm_waiters_end(struct bio_list *bios, blk_status_t status);
+void hpm_waiters_retry(struct bio_list *bios);
+/* What somebody was busy with for the bios on @list has come to @r. */
+void hpm_waiters_answer(struct hpm_pool *pool, struct bio_list *list, int r);
+bool hpm_waiters_none(struct hpm_pool *pool, struct bio_list *list);
 
 /*
  *----------------------------------------------------------------
@@ -91,15 +130,12 @@ int hpm_pool_settle(struct hpm_pool *pool);
  *--------------------------------------------------------------
  */
 
-void hpm_pool_space_init(struct hpm_pool *pool);
+/* Small blocks that could be allocated now. */
+u64 hpm_pool_data_free(struct hpm_pool *pool);
 /* Space may have come: whoever waits for it goes on if so.  Sleeps. */
 void hpm_pool_space_came(struct hpm_pool *pool);
 /* Low water marks.  Sleeps. */
 void hpm_pool_check_low_water(struct hpm_pool *pool);
-/* Ends the writes that wait for credit or space.  Sleeps or not. */
-void hpm_pool_end_writes(struct hpm_pool *pool, blk_status_t status);
-/* Ends everything that waits for credit or space, discards too.  Sleeps or not. */
-void hpm_pool_end_waiters(struct hpm_pool *pool, blk_status_t status);
 /* The metadata low water mark, in metadata blocks. */
 u64 hpm_pool_meta_low_water(const struct hpm_md_stats *st);
 
@@ -116,6 +152,14 @@ void hpm_pool_drain(void *ctx, struct list_head *batches);
 void hpm_pool_drain_wait(struct hpm_pool *pool);
 /* The pool is no more: gives the batches back as they are.  Sleeps. */
 void hpm_pool_drain_drop(struct hpm_pool *pool);
+
+/*
+ *----------------------------------------------------------------
+ * pool-search.c
+ *--------------------------------------------------------------
+ */
+
+void hpm_pool_search_init(struct hpm_pool *pool);
 
 /*
  *----------------------------------------------------------------

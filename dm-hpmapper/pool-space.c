@@ -71,7 +71,7 @@ static void wait_in(struct hpm_pool *pool, struct bio_list *list,
 		hpm_bio_put(hb_of(bio), status);
 }
 
-static void take_bios(struct hpm_pool *pool, struct bio_list *from,
+void hpm_waiters_take(struct hpm_pool *pool, struct bio_list *from,
 		      struct bio_list *to)
 {
 	unsigned long flags;
@@ -84,7 +84,7 @@ static void take_bios(struct hpm_pool *pool, struct bio_list *from,
 }
 
 /* Their parts may be under way still, so they end when those have. */
-static void end_bios(struct bio_list *bios, blk_status_t status)
+void hpm_waiters_end(struct bio_list *bios, blk_status_t status)
 {
 	struct bio *bio;
 
@@ -92,7 +92,7 @@ static void end_bios(struct bio_list *bios, blk_status_t status)
 		hpm_bio_put(hb_of(bio), status);
 }
 
-static void retry_bios(struct bio_list *bios)
+void hpm_waiters_retry(struct bio_list *bios)
 {
 	struct bio *bio;
 
@@ -105,8 +105,8 @@ static void end_list(struct hpm_pool *pool, struct bio_list *list,
 {
 	struct bio_list bios;
 
-	take_bios(pool, list, &bios);
-	end_bios(&bios, status);
+	hpm_waiters_take(pool, list, &bios);
+	hpm_waiters_end(&bios, status);
 }
 
 void hpm_pool_end_writes(struct hpm_pool *pool, blk_status_t status)
@@ -147,7 +147,7 @@ void hpm_pool_return_bios(struct hpm_pool *pool, struct hpm_volume *v)
 	__take_of(&pool->space_bios, v, &bios);
 	spin_unlock_irqrestore(&pool->lock, flags);
 
-	end_bios(&bios, BLK_STS_DM_REQUEUE);
+	hpm_waiters_end(&bios, BLK_STS_DM_REQUEUE);
 }
 
 /* Nothing is to be had: an error, or a wait until somebody does something. */
@@ -173,21 +173,20 @@ static void no_space(struct hpm_pool *pool, struct bio *bio)
 		hpm_bio_put(hb_of(bio), status);
 }
 
-/* What somebody was busy with for the bios on @list has come to @r. */
-static void answer(struct hpm_pool *pool, struct bio_list *list, int r)
+void hpm_waiters_answer(struct hpm_pool *pool, struct bio_list *list, int r)
 {
 	struct bio_list bios;
 	struct bio *bio;
 
-	take_bios(pool, list, &bios);
+	hpm_waiters_take(pool, list, &bios);
 	if (!r)
-		retry_bios(&bios);
+		hpm_waiters_retry(&bios);
 	while (r == -ENOSPC && (bio = bio_list_pop(&bios)))
 		no_space(pool, bio);
-	end_bios(&bios, errno_to_blk_status(r));
+	hpm_waiters_end(&bios, errno_to_blk_status(r));
 }
 
-static bool is_empty(struct hpm_pool *pool, struct bio_list *list)
+bool hpm_waiters_none(struct hpm_pool *pool, struct bio_list *list)
 {
 	bool empty;
 
@@ -255,14 +254,14 @@ static bool retry_writes(struct hpm_pool *pool)
 {
 	int r;
 
-	if (is_empty(pool, &pool->credit_bios))
+	if (hpm_waiters_none(pool, &pool->credit_bios))
 		return false;
 	r = wait_for_credit(pool, HPM_FOR_DATA);
 	if (r == -ERESTART)
 		return true;
 	if (!r || r == -ENOSPC)
 		hpm_pool_set_meta_full(pool, r);
-	answer(pool, &pool->credit_bios, r);
+	hpm_waiters_answer(pool, &pool->credit_bios, r);
 	return false;
 }
 
@@ -272,15 +271,15 @@ static bool retry_unmaps(struct hpm_pool *pool)
 	struct bio_list bios;
 	int r;
 
-	if (is_empty(pool, &pool->unmap_bios))
+	if (hpm_waiters_none(pool, &pool->unmap_bios))
 		return false;
 	r = wait_for_credit(pool, HPM_FOR_DISCARD);
 	if (r == -ERESTART)
 		return true;
-	take_bios(pool, &pool->unmap_bios, &bios);
+	hpm_waiters_take(pool, &pool->unmap_bios, &bios);
 	if (!r)
-		retry_bios(&bios);
-	end_bios(&bios, errno_to_blk_status(r));
+		hpm_waiters_retry(&bios);
+	hpm_waiters_end(&bios, errno_to_blk_status(r));
 	return false;
 }
 
@@ -309,7 +308,7 @@ static void do_retry(struct work_struct *ws)
  *--------------------------------------------------------------
  */
 
-static u64 data_free(struct hpm_pool *pool)
+u64 hpm_pool_data_free(struct hpm_pool *pool)
 {
 	struct hpm_md_stats st;
 
@@ -352,7 +351,7 @@ static int search_space(struct hpm_pool *pool)
 		if (r)
 			return r;
 		hpm_pool_drain_wait(pool);
-		if (data_free(pool))
+		if (hpm_pool_data_free(pool))
 			return SPACE;
 		r = reclaim_some(pool);
 	} while (r > 0 || r == -ERESTART);
@@ -382,14 +381,14 @@ static void do_search(struct work_struct *ws)
 	int r;
 
 	begin_search(pool);
-	if (!is_empty(pool, &pool->searched_bios)) {
+	if (!hpm_waiters_none(pool, &pool->searched_bios)) {
 		r = search_space(pool);
 		if (r == NO_SPACE) {
 			r = -ENOSPC;
 			hpm_pool_set_out_of_data(pool, true);
 		}
 		trace_hpm_space(pool, start, r);
-		answer(pool, &pool->searched_bios, r);
+		hpm_waiters_answer(pool, &pool->searched_bios, r);
 	}
 	hpm_noio_end(noio);
 }
@@ -398,7 +397,7 @@ void hpm_pool_space_came(struct hpm_pool *pool)
 {
 	bool retry = false;
 
-	if (READ_ONCE(pool->out_of_data) && data_free(pool)) {
+	if (READ_ONCE(pool->out_of_data) && hpm_pool_data_free(pool)) {
 		hpm_pool_set_out_of_data(pool, false);
 		retry = true;
 	}
@@ -410,7 +409,7 @@ void hpm_pool_space_came(struct hpm_pool *pool)
 	}
 
 	if (retry)
-		answer(pool, &pool->space_bios, 0);
+		hpm_waiters_answer(pool, &pool->space_bios, 0);
 }
 
 /*
@@ -469,13 +468,17 @@ void hpm_pool_check_low_water(struct hpm_pool *pool)
 		hpm_pool_event(pool);
 }
 
-void hpm_pool_space_init(struct hpm_pool *pool)
+void hpm_pool_waiters_init(struct hpm_pool *pool)
 {
 	bio_list_init(&pool->credit_bios);
 	bio_list_init(&pool->unmap_bios);
 	bio_list_init(&pool->search_bios);
 	bio_list_init(&pool->searched_bios);
 	bio_list_init(&pool->space_bios);
+}
+
+void hpm_pool_search_init(struct hpm_pool *pool)
+{
 	pool->searched_record = U64_MAX;
 	INIT_WORK(&pool->retry_work, do_retry);
 	INIT_WORK(&pool->search_work, do_search);

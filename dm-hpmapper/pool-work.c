@@ -209,6 +209,12 @@ void hpm_pool_commit_bio(struct hpm_pool *pool, struct bio *bio)
 	queue_work(pool->commit_wq, &pool->commit_work);
 }
 
+void hpm_pool_commit_init(struct hpm_pool *pool)
+{
+	bio_list_init(&pool->flush_bios);
+	INIT_WORK(&pool->commit_work, do_commit);
+}
+
 /*
  *----------------------------------------------------------------
  * The others.  The engine tells of its errors by ops->failed().
@@ -438,8 +444,7 @@ static struct workqueue_struct *make_queue(struct hpm_pool *pool,
 
 int hpm_pool_work_init(struct hpm_pool *pool)
 {
-	bio_list_init(&pool->flush_bios);
-	INIT_WORK(&pool->commit_work, do_commit);
+	hpm_pool_commit_init(pool);
 	INIT_WORK(&pool->checkpoint_work, do_checkpoint);
 	INIT_WORK(&pool->apply_work, do_apply);
 	INIT_DELAYED_WORK(&pool->apply_soon, do_apply_soon);

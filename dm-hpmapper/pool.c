@@ -85,7 +85,8 @@ static struct hpm_pool *pool_alloc(const struct hpm_table *t,
 	hash_init(pool->by_disk);
 	init_waitqueue_head(&pool->volume_gone);
 	hpm_pool_mode_init(pool);
-	hpm_pool_space_init(pool);
+	hpm_pool_waiters_init(pool);
+	hpm_pool_search_init(pool);
 	hpm_pool_drain_init(pool);
 
 	r = percpu_counter_init(&pool->inplace_bios, 0, GFP_KERNEL);
