@@ -133,7 +133,6 @@
 #include "trace.h"
 
 #define TICK	HZ
-#define SOON	(HZ / 50)
 
 /*
  *----------------------------------------------------------------
@@ -310,50 +309,11 @@ static void do_event(struct work_struct *ws)
 	mutex_unlock(&pool->table_lock);
 }
 
-void hpm_pool_event(struct hpm_pool *pool)
-{
-	queue_work(pool->commit_wq, &pool->event_work);
-}
-
 /*
  *----------------------------------------------------------------
  * Starting and stopping
  *--------------------------------------------------------------
  */
-
-void hpm_pool_kick(void *ctx, enum hpm_kick what)
-{
-	struct hpm_pool *pool = ctx;
-	unsigned long flags;
-
-	/* The lock is what keeps a kick from slipping past a quiesce. */
-	spin_lock_irqsave(&pool->lock, flags);
-	if (pool->quiet)
-		goto out;
-
-	switch (what) {
-	case HPM_KICK_APPLY:
-		queue_work(pool->apply_wq, &pool->apply_work);
-		break;
-	case HPM_KICK_APPLY_SOON:
-		queue_delayed_work(pool->idle_wq, &pool->apply_soon, SOON);
-		break;
-	case HPM_KICK_COMMIT:
-		queue_work(pool->commit_wq, &pool->commit_work);
-		break;
-	case HPM_KICK_CHECKPOINT:
-		queue_work(pool->commit_wq, &pool->checkpoint_work);
-		break;
-	case HPM_KICK_RECLAIM:
-		queue_work(pool->idle_wq, &pool->reclaim_work);
-		break;
-	case HPM_KICK_CREDIT:
-		queue_work(pool->apply_wq, &pool->retry_work);
-		break;
-	}
-out:
-	spin_unlock_irqrestore(&pool->lock, flags);
-}
 
 void hpm_pool_wake(struct hpm_pool *pool)
 {
