@@ -6,9 +6,13 @@
 #include <linux/random.h>
 #include <linux/sched/signal.h>
 
+#include "copy.h"
+#include "evict.h"
 #include "follow.h"
+#include "index.h"
 #include "lead.h"
-#include "share.h"
+#include "surplus.h"
+#include "sweep.h"
 
 /*----------------------------------------------------------------
  * Memory

@@ -6,6 +6,7 @@
 #include <linux/highmem.h>
 
 #include "enter.h"
+#include "index.h"
 #include "lead.h"
 #include "page.h"
 #include "pause.h"

@@ -55,9 +55,15 @@
 #include <linux/pagemap.h>
 
 #include "cache-trace.h"
+#include "copy.h"
+#include "evict.h"
 #include "fault.h"
+#include "heat.h"
+#include "index.h"
 #include "page.h"
 #include "pause.h"
+#include "surplus.h"
+#include "thin.h"
 
 #define DEFAULT_COPIES	2
 #define DEFAULT_SCAN_MS	5000

@@ -42,8 +42,14 @@
 #include <linux/sort.h>
 
 #include "cache-trace.h"
+#include "copy.h"
+#include "heat.h"
+#include "index.h"
 #include "metadata-pool.h"
 #include "page.h"
+#include "surplus.h"
+#include "sweep.h"
+#include "thin.h"
 
 static struct kmem_cache *copy_slab;
 

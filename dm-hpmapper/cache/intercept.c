@@ -11,6 +11,7 @@
 #include <linux/ioprio.h>
 
 #include "follow.h"
+#include "index.h"
 #include "lead.h"
 #include "serve.h"
 

@@ -19,6 +19,7 @@
 
 #include "cache-trace.h"
 #include "fault.h"
+#include "index.h"
 #include "page.h"
 #include "pause.h"
 #include "proof.h"

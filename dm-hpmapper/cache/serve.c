@@ -13,6 +13,7 @@
 
 #include "enter.h"
 #include "fault.h"
+#include "index.h"
 #include "page.h"
 #include "proof.h"
 #include "serve.h"

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The cache manager.
+ */
+#ifndef HPM_EVICT_H
+#define HPM_EVICT_H
+
+#include "share.h"
+
+int hpm_evict_init(struct hpm_share *cache);
+void hpm_evict_exit(struct hpm_share *cache);
+
+#endif /* HPM_EVICT_H */
