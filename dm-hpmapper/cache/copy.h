@@ -35,6 +35,30 @@ struct hpm_copy {
 /* A copy is young until so many looks have begun after it was entered. */
 #define HPM_YOUTH	2
 
+/* After so many look-ups, or buckets, others may run. */
+#define HPM_WITHOUT_PAUSE	512
+
+struct hpm_victim;
+
+/* Any context.  Never wait; NULL: there is no memory. */
+struct hpm_copy *hpm_alloc_copy(void);
+/* One whose words say nothing yet. */
+void hpm_free_blank_copy(struct hpm_copy *c);
+/* One that is in no chain. */
+void hpm_free_copy(struct hpm_copy *c);
+
+/* These with shard->lock held.  Of one that is not kept: as many will come as go. */
+void __hpm_spare_copy(struct hpm_shard *shard, struct hpm_copy *c);
+struct hpm_copy *__hpm_take_spare(struct hpm_shard *shard);
+void __hpm_free_spare(struct hpm_shard *shard);
+/* All copies of the block whose head hangs at @link. */
+void __hpm_drop_block(struct hpm_shard *shard, struct hpm_copy **link, u64 pbn);
+/* What is at *link, of the block at @block, is not known any more. */
+void __hpm_drop_copy(struct hpm_shard *shard, struct hpm_copy **block,
+		     struct hpm_copy **link);
+void __hpm_make_victim(struct hpm_shard *shard, struct hpm_copy **block,
+		       struct hpm_copy **link, struct hpm_victim *v);
+
 /* Any context. */
 unsigned long hpm_index_nr(struct hpm_share *cache);
 unsigned long hpm_index_nr_blocks(struct hpm_share *cache);

@@ -59,8 +59,6 @@ static struct kmem_cache *copy_slab;
 #define MAX_BUCKET_BITS		20
 /* An extent of no more blocks is looked up, whatever else was freed. */
 #define FEW_BLOCKS		64
-/* After so many look-ups, or buckets, others may run. */
-#define WITHOUT_PAUSE		512
 /* Pages that are kept in a shard: 8 MiB in all. */
 #define MAX_KEPT		32
 /* Entries that a shard has in hand: of what went, for what comes. */
@@ -72,37 +70,40 @@ static struct kmem_cache *copy_slab;
  * Chains
  *--------------------------------------------------------------*/
 
-static u32 hash_of(const struct hpm_share *cache, u64 pbn)
+static inline u32 hpm_hash_of(const struct hpm_share *cache, u64 pbn)
 {
 	return hash_64(pbn, ilog2(HPM_CACHE_SHARDS) + cache->bits);
 }
 
-static struct hpm_shard *shard_of(struct hpm_share *cache, u32 hash)
+static inline struct hpm_shard *hpm_shard_of(struct hpm_share *cache, u32 hash)
 {
 	return &cache->shard[hash >> cache->bits];
 }
 
-static struct hpm_copy **bucket_of(struct hpm_share *cache, u32 hash)
+static inline struct hpm_copy **hpm_bucket_of(struct hpm_share *cache, u32 hash)
 {
-	return &shard_of(cache, hash)->bucket[hash & ((1u << cache->bits) - 1)];
+	struct hpm_shard *shard = hpm_shard_of(cache, hash);
+
+	return &shard->bucket[hash & ((1u << cache->bits) - 1)];
 }
 
 /* Where the head of @pbn hangs, or the end of the chain. */
-static struct hpm_copy **__find(struct hpm_copy **link, u64 pbn)
+static inline struct hpm_copy **__hpm_find_copy(struct hpm_copy **link, u64 pbn)
 {
 	while (*link && (*link)->pbn != pbn)
 		link = &(*link)->next;
 	return link;
 }
 
-static unsigned long pfn_of(const struct hpm_copy *c)
+static inline unsigned long hpm_pfn_of(const struct hpm_copy *c)
 {
 	return (unsigned long)c->pfn_high << 32 | c->pfn_low;
 }
 
-static void place_of(const struct hpm_copy *c, struct hpm_place *place)
+static inline void hpm_place_of(const struct hpm_copy *c,
+				struct hpm_place *place)
 {
-	place->pfn = pfn_of(c);
+	place->pfn = hpm_pfn_of(c);
 	place->mapping = c->mapping;
 	place->index = c->index;
 	place->meta = c->meta;
@@ -114,14 +115,15 @@ static bool is_at(const struct hpm_copy *c, const struct hpm_place *place)
 	return c->mapping == place->mapping && c->index == place->index;
 }
 
-static bool is_of(const struct hpm_copy *c, u64 pbn)
+static inline bool hpm_is_of(const struct hpm_copy *c, u64 pbn)
 {
 	return c && c->pbn == pbn;
 }
 
 /* Takes the copy out of its chain; *link points to it. */
-static void __unlink(struct hpm_shard *shard, struct hpm_copy *head,
-		     struct hpm_copy **link)
+static inline void __hpm_unlink_copy(struct hpm_shard *shard,
+				     struct hpm_copy *head,
+				     struct hpm_copy **link)
 {
 	struct hpm_copy *c = *link;
 
@@ -133,16 +135,26 @@ static void __unlink(struct hpm_shard *shard, struct hpm_copy *head,
 	shard->nr_kept -= c->kept;
 }
 
+struct hpm_copy *hpm_alloc_copy(void)
+{
+	return kmem_cache_alloc(copy_slab, GFP_NOWAIT | __GFP_NOWARN);
+}
+
+void hpm_free_blank_copy(struct hpm_copy *c)
+{
+	kmem_cache_free(copy_slab, c);
+}
+
 /* One that is in no chain. */
-static void free_copy(struct hpm_copy *c)
+void hpm_free_copy(struct hpm_copy *c)
 {
 	if (c->kept)
-		__free_page(pfn_to_page(pfn_of(c)));
+		__free_page(pfn_to_page(hpm_pfn_of(c)));
 	kmem_cache_free(copy_slab, c);
 }
 
 /* The same for one that is not kept, and as many will come as go. */
-static void __spare_copy(struct hpm_shard *shard, struct hpm_copy *c)
+void __hpm_spare_copy(struct hpm_shard *shard, struct hpm_copy *c)
 {
 	if (shard->nr_spare == MAX_SPARE) {
 		kmem_cache_free(copy_slab, c);
@@ -153,7 +165,7 @@ static void __spare_copy(struct hpm_shard *shard, struct hpm_copy *c)
 	shard->nr_spare++;
 }
 
-static struct hpm_copy *__take_spare(struct hpm_shard *shard)
+struct hpm_copy *__hpm_take_spare(struct hpm_shard *shard)
 {
 	struct hpm_copy *c = shard->spare;
 
@@ -164,60 +176,61 @@ static struct hpm_copy *__take_spare(struct hpm_shard *shard)
 	return c;
 }
 
-static void __free_spare(struct hpm_shard *shard)
+void __hpm_free_spare(struct hpm_shard *shard)
 {
 	struct hpm_copy *c;
 
-	while ((c = __take_spare(shard)))
+	while ((c = __hpm_take_spare(shard)))
 		kmem_cache_free(copy_slab, c);
 }
 
-static void __drop_block(struct hpm_shard *shard, struct hpm_copy **link,
-			 u64 pbn)
+void __hpm_drop_block(struct hpm_shard *shard, struct hpm_copy **link,
+		      u64 pbn)
 {
 	struct hpm_copy *c;
 
-	while (is_of(c = *link, pbn)) {
-		__unlink(shard, c, link);
-		free_copy(c);
+	while (hpm_is_of(c = *link, pbn)) {
+		__hpm_unlink_copy(shard, c, link);
+		hpm_free_copy(c);
 	}
 }
 
-static bool is_young(const struct hpm_share *cache, const struct hpm_copy *c)
+static inline bool hpm_is_young(const struct hpm_share *cache,
+				const struct hpm_copy *c)
 {
 	return ((READ_ONCE(cache->era) - c->era) & HPM_ERA_MASK) < HPM_YOUTH;
 }
 
 /* The copies of the block whose head hangs at @block, but for the kept one. */
-static struct hpm_copy **behind_kept(struct hpm_copy **block)
+static inline struct hpm_copy **hpm_behind_kept(struct hpm_copy **block)
 {
 	return (*block)->kept ? &(*block)->next : block;
 }
 
 /* What is at *link is not known any more. */
-static void __drop_copy(struct hpm_shard *shard, struct hpm_copy **block,
-			struct hpm_copy **link)
+void __hpm_drop_copy(struct hpm_shard *shard, struct hpm_copy **block,
+		     struct hpm_copy **link)
 {
 	struct hpm_copy *c = *link;
 
-	__unlink(shard, *block, link);
-	__spare_copy(shard, c);
+	__hpm_unlink_copy(shard, *block, link);
+	__hpm_spare_copy(shard, c);
 }
 
-static void __make_victim(struct hpm_shard *shard, struct hpm_copy **block,
-			  struct hpm_copy **link, struct hpm_victim *v)
+void __hpm_make_victim(struct hpm_shard *shard, struct hpm_copy **block,
+		       struct hpm_copy **link, struct hpm_victim *v)
 {
 	struct hpm_copy *c = *link;
 
 	v->pbn = c->pbn;
 	v->fp = c->fp;
-	place_of(c, &v->place);
-	__drop_copy(shard, block, link);
+	hpm_place_of(c, &v->place);
+	__hpm_drop_copy(shard, block, link);
 }
 
-static u8 heat_of(const struct hpm_copy *c)
+static inline u8 hpm_heat_of(const struct hpm_copy *c)
 {
-	return hpm_frame_heat(pfn_of(c), c->mapping, c->index);
+	return hpm_frame_heat(hpm_pfn_of(c), c->mapping, c->index);
 }
 
 /*----------------------------------------------------------------
@@ -227,23 +240,23 @@ static u8 heat_of(const struct hpm_copy *c)
 bool hpm_index_find(struct hpm_share *cache, u64 pbn, unsigned int skip,
 		    struct hpm_place *place, u64 *fp)
 {
-	u32 hash = hash_of(cache, pbn);
-	struct hpm_shard *shard = shard_of(cache, hash);
+	u32 hash = hpm_hash_of(cache, pbn);
+	struct hpm_shard *shard = hpm_shard_of(cache, hash);
 	unsigned long flags;
 	struct hpm_copy *c;
 	bool found;
 
 	spin_lock_irqsave(&shard->lock, flags);
-	c = *__find(bucket_of(cache, hash), pbn);
-	while (skip-- && is_of(c, pbn))
+	c = *__hpm_find_copy(hpm_bucket_of(cache, hash), pbn);
+	while (skip-- && hpm_is_of(c, pbn))
 		c = c->next;
-	found = is_of(c, pbn);
+	found = hpm_is_of(c, pbn);
 	if (found) {
 		if (c->kept) {
-			get_page(pfn_to_page(pfn_of(c)));
+			get_page(pfn_to_page(hpm_pfn_of(c)));
 			list_move_tail(&c->lru, &shard->kept);
 		}
-		place_of(c, place);
+		hpm_place_of(c, place);
 		*fp = c->fp;
 	}
 	spin_unlock_irqrestore(&shard->lock, flags);
@@ -252,13 +265,13 @@ bool hpm_index_find(struct hpm_share *cache, u64 pbn, unsigned int skip,
 
 bool hpm_index_has(struct hpm_share *cache, u64 pbn)
 {
-	u32 hash = hash_of(cache, pbn);
-	struct hpm_shard *shard = shard_of(cache, hash);
+	u32 hash = hpm_hash_of(cache, pbn);
+	struct hpm_shard *shard = hpm_shard_of(cache, hash);
 	unsigned long flags;
 	bool has;
 
 	spin_lock_irqsave(&shard->lock, flags);
-	has = *__find(bucket_of(cache, hash), pbn);
+	has = *__hpm_find_copy(hpm_bucket_of(cache, hash), pbn);
 	spin_unlock_irqrestore(&shard->lock, flags);
 	return has;
 }
@@ -279,11 +292,12 @@ static void __take(struct hpm_share *cache, struct hpm_shard *shard,
 {
 	struct hpm_copy *head, **link;
 
-	link = __find(bucket_of(cache, hash_of(cache, c->pbn)), c->pbn);
+	link = __hpm_find_copy(hpm_bucket_of(cache, hpm_hash_of(cache, c->pbn)),
+			       c->pbn);
 	head = *link;
 	while (*link != c)
 		link = &(*link)->next;
-	__unlink(shard, head, link);
+	__hpm_unlink_copy(shard, head, link);
 }
 
 /* The next to go, out of the whole shard; NULL: it is empty. */
@@ -336,9 +350,9 @@ static inline struct hpm_copy *__take_known(struct hpm_shard *shard,
 {
 	struct hpm_copy *c, *head = *link, *known = NULL;
 
-	for (*nr = 0; is_of(c = *link, pbn);) {
+	for (*nr = 0; hpm_is_of(c = *link, pbn);) {
 		if (is_at(c, place)) {
-			__unlink(shard, head, link);
+			__hpm_unlink_copy(shard, head, link);
 			known = c;
 			continue;
 		}
@@ -354,7 +368,7 @@ static inline void __add(struct hpm_shard *shard, struct hpm_copy **link,
 {
 	struct hpm_copy *head = *link;
 
-	if (!is_of(head, c->pbn))
+	if (!hpm_is_of(head, c->pbn))
 		WRITE_ONCE(shard->nr_blocks, shard->nr_blocks + 1);
 	else if (head->kept)
 		link = &head->next;
@@ -372,9 +386,9 @@ static inline void __add(struct hpm_shard *shard, struct hpm_copy **link,
 static void __check_unchanged(struct hpm_share *cache, struct hpm_shard *shard,
 			      struct hpm_copy **link, u64 pbn, u64 fp)
 {
-	if (likely(!is_of(*link, pbn) || (*link)->fp == fp))
+	if (likely(!hpm_is_of(*link, pbn) || (*link)->fp == fp))
 		return;
-	__drop_block(shard, link, pbn);
+	__hpm_drop_block(shard, link, pbn);
 	this_cpu_inc(cache->stats->changed);
 	DMERR_LIMIT("%s: data block %llu was read twice and was not the same",
 		    cache->pool->name, pbn);
@@ -387,7 +401,7 @@ static struct hpm_copy *__take_another(struct hpm_share *cache,
 	struct hpm_copy *c = __take_coldest(cache, shard);
 
 	if (c && c->kept) {
-		free_copy(c);
+		hpm_free_copy(c);
 		c = NULL;
 	}
 	return c;
@@ -398,17 +412,17 @@ static unsigned int __enter(struct hpm_share *cache, struct hpm_shard *shard,
 			    struct hpm_copy **bucket, u64 pbn, u64 fp,
 			    const struct hpm_place *place)
 {
-	struct hpm_copy **link = __find(bucket, pbn), *c;
+	struct hpm_copy **link = __hpm_find_copy(bucket, pbn), *c;
 	unsigned int nr;
 
 	__check_unchanged(cache, shard, link, pbn, fp);
 	c = __take_known(shard, link, pbn, place, &nr);
 	if (!c && unlikely(shard->nr >= READ_ONCE(cache->max_nr))) {
 		c = __take_another(cache, shard);
-		link = __find(bucket, pbn);
+		link = __hpm_find_copy(bucket, pbn);
 	}
 	if (!c)
-		c = __take_spare(shard);
+		c = __hpm_take_spare(shard);
 	if (!c)
 		return 0;
 	fill_copy(cache, c, pbn, fp, place);
@@ -422,11 +436,11 @@ static void get_spare(struct hpm_shard *shard)
 	struct hpm_copy *c;
 	unsigned long flags;
 
-	c = kmem_cache_alloc(copy_slab, GFP_NOWAIT | __GFP_NOWARN);
+	c = hpm_alloc_copy();
 	if (!c)
 		return;
 	spin_lock_irqsave(&shard->lock, flags);
-	__spare_copy(shard, c);
+	__hpm_spare_copy(shard, c);
 	spin_unlock_irqrestore(&shard->lock, flags);
 }
 
@@ -439,16 +453,16 @@ static inline struct hpm_copy **__find_coldest(struct hpm_share *cache,
 					       struct hpm_copy **block, u64 pbn,
 					       unsigned int *nr)
 {
-	struct hpm_copy *c, **link = behind_kept(block), **found = NULL;
+	struct hpm_copy *c, **link = hpm_behind_kept(block), **found = NULL;
 	unsigned int looks = SURPLUS_LOOKS;
 	u8 heat, least = HPM_HEAT_HOT;
 
-	while (is_of(c = *link, pbn) && looks) {
-		if (!is_young(cache, c)) {
+	while (hpm_is_of(c = *link, pbn) && looks) {
+		if (!hpm_is_young(cache, c)) {
 			looks--;
-			heat = heat_of(c);
+			heat = hpm_heat_of(c);
 			if (heat == HPM_HEAT_GONE) {
-				__drop_copy(shard, block, link);
+				__hpm_drop_copy(shard, block, link);
 				--*nr;
 				continue;
 			}
@@ -480,7 +494,7 @@ static unsigned int __take_surplus(struct hpm_share *cache,
 	spin_lock(&s->lock);
 	take = link && nr > limit && s->nr < HPM_MAX_SURPLUS;
 	if (take)
-		__make_victim(shard, block, link, &s->victim[s->nr++]);
+		__hpm_make_victim(shard, block, link, &s->victim[s->nr++]);
 	news = __hpm_evict_count(cache, s, take, nr - take > limit);
 	spin_unlock(&s->lock);
 	return news;
@@ -489,9 +503,9 @@ static unsigned int __take_surplus(struct hpm_share *cache,
 void hpm_index_enter(struct hpm_share *cache, u64 pbn, u64 fp,
 		     const struct hpm_place *place)
 {
-	u32 hash = hash_of(cache, pbn);
-	struct hpm_shard *shard = shard_of(cache, hash);
-	struct hpm_copy **bucket = bucket_of(cache, hash);
+	u32 hash = hpm_hash_of(cache, pbn);
+	struct hpm_shard *shard = hpm_shard_of(cache, hash);
+	struct hpm_copy **bucket = hpm_bucket_of(cache, hash);
 	unsigned int nr, news = 0;
 	unsigned long flags;
 
@@ -503,7 +517,8 @@ void hpm_index_enter(struct hpm_share *cache, u64 pbn, u64 fp,
 	spin_lock_irqsave(&shard->lock, flags);
 	nr = __enter(cache, shard, bucket, pbn, fp, place);
 	if (nr > READ_ONCE(cache->limit_now))
-		news = __take_surplus(cache, shard, __find(bucket, pbn), pbn, nr);
+		news = __take_surplus(cache, shard,
+				      __hpm_find_copy(bucket, pbn), pbn, nr);
 	spin_unlock_irqrestore(&shard->lock, flags);
 
 	if (nr)
@@ -520,9 +535,9 @@ void hpm_index_enter(struct hpm_share *cache, u64 pbn, u64 fp,
  */
 void hpm_index_put_back(struct hpm_share *cache, const struct hpm_victim *v)
 {
-	u32 hash = hash_of(cache, v->pbn);
-	struct hpm_shard *shard = shard_of(cache, hash);
-	struct hpm_copy **bucket = bucket_of(cache, hash), *head;
+	u32 hash = hpm_hash_of(cache, v->pbn);
+	struct hpm_shard *shard = hpm_shard_of(cache, hash);
+	struct hpm_copy **bucket = hpm_bucket_of(cache, hash), *head;
 	unsigned long flags;
 
 	if (is_barred(cache, v->place.pfn))
@@ -531,7 +546,7 @@ void hpm_index_put_back(struct hpm_share *cache, const struct hpm_victim *v)
 	if (!READ_ONCE(shard->spare))
 		get_spare(shard);
 	spin_lock_irqsave(&shard->lock, flags);
-	head = *__find(bucket, v->pbn);
+	head = *__hpm_find_copy(bucket, v->pbn);
 	if (head && head->fp == v->fp)
 		__enter(cache, shard, bucket, v->pbn, v->fp, &v->place);
 	spin_unlock_irqrestore(&shard->lock, flags);
@@ -541,24 +556,25 @@ void hpm_index_put_back(struct hpm_share *cache, const struct hpm_victim *v)
 static bool __keep(struct hpm_share *cache, struct hpm_shard *shard,
 		   struct hpm_copy *c)
 {
-	struct hpm_copy **bucket = bucket_of(cache, hash_of(cache, c->pbn));
-	struct hpm_copy *head = *__find(bucket, c->pbn), *oldest;
+	u32 hash = hpm_hash_of(cache, c->pbn);
+	struct hpm_copy **bucket = hpm_bucket_of(cache, hash);
+	struct hpm_copy *head = *__hpm_find_copy(bucket, c->pbn), *oldest;
 
 	if (head && (head->kept || head->fp != c->fp))
 		return false;
 	if (shard->nr_kept == MAX_KEPT) {
 		oldest = list_first_entry(&shard->kept, struct hpm_copy, lru);
 		__take(cache, shard, oldest);
-		free_copy(oldest);
+		hpm_free_copy(oldest);
 	}
-	__add(shard, __find(bucket, c->pbn), c);
+	__add(shard, __hpm_find_copy(bucket, c->pbn), c);
 	return true;
 }
 
 void hpm_index_keep(struct hpm_share *cache, u64 pbn, u64 fp,
 		    const void *bytes)
 {
-	struct hpm_shard *shard = shard_of(cache, hash_of(cache, pbn));
+	struct hpm_shard *shard = hpm_shard_of(cache, hpm_hash_of(cache, pbn));
 	struct hpm_place place = { .kept = true };
 	struct hpm_copy *c;
 	unsigned long flags;
@@ -570,11 +586,11 @@ void hpm_index_keep(struct hpm_share *cache, u64 pbn, u64 fp,
 		return;
 	memcpy(page_address(page), bytes, HPM_BLOCK_SIZE);
 	place.pfn = page_to_pfn(page);
-	c = kmem_cache_alloc(copy_slab, GFP_NOWAIT | __GFP_NOWARN);
+	c = hpm_alloc_copy();
 	if (!c || is_barred(cache, place.pfn)) {
 		__free_page(page);
 		if (c)
-			kmem_cache_free(copy_slab, c);
+			hpm_free_blank_copy(c);
 		return;
 	}
 	fill_copy(cache, c, pbn, fp, &place);
@@ -582,7 +598,7 @@ void hpm_index_keep(struct hpm_share *cache, u64 pbn, u64 fp,
 	kept = __keep(cache, shard, c);
 	spin_unlock_irqrestore(&shard->lock, flags);
 	if (!kept)
-		free_copy(c);
+		hpm_free_copy(c);
 }
 
 /*----------------------------------------------------------------
@@ -592,18 +608,19 @@ void hpm_index_keep(struct hpm_share *cache, u64 pbn, u64 fp,
 void hpm_index_remove(struct hpm_share *cache, u64 pbn,
 		      const struct hpm_place *place)
 {
-	u32 hash = hash_of(cache, pbn);
-	struct hpm_shard *shard = shard_of(cache, hash);
+	u32 hash = hpm_hash_of(cache, pbn);
+	struct hpm_shard *shard = hpm_shard_of(cache, hash);
 	unsigned long flags;
 	struct hpm_copy *c;
 	unsigned int nr;
 
 	spin_lock_irqsave(&shard->lock, flags);
-	c = __take_known(shard, __find(bucket_of(cache, hash), pbn), pbn,
+	c = __take_known(shard,
+			 __hpm_find_copy(hpm_bucket_of(cache, hash), pbn), pbn,
 			 place, &nr);
 	spin_unlock_irqrestore(&shard->lock, flags);
 	if (c)
-		free_copy(c);
+		hpm_free_copy(c);
 }
 
 static bool is_in(u64 x, u64 first, u64 nr)
@@ -636,7 +653,7 @@ static bool is_freed(const struct hpm_freed *freed, u64 pbn)
 static bool is_doomed(const struct doomed *d, const struct hpm_copy *c)
 {
 	return d->all || (d->freed && is_freed(d->freed, c->pbn)) ||
-	       is_in(pfn_of(c), d->pfn, d->nr_pfns);
+	       is_in(hpm_pfn_of(c), d->pfn, d->nr_pfns);
 }
 
 static void sweep_bucket(struct hpm_shard *shard, struct hpm_copy **link,
@@ -651,10 +668,10 @@ static void sweep_bucket(struct hpm_shard *shard, struct hpm_copy **link,
 			link = &c->next;
 			continue;
 		}
-		__unlink(shard, head, link);
+		__hpm_unlink_copy(shard, head, link);
 		if (head == c)
 			head = NULL;
-		free_copy(c);
+		hpm_free_copy(c);
 	}
 }
 
@@ -664,7 +681,7 @@ static void sweep_shard(struct hpm_share *cache, struct hpm_shard *shard,
 	unsigned long flags, b;
 
 	for (b = 0; b < 1ul << cache->bits; b++) {
-		if (b % WITHOUT_PAUSE == 0)
+		if (b % HPM_WITHOUT_PAUSE == 0)
 			cond_resched();
 		if (!READ_ONCE(shard->bucket[b]))
 			continue;
@@ -700,12 +717,13 @@ void hpm_index_sweep_frames(struct hpm_share *cache, unsigned long pfn,
 
 static void drop_block(struct hpm_share *cache, u64 pbn)
 {
-	u32 hash = hash_of(cache, pbn);
-	struct hpm_shard *shard = shard_of(cache, hash);
+	u32 hash = hpm_hash_of(cache, pbn);
+	struct hpm_shard *shard = hpm_shard_of(cache, hash);
 	unsigned long flags;
 
 	spin_lock_irqsave(&shard->lock, flags);
-	__drop_block(shard, __find(bucket_of(cache, hash), pbn), pbn);
+	__hpm_drop_block(shard,
+			 __hpm_find_copy(hpm_bucket_of(cache, hash), pbn), pbn);
 	spin_unlock_irqrestore(&shard->lock, flags);
 }
 
@@ -714,7 +732,7 @@ static void drop_extent(struct hpm_share *cache, const struct hpm_extent *e)
 	u32 i;
 
 	for (i = 0; i < e->nr; i++) {
-		if (i % WITHOUT_PAUSE == 0)
+		if (i % HPM_WITHOUT_PAUSE == 0)
 			cond_resched();
 		drop_block(cache, e->pbn + i);
 	}
@@ -865,19 +883,19 @@ static unsigned int __judge(struct hpm_share *cache, struct hpm_shard *shard,
 			    struct hpm_copy **block, u64 pbn,
 			    struct hpm_look *look)
 {
-	struct hpm_copy *c, **link = behind_kept(block);
+	struct hpm_copy *c, **link = hpm_behind_kept(block);
 	unsigned int nr = 0;
 	u8 heat;
 
 	look->nr_young = 0;
-	while (is_of(c = *link, pbn) && nr < HPM_LOOK_COPIES) {
+	while (hpm_is_of(c = *link, pbn) && nr < HPM_LOOK_COPIES) {
 		heat = HPM_HEAT_PINNED;
-		if (!look->hurry && is_young(cache, c)) {
+		if (!look->hurry && hpm_is_young(cache, c)) {
 			look->nr_young++;
 		} else {
-			heat = heat_of(c);
+			heat = hpm_heat_of(c);
 			if (heat == HPM_HEAT_GONE) {
-				__drop_copy(shard, block, link);
+				__hpm_drop_copy(shard, block, link);
 				continue;
 			}
 			__set_heat(shard, c, heat);
@@ -892,14 +910,14 @@ static unsigned int __judge(struct hpm_share *cache, struct hpm_shard *shard,
 static void __take_chosen(struct hpm_shard *shard, struct hpm_copy **block,
 			  unsigned int nr, struct hpm_look *look)
 {
-	struct hpm_copy **link = behind_kept(block);
+	struct hpm_copy **link = hpm_behind_kept(block);
 	struct hpm_victims *to = &look->victims;
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
 		if (look->heat[i] == HPM_HEAT_GONE)
-			__make_victim(shard, block, link,
-				      &to->victim[to->nr++]);
+			__hpm_make_victim(shard, block, link,
+					  &to->victim[to->nr++]);
 		else
 			link = &(*link)->next;
 	}
@@ -936,7 +954,7 @@ void hpm_index_thin_bucket(struct hpm_share *cache, unsigned int nr_shard,
 	while (*link && !hpm_look_full(look)) {
 		pbn = (*link)->pbn;
 		__thin_block(cache, shard, link, look);
-		while (is_of(*link, pbn))
+		while (hpm_is_of(*link, pbn))
 			link = &(*link)->next;
 	}
 	spin_unlock_irqrestore(&shard->lock, flags);
@@ -955,9 +973,9 @@ static unsigned long shrink_shard(struct hpm_share *cache,
 
 	if (!spin_trylock_irqsave(&shard->lock, flags))
 		return 0;
-	__free_spare(shard);
+	__hpm_free_spare(shard);
 	while (freed < nr && (c = __take_coldest(cache, shard))) {
-		free_copy(c);
+		hpm_free_copy(c);
 		freed++;
 	}
 	spin_unlock_irqrestore(&shard->lock, flags);
@@ -981,13 +999,13 @@ unsigned long hpm_index_shrink(struct hpm_share *cache, unsigned long nr)
 static bool limit_shard(struct hpm_share *cache, struct hpm_shard *shard,
 			unsigned long nr)
 {
-	unsigned int left = WITHOUT_PAUSE;
+	unsigned int left = HPM_WITHOUT_PAUSE;
 	struct hpm_copy *c = NULL;
 	unsigned long flags;
 
 	spin_lock_irqsave(&shard->lock, flags);
 	while (shard->nr > nr && left-- && (c = __take_coldest(cache, shard)))
-		free_copy(c);
+		hpm_free_copy(c);
 	spin_unlock_irqrestore(&shard->lock, flags);
 	return c && READ_ONCE(shard->nr) > nr;
 }
@@ -1046,7 +1064,7 @@ void hpm_index_destroy(struct hpm_share *cache)
 	unsigned int i;
 
 	for (i = 0; i < HPM_CACHE_SHARDS; i++) {
-		__free_spare(&cache->shard[i]);
+		__hpm_free_spare(&cache->shard[i]);
 		kvfree(cache->shard[i].bucket);
 	}
 	kvfree(cache->freed);
