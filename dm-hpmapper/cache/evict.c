@@ -347,8 +347,7 @@ static void scan(struct hpm_share *cache, struct hpm_look *look)
 	evict(cache, &look->victims);
 }
 
-/* So many copies are left that a scan has more to do than is good. */
-static bool is_much_left(struct hpm_share *cache)
+bool hpm_much_left(struct hpm_share *cache)
 {
 	return atomic_long_read(&cache->nr_left) >=
 	       LEFT_IS_MUCH(hpm_index_nr(cache));
@@ -361,7 +360,7 @@ static unsigned int forgotten_so_far(struct hpm_share *cache)
 	return smp_load_acquire(&cache->forgotten);
 }
 
-static void end_era(struct hpm_share *cache)
+void hpm_end_era(struct hpm_share *cache)
 {
 	WRITE_ONCE(cache->era, READ_ONCE(cache->era) + 1);
 }
@@ -374,7 +373,7 @@ static struct hpm_look *begin_scan(struct hpm_share *cache)
 	look->limit = find_limit(cache, look->hurry);
 	look->victims.forgotten = forgotten_so_far(cache);
 	look->nr_spared = 0;
-	end_era(cache);
+	hpm_end_era(cache);
 	return look;
 }
 
@@ -406,13 +405,12 @@ static void do_scan(struct work_struct *work)
 	cache->scans++;
 	queue_scan(cache, jiffies - began);
 	atomic_long_set(&cache->nr_left, look->nr_spared);
-	if (is_much_left(cache))
+	if (hpm_much_left(cache))
 		hpm_evict_soon(cache);
 	mutex_unlock(&cache->evict_lock);
 }
 
-/* What waits on a CPU; @v is empty. */
-static void take_surplus(struct hpm_surplus *s, struct hpm_victims *v)
+void hpm_take_surplus(struct hpm_surplus *s, struct hpm_victims *v)
 {
 	spin_lock_irq(&s->lock);
 	v->nr = s->nr;
@@ -433,7 +431,7 @@ static void do_surplus(struct work_struct *work)
 	v = &cache->look->victims;
 	v->forgotten = forgotten_so_far(cache);
 	for_each_possible_cpu(cpu) {
-		take_surplus(per_cpu_ptr(cache->surplus, cpu), v);
+		hpm_take_surplus(per_cpu_ptr(cache->surplus, cpu), v);
 		evict(cache, v);
 	}
 	mutex_unlock(&cache->evict_lock);
@@ -447,8 +445,8 @@ static bool __count_all_over(struct hpm_share *cache, struct hpm_surplus *s)
 	s->nr_over = 0;
 	if (atomic_add_return(OVER_AT_ONCE, &cache->nr_over) % ERA_OVER)
 		return false;
-	end_era(cache);
-	return is_much_left(cache);
+	hpm_end_era(cache);
+	return hpm_much_left(cache);
 }
 
 unsigned int __hpm_evict_count(struct hpm_share *cache, struct hpm_surplus *s,
@@ -511,7 +509,7 @@ void hpm_evict_kick(struct hpm_share *cache)
  * Birth and end
  *--------------------------------------------------------------*/
 
-static int alloc_surplus(struct hpm_share *cache)
+int hpm_surplus_init(struct hpm_share *cache)
 {
 	int cpu;
 
@@ -521,6 +519,11 @@ static int alloc_surplus(struct hpm_share *cache)
 	for_each_possible_cpu(cpu)
 		spin_lock_init(&per_cpu_ptr(cache->surplus, cpu)->lock);
 	return 0;
+}
+
+void hpm_surplus_exit(struct hpm_share *cache)
+{
+	free_percpu(cache->surplus);
 }
 
 int hpm_evict_init(struct hpm_share *cache)
@@ -540,7 +543,7 @@ int hpm_evict_init(struct hpm_share *cache)
 	 */
 	cache->wq = alloc_workqueue("hpm_share/%s", WQ_UNBOUND | WQ_FREEZABLE,
 				    0, cache->pool->name);
-	if (!cache->look || !cache->wq || alloc_surplus(cache)) {
+	if (!cache->look || !cache->wq || hpm_surplus_init(cache)) {
 		hpm_evict_exit(cache);
 		return -ENOMEM;
 	}
@@ -556,6 +559,6 @@ void hpm_evict_exit(struct hpm_share *cache)
 		cancel_delayed_work_sync(&cache->scan_work);
 		destroy_workqueue(cache->wq);
 	}
-	free_percpu(cache->surplus);
+	hpm_surplus_exit(cache);
 	kvfree(cache->look);
 }

@@ -36,6 +36,16 @@ struct hpm_surplus {
 	struct hpm_victim victim[HPM_MAX_SURPLUS];
 };
 
+/* Sleep. */
+int hpm_surplus_init(struct hpm_share *cache);
+void hpm_surplus_exit(struct hpm_share *cache);
+/* What waits on a CPU; @v is empty. */
+void hpm_take_surplus(struct hpm_surplus *s, struct hpm_victims *v);
+/* A look begins: what came before the last one is young no more. */
+void hpm_end_era(struct hpm_share *cache);
+/* So many copies are left that a scan has more to do than is good. */
+bool hpm_much_left(struct hpm_share *cache);
+
 /*
  * A copy came to a block that had enough of them; there are too many still if
  * @left.  Under @s->lock, and @s is this CPU's.  Returns what hpm_evict_tell()
