@@ -58,7 +58,6 @@
 #include "copy.h"
 #include "evict.h"
 #include "fault.h"
-#include "heat.h"
 #include "index.h"
 #include "page.h"
 #include "pause.h"
@@ -82,56 +81,6 @@
 #define PACE_TO_SCAN	4
 /* Buckets that are looked at with one token. */
 #define AT_ONCE		64
-
-/*----------------------------------------------------------------
- * Heat
- *--------------------------------------------------------------*/
-
-/*
- * Of one page.  There is no reference to it, and the frame may become something
- * else at any time: so a few words are read that every frame has, what they say
- * is a guess, and nothing else is looked at.
- */
-static inline u8 page_heat(struct folio *folio)
-{
-	unsigned long flags = hpm_folio_flags(folio);
-
-	return hpm_page_heat(flags & (BIT(PG_dirty) | BIT(PG_writeback)) ||
-				     atomic_read(&folio->_mapcount) >= 0,
-			     flags & BIT(PG_referenced), flags & BIT(PG_active),
-			     flags & BIT(PG_workingset),
-			     hpm_folio_lru_refs(folio));
-}
-
-/* Of one of many pages: whether they are mapped is told by other words. */
-static u8 large_heat(unsigned long pfn, struct address_space *mapping,
-		     u32 index)
-{
-	struct hpm_place place = {
-		.pfn = pfn,
-		.mapping = mapping,
-		.index = index,
-	};
-	struct folio *folio = hpm_place_get(&place);
-	u8 heat;
-
-	if (!folio)
-		return HPM_HEAT_GONE;
-	heat = folio_mapped(folio) ? HPM_HEAT_PINNED : page_heat(folio);
-	folio_put(folio);
-	return heat;
-}
-
-u8 hpm_frame_heat(unsigned long pfn, struct address_space *mapping, u32 index)
-{
-	struct page *page = pfn_to_page(pfn);
-	struct folio *folio = page_folio(page);
-
-	if (!hpm_frame_looks(page, folio, mapping, index) || PageHWPoison(page))
-		return HPM_HEAT_GONE;
-	return folio_test_large(folio) ? large_heat(pfn, mapping, index) :
-					 page_heat(folio);
-}
 
 /*----------------------------------------------------------------
  * Evicting
