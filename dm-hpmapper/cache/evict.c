@@ -67,15 +67,6 @@
 #define DEFAULT_COPIES	2
 #define DEFAULT_SCAN_MS	5000
 
-/* So many victims of a CPU do not wait for more, and fewer do for so long. */
-#define ENOUGH_SURPLUS	(HPM_MAX_SURPLUS / 2)
-#define SURPLUS_WAITS	(HZ / 10)
-/* An era ends when so many copies have come to blocks that had enough of them. */
-#define ERA_OVER	2048
-/* A CPU tells of so many at a time. */
-#define OVER_AT_ONCE	128
-/* More than a quarter of the copies are too many: a scan is due. */
-#define LEFT_IS_MUCH(nr)	max_t(unsigned long, (nr) / 4, 4096)
 /* Scans that are due soon are so far apart, and so much longer than they take. */
 #define LEAST_PACE	(HZ / 10)
 #define PACE_TO_SCAN	4
@@ -296,22 +287,11 @@ static void scan(struct hpm_share *cache, struct hpm_look *look)
 	evict(cache, &look->victims);
 }
 
-bool hpm_much_left(struct hpm_share *cache)
-{
-	return atomic_long_read(&cache->nr_left) >=
-	       LEFT_IS_MUCH(hpm_index_nr(cache));
-}
-
 /* To be remembered with the victims that are taken next. */
 static unsigned int forgotten_so_far(struct hpm_share *cache)
 {
 	/* Before any of them is: pairs with hpm_index_forget(). */
 	return smp_load_acquire(&cache->forgotten);
-}
-
-void hpm_end_era(struct hpm_share *cache)
-{
-	WRITE_ONCE(cache->era, READ_ONCE(cache->era) + 1);
 }
 
 static struct hpm_look *begin_scan(struct hpm_share *cache)
@@ -359,15 +339,6 @@ static void do_scan(struct work_struct *work)
 	mutex_unlock(&cache->evict_lock);
 }
 
-void hpm_take_surplus(struct hpm_surplus *s, struct hpm_victims *v)
-{
-	spin_lock_irq(&s->lock);
-	v->nr = s->nr;
-	memcpy(v->victim, s->victim, s->nr * sizeof(s->victim[0]));
-	s->nr = 0;
-	spin_unlock_irq(&s->lock);
-}
-
 static void do_surplus(struct work_struct *work)
 {
 	struct hpm_share *cache = container_of(to_delayed_work(work),
@@ -386,94 +357,9 @@ static void do_surplus(struct work_struct *work)
 	mutex_unlock(&cache->evict_lock);
 }
 
-/* Returns whether so much is left that a scan is due. */
-static bool __count_all_over(struct hpm_share *cache, struct hpm_surplus *s)
-{
-	atomic_long_add(s->nr_left, &cache->nr_left);
-	s->nr_left = 0;
-	s->nr_over = 0;
-	if (atomic_add_return(OVER_AT_ONCE, &cache->nr_over) % ERA_OVER)
-		return false;
-	hpm_end_era(cache);
-	return hpm_much_left(cache);
-}
-
-unsigned int __hpm_evict_count(struct hpm_share *cache, struct hpm_surplus *s,
-			       bool taken, bool left)
-{
-	unsigned int news = 0;
-
-	if (taken && s->nr == 1)
-		news |= HPM_NEWS_FIRST;
-	if (taken && s->nr == ENOUGH_SURPLUS)
-		news |= HPM_NEWS_ENOUGH;
-	s->nr_left += left;
-	if (++s->nr_over == OVER_AT_ONCE && __count_all_over(cache, s))
-		news |= HPM_NEWS_LEFT;
-	return news;
-}
-
-void __hpm_evict_tell(struct hpm_share *cache, unsigned int news)
-{
-	if (news & HPM_NEWS_FIRST)
-		queue_delayed_work(cache->wq, &cache->surplus_work,
-				   SURPLUS_WAITS);
-	if (news & HPM_NEWS_ENOUGH)
-		mod_delayed_work(cache->wq, &cache->surplus_work, 0);
-	if (news & HPM_NEWS_LEFT)
-		hpm_evict_soon(cache);
-}
-
-void hpm_evict_forget(struct hpm_share *cache)
-{
-	struct hpm_surplus *s;
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		s = per_cpu_ptr(cache->surplus, cpu);
-		spin_lock_irq(&s->lock);
-		s->nr = 0;
-		spin_unlock_irq(&s->lock);
-	}
-}
-
-/* Never later than it would be by time; one that is at work sees to it itself. */
-void hpm_evict_soon(struct hpm_share *cache)
-{
-	unsigned long pace = READ_ONCE(cache->pace);
-
-	if (!xchg(&cache->scan_soon, true) &&
-	    time_before(jiffies + pace,
-			READ_ONCE(cache->scan_work.timer.expires)))
-		mod_delayed_work(cache->wq, &cache->scan_work, pace);
-}
-
-void hpm_evict_kick(struct hpm_share *cache)
-{
-	WRITE_ONCE(cache->scan_soon, true);
-	mod_delayed_work(cache->wq, &cache->scan_work, 0);
-}
-
 /*----------------------------------------------------------------
  * Birth and end
  *--------------------------------------------------------------*/
-
-int hpm_surplus_init(struct hpm_share *cache)
-{
-	int cpu;
-
-	cache->surplus = alloc_percpu(struct hpm_surplus);
-	if (!cache->surplus)
-		return -ENOMEM;
-	for_each_possible_cpu(cpu)
-		spin_lock_init(&per_cpu_ptr(cache->surplus, cpu)->lock);
-	return 0;
-}
-
-void hpm_surplus_exit(struct hpm_share *cache)
-{
-	free_percpu(cache->surplus);
-}
 
 int hpm_evict_init(struct hpm_share *cache)
 {
