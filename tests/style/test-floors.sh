@@ -127,7 +127,7 @@ expect "three includes engine/engine.h, a header of the part \"engine\" alone"
 
 if [ $# -gt 0 ]; then
 	rm -rf "${house:?}"/*
-	cp -r "$1"/dm-hpmapper.mod "$1"/*.o "$1"/engine "$house/"
+	cp -r "$1"/dm-hpmapper.mod "$1"/*.o "$1"/*/ "$house/"
 	sed -i "s|$(cd "$1" && pwd)/||g" "$house/dm-hpmapper.mod"
 	expect "" "$house" "$here/floors.list"
 	echo 'void hpm_md_open(void); void planted(void) { hpm_md_open(); }' |
