@@ -72,13 +72,10 @@ function read_list(	line, w, i, n)
 			shut[w[2]] = 1
 		} else if (w[1] == "inside") {
 			inside[w[2]] = 1
-		} else if (w[1] == "floor" || w[1] == "circle") {
+		} else if (w[1] == "floor") {
 			floors++
-			for (i = 2; i <= n; i++) {
+			for (i = 2; i <= n; i++)
 				place(w[i], floors)
-				if (w[1] == "circle")
-					circle[w[i]] = floors
-			}
 		} else if (w[1] == "pair" && n == 3) {
 			pair[w[2], w[3]] = pair[w[3], w[2]] = 1
 			pairs[part[w[2]]]++
@@ -88,27 +85,6 @@ function read_list(	line, w, i, n)
 			bad("not understood: " line)
 		}
 	}
-}
-
-# Those of a circle that get back to themselves inside of it.
-function close_circle(n,	i, j, k, f)
-{
-	for (i = 1; i <= files; i++)
-		if (circle[order[i]] == n)
-			f[++k] = order[i]
-	size = k
-	for (i = 1; i <= size; i++)
-		for (j = 1; j <= size; j++)
-			reach[f[i], f[j]] = (f[i], f[j]) in calls
-	for (k = 1; k <= size; k++)
-		for (i = 1; i <= size; i++)
-			if (reach[f[i], f[k]])
-				for (j = 1; j <= size; j++)
-					if (reach[f[k], f[j]])
-						reach[f[i], f[j]] = 1
-	for (i = 1; i <= size; i++)
-		if (!reach[f[i], f[i]])
-			bad(f[i] " stands in no circle any more: give it a floor")
 }
 
 function show(n,	i, text)
@@ -127,7 +103,7 @@ function judge(from, to,	why)
 		bad(why ", and leaves the part \"" part[from] "\"")
 	else if (floor[to] > floor[from])
 		bad(why ", which is above it")
-	else if (floor[to] == floor[from] && !circle[from] && !((from, to) in pair))
+	else if (floor[to] == floor[from] && !((from, to) in pair))
 		bad(why ", which is on its own floor")
 }
 
@@ -172,13 +148,6 @@ END {
 	for (i = 1; i <= nr_parts; i++)
 		if (pairs[parts[i]] > budget[parts[i]])
 			bad("more pairs in " parts[i] " than " budget[parts[i]])
-	for (i = 1; i <= floors; i++) {
-		size = 0
-		close_circle(i)
-		if (size)
-			sizes = sizes (sizes ? ", " : "") size
-	}
-	printf "%d files on %d floors; pairs: %d; circles: %s\n", files, floors,
-		nr_pairs, sizes ? "of " sizes " files" : "none"
+	printf "%d files on %d floors; pairs: %d\n", files, floors, nr_pairs
 	exit failed
 }'

@@ -105,12 +105,6 @@ edit 's/^part targets 1/part targets 0/'
 expect "more pairs in targets than 0"
 
 build
-edit 's/^floor one two/circle one two three/; /^pair/d; /^floor three/d'
-expect "three stands in no circle any more"
-file one three two
-expect ""
-
-build
 file four
 expect "four has no floor"
 
