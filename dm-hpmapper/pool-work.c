@@ -61,7 +61,7 @@
  *    naps hpm_credit_wait() says so (-ERESTART).  A message lets its lock go then,
  *    the retry asks for itself to be run again, others leave it.
  *  - A bio that finds no credit or no block occupies no worker: it waits in a
- *    list (pool-space.c), and one worker for all of them, on apply_wq or on
+ *    list (pool-waiters.c), and one worker for all of them, on apply_wq or on
  *    space_wq, does what has to be done.  256 workers of io_wq that all waited
  *    for space would leave none for the bio whose token the drain waits for.
  *  - A mutex of the engine (checkpoint_lock, commit_lock, lock, in this order)

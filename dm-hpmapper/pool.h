@@ -147,7 +147,7 @@ struct hpm_pool {
 
 /*
  *----------------------------------------------------------------
- * pool.c, for the volume target
+ * The pool, for the volume target: pool.c, pool-commit.c, pool-waiters.c
  *--------------------------------------------------------------
  */
 
@@ -205,7 +205,8 @@ static inline void hpm_pool_token_put(struct hpm_pool *pool, int token)
 
 /*
  *----------------------------------------------------------------
- * volume.c and its sisters, for the pool target
+ * Volumes, for the pool target: active.c, bio.c, gate.c, grace.c, stop.c,
+ * volume-stock.c, volume-status.c, volume.c
  *--------------------------------------------------------------
  */
 

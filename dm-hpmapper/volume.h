@@ -160,7 +160,7 @@ struct hpm_volume {
 	struct work_struct refill_work;
 	struct hpm_streams streams;
 
-	/* intercept.c */
+	/* the cache's */
 	bool share;		/* serves, and feeds, the pool's cache */
 	bool barred;		/* feeds it no more; pool->lock to set */
 	unsigned int mismatches;	/* pool->lock */

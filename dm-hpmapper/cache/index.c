@@ -10,7 +10,7 @@
  *
  * An entry holds nothing.  The page may be truncated, rewritten, evicted, its
  * frame given to somebody else, and nobody tells us; it is for the reader to
- * prove what he finds (intercept.c).  So an entry may be dropped at any time,
+ * prove what he finds (proof.c).  So an entry may be dropped at any time,
  * and the table is bounded, gives memory back when it is asked to, and never
  * waits for any.
  *

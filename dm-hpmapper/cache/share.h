@@ -102,12 +102,12 @@ struct hpm_share {
 	struct hpm_share_stats __percpu *stats;
 	u8 __percpu *bounce;	/* a block each */
 
-	/* intercept.c: reads that others may wait for */
+	/* lead.c: reads that others may wait for */
 	spinlock_t lead_lock;
 	struct rb_root leads;	/* lead_lock; by PBN, none overlap */
 	struct delayed_work late_work;
 
-	/* evict.c */
+	/* evict.c, surplus.c */
 	struct workqueue_struct *wq;
 	struct delayed_work scan_work;
 	struct delayed_work surplus_work;

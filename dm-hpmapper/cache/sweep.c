@@ -219,7 +219,7 @@ void hpm_index_forget(struct hpm_pool *pool)
 	if (!cache)
 		return;
 	/*
-	 * Victims are out of the index, and may be put back (return_victim()), but
+	 * Victims are out of the index, and may be put back (evict_run()), but
 	 * not those that were taken before the end of this; who is about to put one
 	 * back holds a token.
 	 */
