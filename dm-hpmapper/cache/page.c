@@ -185,18 +185,14 @@ static bool __is_buffer_clean(struct folio *folio, struct page *page,
 	return !bh || (!buffer_dirty(bh) && !buffer_jbddirty(bh));
 }
 
-bool hpm_place_clean(struct folio *folio, struct page *page,
-		     const struct hpm_place *place)
+bool hpm_buffers_clean(struct folio *folio, struct page *page,
+		       const struct address_space *mapping)
 {
 	bool clean;
 
-	if (folio_test_dirty(folio) || folio_test_writeback(folio))
-		return false;
-	if (!place->meta)
-		return true;
 	if (!folio_trylock(folio))
 		return false;
-	clean = __is_buffer_clean(folio, page, place->mapping);
+	clean = __is_buffer_clean(folio, page, mapping);
 	folio_unlock(folio);
 	return clean;
 }

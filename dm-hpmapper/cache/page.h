@@ -37,11 +37,23 @@ static inline bool hpm_frame_barred(const struct hpm_share *cache,
 struct folio *hpm_place_get(const struct hpm_place *place);
 
 /*
+ * Of a folio of a block device that was at @mapping: nobody has changed the buffers
+ * that are attached, as far as can be told without waiting.
+ */
+bool hpm_buffers_clean(struct folio *folio, struct page *page,
+		       const struct address_space *mapping);
+
+/*
  * The folio, to which the caller refers, is at @place still: is the page what the
  * device has, and nobody is about to change it?
  */
-bool hpm_place_clean(struct folio *folio, struct page *page,
-		     const struct hpm_place *place);
+static inline bool hpm_place_clean(struct folio *folio, struct page *page,
+				   const struct hpm_place *place)
+{
+	if (folio_test_dirty(folio) || folio_test_writeback(folio))
+		return false;
+	return !place->meta || hpm_buffers_clean(folio, page, place->mapping);
+}
 
 /* A page that is being read: what may be done with it, and where it is. */
 struct hpm_dest {
