@@ -43,6 +43,8 @@
 
 /* Whoever waits, others go on and may end the wait. */
 #define HPM_OTHERS_RUN	true
+/* What DMERR() puts in front of the targets' messages is in front of the engine's. */
+#define HPM_SAYS	"device-mapper: hpmapper: "
 #else
 #include "hpm_env.h"
 #endif

@@ -45,6 +45,7 @@ struct hpm_md_ops {
 };
 
 struct hpm_md_params {
+	const char *name;		/* of the pool's device, for messages; not copied */
 	unsigned int large_shift;	/* 0: take the label's */
 	bool may_format;		/* format a zeroed device */
 	bool read_only;			/* nothing is ever written */

@@ -167,6 +167,7 @@ static int pool_open(struct hpm_pool *pool, const struct hpm_table *t,
 		     const char **why)
 {
 	struct hpm_md_params params = {
+		.name = pool->name,
 		.large_shift = t->large_shift,
 		.may_format = !t->features.read_only,
 		.read_only = t->features.read_only,

@@ -224,9 +224,9 @@ static void set_aside(struct hpm_md *md, u64 large, int err)
 	while ((at = find_state(sp, states, at, end)) < end)
 		__hpm_set_state(sp, at++, HPM_LARGE_ASIDE);
 	spin_unlock_irqrestore(&sp->lock, flags);
-	pr_err_ratelimited("hpmapper: the counts of large block %llu (data block %llu) cannot be read (%d): until the pool is opened again nothing is allocated where they belong; hpm_check tells more, hpm_repair builds new counts\n",
-			   (unsigned long long)large,
-			   (unsigned long long)large << md->large_shift, err);
+	hpm_err_ratelimited(md, "the counts of large block %llu (data block %llu) cannot be read (%d): until the pool is opened again nothing is allocated where they belong; hpm_check tells more, hpm_repair builds new counts",
+			    (unsigned long long)large,
+			    (unsigned long long)large << md->large_shift, err);
 }
 
 /*

@@ -540,9 +540,9 @@ int hpm_apply_record(struct hpm_md *md, const struct hpm_disk_record *r)
 		ret = -EUCLEAN;
 	}
 	if (ret)
-		pr_err("hpmapper: record %llu (type %u, volume serial %llu, block %llu) cannot be applied: %d\n",
-		       (unsigned long long)md->space.record, r->type,
-		       (unsigned long long)le64_to_cpu(r->serial),
-		       (unsigned long long)le64_to_cpu(r->vbn), ret);
+		hpm_err(md, "record %llu (type %u, volume serial %llu, block %llu) cannot be applied: %d",
+			(unsigned long long)md->space.record, r->type,
+			(unsigned long long)le64_to_cpu(r->serial),
+			(unsigned long long)le64_to_cpu(r->vbn), ret);
 	return ret;
 }

@@ -162,10 +162,11 @@ static void *last_elt(struct hpm_array *a, u64 index, struct hpm_node **leaf)
  * Nodes
  *--------------------------------------------------------------*/
 
-static int arr_corrupt(const struct hpm_array *a, u64 block, const char *what)
+static int arr_corrupt(struct hpm_md *md, const struct hpm_array *a, u64 block,
+		       const char *what)
 {
-	pr_err_ratelimited("hpmapper: metadata block %llu (array %u): %s\n",
-			   (unsigned long long)block, a->kind, what);
+	hpm_err_ratelimited(md, "metadata block %llu (array %u): %s",
+			    (unsigned long long)block, a->kind, what);
 	return -EUCLEAN;
 }
 
@@ -181,7 +182,7 @@ static int arr_get(struct hpm_md *md, const struct hpm_array *a,
 	if (n->head->kind != a->kind || le64_to_cpu(n->head->aux) != first ||
 	    le16_to_cpu(n->head->nr) != arr_fill(a, level)) {
 		hpm_node_put(n);
-		return arr_corrupt(a, ptr.block, "part of another array");
+		return arr_corrupt(md, a, ptr.block, "part of another array");
 	}
 	*out = n;
 	return 0;
@@ -205,12 +206,12 @@ static struct hpm_ptr arr_child(const struct hpm_node *n, unsigned int slot)
 	return hpm_ptr_from_disk(&n->arr->child[slot]);
 }
 
-static int arr_check_root(const struct hpm_array *a)
+static int arr_check_root(struct hpm_md *md, const struct hpm_array *a)
 {
 	const struct hpm_root *root = &a->root;
 
 	if (root->height > ARR_MAX_HEIGHT || !root->height != !root->ptr.block)
-		return arr_corrupt(a, root->ptr.block, "impossible height");
+		return arr_corrupt(md, a, root->ptr.block, "impossible height");
 	return 0;
 }
 
@@ -229,7 +230,7 @@ static int arr_leaf(struct hpm_md *md, const struct hpm_array *a, u64 index,
 	int r;
 
 	*leaf = NULL;
-	r = arr_check_root(a);
+	r = arr_check_root(md, a);
 	if (r || !level || index >= arr_span(a, level - 1))
 		return r;
 	while (ptr.block) {
@@ -428,7 +429,7 @@ int hpm_array_write(struct hpm_md *md, struct hpm_array *a, u64 index,
 	height = arr_height(a, index);
 	if (height > ARR_MAX_HEIGHT)
 		return -EINVAL;
-	r = arr_check_root(a);
+	r = arr_check_root(md, a);
 	if (!r)
 		r = arr_raise(md, a, height);
 	if (!r)
@@ -487,7 +488,7 @@ int hpm_array_walk(struct hpm_md *md, struct hpm_array *a,
 	int r;
 
 	lockdep_assert_held(&md->lock);
-	r = arr_check_root(a);
+	r = arr_check_root(md, a);
 	if (r || !a->root.height)
 		return r;
 	return walk_node(&w, a->root.ptr, a->root.height - 1, 0);
@@ -511,7 +512,7 @@ static int inc_children(struct hpm_md *md, struct hpm_node *n)
 	int r = 0;
 
 	if (n->head->kind != HPM_ARR_VOLUME)
-		return arr_corrupt(&md->array[HPM_ARR_VOLUME], n->block,
+		return arr_corrupt(md, &md->array[HPM_ARR_VOLUME], n->block,
 				   "an array's block is shared");
 	if (!n->head->level) {
 		for (i = 0; !r && i < per_leaf; i++)
@@ -555,7 +556,7 @@ static int unshared_node(struct hpm_md *md, struct hpm_array *a,
 
 int hpm_array_unshared(struct hpm_md *md, struct hpm_array *a, u64 *nr)
 {
-	int r = arr_check_root(a);
+	int r = arr_check_root(md, a);
 
 	*nr = 0;
 	if (r || !a->root.height)
@@ -657,7 +658,7 @@ int hpm_array_cut(struct hpm_md *md, struct hpm_array *a, u64 to,
 	int r;
 
 	lockdep_assert_held(&md->lock);
-	r = arr_check_root(a);
+	r = arr_check_root(md, a);
 	if (r || !a->root.height)
 		return r;
 	hpm_array_release(a);
@@ -740,7 +741,7 @@ int hpm_array_cut_bound(struct hpm_md *md, struct hpm_array *a,
 		.looks = looks,
 		.heavy = heavy,
 	};
-	int r = arr_check_root(a);
+	int r = arr_check_root(md, a);
 
 	if (!r && a->root.height)
 		r = bound_node(&b, a->root.ptr, a->root.height - 1, 0);

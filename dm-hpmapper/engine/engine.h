@@ -43,6 +43,7 @@ enum hpm_room {
 };
 
 struct hpm_md {
+	const char *name;		/* of the pool's device, for messages */
 	struct hpm_io *io;
 	const struct hpm_md_ops *ops;
 	void *ctx;
@@ -108,6 +109,17 @@ struct hpm_md {
 	u64 checkpoints;
 	struct hpm_entry *scratch;	/* md->lock */
 };
+
+/*
+ * Every message of the engine begins as the targets' messages do: with the name of the
+ * pool's device.  make test-style sees to it that no file uses pr_err() itself.
+ */
+#define hpm_say(print, md, fmt, ...) \
+	print(HPM_SAYS "%s: " fmt "\n", (md)->name, ##__VA_ARGS__)
+#define hpm_err(md, ...)	hpm_say(pr_err, md, __VA_ARGS__)
+#define hpm_warn(md, ...)	hpm_say(pr_warn, md, __VA_ARGS__)
+/* For what may be printed again and again. */
+#define hpm_err_ratelimited(md, ...)	hpm_say(pr_err_ratelimited, md, __VA_ARGS__)
 
 /* Parts of md->scratch, in entries. */
 #define HPM_SCRATCH_APPLY	0u	/* 513: what a record puts into a map */

@@ -127,7 +127,7 @@ static const char *mark_fault(struct hpm_md *md, const struct hpm_mark *m)
 static int mark_adopt(struct hpm_md *md, void *buf, const char *fault,
 		      const char **why)
 {
-	pr_warn("hpmapper: %s; it is adopted, as was asked for\n", fault);
+	hpm_warn(md, "%s; it is adopted, as was asked for", fault);
 	if (md->params.read_only)
 		return 0;
 	*why = "the data device's mark could not be written";
@@ -144,7 +144,7 @@ int hpm_mark_check(struct hpm_md *md, void *buf, const char **why)
 		return 0;
 	md->marked = mark_has_block(md);
 	if (!md->marked) {
-		pr_warn("hpmapper: the block of the data device's mark was given away by an older version: the pool has no mark any more\n");
+		hpm_warn(md, "the block of the data device's mark was given away by an older version: the pool has no mark any more");
 		return 0;
 	}
 
@@ -152,8 +152,8 @@ int hpm_mark_check(struct hpm_md *md, void *buf, const char **why)
 	if (r == -EOPNOTSUPP)
 		return 0;
 	if (r) {	/* a bad sector must not take the whole pool away */
-		pr_warn("hpmapper: the data device's mark cannot be read (%d): whether these are the pool's data is not known\n",
-			r);
+		hpm_warn(md, "the data device's mark cannot be read (%d): whether these are the pool's data is not known",
+			 r);
 		return 0;
 	}
 

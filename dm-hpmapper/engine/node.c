@@ -395,9 +395,9 @@ int hpm_node_get(struct hpm_md *md, struct hpm_ptr ptr, u8 type, u8 level,
 	int r = node_get(md, ptr, type, level, out, &why);
 
 	if (r)
-		pr_err_ratelimited("hpmapper: metadata block %llu (type %u, level %u, epoch %llu): %s (%d)\n",
-				   (unsigned long long)ptr.block, type, level,
-				   (unsigned long long)ptr.epoch, why, r);
+		hpm_err_ratelimited(md, "metadata block %llu (type %u, level %u, epoch %llu): %s (%d)",
+				    (unsigned long long)ptr.block, type, level,
+				    (unsigned long long)ptr.epoch, why, r);
 	return r;
 }
 

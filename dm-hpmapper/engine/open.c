@@ -65,8 +65,8 @@ static int read_supers(struct hpm_md *md, struct hpm_super *sb[2],
 		if (!r && !super_sane(md, sb[*nr]))
 			r = -EUCLEAN;
 		if (r)
-			pr_warn("hpmapper: superblock at metadata block %llu is not usable: %d\n",
-				(unsigned long long)place[i], r);
+			hpm_warn(md, "superblock at metadata block %llu is not usable: %d",
+				 (unsigned long long)place[i], r);
 		else
 			(*nr)++;
 	}
@@ -80,24 +80,24 @@ static int read_supers(struct hpm_md *md, struct hpm_super *sb[2],
 	return 0;
 }
 
-static int check_size(const char *what, u64 is, u64 was)
+static int check_size(struct hpm_md *md, const char *what, u64 is, u64 was)
 {
 	if (is >= was)
 		return 0;
-	pr_err("hpmapper: the %s device has %llu blocks of 4 KiB, the pool was made for %llu\n",
-	       what, (unsigned long long)is, (unsigned long long)was);
+	hpm_err(md, "the %s device has %llu blocks of 4 KiB, the pool was made for %llu",
+		what, (unsigned long long)is, (unsigned long long)was);
 	return -EINVAL;
 }
 
 static int check_sizes(struct hpm_md *md, const struct hpm_super *sb,
 		       const char **why)
 {
-	if (check_size("metadata", hpm_io_meta_blocks(md->io),
+	if (check_size(md, "metadata", hpm_io_meta_blocks(md->io),
 		       le64_to_cpu(sb->meta_blocks))) {
 		*why = "the metadata device is smaller than the pool was made for";
 		return -EINVAL;
 	}
-	if (check_size("data", hpm_io_data_blocks(md->io),
+	if (check_size(md, "data", hpm_io_data_blocks(md->io),
 		       le64_to_cpu(sb->data_blocks))) {
 		*why = "the data device is smaller than the pool was made for";
 		return -EINVAL;
@@ -368,6 +368,7 @@ static struct hpm_md *md_new(struct hpm_io *io,
 
 	if (!md)
 		return NULL;
+	md->name = params->name ?: "pool";
 	md->io = io;
 	md->ops = ops;
 	md->ctx = ctx;
@@ -384,16 +385,16 @@ static enum hpm_room other_room(struct hpm_md *md)
 	if (!md->no_room)
 		return HPM_ROOM_POOL;
 	if (md->room != HPM_ROOM_POOL) {
-		pr_err("hpmapper: the metadata device is full, and the journal needs more; nothing is lost: make the device larger, or copy it to a larger one, and activate the pool with that; read_only it can be activated as it is\n");
+		hpm_err(md, "the metadata device is full, and the journal needs more; nothing is lost: make the device larger, or copy it to a larger one, and activate the pool with that; read_only it can be activated as it is");
 		return HPM_ROOM_POOL;
 	}
 	if (md->params.read_only) {
-		pr_warn("hpmapper: the journal does not fit the %llu metadata blocks of the pool: it is replayed in memory, and nothing is written\n",
-			(unsigned long long)md->meta_blocks);
+		hpm_warn(md, "the journal does not fit the %llu metadata blocks of the pool: it is replayed in memory, and nothing is written",
+			 (unsigned long long)md->meta_blocks);
 		return HPM_ROOM_MEMORY;
 	}
-	pr_warn("hpmapper: the journal does not fit the %llu metadata blocks of the pool in one go: another try with the %llu that the device has, and a checkpoint after each batch\n",
-		(unsigned long long)md->meta_blocks, (unsigned long long)meta);
+	hpm_warn(md, "the journal does not fit the %llu metadata blocks of the pool in one go: another try with the %llu that the device has, and a checkpoint after each batch",
+		 (unsigned long long)md->meta_blocks, (unsigned long long)meta);
 	return HPM_ROOM_MORE;
 }
 
@@ -501,8 +502,8 @@ static u64 usable_meta(struct hpm_md *md)
 		usable = hpm_refs_usable(md, meta);
 	mutex_unlock(&md->lock);
 	if (usable < meta)
-		pr_warn("hpmapper: the last %llu blocks of the metadata device stay unused until it is larger: they have no room for their own reference counts\n",
-			(unsigned long long)(meta - usable));
+		hpm_warn(md, "the last %llu blocks of the metadata device stay unused until it is larger: they have no room for their own reference counts",
+			 (unsigned long long)(meta - usable));
 	return usable;
 }
 

@@ -58,10 +58,10 @@
 #define HOME_NONE	3u	/* never written: all counts are 0 */
 #define REFS_MAX	((u32)S32_MAX)	/* of one count */
 
-static int refs_corrupt(u64 block, const char *what)
+static int refs_corrupt(struct hpm_md *md, u64 block, const char *what)
 {
-	pr_err_ratelimited("hpmapper: metadata block %llu: %s\n",
-			   (unsigned long long)block, what);
+	hpm_err_ratelimited(md, "metadata block %llu: %s",
+			    (unsigned long long)block, what);
 	return -EUCLEAN;
 }
 
@@ -156,9 +156,9 @@ int hpm_refs_inc(struct hpm_md *md, u64 block)
 
 	/* What is referred to once more was referred to before. */
 	if (unlikely(!count))
-		return refs_corrupt(block, "referred to, but free");
+		return refs_corrupt(md, block, "referred to, but free");
 	if (unlikely(count == REFS_MAX))
-		return refs_corrupt(block, "referred to too often");
+		return refs_corrupt(md, block, "referred to too often");
 	r->count[block] = count + 1;
 	refs_touch(r, block);
 	return 0;
@@ -170,7 +170,7 @@ int hpm_refs_dec(struct hpm_md *md, u64 block, u64 born)
 	u32 count = hpm_refs_count(md, block);
 
 	if (unlikely(!count))
-		return refs_corrupt(block, "given back, but free");
+		return refs_corrupt(md, block, "given back, but free");
 	r->count[block] = --count;
 	refs_touch(r, block);
 	if (count)
@@ -365,14 +365,14 @@ static int page_read(struct hpm_md *md, const struct hpm_super *sb, u32 page,
 	if (block < md->refs.nr_blocks)
 		r = hpm_io_read(md->io, block, p);
 	if (r) {
-		pr_err("hpmapper: metadata block %llu: reference counts cannot be read (%d)\n",
-		       (unsigned long long)block, r);
+		hpm_err(md, "metadata block %llu: reference counts cannot be read (%d)",
+			(unsigned long long)block, r);
 		return r;
 	}
 	if (hpm_block_check(md->seed, p, HPM_BT_REFS, block) ||
 	    le64_to_cpu(p->head.aux) != page ||
 	    le64_to_cpu(p->head.epoch) > le64_to_cpu(sb->head.epoch))
-		return refs_corrupt(block, "no page of reference counts");
+		return refs_corrupt(md, block, "no page of reference counts");
 	return 0;
 }
 
@@ -396,7 +396,7 @@ static int page_load(struct hpm_md *md, const struct hpm_super *sb, u32 page,
 		if (!count)
 			continue;
 		if (block >= r->nr_blocks || count > REFS_MAX)
-			return refs_corrupt(block, "impossible reference count");
+			return refs_corrupt(md, block, "impossible reference count");
 		r->count[block] = count;
 		__set_bit(block, r->barred);
 		r->nr_used++;
@@ -412,7 +412,7 @@ static int check_reserved(struct hpm_md *md, u64 start, u64 nr)
 
 	for (b = start; b < start + nr; b++)
 		if (!hpm_refs_count(md, b))
-			return refs_corrupt(b, "in a reserved area, but free");
+			return refs_corrupt(md, b, "in a reserved area, but free");
 	return 0;
 }
 
@@ -441,7 +441,7 @@ int hpm_refs_load(struct hpm_md *md, const struct hpm_super *sb)
 
 	if (le64_to_cpu(sb->meta_blocks) != r->nr_blocks ||
 	    segments_load(r, sb))
-		return refs_corrupt(le64_to_cpu(sb->head.blocknr),
+		return refs_corrupt(md, le64_to_cpu(sb->head.blocknr),
 				    "impossible places of reference counts");
 	p = hpm_block_alloc(GFP_NOIO);
 	if (!p)
@@ -454,7 +454,7 @@ int hpm_refs_load(struct hpm_md *md, const struct hpm_super *sb)
 	}
 	hpm_block_free(p);
 	if (!ret && !csum_right(md, sb, r->csum, r->nr_pages))
-		ret = refs_corrupt(le64_to_cpu(sb->head.blocknr),
+		ret = refs_corrupt(md, le64_to_cpu(sb->head.blocknr),
 				   "its pages of reference counts are not those it was written with: a write of one was lost");
 	return ret ? ret : check_all_reserved(md);
 }
@@ -509,8 +509,8 @@ static void bar_all_other(struct hpm_md *md, const struct hpm_super *sb)
 	struct hpm_refs *r = &md->refs;
 	u32 page, i;
 
-	pr_warn("hpmapper: the older superblock (metadata block %llu) is of no use: a page of its reference counts is not the one it was written with\n",
-		(unsigned long long)le64_to_cpu(sb->head.blocknr));
+	hpm_warn(md, "the older superblock (metadata block %llu) is of no use: a page of its reference counts is not the one it was written with",
+		 (unsigned long long)le64_to_cpu(sb->head.blocknr));
 	for (page = 0; page < r->nr_pages; page++) {
 		if (!page_is_other(md, sb, page))
 			continue;

@@ -131,10 +131,10 @@ static int check_end(struct hpm_md *md, u64 stop, const char **why)
 		}
 		if (le64_to_cpu(jb->seq) <= j->seq)
 			continue;
-		pr_err("hpmapper: journal block %llu is damaged: batch %llu is missing, batch %llu is there\n",
-		       (unsigned long long)hpm_ring_block(j, stop),
-		       (unsigned long long)j->seq,
-		       (unsigned long long)le64_to_cpu(jb->seq));
+		hpm_err(md, "journal block %llu is damaged: batch %llu is missing, batch %llu is there",
+			(unsigned long long)hpm_ring_block(j, stop),
+			(unsigned long long)j->seq,
+			(unsigned long long)le64_to_cpu(jb->seq));
 		*why = "the journal is damaged in the middle";
 		return -EUCLEAN;
 	}

@@ -74,9 +74,9 @@ struct counts {
 	DECLARE_BITMAP(gone, 1 << HPM_MAX_LARGE_SHIFT);	/* those that go out */
 };
 
-static int corrupt(u64 pbn, const char *what)
+static int corrupt(struct hpm_md *md, u64 pbn, const char *what)
 {
-	pr_err("hpmapper: data block %llu: %s\n", pbn, what);
+	hpm_err(md, "data block %llu: %s", pbn, what);
 	return -EUCLEAN;
 }
 
@@ -94,7 +94,7 @@ static int large_check(struct counts *c)
 	unsigned int n = c->md->large_size;
 
 	if (c->used > n || c->punched > n || (c->punched && !c->refs))
-		return corrupt(c->large << c->md->large_shift,
+		return corrupt(c->md, c->large << c->md->large_shift,
 			       "impossible counts of its large block");
 	return 0;
 }
@@ -330,7 +330,7 @@ static int judge_raise(struct counts *c, unsigned int i)
 	unsigned int at = i;
 
 	if (count == HPM_COUNT_MAX)
-		return corrupt(c->pbn + i, "reference count overflow");
+		return corrupt(c->md, c->pbn + i, "reference count overflow");
 	if ((count & HPM_SMALL_COUNT) == HPM_SMALL_COUNT)
 		small_part(c, &at)->carry = true;
 	if (!count) {
@@ -346,7 +346,7 @@ static int judge_lower(struct counts *c, unsigned int i)
 	unsigned int at = i;
 
 	if (!count || (count == 1 && !c->used))
-		return corrupt(c->pbn + i, "reference count underflow");
+		return corrupt(c->md, c->pbn + i, "reference count underflow");
 	if (!(count & HPM_SMALL_COUNT))
 		small_part(c, &at)->carry = true;
 	if (count == 1) {
@@ -415,7 +415,7 @@ int hpm_space_count_small(struct hpm_md *md, u64 pbn, u32 nr, int delta)
 	int r = 0;
 
 	if (!on_device(md, pbn, nr))
-		return corrupt(pbn, "beyond the end of the data device");
+		return corrupt(md, pbn, "beyond the end of the data device");
 	for (; nr && !r; pbn += run, nr -= run) {
 		run = min(nr, md->large_size -
 			      (u32)(pbn & (md->large_size - 1)));
@@ -460,9 +460,11 @@ static int judge_large(struct counts *c, int delta)
 	u64 pbn = c->large << c->md->large_shift;
 
 	if (delta > 0 && c->refs == U32_MAX)
-		return corrupt(pbn, "reference count overflow as a large block");
+		return corrupt(c->md, pbn,
+			       "reference count overflow as a large block");
 	if (delta < 0 && !c->refs)
-		return corrupt(pbn, "reference count underflow as a large block");
+		return corrupt(c->md, pbn,
+			       "reference count underflow as a large block");
 	if (delta > 0 && !c->refs)
 		c->gained = c->md->large_size - c->used;
 	if (delta < 0 && c->refs == 1)
@@ -517,9 +519,9 @@ static int change_large(struct counts *c, int delta)
 static int base_begin(struct counts *c, struct hpm_md *md, u64 pbn)
 {
 	if (!on_device(md, pbn, md->large_size))
-		return corrupt(pbn, "beyond the end of the data device");
+		return corrupt(md, pbn, "beyond the end of the data device");
 	if (pbn & (md->large_size - 1))
-		return corrupt(pbn, "not where a large block starts");
+		return corrupt(md, pbn, "not where a large block starts");
 	return counts_begin(c, md, pbn >> md->large_shift);
 }
 
@@ -621,7 +623,7 @@ int hpm_space_punch(struct hpm_md *md, u64 pbn, const unsigned long *mask)
 	if (r)
 		return r;
 	if (c.refs != 1)
-		return corrupt(pbn, "punched as a base that is not held once");
+		return corrupt(md, pbn, "punched as a base that is not held once");
 	r = smalls_get_all(&c, true);
 	if (!r)
 		r = change_punch(&c, mask);
@@ -696,7 +698,7 @@ static int load_large(struct hpm_md *md, u64 large,
 	if (!l->refs && !l->used && !l->punched)
 		return 0;
 	if (large >= md->space.nr_large)
-		return corrupt(large << md->large_shift,
+		return corrupt(md, large << md->large_shift,
 			       "counted beyond the end of the data device");
 	r = large_decode(&c, l);
 	if (!r)

@@ -136,7 +136,7 @@ static int vol_from_disk(struct hpm_md *md, u32 id,
 	if (id > HPM_MAX_VOLUME_ID || serial >= md->next_serial ||
 	    le32_to_cpu(d->snap_time) > md->time || d->root.height > HPM_MAP_HEIGHT ||
 	    d->name[HPM_NAME_SIZE - 1] || hpm_vol_by_serial(md, serial)) {
-		pr_err("hpmapper: volume %u: damaged entry in the table\n", id);
+		hpm_err(md, "volume %u: damaged entry in the table", id);
 		return -EUCLEAN;
 	}
 	vol = hpm_vol_new(md, id, serial, GFP_NOIO);

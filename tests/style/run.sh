@@ -8,6 +8,7 @@
 #	run.sh checkpatch SCRIPT FILE...
 #	run.sh doc FILE...		docutils, which must print no remark at all
 #	run.sh floors BUILD		floors.sh, which is shown, and the test of it
+#	run.sh says FILE...		the file prints nothing without the pool's name
 #	run.sh total			prints the counts of all; fails if one failed
 #
 # STYLE_LOG is the file that collects the results.
@@ -38,7 +39,12 @@ doc() {			# doc FILE
 	one "$1" rst2html --strict --report=info "$1" /dev/null
 }
 
-export -f one tidy doc
+# says FILE: hpm_err() and its sisters in engine.h put the name in front.
+says() {
+	! grep -nHE '\<(pr_[a-z_]+|printk)\(' "$1"
+}
+
+export -f one tidy doc says
 export STYLE_LOG
 
 each() {		# each FILE... <<< the rest of the command
@@ -63,6 +69,9 @@ checkpatch)
 	;;
 doc)
 	command='doc {}' each "$@"
+	;;
+says)
+	command='one {} says {}' each "$@"
 	;;
 floors)
 	shown() {

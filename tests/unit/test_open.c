@@ -424,6 +424,35 @@ static void test_hold(void **state)
 	sim_destroy(s);
 }
 
+/* Two pools of which each has lost a superblock: the log tells them apart. */
+static void test_name(void **state)
+{
+	static const char *const name[] = { "253:7", "253:12" };
+	char begin[16];
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		struct hpm_md_params p = { .name = name[i], .large_shift = 4 };
+		struct hpm_io *io = hpm_mem_create(1024, 16, 1);
+		u8 zeroes[HPM_BLOCK_SIZE] = {};
+
+		assert_int_equal(open_as(io, 4, true, false), 0);
+		hpm_md_close(md);
+		hpm_mem_poke(io, HPM_SUPER_A, zeroes);
+		rig_logged();
+		assert_int_equal(hpm_md_open(io, &p, NULL, NULL, &md, &why), 0);
+		assert_int_equal(rig_logged(), 1);
+		snprintf(begin, sizeof(begin), "%s: ", name[i]);
+		if (strncmp(rig_last_line(), begin, strlen(begin)))
+			fail_msg("\"%s\" does not begin with \"%s\"",
+				 rig_last_line(), begin);
+		assert_non_null(strstr(rig_last_line(), "superblock"));
+		hpm_md_close(md);
+		hpm_io_close(io);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -431,6 +460,7 @@ int main(void)
 		rig_test(test_versions),  rig_test(test_format_over),
 		rig_test(test_read_only), rig_test(test_grow),
 		rig_test(test_messages),  rig_test(test_hold),
+		rig_test(test_name),
 	};
 
 	return rig_run(tests);

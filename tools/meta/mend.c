@@ -54,7 +54,10 @@ static int lower_all(struct hpm_md *md, const struct report *rep)
 
 int mend_leaks(struct pool *p, const struct report *rep)
 {
-	const struct hpm_md_params params = { .ignore_needs_check = true };
+	const struct hpm_md_params params = {
+		.name = p->dev.path,
+		.ignore_needs_check = true,
+	};
 	struct hpm_io *io = dev_io(&p->dev, p->data_blocks, true);
 	struct hpm_md *md = NULL;
 	const char *why = "out of memory";
@@ -98,7 +101,10 @@ static int share_all(struct hpm_md *md)
 
 int settle_rebuilt(struct pool *p, const char **why)
 {
-	const struct hpm_md_params params = { .ignore_needs_check = true };
+	const struct hpm_md_params params = {
+		.name = p->dev.path,
+		.ignore_needs_check = true,
+	};
 	struct hpm_io *io = dev_io(&p->dev, p->data_blocks, true);
 	struct hpm_md *md = NULL;
 	int r = -ENOMEM;

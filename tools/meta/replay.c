@@ -203,6 +203,7 @@ const struct hpm_md_ops tool_md_ops = { .drain = drained };
 int pool_replay(struct pool *p, const char **why)
 {
 	const struct hpm_md_params params = {
+		.name = p->dev.path,
 		.ignore_needs_check = true,
 		.cache_nodes = REPLAY_NODES,
 	};

@@ -69,6 +69,7 @@ seen=$(pool_up 2>&1)
 matches "a data device that has shrunk is refused" "$seen" 'Invalid argument'
 log_has "by name" 'data device is smaller than the pool was made for'
 log_has "with both sizes" 'data device has 24576 blocks of 4 KiB, the pool was made for 32768'
+log_has "and the pool's number" 'hpmapper: [0-9]+:[0-9]+: the data device has'
 slice data hdata 128
 slice meta hmeta 16
 dmesg -C

@@ -283,6 +283,8 @@ void hpm_env_warn(const char *file, int line, const char *what) __cold;
 #define pr_debug(fmt, ...)	hpm_env_log(HPM_ENV_DEBUG, pr_fmt(fmt), ##__VA_ARGS__)
 #define pr_err_ratelimited	pr_err
 #define pr_warn_ratelimited	pr_warn
+/* In front of the engine's messages: a program says itself who speaks. */
+#define HPM_SAYS		""
 #define KERN_ERR		""
 #define KERN_WARNING		""
 #define KERN_INFO		""
