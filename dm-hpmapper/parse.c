@@ -254,20 +254,23 @@ static int read_nodes(struct parser *p, const char *arg)
 	return 0;
 }
 
+#define CACHE_KEY(id, name, least, most) \
+	[HPM_CACHE_##id] = { .word = #name, .min = least, .max = most },
+
+static const struct {
+	const char *word;
+	u64 min, max;
+} cache_keys[] = {
+	HPM_CACHE_KEYS(CACHE_KEY)
+};
+
 /* A key that wants a value leaves ->number at 0, which no key can have. */
 static int read_cache_key(struct parser *p, const char *arg)
 {
-	static const char * const keys[] = {
-		[HPM_CACHE_SHARE] = "share",
-		[HPM_CACHE_COPIES_LIMIT] = "copies_limit",
-		[HPM_CACHE_ENTRIES] = "entries",
-		[HPM_CACHE_SCAN_MS] = "scan_ms",
-		[HPM_CACHE_EVICT] = "evict",
-	};
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(keys); i++) {
-		if (!strcasecmp(arg, keys[i])) {
+	for (i = 0; i < ARRAY_SIZE(cache_keys); i++) {
+		if (!strcasecmp(arg, cache_keys[i].word)) {
 			p->m->key = i;
 			return 0;
 		}
@@ -275,18 +278,8 @@ static int read_cache_key(struct parser *p, const char *arg)
 	return refuse(p, -EINVAL, "there is nothing called \"%s\"", arg);
 }
 
-#define MAX_COPIES	1024u
-#define MIN_SCAN_MS	10u
-
 static int read_cache_value(struct parser *p, const char *arg)
 {
-	static const struct {
-		u64 min, max;
-	} range[] = {
-		[HPM_CACHE_COPIES_LIMIT] = { 1, MAX_COPIES },
-		[HPM_CACHE_ENTRIES] = { 1, ULONG_MAX / 2 },
-		[HPM_CACHE_SCAN_MS] = { MIN_SCAN_MS, UINT_MAX },
-	};
 	enum hpm_cache_key key = p->m->key;
 	u64 nr;
 
@@ -294,10 +287,10 @@ static int read_cache_value(struct parser *p, const char *arg)
 		return read_switch(p, arg);
 	if (key == HPM_CACHE_EVICT)
 		return refuse(p, -EINVAL, "wrong number of arguments");
-	if (kstrtou64(arg, 10, &nr) || nr < range[key].min ||
-	    nr > range[key].max)
+	if (kstrtou64(arg, 10, &nr) || nr < cache_keys[key].min ||
+	    nr > cache_keys[key].max)
 		return refuse(p, -EINVAL, "\"%s\" is not from %llu to %llu",
-			      arg, range[key].min, range[key].max);
+			      arg, cache_keys[key].min, cache_keys[key].max);
 	p->m->number = nr;
 	return 0;
 }
@@ -341,47 +334,39 @@ static int read_limit(struct parser *p, const char *arg)
 
 #define MAX_WORDS	3
 
+typedef int (*reader_fn)(struct parser *p, const char *arg);
+
 struct form {
 	const char *word;
-	unsigned int min, max;		/* words behind the first */
 	bool writes;
-
-	int (*read[MAX_WORDS])(struct parser *p, const char *arg);
+	unsigned int min, max;		/* words behind the first */
+	reader_fn read[MAX_WORDS];
 };
 
-static const struct form forms[] = {
-	[HPM_MSG_CREATE_THIN] = { "create_thin", 1, 3, true,
-		{ read_id, read_size, read_name } },
-	[HPM_MSG_CREATE_SNAP] = { "create_snap", 2, 3, true,
-		{ read_id, read_origin, read_name } },
-	[HPM_MSG_DELETE] = { "delete", 1, 1, true, { read_id } },
-	[HPM_MSG_SET_TRANSACTION_ID] = { "set_transaction_id", 2, 2, true,
-		{ read_old_tid, read_new_tid } },
-	[HPM_MSG_HOLD] = { "reserve_metadata_snap", 0, 0, true },
-	[HPM_MSG_RELEASE] = { "release_metadata_snap", 0, 0, true },
-	[HPM_MSG_SET_SIZE] = { "set_size", 2, 2, true,
-		{ read_id, read_size } },
-	[HPM_MSG_SET_NAME] = { "set_name", 2, 2, true,
-		{ read_id, read_name_or_none } },
-	[HPM_MSG_SET_SHARING] = { "set_sharing", 2, 2, true,
-		{ read_id, read_switch } },
-	[HPM_MSG_SET_READONLY] = { "set_readonly", 2, 2, true,
-		{ read_id, read_switch } },
-	[HPM_MSG_LIST] = { "list", 0, 1, false, { read_id } },
-	[HPM_MSG_INFO] = { "info", 1, 1, false, { read_id } },
-	[HPM_MSG_CHECKPOINT] = { "checkpoint", 0, 0, true },
-	[HPM_MSG_MAP_CACHE] = { "map_cache", 1, 1, false, { read_nodes } },
-	[HPM_MSG_CACHE] = { "cache", 1, 2, false,
-		{ read_cache_key, read_cache_value } },
-	[HPM_MSG_DEFRAG] = { "defrag", 1, 2, false,
-		{ read_action, read_limit } },
+#define NR_READERS(...)	(sizeof((reader_fn[]) { __VA_ARGS__ }) / sizeof(reader_fn))
+#define FORM(id, name, does_write, least, ...)	\
+	[HPM_MSG_##id] = {			\
+		.word = #name,			\
+		.writes = does_write,		\
+		.min = least,			\
+		.max = NR_READERS(__VA_ARGS__),	\
+		.read = { __VA_ARGS__ },	\
+	},
+
+static const struct form forms[HPM_NR_MESSAGES] = {
+	HPM_MESSAGES(FORM)
 };
+
+/* Each word that must or may follow has a function that reads it. */
+#define MISFIT(id, name, does_write, least, ...) \
+	(NR_READERS(__VA_ARGS__) > MAX_WORDS || (least) > NR_READERS(__VA_ARGS__)) +
+static_assert(!(HPM_MESSAGES(MISFIT) 0), "a word that nothing reads");
 
 static const struct form *find_form(const char *word)
 {
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(forms); i++)
+	for (i = 0; i < HPM_NR_MESSAGES; i++)
 		if (!strcasecmp(word, forms[i].word))
 			return &forms[i];
 	return NULL;

@@ -50,32 +50,49 @@ int hpm_parse_volume_line(unsigned int argc, char **argv, u64 sectors, u32 *id,
  *--------------------------------------------------------------
  */
 
+/*
+ * All messages.  Of each: its name in the enumeration; its word, with which msg_<word>()
+ * in pool-message.c carries it out; whether it writes, so that a pool that is read-only
+ * refuses it; how many words must follow the first; and for each word that may follow,
+ * the function in parse.c that reads it.  All tables of messages are made of this list,
+ * so a message that lacks something does not compile.
+ */
+#define HPM_MESSAGES(_)							\
+	_(CREATE_THIN, create_thin, true, 1, read_id, read_size, read_name) \
+	_(CREATE_SNAP, create_snap, true, 2, read_id, read_origin, read_name) \
+	_(DELETE, delete, true, 1, read_id)				\
+	_(SET_TRANSACTION_ID, set_transaction_id, true, 2, read_old_tid, \
+	  read_new_tid)							\
+	_(HOLD, reserve_metadata_snap, true, 0)				\
+	_(RELEASE, release_metadata_snap, true, 0)			\
+	_(SET_SIZE, set_size, true, 2, read_id, read_size)		\
+	_(SET_NAME, set_name, true, 2, read_id, read_name_or_none)	\
+	_(SET_SHARING, set_sharing, true, 2, read_id, read_switch)	\
+	_(SET_READONLY, set_readonly, true, 2, read_id, read_switch)	\
+	_(LIST, list, false, 0, read_id)				\
+	_(INFO, info, false, 1, read_id)				\
+	_(CHECKPOINT, checkpoint, true, 0)				\
+	_(MAP_CACHE, map_cache, false, 1, read_nodes)			\
+	_(CACHE, cache, false, 1, read_cache_key, read_cache_value)	\
+	_(DEFRAG, defrag, false, 1, read_action, read_limit)
+
+#define HPM_MESSAGE_NUMBER(id, word, ...)	HPM_MSG_##id,
 enum hpm_message_type {
-	HPM_MSG_CREATE_THIN,
-	HPM_MSG_CREATE_SNAP,
-	HPM_MSG_DELETE,
-	HPM_MSG_SET_TRANSACTION_ID,
-	HPM_MSG_HOLD,
-	HPM_MSG_RELEASE,
-	HPM_MSG_SET_SIZE,
-	HPM_MSG_SET_NAME,
-	HPM_MSG_SET_SHARING,
-	HPM_MSG_SET_READONLY,
-	HPM_MSG_LIST,
-	HPM_MSG_INFO,
-	HPM_MSG_CHECKPOINT,
-	HPM_MSG_MAP_CACHE,
-	HPM_MSG_CACHE,
-	HPM_MSG_DEFRAG,
-	HPM_NR_MESSAGES,
+	HPM_MESSAGES(HPM_MESSAGE_NUMBER)
+	HPM_NR_MESSAGES
 };
 
+/* The keys of the message cache, and from where to where their numbers go. */
+#define HPM_CACHE_KEYS(_)						\
+	_(SHARE, share, 0, 0)						\
+	_(COPIES_LIMIT, copies_limit, 1, 1024)				\
+	_(ENTRIES, entries, 1, ULONG_MAX / 2)				\
+	_(SCAN_MS, scan_ms, 10, UINT_MAX)				\
+	_(EVICT, evict, 0, 0)
+
+#define HPM_CACHE_KEY_NUMBER(id, word, min, max)	HPM_CACHE_##id,
 enum hpm_cache_key {
-	HPM_CACHE_SHARE,
-	HPM_CACHE_COPIES_LIMIT,
-	HPM_CACHE_ENTRIES,
-	HPM_CACHE_SCAN_MS,
-	HPM_CACHE_EVICT,
+	HPM_CACHE_KEYS(HPM_CACHE_KEY_NUMBER)
 };
 
 enum hpm_defrag_action {

@@ -101,7 +101,7 @@ static bool is_active(struct hpm_pool *pool, u32 id)
 }
 
 /* create_thin <id> [<size in sectors>|-] [<name>] */
-static int create_thin(struct message *m)
+static int msg_create_thin(struct message *m)
 {
 	const char *why = NO_REASON;
 	int r;
@@ -160,7 +160,7 @@ static int snap_parked(struct message *m, struct hpm_volume *v,
  * An active origin's writes wait while the record gets its number, and those
  * that were in flight are done before: a write is in the snapshot, or it is not.
  */
-static int create_snap(struct message *m)
+static int msg_create_snap(struct message *m)
 {
 	struct hpm_md *md = m->pool->md;
 	const char *why = NO_REASON;
@@ -187,7 +187,7 @@ static int create_snap(struct message *m)
 }
 
 /* delete <id> */
-static int delete_volume(struct message *m)
+static int msg_delete(struct message *m)
 {
 	const char *why = NO_REASON;
 	u32 id = m->say->id;
@@ -202,7 +202,7 @@ static int delete_volume(struct message *m)
 }
 
 /* set_size <id> <sectors> */
-static int set_size(struct message *m)
+static int msg_set_size(struct message *m)
 {
 	const char *why = NO_REASON;
 	int r;
@@ -212,7 +212,7 @@ static int set_size(struct message *m)
 }
 
 /* set_name <id> <name>|- */
-static int set_name(struct message *m)
+static int msg_set_name(struct message *m)
 {
 	const char *why = NO_REASON;
 	int r;
@@ -271,7 +271,7 @@ static void tell_sharing(struct hpm_pool *pool, u32 id, bool on)
 }
 
 /* set_sharing <id> on|off */
-static int set_sharing(struct message *m)
+static int msg_set_sharing(struct message *m)
 {
 	int r;
 
@@ -286,7 +286,7 @@ static int set_sharing(struct message *m)
  *
  * Whoever has the volume open relies on it as it was when he opened it.
  */
-static int set_readonly(struct message *m)
+static int msg_set_readonly(struct message *m)
 {
 	if (is_active(m->pool, m->say->id))
 		return refuse(m->pool, -EBUSY, "%s %u: the volume is active",
@@ -350,7 +350,7 @@ static void apply_published(struct hpm_pool *pool)
 }
 
 /* list [<first id>]: dm tells a caller whose buffer is too small for it. */
-static int list_volumes(struct message *m)
+static int msg_list(struct message *m)
 {
 	struct hpm_vol_info info;
 	unsigned int sz = 0;
@@ -375,7 +375,7 @@ static int list_volumes(struct message *m)
 }
 
 /* info <id> */
-static int volume_info(struct message *m)
+static int msg_info(struct message *m)
 {
 	struct hpm_vol_info info;
 	int r;
@@ -396,7 +396,7 @@ static int volume_info(struct message *m)
  */
 
 /* set_transaction_id <old> <new> */
-static int set_transaction_id(struct message *m)
+static int msg_set_transaction_id(struct message *m)
 {
 	const char *why = NO_REASON;
 	int r;
@@ -407,7 +407,7 @@ static int set_transaction_id(struct message *m)
 }
 
 /* reserve_metadata_snap */
-static int reserve_metadata_snap(struct message *m)
+static int msg_reserve_metadata_snap(struct message *m)
 {
 	const char *why = NO_REASON;
 	int r;
@@ -417,7 +417,7 @@ static int reserve_metadata_snap(struct message *m)
 }
 
 /* release_metadata_snap */
-static int release_metadata_snap(struct message *m)
+static int msg_release_metadata_snap(struct message *m)
 {
 	const char *why = NO_REASON;
 	int r;
@@ -427,7 +427,7 @@ static int release_metadata_snap(struct message *m)
 }
 
 /* checkpoint: and what has been freed so far is free when it returns. */
-static int checkpoint(struct message *m)
+static int msg_checkpoint(struct message *m)
 {
 	int r;
 
@@ -444,7 +444,7 @@ static int checkpoint(struct message *m)
 }
 
 /* map_cache <nodes> */
-static int map_cache(struct message *m)
+static int msg_map_cache(struct message *m)
 {
 	hpm_md_cache_limit(m->pool->md, m->say->number);
 	return 0;
@@ -457,7 +457,7 @@ static int map_cache(struct message *m)
  * cache scan_ms <time between two scans>
  * cache evict
  */
-static int cache(struct message *m)
+static int msg_cache(struct message *m)
 {
 	const char *why = NO_REASON;
 	int r;
@@ -467,7 +467,7 @@ static int cache(struct message *m)
 }
 
 /* defrag start [<limit KiB/s>] | stop | status */
-static int defrag(struct message *m)
+static int msg_defrag(struct message *m)
 {
 	if (m->say->action == HPM_DEFRAG_START &&
 	    hpm_pool_refuses_writes(m->pool))
@@ -483,22 +483,9 @@ static int defrag(struct message *m)
  *--------------------------------------------------------------
  */
 
+#define MESSAGE(id, word, ...)	[HPM_MSG_##id] = msg_##word,
 static int (*const messages[HPM_NR_MESSAGES])(struct message *m) = {
-	[HPM_MSG_CREATE_THIN]		= create_thin,
-	[HPM_MSG_CREATE_SNAP]		= create_snap,
-	[HPM_MSG_DELETE]		= delete_volume,
-	[HPM_MSG_SET_TRANSACTION_ID]	= set_transaction_id,
-	[HPM_MSG_HOLD]			= reserve_metadata_snap,
-	[HPM_MSG_RELEASE]		= release_metadata_snap,
-	[HPM_MSG_SET_SIZE]		= set_size,
-	[HPM_MSG_SET_NAME]		= set_name,
-	[HPM_MSG_SET_SHARING]		= set_sharing,
-	[HPM_MSG_SET_READONLY]		= set_readonly,
-	[HPM_MSG_LIST]			= list_volumes,
-	[HPM_MSG_INFO]			= volume_info,
-	[HPM_MSG_CHECKPOINT]		= checkpoint,
-	[HPM_MSG_MAP_CACHE]		= map_cache,
-	[HPM_MSG_CACHE]			= cache,
+	HPM_MESSAGES(MESSAGE)
 };
 
 /*
@@ -576,7 +563,7 @@ int hpm_pool_message(struct dm_target *ti, unsigned int argc, char **argv,
 			      say.word);
 
 	noio = hpm_noio_begin();
-	r = say.type == HPM_MSG_DEFRAG ? defrag(&m) : carry_out(&m);
+	r = say.type == HPM_MSG_DEFRAG ? msg_defrag(&m) : carry_out(&m);
 	hpm_noio_end(noio);
 
 	return r;

@@ -11,7 +11,8 @@
 #  - compat.h compares kernel versions and defines types that an older kernel does not
 #    have;
 #  - the macros of trace headers have the layout of all tracepoint headers;
-#  - the lists in fault.h and pause.h are macros that take a macro;
+#  - the lists in fault.h, pause.h and parse.h are macros that take a macro, and
+#    tables are made of them;
 #  - the ruled titles of sections, as everywhere in drivers/md, end in " *---*/", and
 #    checkpatch takes them for a block comment with a wrong end.
 set -uo pipefail
@@ -38,7 +39,7 @@ for path in "$@"; do
 	options=(--terse --no-summary --show-types --color=never)
 	[ "${file##*/}" != compat.h ] || options+=(--ignore "$compat")
 	[[ "$file" != *trace.h ]] || options+=(--ignore "$trace")
-	[[ "${file##*/}" != @(fault|pause).[ch] ]] || options+=(--ignore "$list")
+	[[ "${file##*/}" != @(fault|pause|parse|pool-message).[ch] ]] || options+=(--ignore "$list")
 	while IFS= read -r said; do
 		line=${said#*:}
 		line=${line%%:*}
