@@ -130,7 +130,7 @@ enum hpm_array_kind {
 	HPM_ARR_SMALL_HI = 2,	/* __le16 upper half of the count by PBN */
 	HPM_ARR_VOLUME	= 3,	/* struct hpm_disk_volume by volume id */
 	HPM_ARR_DYING	= 4,	/* struct hpm_disk_dying by slot */
-	HPM_NR_ARRAYS	= 5,
+	HPM_NR_ARRAYS
 };
 
 #define HPM_ARR_FANOUT		252u	/* HPM_PAYLOAD / 16 */

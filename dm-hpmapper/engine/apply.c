@@ -494,8 +494,10 @@ static int apply_mapping(struct hpm_md *md, const struct hpm_disk_record *r)
 		return apply_unmap(md, &rec);
 	case HPM_REC_MOVE:
 		return apply_move(md, &rec);
-	default:
+	case HPM_REC_PUNCH:
 		return apply_punch(md, &rec);
+	default:
+		return -EUCLEAN;
 	}
 }
 

@@ -27,13 +27,15 @@
 
 #define ARR_MAX_HEIGHT	7	/* 2016 * 252^6 elements: more than 2^58 */
 
-static const u16 elt_size[HPM_NR_ARRAYS] = {
+static const u16 elt_size[] = {
 	[HPM_ARR_LARGE]		= sizeof(struct hpm_disk_large),
 	[HPM_ARR_SMALL]		= sizeof(__le16),
 	[HPM_ARR_SMALL_HI]	= sizeof(__le16),
 	[HPM_ARR_VOLUME]	= sizeof(struct hpm_disk_volume),
 	[HPM_ARR_DYING]		= sizeof(struct hpm_disk_dying),
 };
+
+static_assert(ARRAY_SIZE(elt_size) == HPM_NR_ARRAYS, "a kind is missing");
 
 void hpm_array_init(struct hpm_array *a, enum hpm_array_kind kind)
 {

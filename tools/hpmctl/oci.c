@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <archive_entry.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -831,6 +832,8 @@ static int load(struct oci *oci, const struct oci_want *want)
 	json_t *doc;
 	int ret;
 
+	static_assert(sizeof(kinds) / sizeof(kinds[0]) == NR_IMAGE_KINDS,
+		      "a kind is missing");
 	if (!kinds[oci->kind].load)
 		return err_say(ST_BAD_INPUT, "%s is no image", oci->path);
 	oci->dir = open(oci->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -30,6 +30,7 @@ enum image_kind {
 	IMAGE_OCI,
 	IMAGE_DOCKER,
 	IMAGE_DOCKER_OLD, /* "repositories" alone */
+	NR_IMAGE_KINDS
 };
 
 struct oci {

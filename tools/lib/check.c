@@ -362,13 +362,15 @@ static void count_root(struct check *c, const struct hpm_disk_root *root,
 typedef void (*elements_fn)(struct check *c, u64 first, const void *elts,
 			    unsigned int nr);
 
-static const unsigned int element_size[HPM_NR_ARRAYS] = {
+static const unsigned int element_size[] = {
 	[HPM_ARR_LARGE] = sizeof(struct hpm_disk_large),
 	[HPM_ARR_SMALL] = sizeof(__le16),
 	[HPM_ARR_SMALL_HI] = sizeof(__le16),
 	[HPM_ARR_VOLUME] = sizeof(struct hpm_disk_volume),
 	[HPM_ARR_DYING] = sizeof(struct hpm_disk_dying),
 };
+
+static_assert(ARRAY_SIZE(element_size) == HPM_NR_ARRAYS, "a kind is missing");
 
 static void walk_array(struct check *c, const struct hpm_disk_ptr *ptr,
 		       unsigned int level, unsigned int kind, u64 first,
@@ -980,7 +982,7 @@ static int check_prepare(struct check *c)
 
 static void check_all(struct check *c)
 {
-	static const elements_fn take[HPM_NR_ARRAYS] = {
+	static const elements_fn take[] = {
 		[HPM_ARR_LARGE] = take_large,
 		[HPM_ARR_SMALL] = take_small,
 		[HPM_ARR_SMALL_HI] = take_small_hi,
@@ -990,6 +992,7 @@ static void check_all(struct check *c)
 	const struct hpm_disk_root *volumes = &c->sb->array[HPM_ARR_VOLUME];
 	unsigned int i;
 
+	static_assert(ARRAY_SIZE(take) == HPM_NR_ARRAYS, "a kind is missing");
 	take_refs(c);
 	for (i = 0; i < HPM_NR_ARRAYS; i++)
 		walk_array_root(c, &c->sb->array[i], i, take[i]);

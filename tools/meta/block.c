@@ -94,7 +94,7 @@ const char *map_node_fault(const struct hpm_map_node *node)
 
 unsigned int elt_size(unsigned int kind)
 {
-	static const unsigned int size[HPM_NR_ARRAYS] = {
+	static const unsigned int size[] = {
 		[HPM_ARR_LARGE] = sizeof(struct hpm_disk_large),
 		[HPM_ARR_SMALL] = sizeof(__le16),
 		[HPM_ARR_SMALL_HI] = sizeof(__le16),
@@ -102,6 +102,7 @@ unsigned int elt_size(unsigned int kind)
 		[HPM_ARR_DYING] = sizeof(struct hpm_disk_dying),
 	};
 
+	static_assert(ARRAY_SIZE(size) == HPM_NR_ARRAYS, "a kind is missing");
 	return size[kind];
 }
 
