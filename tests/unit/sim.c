@@ -6,14 +6,15 @@
  * in an interrupt; the rest is the workers'.
  */
 #include "sim.h"
+#include "sim_parts.h"
 
-static struct sim *hooked;
+struct sim *sim_hooked;
 
 /*
  * TRACE=<volume>,<block> tells on stderr what happens to one block; TRACE=all
  * what happens at all.
  */
-static bool traced(const struct sim_vol *v, u64 first, u64 nr)
+bool sim_traced(const struct sim_vol *v, u64 first, u64 nr)
 {
 	static const char *what;
 	static int id;
@@ -31,22 +32,14 @@ static bool traced(const struct sim_vol *v, u64 first, u64 nr)
 		first < (u64)(block + 1) * HPM_SECTORS);
 }
 
-#define trace(v, first, nr, fmt, ...)                                    \
-	do {                                                             \
-		if (traced(v, first, nr))                                \
-			fprintf(stderr, "  %lld+%llu: " fmt "\n",        \
-				(long long)(first) / HPM_SECTORS,        \
-				(u64)(nr) / HPM_SECTORS, ##__VA_ARGS__); \
-	} while (0)
-
 /*
  *----------------------------------------------------------------
  * Ops and tokens
  *--------------------------------------------------------------
  */
 
-static struct sim_op *op_new(struct sim *s, struct sim_vol *v,
-			     enum sim_kind kind, u64 first, u64 nr)
+struct sim_op *sim_op_new(struct sim *s, struct sim_vol *v, enum sim_kind kind,
+			  u64 first, u64 nr)
 {
 	struct sim_op *op = calloc(1, sizeof(*op));
 
@@ -88,7 +81,7 @@ static void op_cut(struct sim_op *op, u64 nr)
 
 	if (nr >= op->nr)
 		return;
-	rest = op_new(op->s, op->v, op->kind, op->first + nr, op->nr - nr);
+	rest = sim_op_new(op->s, op->v, op->kind, op->first + nr, op->nr - nr);
 	op->s->st.ops[op->kind]--;
 	rest->fua = op->fua;
 	op->nr = nr;
@@ -104,7 +97,7 @@ static void large_back(struct sim_op *op)
 	op->has_large = false;
 }
 
-static void op_done(struct sim_op *op)
+void sim_op_done(struct sim_op *op)
 {
 	token_put(op);
 	if (op->credit)
@@ -132,7 +125,7 @@ static void op_error(struct sim_op *op, int r)
 		s->st.no_space++;
 	if (op->log)
 		sim_log_drop(op->log);
-	op_done(op);
+	sim_op_done(op);
 }
 
 static u64 op_vbn(const struct sim_op *op)
@@ -156,8 +149,8 @@ static void read_start(struct sim_op *op, const struct hpm_run *run)
 	u64 in = op->first % HPM_SECTORS;
 
 	op_cut(op, run->nr * HPM_SECTORS - in);
-	trace(op->v, op->first, op->nr, "v%u read, mapped %d at %llu",
-	      op->v->id, run->mapped, run->pbn);
+	sim_trace(op->v, op->first, op->nr, "v%u read, mapped %d at %llu",
+		  op->v->id, run->mapped, run->pbn);
 	op->mapped = run->mapped;
 	op->pbn = run->pbn;
 	op->since = op->s->clock;
@@ -191,7 +184,7 @@ static void read_end(struct sim_op *op)
 				op->mapped ? (long long)op->pbn : -1LL, got[i],
 				op->before[i], op->v->now[op->first + i]);
 	free(got);
-	op_done(op);
+	sim_op_done(op);
 }
 
 /*
@@ -200,7 +193,7 @@ static void read_end(struct sim_op *op)
  *--------------------------------------------------------------
  */
 
-static void wake(struct list_head *waiters)
+void sim_wake(struct list_head *waiters)
 {
 	struct sim_op *op, *n;
 
@@ -211,14 +204,14 @@ static void wake(struct list_head *waiters)
 	}
 }
 
-static void change_cancel(struct sim_op *op)
+void sim_op_cancel(struct sim_op *op)
 {
 	LIST_HEAD(waiters);
 
-	trace(op->v, op->first, op->nr, "v%u cancelled", op->v->id);
+	sim_trace(op->v, op->first, op->nr, "v%u cancelled", op->v->id);
 	hpm_change_cancel(op->change, &waiters);
 	op->change = NULL;
-	wake(&waiters);
+	sim_wake(&waiters);
 }
 
 static void change_publish(struct sim_op *op)
@@ -228,7 +221,7 @@ static void change_publish(struct sim_op *op)
 	hpm_change_publish(op->change, &waiters);
 	op->change = NULL;
 	op->credit = false;
-	wake(&waiters);
+	sim_wake(&waiters);
 }
 
 /* Who waits holds nothing that the one it waits for may need. */
@@ -288,7 +281,7 @@ static void discard_start(struct sim_op *op, const struct hpm_run *run)
 	if (!run->mapped) {
 		op_cut(op, run->nr * HPM_SECTORS);
 		sim_log_done(op->s, op->log);
-		op_done(op);
+		sim_op_done(op);
 		return;
 	}
 	if (!credit_have(op))
@@ -305,8 +298,8 @@ static void write_in_place(struct sim_op *op, const struct hpm_run *run)
 	u64 i, *stamps;
 
 	op_cut(op, run->nr * HPM_SECTORS - op->first % HPM_SECTORS);
-	trace(op->v, op->first, op->nr, "v%u write %#llx in place at %llu",
-	      op->v->id, op->stamp, run->pbn);
+	sim_trace(op->v, op->first, op->nr, "v%u write %#llx in place at %llu",
+		  op->v->id, op->stamp, run->pbn);
 	op->fua_passed = op->fua && hpm_vol_durable(op->v->vol);
 	stamps = calloc(op->nr, sizeof(u64));
 	BUG_ON(!stamps);
@@ -372,7 +365,7 @@ static bool merge_source(struct sim_op *op, u64 *stamps)
 	int r = hpm_map_lookup(op->v->vol, op_vbn(op), 1, &run);
 
 	if (r || (run.mapped && !run.shared)) {
-		change_cancel(op);
+		sim_op_cancel(op);
 		blocks_return(op);
 		token_put(op);
 		op->state = r ? SIM_NEED_LOAD : SIM_NEW;
@@ -380,7 +373,7 @@ static bool merge_source(struct sim_op *op, u64 *stamps)
 	}
 	if (run.mapped && hpm_mem_data_read(op->s->io, run.pbn * HPM_SECTORS,
 					    HPM_SECTORS, stamps)) {
-		change_cancel(op);
+		sim_op_cancel(op);
 		blocks_return(op);
 		op_error(op, -EIO);
 		return false;
@@ -411,8 +404,9 @@ static void write_cow(struct sim_op *op)
 		free(stamps);
 		return;
 	}
-	trace(op->v, op->first, op->nr, "v%u write %#llx to %s %llu", op->v->id,
-	      op->stamp, op->has_large ? "large" : "small", op->pbn);
+	sim_trace(op->v, op->first, op->nr, "v%u write %#llx to %s %llu",
+		  op->v->id, op->stamp, op->has_large ? "large" : "small",
+		  op->pbn);
 	for (i = 0; i < op->nr; i++)
 		stamps[in + i] = op->stamp + i;
 	op->data_id = hpm_mem_data_start(op->s->io, op->pbn * HPM_SECTORS, nr,
@@ -489,7 +483,7 @@ static void __op_map(struct sim_op *op)
 		write_start(op, &run);
 }
 
-static void op_map(struct sim_op *op)
+void sim_op_map(struct sim_op *op)
 {
 	if (op->v->parked && op->kind != SIM_READ)
 		return;
@@ -505,14 +499,14 @@ static void write_failed(struct sim_op *op)
 		if (!op->has_large)
 			hpm_space_unreserve(op->s->md, op->change->pbn,
 					    op->change->nr);
-		change_cancel(op);
+		sim_op_cancel(op);
 		op_error(op, -EIO);
 		return;
 	}
 	if (!op->s->may_fail && !hpm_mem_is_cut(op->s->io))
 		sim_fail(op->s, "a data write failed");
 	sim_log_failed(op->log);
-	op_done(op);
+	sim_op_done(op);
 }
 
 static void write_end(struct sim_op *op)
@@ -522,8 +516,9 @@ static void write_end(struct sim_op *op)
 		return;
 	}
 	if (op->change) {
-		trace(op->v, op->first, op->nr, "v%u publish kind %d as %llu",
-		      op->v->id, op->kind, op->s->clock);
+		sim_trace(op->v, op->first, op->nr,
+			  "v%u publish kind %d as %llu", op->v->id, op->kind,
+			  op->s->clock);
 		change_publish(op);
 		op->has_large = false;
 	}
@@ -535,10 +530,10 @@ static void write_end(struct sim_op *op)
 		op->state = SIM_NEED_COMMIT;
 		return;
 	}
-	op_done(op);
+	sim_op_done(op);
 }
 
-static void op_end(void *ctx)
+void sim_op_end(void *ctx)
 {
 	struct sim_op *op = ctx;
 
@@ -609,8 +604,8 @@ static void drain_one(struct sim *s, struct sim_drain *d)
 		hpm_mem_data_discard(s->io, d->batch->ext[i].pbn,
 				     d->batch->ext[i].nr, SIM_STAMP_POISON);
 	for (i = 0; i < d->batch->nr; i++)
-		trace(NULL, d->batch->ext[i].pbn * HPM_SECTORS,
-		      d->batch->ext[i].nr * HPM_SECTORS, "drained");
+		sim_trace(NULL, d->batch->ext[i].pbn * HPM_SECTORS,
+			  d->batch->ext[i].nr * HPM_SECTORS, "drained");
 	hpm_free_done(s->md, d->batch);
 	list_del(&d->list);
 	free(d);
@@ -618,7 +613,7 @@ static void drain_one(struct sim *s, struct sim_drain *d)
 }
 
 /* Those that no token holds up. */
-static void drain_some(struct sim *s)
+void sim_drain_some(struct sim *s)
 {
 	struct sim_drain *d, *n;
 
@@ -634,14 +629,14 @@ static void end_ios(struct sim *s)
 
 	list_for_each_entry_safe(op, n, &s->ops, list)
 		if (op->state == SIM_IO)
-			op_end(op);
+			sim_op_end(op);
 }
 
 int sim_drain_now(struct sim *s)
 {
 	int r = hpm_md_apply(s->md);
 
-	drain_some(s);
+	sim_drain_some(s);
 	return r;
 }
 
@@ -650,7 +645,7 @@ int sim_drain_all(struct sim *s)
 	int r = sim_commit(s);
 
 	end_ios(s);
-	drain_some(s);
+	sim_drain_some(s);
 	return r;
 }
 
@@ -750,7 +745,7 @@ static void op_work(struct sim_op *op)
 		/* What a commit that failed means, sim_commit() has noted. */
 		sim_commit(op->s);
 		op->log = NULL;
-		op_done(op);
+		sim_op_done(op);
 		break;
 	default:
 		break;
@@ -758,17 +753,17 @@ static void op_work(struct sim_op *op)
 }
 
 /* One step of one op, in the context where it belongs. */
-static void op_step(struct sim_op *op)
+void sim_op_step(struct sim_op *op)
 {
 	if (op->state == SIM_NEW)
-		op_map(op);
+		sim_op_map(op);
 	else if (op->state == SIM_IO)
-		hpm_env_on_cpu(sim_rnd(op->s, 2), op_end, op);
+		hpm_env_on_cpu(sim_rnd(op->s, 2), sim_op_end, op);
 	else
 		op_work(op);
 }
 
-static struct sim_op *op_pick(struct sim *s)
+struct sim_op *sim_op_pick(struct sim *s)
 {
 	struct sim_op *op;
 	u64 n;
@@ -787,8 +782,8 @@ void sim_finish(struct sim *s)
 	struct sim_op *op;
 
 	hpm_env_task_wait();
-	while ((op = op_pick(s)))
-		op_step(op);
+	while ((op = sim_op_pick(s)))
+		sim_op_step(op);
 }
 
 /* Until no write of the volume is under way; it is parked, so no more come. */
@@ -802,7 +797,7 @@ static void quiesce(struct sim *s, struct sim_vol *v)
 		list_for_each_entry(op, &s->ops, list) {
 			if (op->v == v && op->kind != SIM_READ &&
 			    op->state != SIM_NEW && op->state != SIM_BLOCKED) {
-				op_step(op);
+				sim_op_step(op);
 				again = true;
 				break;
 			}
@@ -890,8 +885,6 @@ int sim_msg_create(struct sim *s, u32 id)
 	return vol_open(s, v);
 }
 
-static void ops_go_on(struct sim *s);
-
 static int snapshot(struct sim *s, u32 id, struct sim_vol *o, const char **why)
 {
 	u64 bytes = s->p.vol_blocks * HPM_SECTORS * sizeof(u64);
@@ -907,7 +900,7 @@ static int snapshot(struct sim *s, u32 id, struct sim_vol *o, const char **why)
 	o->parked = false;
 	/* It is numbered and neither applied nor durable. */
 	if (s->hooks_on)
-		ops_go_on(s);
+		sim_ops_go_on(s);
 	return hpm_vol_snapshot_end(s->md, why);
 }
 
@@ -931,7 +924,7 @@ int sim_msg_snap(struct sim *s, u32 id, u32 origin)
 	sim_log_inherit(s, o, v);
 	learn_info(s, v);
 	s->st.snapshots++;
-	trace(NULL, 0, 0, "v%u is a snapshot of v%u", id, origin);
+	sim_trace(NULL, 0, 0, "v%u is a snapshot of v%u", id, origin);
 	return vol_open(s, v);
 }
 
@@ -951,9 +944,9 @@ static void vol_deactivate(struct sim *s, struct sim_vol *v)
 	struct sim_op *op;
 
 	while (vol_busy(s, v)) {
-		op = op_pick(s);
+		op = sim_op_pick(s);
 		if (op->v == v)
-			op_step(op);
+			sim_op_step(op);
 	}
 	vol = v->vol;
 	v->vol = NULL; /* nothing new begins from here on */
@@ -1016,7 +1009,7 @@ int sim_msg_name(struct sim *s, u32 id, const char *name)
 	return r;
 }
 
-static int message_attr(struct sim *s, struct sim_vol *v)
+int sim_msg_attr(struct sim *s, struct sim_vol *v)
 {
 	u64 value = sim_rnd(s, 1000) + 1;
 	const char *why = NULL;
@@ -1092,9 +1085,9 @@ static int record(struct sim *s, struct sim_vol *v, u8 type, u64 vbn, u32 nr,
 		return r;
 	}
 	hpm_change_publish(c, &waiters);
-	trace(v, vbn * HPM_SECTORS, nr * HPM_SECTORS,
-	      "v%u record type %u at %llu", v->id, type, pbn);
-	wake(&waiters);
+	sim_trace(v, vbn * HPM_SECTORS, nr * HPM_SECTORS,
+		  "v%u record type %u at %llu", v->id, type, pbn);
+	sim_wake(&waiters);
 	return 0;
 }
 
@@ -1191,12 +1184,12 @@ static int move_locked(struct sim *s, struct hpm_change *c)
 		hpm_credit_put(s->md, 1);
 		hpm_change_cancel(c, &waiters);
 	} else {
-		trace(NULL, c->vbn * HPM_SECTORS, c->nr * HPM_SECTORS,
-		      "move %llu to %llu", c->old, c->pbn);
+		sim_trace(NULL, c->vbn * HPM_SECTORS, c->nr * HPM_SECTORS,
+			  "move %llu to %llu", c->old, c->pbn);
 		hpm_change_publish(c, &waiters);
 		s->st.moves++;
 	}
-	wake(&waiters);
+	sim_wake(&waiters);
 	return r;
 }
 
@@ -1211,7 +1204,7 @@ static void move_undo(struct sim *s, struct sim_vol *v, struct hpm_change *c,
 		hpm_change_cancel(c, &waiters);
 	else
 		hpm_change_free(s->md, c);
-	wake(&waiters);
+	sim_wake(&waiters);
 }
 
 static int move_parked(struct sim *s, struct sim_vol *v, u64 at)
@@ -1269,7 +1262,7 @@ static int run_op(struct sim *s, u32 id, enum sim_kind kind, u64 first, u64 nr)
 {
 	struct sim_vol *v = sim_vol(s, id);
 
-	op_new(s, v, kind, first, nr);
+	sim_op_new(s, v, kind, first, nr);
 	sim_finish(s);
 	return hpm_mem_is_cut(s->io) ? -EIO : 0;
 }
@@ -1295,7 +1288,7 @@ int sim_discard_blocks(struct sim *s, u32 id, u64 at, u64 nr)
  *--------------------------------------------------------------
  */
 
-static struct sim_vol *vol_pick(struct sim *s)
+struct sim_vol *sim_vol_pick(struct sim *s)
 {
 	unsigned int i, n = 0, pick;
 
@@ -1354,9 +1347,9 @@ static void random_range(struct sim *s, u64 *first, u64 *nr)
 	*nr = min(*nr, max * HPM_SECTORS - *first);
 }
 
-static void start_op(struct sim *s)
+void sim_op_start(struct sim *s)
 {
-	struct sim_vol *v = vol_pick(s);
+	struct sim_vol *v = sim_vol_pick(s);
 	u64 kind = sim_rnd(s, 10), first, nr;
 	struct sim_op *op;
 
@@ -1364,7 +1357,7 @@ static void start_op(struct sim *s)
 		return;
 	random_range(s, &first, &nr);
 	if (kind < 3) {
-		op_new(s, v, SIM_READ, first, nr);
+		sim_op_new(s, v, SIM_READ, first, nr);
 		return;
 	}
 	if (kind == 3) {
@@ -1373,13 +1366,13 @@ static void start_op(struct sim *s)
 	}
 	if (v->parked || !range_free(s, v, first, nr))
 		return;
-	op = op_new(s, v, kind == 3 ? SIM_DISCARD : SIM_WRITE, first, nr);
+	op = sim_op_new(s, v, kind == 3 ? SIM_DISCARD : SIM_WRITE, first, nr);
 	op->fua = !sim_rnd(s, 20);
 }
 
 static void random_message(struct sim *s)
 {
-	struct sim_vol *v = vol_pick(s);
+	struct sim_vol *v = sim_vol_pick(s);
 	unsigned int i, n = 0;
 	u32 id;
 
@@ -1408,7 +1401,7 @@ static void random_message(struct sim *s)
 			sim_msg_delete(s, v->id);
 		break;
 	default:
-		message_attr(s, v);
+		sim_msg_attr(s, v);
 	}
 }
 
@@ -1431,7 +1424,7 @@ static void random_move(struct sim *s, struct sim_vol *v)
 
 static void random_job(struct sim *s)
 {
-	struct sim_vol *v = vol_pick(s);
+	struct sim_vol *v = sim_vol_pick(s);
 	u64 lvbn = random_lvbn(s), large = 1u << s->p.large_shift;
 
 	if (!v)
@@ -1463,7 +1456,7 @@ static void random_work(struct sim *s)
 			sim_commit(s);
 		break;
 	case 4:
-		drain_some(s);
+		sim_drain_some(s);
 		break;
 	case 5:
 		sim_reclaim(s);
@@ -1539,7 +1532,7 @@ static void start_task(struct sim *s)
 
 	BUG_ON(!t);
 	t->s = s;
-	t->v = vol_pick(s);
+	t->v = sim_vol_pick(s);
 	if (t->v) {
 		t->vol = t->v->vol;
 		t->v->users++;
@@ -1550,18 +1543,18 @@ static void start_task(struct sim *s)
 
 static void step_some_op(struct sim *s)
 {
-	struct sim_op *op = op_pick(s);
+	struct sim_op *op = sim_op_pick(s);
 
 	if (op)
-		op_step(op);
+		sim_op_step(op);
 }
 
 /* While a message is under way. */
-static void ops_go_on(struct sim *s)
+void sim_ops_go_on(struct sim *s)
 {
 	while (sim_rnd(s, 16)) {
 		if (sim_rnd(s, 2))
-			start_op(s);
+			sim_op_start(s);
 		else
 			step_some_op(s);
 	}
@@ -1571,14 +1564,14 @@ void sim_step(struct sim *s)
 {
 	u64 what = sim_rnd(s, 100);
 
-	hooked = s;
+	sim_hooked = s;
 	s->hooks_on = s->p.interleave;
 	if (s->kicks && !sim_rnd(s, 4))
 		serve_kicks(s);
 	if (hpm_env_tasks() < s->p.max_tasks && !sim_rnd(s, 8))
 		start_task(s);
 	if (what < 40) {
-		start_op(s);
+		sim_op_start(s);
 	} else if (what < 88) {
 		step_some_op(s);
 	} else if (what < 95) {
@@ -1589,7 +1582,7 @@ void sim_step(struct sim *s)
 		random_message(s);
 	}
 	s->hooks_on = false;
-	hooked = NULL;
+	sim_hooked = NULL;
 }
 
 /*
@@ -1601,7 +1594,7 @@ void sim_step(struct sim *s)
 /* What another worker may be doing, where nobody holds a lock. */
 static void other_worker(struct sim *s)
 {
-	struct sim_vol *v = vol_pick(s);
+	struct sim_vol *v = sim_vol_pick(s);
 
 	switch (sim_rnd(s, 8)) {
 	case 0:
@@ -1631,7 +1624,7 @@ static void other_worker(struct sim *s)
 static void sleeper(void *ctx, unsigned int held)
 {
 	struct sim_op *op;
-	struct sim *s = hooked;
+	struct sim *s = sim_hooked;
 
 	(void)ctx;
 	if (!s || !s->hooks_on || sim_rnd(s, 8))
@@ -1642,20 +1635,20 @@ static void sleeper(void *ctx, unsigned int held)
 		return;
 	}
 	if (!sim_rnd(s, 3))
-		start_op(s);
-	op = op_pick(s);
+		sim_op_start(s);
+	op = sim_op_pick(s);
 	if (!op)
 		return;
 	if (op->state == SIM_NEW)
-		op_map(op);
+		sim_op_map(op);
 	else if (op->state == SIM_IO)
-		op_end(op);
+		sim_op_end(op);
 }
 
 /* While a look-up walks, the trees change and nodes are dropped. */
 static void reader(void *ctx, unsigned int held)
 {
-	struct sim *s = hooked;
+	struct sim *s = sim_hooked;
 
 	(void)ctx;
 	if (!s || !s->hooks_on || held || sim_rnd(s, 64))
@@ -1768,9 +1761,9 @@ void sim_drop(struct sim *s)
 	hpm_env_task_wait();
 	list_for_each_entry(op, &s->ops, list)
 		if (op->change)
-			change_cancel(op);
+			sim_op_cancel(op);
 	list_for_each_entry_safe(op, n, &s->ops, list)
-		op_done(op);
+		sim_op_done(op);
 	list_for_each_entry_safe(d, dn, &s->drains, list) {
 		hpm_free_done(s->md, d->batch);
 		list_del(&d->list);
@@ -1813,7 +1806,7 @@ void sim_destroy(struct sim *s)
 	unsigned int i;
 
 	hpm_env_set_hooks(NULL, NULL, NULL);
-	hooked = NULL;
+	sim_hooked = NULL;
 	if (s->md)
 		sim_drop(s);
 	list_for_each_entry_safe(w, n, &s->log, list)
