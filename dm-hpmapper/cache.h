@@ -8,6 +8,20 @@
 
 #include "volume.h"
 
+/* Whether reads of this volume may be served. */
+static inline bool hpm_share_shares(const struct hpm_volume *v)
+{
+	const struct hpm_pool *pool = v->pool;
+
+	return IS_ENABLED(CONFIG_DM_HPMAPPER_INTERCEPT) &&
+	       READ_ONCE(v->share) && pool->cache && READ_ONCE(pool->share) &&
+	       READ_ONCE(pool->features.share);
+}
+
+#ifndef CONFIG_DM_HPMAPPER_INTERCEPT
+#include "no-cache.h"
+#else
+
 /*----------------------------------------------------------------
  * For the pool
  *--------------------------------------------------------------*/
@@ -52,14 +66,6 @@ unsigned int hpm_share_status(struct hpm_pool *pool, char *result,
  * For the volumes
  *--------------------------------------------------------------*/
 
-static inline bool hpm_share_shares(const struct hpm_volume *v)
-{
-	const struct hpm_pool *pool = v->pool;
-
-	return READ_ONCE(v->share) && pool->cache && READ_ONCE(pool->share) &&
-	       READ_ONCE(pool->features.share);
-}
-
 /*
  * map() of a read, token held: the piece is of one shared run.  Returns what
  * map() returns if the bio is served, or waits for another one's read.  Else
@@ -82,5 +88,7 @@ bool hpm_intercept_end(struct hpm_bio *hb, struct bio *bio,
 		       blk_status_t status);
 /* What waits for other bios' reads goes on by itself.  Any context. */
 void hpm_intercept_kick(struct hpm_pool *pool);
+
+#endif /* CONFIG_DM_HPMAPPER_INTERCEPT */
 
 #endif /* HPM_CACHE_H */

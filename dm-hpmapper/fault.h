@@ -3,7 +3,7 @@
  * Faults that are planted on purpose, to see that the tests catch them.
  *
  * Each is a mistake that somebody could make, at the place where it would be
- * made.  They are there only in a build for that (-DCONFIG_HPM_FAULTS, module
+ * made.  They are there only in a build for that (DM_HPMAPPER_FAULTS, module
  * parameter "fault"); in every other one hpm_fault() is false at compile time
  * and nothing of them is left.
  */
@@ -58,7 +58,7 @@ enum hpm_fault {
 	HPM_NR_FAULTS
 };
 
-#ifdef CONFIG_HPM_FAULTS
+#ifdef CONFIG_DM_HPMAPPER_FAULTS
 extern enum hpm_fault hpm_fault_planted;
 
 /* 0, or -EINVAL: there is no fault of that name. */

@@ -2,11 +2,16 @@
 #
 # make install: installs the tools, and the module by DKMS, which builds the module
 # again for each kernel that the machine gets.  With DESTDIR, the module's source is
-# only copied, and the packager has to call DKMS.
+# only copied, and the packager has to call DKMS.  INTERCEPT=n, FAULTS=y and PAUSES=y
+# (module.mk) go to dkms.conf, and so to all builds that DKMS will make.
 
 MODULE_VERSION  = $(shell sed -n 's/^MODULE_VERSION("\(.*\)");/\1/p' $(TOP)/dm-hpmapper/main.c)
 DKMS_NAME       = dm-hpmapper/$(MODULE_VERSION)
 DKMS_SRC        = $(DESTDIR)/usr/src/dm-hpmapper-$(MODULE_VERSION)
+
+# What differs from the values in the module's Makefile.
+DKMS_OPTIONS    = $(patsubst %,INTERCEPT=%,$(filter n,$(INTERCEPT))) \
+	$(patsubst %,FAULTS=%,$(filter y,$(FAULTS))) $(patsubst %,PAUSES=%,$(filter y,$(PAUSES)))
 
 PKGS_dkms := dkms gcc make
 
@@ -21,7 +26,7 @@ install-source:
 	done
 	install -m 644 $(TOP)/dm-hpmapper/Kbuild $(TOP)/dm-hpmapper/Kconfig \
 		$(TOP)/dm-hpmapper/Makefile $(DKMS_SRC)
-	sed 's/@VERSION@/$(MODULE_VERSION)/' $(TOP)/dm-hpmapper/dkms.conf.in \
+	sed 's/@VERSION@/$(MODULE_VERSION)/; s/ @OPTIONS@/$(if $(strip $(DKMS_OPTIONS)), $(strip $(DKMS_OPTIONS)))/' $(TOP)/dm-hpmapper/dkms.conf.in \
 		>$(DKMS_SRC)/dkms.conf
 
 .PHONY: install-module

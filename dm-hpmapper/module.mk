@@ -4,10 +4,12 @@
 #
 #	$(BUILD)/module-<kernel>[-<variant>]/dm-hpmapper.ko
 #
-# A variant is a build for tests, with extra definitions.  It has a name so that it
-# is never mistaken for the real module:
+# A variant is a build with other answers to the questions of Kconfig, or with extra
+# definitions (EXTRA=).  It has a name so that it is never mistaken for the real module:
 #
-#	make modules VARIANT=faults
+#	make modules INTERCEPT=n	without DM_HPMAPPER_INTERCEPT
+#	make modules FAULTS=y PAUSES=y	with DM_HPMAPPER_FAULTS and DM_HPMAPPER_PAUSES
+#	make modules VARIANT=faults	the same
 #	make vm VARIANT=faults CMD=...
 #
 # The build links the sources into that directory, because kbuild puts objects
@@ -22,9 +24,24 @@ MODULE_DIR := $(TOP)/dm-hpmapper
 # The directories of sources, from there.
 MODULE_DIRS = . $(patsubst $(MODULE_DIR)/%/,%,$(sort $(dir $(wildcard $(MODULE_DIR)/*/*.c))))
 MODULE_SRC  = $(wildcard $(MODULE_DIR)/*.[ch] $(MODULE_DIR)/*/*.[ch] $(MODULE_DIR)/Kbuild)
-EXTRA      ?= $(EXTRA_$(VARIANT))
-# Faults that can be planted, and points that can be paused at: fault.h, pause.h.
-EXTRA_faults := -DCONFIG_HPM_FAULTS
+EXTRA      ?=
+INTERCEPT  ?= y
+FAULTS     ?= $(if $(filter faults,$(VARIANT)),y,n)
+PAUSES     ?= $(if $(filter faults,$(VARIANT)),y,n)
+OPTIONS     = $(INTERCEPT)$(FAULTS)$(PAUSES)
+# The name of a variant that has none is that of its options.
+VARIANT_nnn := bare
+VARIANT_nny := bare-pauses
+VARIANT_nyn := bare-planted
+VARIANT_nyy := bare-faults
+VARIANT_yny := pauses
+VARIANT_yyn := planted
+VARIANT_yyy := faults
+ifeq ($(strip $(VARIANT)),)
+export VARIANT := $(VARIANT_$(OPTIONS))
+endif
+MODULE_CONFIG = CONFIG_DM_HPMAPPER=m CONFIG_DM_HPMAPPER_INTERCEPT=$(INTERCEPT) \
+	CONFIG_DM_HPMAPPER_FAULTS=$(FAULTS) CONFIG_DM_HPMAPPER_PAUSES=$(PAUSES)
 WERROR     ?= 1
 
 SUFFIX     := $(VARIANT:%=-%)
@@ -47,7 +64,7 @@ deps-build: $$(DEPS)/build ## install the packages that the build needs
 KBUILD_OF = $(if $(filter host,$1),/lib/modules/$(shell uname -r)/build,$(CACHE)/kernels/$1/build)
 # (BTF would need pahole and the kernel's vmlinux, which the packages of 6.1 do not have.)
 KBUILD    = $(MAKE) --no-print-directory -C $(call KBUILD_OF,$1) \
-	M=$(BUILD)/module-$1$(SUFFIX) CONFIG_DM_HPMAPPER=m W=1 \
+	M=$(BUILD)/module-$1$(SUFFIX) $(MODULE_CONFIG) W=1 \
 	CONFIG_DEBUG_INFO_BTF_MODULES= KCFLAGS="$(strip $$(cat $(BUILD)/module-$1$(SUFFIX)/flags) $(if $(filter 1,$(WERROR)),-Werror))"
 
 LINK_SOURCES = cd $1 && find . -type l -delete && ln -s $(MODULE_DIR)/Kbuild . && \
@@ -59,16 +76,31 @@ $(BUILD)/module-%/flags: FORCE
 	@if [ ! -e $@ ] || [ "$(strip $(EXTRA))" -a "$$(cat $@)" != "$(EXTRA)" ]; then \
 		echo "$(EXTRA)" >$@; fi
 
-$(BUILD)/module-%$(SUFFIX)/dm-hpmapper.ko: $(BUILD)/module-%$(SUFFIX)/flags $$(MODULE_SRC) \
+$(BUILD)/module-%/config: FORCE
+	@mkdir -p $(@D)
+	@echo "$(MODULE_CONFIG)" | cmp -s - $@ || echo "$(MODULE_CONFIG)" >$@
+
+$(BUILD)/module-%$(SUFFIX)/dm-hpmapper.ko: $(BUILD)/module-%$(SUFFIX)/flags $(BUILD)/module-%$(SUFFIX)/config $$(MODULE_SRC) \
 		$$(if $$(filter host,$$*),,$(CACHE)/kernels/%/release) | deps-build
 	@[ -d $(call KBUILD_OF,$*) ] || { echo "$(call KBUILD_OF,$*) is not there: install linux-headers-$$(uname -r)" >&2; exit 1; }
 	@echo "MODULE    $*$(SUFFIX)"
 	@+flock $(@D).lock sh -ec '$(call LINK_SOURCES,$(@D)); $(call KBUILD,$*) modules; touch $@'
 
-.PRECIOUS: $(BUILD)/module-%/flags $(BUILD)/module-%/dm-hpmapper.ko
+.PRECIOUS: $(BUILD)/module-%/flags $(BUILD)/module-%/config $(BUILD)/module-%/dm-hpmapper.ko
 
 .PHONY: modules
 modules: $$(foreach k,$$(MODULE_KERNELS),$(BUILD)/module-$$k$(SUFFIX)/dm-hpmapper.ko) ## build the module for 6.1 and 6.12 (or KERNEL=)
+
+# All answers to the questions of Kconfig, for both kernels, without a warning.
+
+.PHONY: test-config
+test-config: | deps-build ## build the module with each combination of INTERCEPT, FAULTS and PAUSES, for 6.1 and 6.12
+	@for i in n y; do for f in n y; do for p in n y; do \
+		echo "CONFIG    INTERCEPT=$$i FAULTS=$$f PAUSES=$$p"; \
+		$(MAKE) --no-print-directory modules VARIANT=config INTERCEPT=$$i FAULTS=$$f PAUSES=$$p \
+			>$(BUILD)/config.log 2>&1 && ! grep -i warning $(BUILD)/config.log || \
+			{ cat $(BUILD)/config.log; exit 1; }; \
+	done; done; done; echo "8 passed, 0 failed"
 
 # The newest kernel: objects only, because objtool and modpost of a newer Debian do
 # not run on an older one (see newest-check.sh).

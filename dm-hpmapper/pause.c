@@ -4,7 +4,7 @@
  */
 #include "pause.h"
 
-#ifdef CONFIG_HPM_FAULTS
+#ifdef CONFIG_DM_HPMAPPER_PAUSES
 #include <linux/delay.h>
 #include <linux/kprobes.h>
 #include <linux/ktime.h>
@@ -133,4 +133,4 @@ void hpm_pause_exit(void)
 	probe.pre_handler = NULL;
 }
 
-#endif /* CONFIG_HPM_FAULTS */
+#endif /* CONFIG_DM_HPMAPPER_PAUSES */

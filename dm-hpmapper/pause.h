@@ -3,7 +3,7 @@
  * Points at which a test can hold a thread, to do meanwhile what would hardly
  * ever happen just then.
  *
- * Like fault.h for a build for tests only (-DCONFIG_HPM_FAULTS).  A point's name
+ * Like fault.h for a build for tests only (DM_HPMAPPER_PAUSES).  A point's name
  * written to the module parameter "pause" holds the next thread that gets
  * there; the parameter then reads "held", and anything else written to it lets
  * the thread go on, as do ten minutes, or half a minute where it cannot sleep.  One
@@ -43,7 +43,7 @@ enum hpm_point {
 	HPM_NR_POINTS
 };
 
-#ifdef CONFIG_HPM_FAULTS
+#ifdef CONFIG_DM_HPMAPPER_PAUSES
 /* Any context. */
 void hpm_pause(enum hpm_point point);
 void hpm_pause_exit(void);

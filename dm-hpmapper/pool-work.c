@@ -299,7 +299,7 @@ void hpm_pool_quiesce(struct hpm_pool *pool)
  *--------------------------------------------------------------
  */
 
-#ifdef CONFIG_HPM_FAULTS
+#ifdef CONFIG_DM_HPMAPPER_FAULTS
 /* Each queue is one thread, as with the rescuers alone: see above. */
 static bool one_worker;
 module_param(one_worker, bool, 0644);

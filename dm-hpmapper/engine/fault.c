@@ -4,7 +4,7 @@
  */
 #include "fault.h"
 
-#ifdef CONFIG_HPM_FAULTS
+#ifdef CONFIG_DM_HPMAPPER_FAULTS
 
 #define HPM_FAULT_NAME(id, name)	[HPM_FAULT_##id] = name,
 static const char * const names[HPM_NR_FAULTS] = {
@@ -54,4 +54,4 @@ module_param_cb(fault, &param_ops, NULL, 0644);
 MODULE_PARM_DESC(fault, "a fault that the tests are to catch, or none");
 #endif
 
-#endif /* CONFIG_HPM_FAULTS */
+#endif /* CONFIG_DM_HPMAPPER_FAULTS */

@@ -75,9 +75,9 @@ test-races: $(CACHE_PROGS) ## provoke each race of a served read (TESTS='freeze 
 	@$(MAKE) --no-print-directory vm-$(KERNEL) VARIANT=faults
 	@CPUS=2 VARIANT=faults NAME=races-$(KERNEL) TIMEOUT=3600 $(VM) "$(CACHE_WITH) $(CACHE_DIR)/races.sh $(TESTS)"
 
-test-cache-faults: $(CACHE_PROGS) ## plant faults in serving reads: the tests must fail (FAULTS='show_early evict_frozen')
+test-cache-faults: $(CACHE_PROGS) ## plant faults in serving reads: the tests must fail (CACHE_FAULTS='show_early evict_frozen')
 	@$(MAKE) --no-print-directory vm-$(KERNEL) VARIANT=faults
-	@BUILD=$(BUILD) CACHE=$(CACHE) KERNEL=$(KERNEL) $(CACHE_DIR)/faults.sh $(or $(FAULTS),prove_nothing)
+	@BUILD=$(BUILD) CACHE=$(CACHE) KERNEL=$(KERNEL) $(CACHE_DIR)/faults.sh $(or $(CACHE_FAULTS),prove_nothing)
 
 test-offline: $(CACHE_PROGS) | vm-$$(KERNEL) ## take memory offline while reads are served from it
 	@CPUS=2 NAME=offline-$(KERNEL) TIMEOUT=900 ARGS="movablecore=1G $(ARGS)" $(VM) "$(CACHE_WITH) $(CACHE_DIR)/offline.sh"

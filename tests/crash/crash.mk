@@ -28,7 +28,7 @@ $(BUILD)/crash/obj/%.o: $(TOP)/%.c $$(REPLAY_HDR) | $$(DEPS)/crash
 $(BUILD)/crash/obj-faults/%.o: $(TOP)/%.c $$(REPLAY_HDR) | $$(DEPS)/crash
 	@mkdir -p $(@D)
 	@echo "CC        $*.o (faults)"
-	@$(CC) $(LIBHPM_CFLAGS) -O2 -g -DCONFIG_HPM_FAULTS -c -o $@ $<
+	@$(CC) $(LIBHPM_CFLAGS) -O2 -g -DCONFIG_DM_HPMAPPER_FAULTS -c -o $@ $<
 
 $(CRASH_OUT)/replay: $$(REPLAY_OBJ)
 	@echo "LINK      $(@F)"
@@ -55,7 +55,7 @@ test-crash: $(CRASH_OUT)/replay $(BUILD)/tests/load vm-$$(KERNEL) ## replay 50,0
 
 .PHONY: test-crash-faults
 test-crash-faults: $(CRASH_OUT)/replay-faults $(BUILD)/tests/load ## plant faults: crash replay must catch them (CRASH_FAULTS='late_join ...')
-	@+$(MAKE) --no-print-directory VARIANT=faults EXTRA=-DCONFIG_HPM_FAULTS vm-$(KERNEL)
+	@+$(MAKE) --no-print-directory VARIANT=faults vm-$(KERNEL)
 	@$(CRASH_RUN) faults 3 $(CRASH_FAULTS)
 
 .PHONY: test-crash-order

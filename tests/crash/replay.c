@@ -600,7 +600,7 @@ int main(int argc, char **argv)
 	r.seed = 1;
 	r.points = 1000;
 	parse(argc, argv);
-#ifdef CONFIG_HPM_FAULTS
+#ifdef CONFIG_DM_HPMAPPER_FAULTS
 	if (r.fault && hpm_fault_plant(r.fault))
 		die("there is no fault %s", r.fault);
 #else

@@ -94,7 +94,7 @@ static long live_before;
 /* FAULT=name, in the build that has faults (planted.sh). */
 static void plant_fault(void)
 {
-#ifdef CONFIG_HPM_FAULTS
+#ifdef CONFIG_DM_HPMAPPER_FAULTS
 	const char *name = getenv("FAULT");
 
 	if (name && hpm_fault_plant(name)) {

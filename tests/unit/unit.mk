@@ -50,7 +50,7 @@ UNIT_PLANTED = test_crash test_model test_open
 $(UNIT_FAULTY)/%.o: $(TOP)/%.c $$(UNIT_HDR) | $$(DEPS)/unit
 	@mkdir -p $(@D)
 	@echo "CC        $*.o (faults)"
-	@$(CC) $(LIBHPM_CFLAGS) -O2 -g -DCONFIG_HPM_FAULTS -c -o $@ $<
+	@$(CC) $(LIBHPM_CFLAGS) -O2 -g -DCONFIG_DM_HPMAPPER_FAULTS -c -o $@ $<
 
 $(UNIT_FAULTY)/test_%: $(UNIT_FAULTY)/tests/unit/test_%.o $$(UNIT_FAULTY_OBJ)
 	@echo "LINK      $(@F) (faults)"

@@ -192,6 +192,14 @@ log_has() {
 	fi
 }
 
+# Does the module have the interceptor?  (make test-vm INTERCEPT=n)
+intercepts() {
+	modprobe dm-hpmapper
+	grep -qw hpm_intercept_map /proc/kallsyms && return
+	note "SKIP what needs the interceptor: the module was built without it"
+	return 1
+}
+
 #----------------------------------------------------------------------
 # Devices
 #----------------------------------------------------------------------
@@ -345,8 +353,6 @@ key() {
 		case ${status[i]} in
 		"$1")
 			echo "${status[i + 1]}" ;;
-		journal|nodes|defrag)
-			;;
 		esac
 	done
 }

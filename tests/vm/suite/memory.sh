@@ -73,7 +73,7 @@ op "message set_transaction_id 0 1" may "message set_transaction_id 1 0"
 op "message reserve_metadata_snap" may "message release_metadata_snap"
 op "message checkpoint" may -
 op "message map_cache 100" may -
-op "message cache share off" may "message cache share on"
+intercepts && op "message cache share off" may "message cache share on"
 op "message defrag start 1000" may "message defrag stop"
 op "status pool" may -
 op "status v" may -

@@ -169,6 +169,25 @@ before=$(key checkpoints)
 check "checkpoint" m checkpoint
 is "makes one" "$(key checkpoints)" -gt "$before"
 
+# The cache; a module that was built without the interceptor says so.
+if intercepts; then
+	check "the cache takes a limit" m cache copies_limit 3
+	equal "which is in the status" "$(key copies_limit)" 3/3
+	check "sharing is switched off" m cache share off
+	equal "which is in the status, too" "$(key share)" off
+	check "and on again" m cache share on
+	equal "there as well" "$(key share)" on
+else
+	no message EOPNOTSUPP 'cache share failed: the module was built without the interceptor' \
+		"cache share on"
+	no message EOPNOTSUPP 'without the interceptor' "cache evict"
+	equal "the status says that nothing is shared" "$(key share)" absent
+fi
+no message EINVAL 'nothing called' "cache nothing 1"
+no message EINVAL 'is not from 1 to 1024' "cache copies_limit 0"
+no message EINVAL 'wrong number' "cache evict 1"
+refusals
+
 # A message in the wrong state.
 fails "no message for the volume" dmsetup message v0 0 "create_thin 9"
 dd if=/dev/zero of=/dev/mapper/v0 bs=4k count=3 oflag=direct status=none

@@ -76,9 +76,11 @@ lives() {	# lives WHAT
 	meanwhile "$1: sharing of a volume is switched off" \
 		dmsetup message pool 0 set_sharing 2 off
 	meanwhile "$1: and on" dmsetup message pool 0 set_sharing 2 on
-	meanwhile "$1: sharing of the pool is switched off" \
-		dmsetup message pool 0 cache share off
-	meanwhile "$1: and on" dmsetup message pool 0 cache share on
+	if intercepts; then
+		meanwhile "$1: sharing of the pool is switched off" \
+			dmsetup message pool 0 cache share off
+		meanwhile "$1: and on" dmsetup message pool 0 cache share on
+	fi
 	meanwhile "$1: a metadata snapshot is held" \
 		dmsetup message pool 0 reserve_metadata_snap
 	meanwhile "$1: and let go" dmsetup message pool 0 release_metadata_snap

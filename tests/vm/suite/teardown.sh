@@ -33,7 +33,7 @@ matches "a pool is removed behind a read that waited for another" \
 # evictions come from time to time; the timeout of a full pool, a reclaim, and the
 # defragmentation.
 pool_up 0 queue_if_no_space || exit
-msg "cache scan_ms 100"
+intercepts && msg "cache scan_ms 100"
 vol_up a 1 16
 vol_new w 2 200
 dd if=/dev/zero of=/dev/mapper/w bs=1M count=8 oflag=direct status=none
