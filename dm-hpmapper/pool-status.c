@@ -85,7 +85,7 @@ static unsigned int emit_thin(const struct words *w,
 	return sz;
 }
 
-/* Pairs of a key and a value; new ones come at the end. */
+/* Pairs of a key and a value.  Those of the cache end the line. */
 static unsigned int emit_pairs(struct hpm_pool *pool, const struct words *w,
 			       const struct hpm_md_stats *st, char *result,
 			       unsigned int sz, unsigned int maxlen)
