@@ -113,6 +113,8 @@ static void volume_lines(void **state)
 {
 	char line[] = "17 42 41 20971520 8192 readonly,active 5 redis";
 	char none[] = "0 1 0 0 0 - 0 -";
+	char others[] = "0 1 0 0 0 inactive,readonly2 0 -";
+	char last[] = "0 1 0 0 0 x,noshare 0 -";
 	char shorter[] = "17 42 41 20971520 8192 readonly,active 5";
 	char large[] = "16777216 1 0 0 0 - 0 -";
 	char label[HPM_NAME_SIZE];
@@ -130,6 +132,10 @@ static void volume_lines(void **state)
 	assert_true(volume_parse(none, &v));
 	assert_false(v.read_only || v.active || v.no_share);
 	assert_string_equal(volume_label(&v, label), "0");
+	assert_true(volume_parse(others, &v));
+	assert_false(v.read_only || v.active || v.no_share);
+	assert_true(volume_parse(last, &v));
+	assert_true(v.no_share && !v.read_only && !v.active);
 	assert_false(volume_parse(shorter, &v));
 	assert_false(volume_parse(large, &v));
 }

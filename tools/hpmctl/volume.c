@@ -30,11 +30,25 @@ static bool word_number(char **line, uint64_t *value)
 	return !*end;
 }
 
+/* Is the word in a list that has a comma between two? */
+static bool has_word(const char *list, const char *word)
+{
+	size_t len = strlen(word), n;
+
+	for (;; list += n + 1) {
+		n = strcspn(list, ",");
+		if (n == len && !strncmp(list, word, n))
+			return true;
+		if (!list[n])
+			return false;
+	}
+}
+
 static void parse_flags(const char *words, struct volume *v)
 {
-	v->read_only = strstr(words, "readonly");
-	v->no_share = strstr(words, "noshare");
-	v->active = strstr(words, "active");
+	v->read_only = has_word(words, "readonly");
+	v->no_share = has_word(words, "noshare");
+	v->active = has_word(words, "active");
 }
 
 /* <id> <serial> <parent> <sectors> <mapped sectors> <flags> <created> <name> */
