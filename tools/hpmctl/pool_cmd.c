@@ -143,42 +143,27 @@ static struct {
 	bool queue, ignore_discard, no_passdown, read_only, no_sharing;
 } want = { .low_water = NOT_GIVEN };
 
-#define TABLE_OPTS                                                             \
-	{                                                                      \
-		"low-water",                                                   \
-		0,                                                             \
-		OPT_SIZE_0,                                                    \
-		&want.low_water,                                               \
-		"SIZE",                                                        \
-		"tell by a dm event when less is free (default: 1/16)"         \
-	},                                                                     \
-		{ "queue-if-no-space",                                         \
-		  0,                                                           \
-		  OPT_FLAG,                                                    \
-		  &want.queue,                                                 \
-		  NULL,                                                        \
-		  "writes wait (at most a minute) if the pool is full" },      \
-		{ "ignore-discard",	0,    OPT_FLAG,                        \
-		  &want.ignore_discard, NULL, "volumes take no discards" },    \
-		{ "no-discard-passdown",                                       \
-		  0,                                                           \
-		  OPT_FLAG,                                                    \
-		  &want.no_passdown,                                           \
-		  NULL,                                                        \
-		  "do not discard freed space on the data device" },           \
-		{ "no-sharing",	    0,	  OPT_FLAG,                            \
-		  &want.no_sharing, NULL, "each volume reads for itself" },    \
-		{ "disk",	    0,	   OPT_STRING,                         \
-		  &want.parts.disk, "DEV", "a disk, for metadata and data" },  \
-		{ "file",     0,                                               \
-		  OPT_STRING, &want.parts.file,                                \
-		  "PATH",     "a file for data, and PATH.meta for metadata" }, \
-		{ "meta",	    0,	   OPT_STRING,                         \
-		  &want.parts.meta, "DEV", "a device for metadata" },          \
-	{                                                                      \
-		"data", 0, OPT_STRING, &want.parts.data, "DEV",                \
-			"a device for data"                                    \
-	}
+/* clang-format off */
+#define TABLE_OPTS							\
+	{ "low-water", 0, OPT_SIZE_0, &want.low_water, "SIZE",		\
+	  "tell by a dm event when less is free (default: 1/16)" },	\
+	{ "queue-if-no-space", 0, OPT_FLAG, &want.queue, NULL,		\
+	  "writes wait (at most a minute) if the pool is full" },	\
+	{ "ignore-discard", 0, OPT_FLAG, &want.ignore_discard, NULL,	\
+	  "volumes take no discards" },					\
+	{ "no-discard-passdown", 0, OPT_FLAG, &want.no_passdown, NULL,	\
+	  "do not discard freed space on the data device" },		\
+	{ "no-sharing", 0, OPT_FLAG, &want.no_sharing, NULL,		\
+	  "each volume reads for itself" },				\
+	{ "disk", 0, OPT_STRING, &want.parts.disk, "DEV",		\
+	  "a disk, for metadata and data" },				\
+	{ "file", 0, OPT_STRING, &want.parts.file, "PATH",		\
+	  "a file for data, and PATH.meta for metadata" },		\
+	{ "meta", 0, OPT_STRING, &want.parts.meta, "DEV",		\
+	  "a device for metadata" },					\
+	{ "data", 0, OPT_STRING, &want.parts.data, "DEV",		\
+	  "a device for data" }
+/* clang-format on */
 
 static const struct opt create_opts[] = {
 	TABLE_OPTS,
