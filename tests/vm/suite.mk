@@ -24,8 +24,9 @@ $(BUILD)/tests/%: $(TOP)/tests/vm/progs/%.c $(TOP)/tests/vm/progs/dm.h | deps-su
 # test-one-worker runs waits with one worker, which is the harder case.)
 SUITE      := credit message table partial foreign snapshot limits flush cost \
 	space check module ring mixed quiet teardown tokens neighbour
-SUITE_LONG := discard resize nowait metadata suspend force persist fs defrag live blk fsload rot ladder memory zeroes \
-	waits crypt gone many
+SUITE_LONG_A := discard resize nowait metadata suspend force persist
+SUITE_LONG_B := fs defrag live blk fsload rot ladder memory zeroes waits crypt gone many
+SUITE_LONG   := $(SUITE_LONG_A) $(SUITE_LONG_B)
 # The scripts whose results are likely to differ between kernels.
 SUITE_FAST := limits message zeroes quiet teardown neighbour
 comma      := ,
@@ -78,8 +79,8 @@ test-token-faults: $(SUITE_PROGS) | deps-suite ## plant faults in waiting for I/
 # context.  Each report in the log fails the guest (boot.sh).  The scripts run in
 # several guests, because a leak is easier to find among few scripts.
 DEBUG_GUESTS ?= $(foreach s,$(call with_commas,$(SUITE)) \
-	$(call with_commas,$(wordlist 1,7,$(SUITE_LONG))) \
-	$(call with_commas,$(wordlist 8,99,$(SUITE_LONG)) stress),debug:$s,leaks)
+	$(call with_commas,$(SUITE_LONG_A)) \
+	$(call with_commas,$(SUITE_LONG_B) stress),debug:$s,leaks)
 
 .PHONY: test-debug
 test-debug: $(SUITE_PROGS) vm-debug | deps-suite ## run all integration tests and the stress test on the debug kernel (TIME=60, DEBUG_GUESTS=debug:table,leaks)
