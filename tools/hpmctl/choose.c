@@ -100,7 +100,8 @@ void platform_normalize(const char *text, char out[PLATFORM_TEXT])
 			       arch_normalize(low));
 }
 
-const char *host_platform(void)
+/* The platform that this machine runs. */
+static const char *host_platform(void)
 {
 	static char text[PLATFORM_TEXT];
 	struct utsname u;

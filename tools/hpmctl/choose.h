@@ -21,8 +21,6 @@ struct oci_want {
 #define PLATFORM_TEXT 128
 /* "linux/arm64/v8" is "linux/arm64", "x86_64" is "linux/amd64", and so on. */
 void platform_normalize(const char *text, char out[PLATFORM_TEXT]);
-/* The platform that this machine runs. */
-const char *host_platform(void);
 
 json_t *choice_new(const char *digest, json_int_t size, const char *platform,
 		   const char *version, json_t *names);

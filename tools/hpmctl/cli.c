@@ -148,7 +148,7 @@ static void usage_text(const struct cmd *cmd, const char *options, char *out,
 		       cmd->need ? " " : "", cmd->need ? cmd->need : "");
 }
 
-void cli_help(FILE *f, const struct cmd *cmd)
+static void cli_help(FILE *f, const struct cmd *cmd)
 {
 	char usage[256];
 

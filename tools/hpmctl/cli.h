@@ -59,7 +59,6 @@ extern bool want_json;
  * it; returns the exit status.
  */
 int cli_run(const struct cmd *cmd, int argc, char **argv);
-void cli_help(FILE *f, const struct cmd *cmd);
 /* Prints it, or what @list prints; with --json as a document.  -1: failed */
 int cli_print_help(const struct cmd *cmd,
 		   void (*list)(FILE *f, const char *noun), const char *noun);

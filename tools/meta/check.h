@@ -108,8 +108,6 @@ void data_small_hi(struct check *c, u64 block, u64 first, const void *elts);
 void data_leaf(struct check *c, u64 block, const struct hpm_map_leaf *leaf,
 	       u64 upper);
 int data_compare(struct check *c);
-/* The same once more, for the groups that do not agree. */
-void detail_block(struct check *c, u64 block, const void *data);
 
 int check_scan(struct check *c, bool (*wanted)(void *ctx, u64 block),
 	       void (*fn)(void *ctx, u64 block, const void *data, int err));

@@ -475,7 +475,8 @@ static void detail_smalls(struct check *c, u64 first, const void *elts,
 	}
 }
 
-void detail_block(struct check *c, u64 block, const void *data)
+/* The same once more, for the groups that do not agree. */
+static void detail_block(struct check *c, u64 block, const void *data)
 {
 	const struct meta_block *m = &c->mb[block];
 	const struct hpm_block_head *h = data;

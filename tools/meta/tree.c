@@ -11,7 +11,16 @@ struct cache {
 	u8 *data;
 };
 
-struct cache *cache_new(unsigned int slots)
+static void cache_free(struct cache *c)
+{
+	if (!c)
+		return;
+	free(c->block);
+	free(c->data);
+	free(c);
+}
+
+static struct cache *cache_new(unsigned int slots)
 {
 	struct cache *c = calloc(1, sizeof(*c));
 
@@ -24,15 +33,6 @@ struct cache *cache_new(unsigned int slots)
 		return c;
 	cache_free(c);
 	return NULL;
-}
-
-void cache_free(struct cache *c)
-{
-	if (!c)
-		return;
-	free(c->block);
-	free(c->data);
-	free(c);
 }
 
 #define READER_SLOTS 2048u
@@ -253,8 +253,9 @@ void map_sum_join(struct map_sum *a, const struct map_sum *b)
  * Arrays
  *--------------------------------------------------------------*/
 
-int read_array(struct reader *r, const struct hpm_disk_ptr *ptr,
-	       unsigned int kind, unsigned int level, u64 first, void *buf)
+static int read_array(struct reader *r, const struct hpm_disk_ptr *ptr,
+		      unsigned int kind, unsigned int level, u64 first,
+		      void *buf)
 {
 	const struct hpm_block_head *h = buf;
 

@@ -9,8 +9,6 @@
 #include "meta.h"
 
 struct cache;
-struct cache *cache_new(unsigned int slots);
-void cache_free(struct cache *c);
 
 struct reader {
 	const struct pool *p;
@@ -26,8 +24,6 @@ void reader_end(struct reader *r);
 /* Copies the node into @buf (a block); -1 and r->why. */
 int read_map(struct reader *r, const struct hpm_disk_ptr *ptr,
 	     unsigned int level, void *buf);
-int read_array(struct reader *r, const struct hpm_disk_ptr *ptr,
-	       unsigned int kind, unsigned int level, u64 first, void *buf);
 
 struct entry {
 	u64 key, value;
