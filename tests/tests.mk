@@ -3,6 +3,11 @@
 # make test: all tests that a change must pass; they take half an hour on two
 # cores.  A directory adds its suite with TEST_SUITES += test-name.
 
+# What the tests of several directories use.
+TEST_LIB_DIR := $(TOP)/tests/lib
+TEST_LIB_SRC := $(wildcard $(TEST_LIB_DIR)/*.c)
+TEST_LIB_HDR := $(wildcard $(TEST_LIB_DIR)/*.h)
+
 # The longest come first.
 TEST_LONG  := test-vm test-hpmctl-vm test-unit test-cache-faults test-meta
 TEST_ORDER  = $(TEST_LONG) $(filter-out $(TEST_LONG),$(sort $(TEST_SUITES)))

@@ -15,20 +15,20 @@ $(BUILD)/tests/load: $(CRASH_DIR)/load.c $(CRASH_DIR)/load.h | $$(DEPS)/crash
 	@echo "CC        $(@F)"
 	@gcc -O2 -Wall -Wextra -pthread -o $@ $<
 
-REPLAY_SRC    = $(LIBHPM_SRC) $(filter-out $(CRASH_DIR)/load.c $(CRASH_DIR)/tail.c,$(wildcard $(CRASH_DIR)/*.c))
-REPLAY_HDR    = $(LIBHPM_HDR) $(wildcard $(CRASH_DIR)/*.h)
+REPLAY_SRC    = $(LIBHPM_SRC) $(TEST_LIB_SRC) $(filter-out $(CRASH_DIR)/load.c $(CRASH_DIR)/tail.c,$(wildcard $(CRASH_DIR)/*.c))
+REPLAY_HDR    = $(LIBHPM_HDR) $(TEST_LIB_HDR) $(wildcard $(CRASH_DIR)/*.h)
 REPLAY_OBJ    = $(patsubst $(TOP)/%.c,$(BUILD)/crash/obj/%.o,$(REPLAY_SRC))
 REPLAY_FAULTS = $(patsubst $(TOP)/%.c,$(BUILD)/crash/obj-faults/%.o,$(REPLAY_SRC))
 
 $(BUILD)/crash/obj/%.o: $(TOP)/%.c $$(REPLAY_HDR) | $$(DEPS)/crash
 	@mkdir -p $(@D)
 	@echo "CC        $*.o"
-	@$(CC) $(LIBHPM_CFLAGS) -O2 -g -c -o $@ $<
+	@$(CC) $(LIBHPM_CFLAGS) -I$(TEST_LIB_DIR) -O2 -g -c -o $@ $<
 
 $(BUILD)/crash/obj-faults/%.o: $(TOP)/%.c $$(REPLAY_HDR) | $$(DEPS)/crash
 	@mkdir -p $(@D)
 	@echo "CC        $*.o (faults)"
-	@$(CC) $(LIBHPM_CFLAGS) -O2 -g -DCONFIG_DM_HPMAPPER_FAULTS -c -o $@ $<
+	@$(CC) $(LIBHPM_CFLAGS) -I$(TEST_LIB_DIR) -O2 -g -DCONFIG_DM_HPMAPPER_FAULTS -c -o $@ $<
 
 $(CRASH_OUT)/replay: $$(REPLAY_OBJ)
 	@echo "LINK      $(@F)"

@@ -14,7 +14,7 @@ FUZZ_OUT    := $(BUILD)/fuzz
 FUZZ_TIME   ?= $(if $(filter file,$(origin TIME)),60,$(TIME))
 FUZZ_CFLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-sanitize-recover=all -fno-omit-frame-pointer
-FUZZ_SRC     = $(META_SRC) $(META_TESTS)/pool_maker.c
+FUZZ_SRC     = $(META_SRC) $(META_TESTS)/pool_maker.c $(TEST_LIB_SRC)
 FUZZ_OBJ     = $(patsubst $(TOP)/%.c,$(FUZZ_OUT)/obj/%.o,$(LIBHPM_SRC) $(FUZZ_SRC))
 # fuzz_meta.c fuzzes each of the tools; each other target has a file of its own.
 FUZZ_TOOLS  := $(filter-out fuzz_hpm_metadata_size,$(META_TOOLS:%=fuzz_%))
@@ -33,12 +33,12 @@ PKGS_fuzz := clang libclang-rt-14-dev gcc libc6-dev make
 
 .SECONDEXPANSION:
 
-$(FUZZ_OUT)/obj/%.o: $(TOP)/%.c $$(LIBHPM_HDR) $$(META_HDR) $$(wildcard $(META_TESTS)/*.h) | $$(DEPS)/fuzz
+$(FUZZ_OUT)/obj/%.o: $(TOP)/%.c $$(LIBHPM_HDR) $$(TEST_LIB_HDR) $$(META_HDR) $$(wildcard $(META_TESTS)/*.h) | $$(DEPS)/fuzz
 	@mkdir -p $(@D)
 	@echo "CC        $*.c (fuzz)"
 	@clang $(META_CFLAGS) -Wno-shadow -Wno-gnu-variable-sized-type-not-at-end \
 		-Wno-sign-compare \
-		$(FUZZ_CFLAGS) -I$(META_TESTS) -c -o $@ $<
+		$(FUZZ_CFLAGS) -I$(META_TESTS) -I$(TEST_LIB_DIR) -c -o $@ $<
 
 $(FUZZ_TOOLS:%=$(FUZZ_OUT)/%.bin): $(FUZZ_OUT)/%.bin: $(FUZZ_DIR)/fuzz_meta.c $$(FUZZ_OBJ)
 	@echo "LD        $*"

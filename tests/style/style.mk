@@ -10,7 +10,7 @@ STYLE_RUN  = STYLE_LOG=$(BUILD)/test/style.txt $(TOP)/tests/style/run.sh
 STYLE_TEXT = $(filter-out $(TOP)/tests/kunit/%,$(wildcard $(TOP)/tools/*/*.[ch] \
 	$(TOP)/tests/*/*.[ch] $(TOP)/tests/vm/progs/*.[ch] $(TOP)/bench/*.[ch]))
 STYLE_HPM  = $(filter-out $(META_DIR)/main.c $(TOP)/tests/crash/load.c,$(wildcard $(META_DIR)/*.c \
-	$(LIBHPM_DIR)/*.c $(addprefix $(TOP)/tests/,unit/*.c meta/*.c cache/test_*.c crash/*.c)))
+	$(LIBHPM_DIR)/*.c $(addprefix $(TOP)/tests/,unit/*.c lib/*.c meta/*.c cache/test_*.c crash/*.c)))
 # A file that is compiled several times, each time with another definition, cannot be
 # checked by itself.
 STYLE_REST = $(filter-out $(STYLE_HPM) $(META_DIR)/main.c $(TOP)/tests/fuzz/%,$(filter %.c,$(STYLE_TEXT)))
@@ -32,7 +32,7 @@ test-style: $(CACHE)/checkpatch/checkpatch.pl $$(STYLE_BUILD)/dm-hpmapper.ko | $
 	@$(STYLE_RUN) floors $(STYLE_BUILD)
 	@$(STYLE_RUN) says $(wildcard $(MODULE_DIR)/engine/*.c)
 	@$(STYLE_RUN) checkpatch $< $(filter %.c %.h,$(MODULE_SRC))
-	@$(STYLE_RUN) tidy "$(META_CFLAGS) -I$(ENGINE_DIR) -I$(CACHE_SRC_DIR) -I$(TOP)/tests/meta -O2" $(STYLE_HPM)
+	@$(STYLE_RUN) tidy "$(META_CFLAGS) -I$(ENGINE_DIR) -I$(CACHE_SRC_DIR) -I$(TOP)/tests/meta -I$(TEST_LIB_DIR) -O2" $(STYLE_HPM)
 	@$(STYLE_RUN) tidy "$(filter-out -Werror,$(TOOLS_CFLAGS)) $$(pkg-config --cflags $(HPMCTL_PC)) \
 		-iquote $(HPMCTL_DIR) -DHPMCTL_VERSION=\"0\"" $(STYLE_REST)
 	@$(STYLE_RUN) total

@@ -12,7 +12,7 @@
 #	make test-planted		plant faults; the tests must catch them
 #
 # Each test_*.c here is a program.  It is linked with the engine, the library of
-# tools/lib and the other files of this directory.
+# tools/lib, the one of tests/lib, and the other files of this directory.
 
 UNIT_DIR    := $(TOP)/tests/unit
 comma       := ,
@@ -20,11 +20,11 @@ SANITIZE    ?= address,undefined
 UNIT_OUT     = $(BUILD)/tests/unit-$(subst $(comma),-,$(SANITIZE))
 # The same engine with the code for planted faults (dm-hpmapper/fault.h).
 UNIT_FAULTY  = $(BUILD)/tests/unit-faults
-UNIT_CFLAGS  = $(LIBHPM_CFLAGS) -O1 -g -fno-omit-frame-pointer \
+UNIT_CFLAGS  = $(LIBHPM_CFLAGS) -I$(TEST_LIB_DIR) -O1 -g -fno-omit-frame-pointer \
 	-fsanitize=$(SANITIZE) -fno-sanitize-recover=all
 UNIT_TESTS   = $(patsubst $(UNIT_DIR)/%.c,%,$(wildcard $(UNIT_DIR)/test_*.c))
-UNIT_COMMON  = $(filter-out $(UNIT_DIR)/test_%,$(wildcard $(UNIT_DIR)/*.c))
-UNIT_HDR     = $(LIBHPM_HDR) $(wildcard $(UNIT_DIR)/*.h)
+UNIT_COMMON  = $(filter-out $(UNIT_DIR)/test_%,$(wildcard $(UNIT_DIR)/*.c)) $(TEST_LIB_SRC)
+UNIT_HDR     = $(LIBHPM_HDR) $(TEST_LIB_HDR) $(wildcard $(UNIT_DIR)/*.h)
 ENGINE_USERS += $(addprefix tests/unit/,rig.c test_array.c test_cost.c test_damage.c \
 	test_credit.c test_format.c test_map.c test_space.c)
 UNIT_OBJ     = $(patsubst $(TOP)/%.c,$(UNIT_OUT)/%.o,$(LIBHPM_SRC) $(UNIT_COMMON))
@@ -50,7 +50,7 @@ UNIT_PLANTED = test_crash test_model test_open
 $(UNIT_FAULTY)/%.o: $(TOP)/%.c $$(UNIT_HDR) | $$(DEPS)/unit
 	@mkdir -p $(@D)
 	@echo "CC        $*.o (faults)"
-	@$(CC) $(LIBHPM_CFLAGS) -O2 -g -DCONFIG_DM_HPMAPPER_FAULTS -c -o $@ $<
+	@$(CC) $(LIBHPM_CFLAGS) -I$(TEST_LIB_DIR) -O2 -g -DCONFIG_DM_HPMAPPER_FAULTS -c -o $@ $<
 
 $(UNIT_FAULTY)/test_%: $(UNIT_FAULTY)/tests/unit/test_%.o $$(UNIT_FAULTY_OBJ)
 	@echo "LINK      $(@F) (faults)"
