@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The applier: what is published goes into the trees, in the order of its numbers,
- * and then leaves the chains that readers look at before the tree (change.c).
+ * The applier: applies published records to the trees, in the order of their
+ * numbers, and then removes the changes from the chains that readers search
+ * before the tree (change.c).
  */
 #include "engine.h"
 #include "applier.h"
@@ -34,15 +35,15 @@ static int apply_one(struct hpm_md *md, const struct hpm_disk_record *rec,
 	hpm_audit_end(md, rec);
 	if (r)
 		set_stuck(md, r);
-	else	/* what it has done is seen first: __snap_pending() */
+	else	/* its effects become visible first: __snap_pending() */
 		smp_store_release(&md->journal.applied, record);
 	return r;
 }
 
-/* Its record is applied. */
+/* Returns the credit of a record that was applied. */
 static void credit_used(struct hpm_journal *j)
 {
-	/* What it took is seen before that: pairs with hpm_credit_try(). */
+	/* What the record took must be visible first: pairs with hpm_credit_try(). */
 	smp_mb__before_atomic();
 	atomic_dec(&j->in_flight);
 }
@@ -84,7 +85,10 @@ static int apply_changes(struct hpm_md *md, u64 record)
 		hpm_change_record(c, &buf);
 		r = apply_one(md, &buf.rec, c->record);
 		if (r) {
-			/* Readers go on finding it in front of the tree. */
+			/*
+			 * The change stays in the chains, so readers still find
+			 * it.
+			 */
 			fifo_unpop(j, c);
 		} else {
 			hpm_change_retire(c);
@@ -98,7 +102,10 @@ static int apply_changes(struct hpm_md *md, u64 record)
 
 static bool __snap_pending(struct hpm_journal *j)
 {
-	/* Who finds it applied sees what it did, without md->lock as well. */
+	/*
+	 * A caller that sees it applied also sees its effects, even without
+	 * md->lock.
+	 */
 	return j->snap.record > smp_load_acquire(&j->applied);
 }
 
@@ -115,8 +122,8 @@ u64 hpm_snap_pending(struct hpm_md *md)
 }
 
 /*
- * A snapshot that is to be applied counts, and counts once while it is being
- * applied.  The next one is not made ready before the lock is free.
+ * A pending snapshot is included, and is not counted twice while it is being
+ * applied.  The next snapshot cannot be prepared before this lock is released.
  */
 void hpm_snap_stats(struct hpm_md *md, struct hpm_md_stats *st)
 {
@@ -130,7 +137,7 @@ void hpm_snap_stats(struct hpm_md *md, struct hpm_md_stats *st)
 		st->time = j->snap.time;
 		st->nr_volumes = j->snap.nr_volumes;
 	} else {
-		/* Figures: another record may be being applied. */
+		/* For display: a record may be being applied at this moment. */
 		st->time = data_race(md->time);
 		/* Likewise. */
 		st->nr_volumes = data_race(md->nr_volumes);
@@ -164,8 +171,8 @@ int hpm_apply_snap_pending(struct hpm_md *md)
 }
 
 /*
- * Records applied under one hold of the lock.  Each takes 0.15 ms if it has to
- * copy a leaf, and there are messages that wait for the lock.
+ * The most records that are applied under one hold of md->lock.  A record takes
+ * 0.15 ms if it must copy a leaf, and messages wait for the lock.
  */
 #define APPLY_STRETCH	4
 
@@ -186,13 +193,16 @@ int hpm_md_apply(struct hpm_md *md)
 	} while (!r && applied < goal);
 	hpm_hand_out_freed(md);
 	if (hpm_meta_short(md) ||
-	    /* About so many: a checkpoint may come a little early or late. */
+	    /*
+	     * An approximate value will do: the checkpoint may come a little
+	     * early or late.
+	     */
 	    data_race(md->nodes.nr_dirty) > READ_ONCE(md->nodes.limit) / 2)
 		hpm_kick(md, HPM_KICK_CHECKPOINT);
 	return r;
 }
 
-/* The record has a number, and with it the credit is used. */
+/* The record has a number, so its credit is used even if it cannot be applied. */
 static int apply_numbered(struct hpm_md *md, union hpm_record_buf *buf,
 			  u64 record)
 {

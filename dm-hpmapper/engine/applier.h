@@ -1,25 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The applier: what is published goes into the trees.
- */
+/* The applier: puts published records into the trees. */
 #ifndef HPM_APPLIER_H
 #define HPM_APPLIER_H
 
 #include "journal.h"
 
-/* md->lock held: applies published changes up to @record. */
+/* Applies the published changes up to @record.  md->lock held. */
 int hpm_apply_upto(struct hpm_md *md, u64 record);
-/* The number of the snapshot that is to be applied, or 0. */
+/* The record number of the pending snapshot, or 0. */
 u64 hpm_snap_pending(struct hpm_md *md);
-/* The pool's time and how many volumes there are, with that snapshot. */
+/* The pool's time and number of volumes, including a pending snapshot. */
 void hpm_snap_stats(struct hpm_md *md, struct hpm_md_stats *st);
-/* md->lock held: applies up to it, so that all volumes are there. */
+/*
+ * Applies all records up to a pending snapshot, so that its volume exists.
+ * md->lock held.
+ */
 int hpm_apply_snap_pending(struct hpm_md *md);
-/* md->lock held: records, applies what came before, then the record itself. */
+/*
+ * Appends a record, applies all records before it, then the record.  md->lock
+ * held.
+ */
 int hpm_record_now(struct hpm_md *md, union hpm_record_buf *buf);
-/* Likewise, if all is applied that came before; else -EAGAIN, and nothing is done. */
+/*
+ * Likewise, but only if all records before it are applied; if not, it does
+ * nothing and returns -EAGAIN.
+ */
 int hpm_record_next(struct hpm_md *md, union hpm_record_buf *buf);
-/* md->lock held: all that is published by now. */
+/* Applies all that is published so far.  md->lock held. */
 int hpm_apply_all(struct hpm_md *md);
 
 #endif /* HPM_APPLIER_H */

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Applying records: the one way in which trees, counts and times change.
+ * Applying records: trees, counts and times change here and nowhere else.
  *
- * The same function runs when a record has just been published and when a
- * recovery reads it back, always in the journal's order and from the state
- * that the records before it made.  So a record needs not be idempotent, and
- * what is not in a record, as the counts that a shadowed node raises, comes
- * out the same on both ways.  The stamp of a mapping is the pool's time at its
- * record's place in that order, which is why it can be compared with the time
- * of a snapshot.
+ * The same function applies a record that has just been published and a record
+ * that a recovery reads back, always in the journal's order and to the state
+ * that the records before it made.  So records need not be idempotent, and what
+ * a record does not say, such as which counts a copied node raises, has the
+ * same result in both cases.  The stamp of a mapping is the pool's time at the
+ * record's place in this order, so it can be compared with the time of a
+ * snapshot.
  *
- * A record that cannot be applied is damage (or a device that failed): the
- * caller stops applying for good and the pool becomes read-only.
+ * If a record cannot be applied, the metadata is damaged or the device has
+ * failed: the caller stops applying for good, and the pool becomes read-only.
  */
 #include "engine.h"
 #include "apply.h"
@@ -53,7 +53,7 @@ static bool pbn_valid(struct hpm_md *md, u64 pbn, u32 nr)
 	return pbn < md->space.nr_blocks && nr <= md->space.nr_blocks - pbn;
 }
 
-/* Does a large block's entry lie under @lvbn? */
+/* Does the large block at @lvbn have a base? */
 static int has_base(struct hpm_md *md, struct hpm_vol *vol, u64 lvbn,
 		    bool *base)
 {
@@ -64,7 +64,7 @@ static int has_base(struct hpm_md *md, struct hpm_vol *vol, u64 lvbn,
 	return r == -ENOENT ? 0 : r;
 }
 
-/* Visible small blocks among @nr that held what @sp took out. */
+/* Of @nr small blocks, how many were mapped before the splice @sp. */
 static u32 visible(const struct hpm_splice *sp, bool base, u32 nr)
 {
 	return base ? nr - sp->holes : sp->small;
@@ -77,7 +77,7 @@ static void set_mapped(struct hpm_vol *vol, u32 before, u32 after)
 	hpm_vol_mark_dirty(vol);
 }
 
-/* The whole large block becomes @nr entries. */
+/* Replaces all entries of the large block by @nr others. */
 static int replace_large(struct hpm_md *md, const struct rec *rec,
 			 const struct hpm_entry *e, unsigned int nr,
 			 struct hpm_splice *sp)
@@ -112,7 +112,7 @@ static int apply_large(struct hpm_md *md, const struct rec *rec)
 	return 0;
 }
 
-/* Everything that stands in a large block, base first; scratch. */
+/* Collects all entries of a large block in md->scratch; the base comes first. */
 static int collect_large(struct hpm_md *md, const struct rec *rec,
 			 struct hpm_entry **e, unsigned int *nr)
 {
@@ -123,8 +123,8 @@ static int collect_large(struct hpm_md *md, const struct rec *rec,
 }
 
 /*
- * All of a large block is overridden, by @e: nothing shows of its base, so
- * neither the base is needed nor what says "nothing" in front of it.
+ * The entries @e override all of a large block.  Nothing of its base is visible
+ * any more, so the base is removed, and so are the holes that hid it.
  */
 static int drop_base(struct hpm_md *md, const struct rec *rec,
 		     struct hpm_entry *e, unsigned int nr, unsigned int *left,
@@ -140,9 +140,9 @@ static int drop_base(struct hpm_md *md, const struct rec *rec,
 }
 
 /*
- * The @nr entries at @new (all of the record's) among those that stand in its
- * large block now: if there is a base and then nothing of it shows, @e has all
- * its overrides as they would be.
+ * Would a base be completely hidden if the entries at @new, all of the
+ * record's, were put among the present entries of the large block?  If so, @e
+ * has the overrides of the whole block as they would be.
  */
 static int would_hide(struct hpm_md *md, const struct rec *rec,
 		      const struct hpm_entry *new, struct hpm_entry **e,
@@ -171,7 +171,10 @@ static int would_hide(struct hpm_md *md, const struct rec *rec,
 	return 0;
 }
 
-/* The record's entries are in @new; drops the base if they hide the last of it. */
+/*
+ * If the record's entries, in @new, hide the last part of the base, puts them
+ * in and drops the base.
+ */
 static int override(struct hpm_md *md, const struct rec *rec,
 		    const struct hpm_entry *new, bool *dropped)
 {
@@ -189,7 +192,10 @@ static int override(struct hpm_md *md, const struct rec *rec,
 	return r;
 }
 
-/* What the record's entries, which are in the map, come to. */
+/*
+ * Updates the number of mapped blocks after the record's entries were put into
+ * the map.
+ */
 static int count_mapped(struct hpm_md *md, const struct rec *rec,
 			const struct hpm_splice *sp)
 {
@@ -204,10 +210,11 @@ static int count_mapped(struct hpm_md *md, const struct rec *rec,
 }
 
 /*
- * Whoever overrides the last part of a base that shows fills a gap.  Looking at
- * all of the large block for each gap that is filled, and for no other write,
- * costs little, as few are while much of the base shows.  It comes before the
- * change, so that a record is one splice, whose cost is bounded.
+ * A record that overrides the last visible part of a base fills a gap.  So the
+ * whole large block is looked at for each record that fills a gap, and for no
+ * other.  This costs little, as few writes fill a gap while much of the base is
+ * visible.  It is done before the change, so that a record takes one splice,
+ * whose cost is bounded.
  */
 static int apply_map(struct hpm_md *md, const struct rec *rec)
 {
@@ -239,8 +246,8 @@ static int apply_map(struct hpm_md *md, const struct rec *rec)
 }
 
 /*
- * A stream has written all of a reserved large block, small run by small run,
- * each at its own offset: one entry says the same.
+ * A stream has written all of a reserved large block in small runs, each at its
+ * own offset in the block, so one entry can replace all of theirs.
  */
 static int apply_collapse(struct hpm_md *md, const struct rec *rec)
 {
@@ -266,10 +273,11 @@ static int apply_collapse(struct hpm_md *md, const struct rec *rec)
 }
 
 /*
- * What overrides hide of a base is given back.  Sharing sits anywhere on the
- * path, so the base's own count of 1 does not say that one volume reaches it:
- * another tree may share its leaf and have other overrides in the next one.
- * All nodes on the path must be this volume's alone.
+ * Frees what overrides hide of a base.  A node can be shared at any level of
+ * the path, so a count of 1 for the base does not prove that only one volume
+ * reaches it: another tree may share the leaf with the base, and have other
+ * overrides in the next leaf.  So all nodes on the path must belong to this
+ * volume alone.
  */
 static int give_hidden(struct hpm_md *md, const struct rec *rec,
 		       struct hpm_entry *e, unsigned int nr)
@@ -296,7 +304,7 @@ static int give_hidden(struct hpm_md *md, const struct rec *rec,
 	return hpm_space_punch(md, base, mask);
 }
 
-/* The holes are in the tree; what they hide may be the volume's alone. */
+/* The holes are in the tree; frees what they hide if only this volume reaches it. */
 static int give_unmapped(struct hpm_md *md, const struct rec *rec)
 {
 	struct hpm_entry *e;
@@ -316,7 +324,7 @@ static int unmap_large(struct hpm_md *md, const struct rec *rec)
 	return r;
 }
 
-/* Nothing must show through from below: say "nothing" outright. */
+/* The base must not become visible, so holes are put in. */
 static int unmap_over_base(struct hpm_md *md, const struct rec *rec)
 {
 	struct hpm_entry *e = md->scratch + HPM_SCRATCH_APPLY;
@@ -362,9 +370,10 @@ static int apply_unmap(struct hpm_md *md, const struct rec *rec)
 }
 
 /*
- * Do the record's blocks still stand where they were copied from, the volume's
- * own?  What counts is what a reader sees: a COLLAPSE that was published before
- * the copy and applied after it has made a base of small entries.
+ * Are the record's blocks still mapped where they were copied from, and not
+ * shared?  The test compares what a reader sees: a COLLAPSE that was published
+ * before the copy and applied after it may have replaced small entries by a
+ * base.
  */
 static int still_there(struct hpm_md *md, const struct rec *rec, bool *same)
 {
@@ -391,7 +400,7 @@ static int still_there(struct hpm_md *md, const struct rec *rec, bool *same)
 	return r;
 }
 
-/* Small blocks that a background job copied; writers were kept out. */
+/* Small blocks that a background job has copied while it kept writers out. */
 static int apply_move(struct hpm_md *md, const struct rec *rec)
 {
 	struct hpm_entry *e = md->scratch + HPM_SCRATCH_APPLY;
@@ -417,7 +426,7 @@ static int apply_move(struct hpm_md *md, const struct rec *rec)
 	return r;
 }
 
-/* If the base is still the one that the background job has seen. */
+/* Does nothing if the base is not the one that the background job has seen. */
 static int apply_punch(struct hpm_md *md, const struct rec *rec)
 {
 	struct hpm_entry *e;
@@ -430,7 +439,7 @@ static int apply_punch(struct hpm_md *md, const struct rec *rec)
 	return give_hidden(md, rec, e, nr);
 }
 
-/* What apply_punch() would do: nothing is changed. */
+/* Tells what apply_punch() would do; changes nothing. */
 static int survey(struct hpm_md *md, const struct rec *rec,
 		  struct hpm_survey *s)
 {
@@ -455,7 +464,7 @@ static int survey(struct hpm_md *md, const struct rec *rec,
 		r = hpm_space_base(md, s->base, &refs, &punched);
 	if (r)
 		return r;
-	/* What has been given back is overridden in all who reach the base. */
+	/* What was punched is overridden in every tree that reaches the base. */
 	s->hidden = nr - 1 - punched;
 	s->punchable = exclusive && refs == 1;
 	return 0;

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Which fault is planted; see fault.h.  Empty in a build without them.
- */
+/* The planted fault; see fault.h.  Empty in a build without faults. */
 #include "fault.h"
 
 #ifdef CONFIG_DM_HPMAPPER_FAULTS

@@ -4,31 +4,32 @@
  *
  * What a durable batch promises
  * -----------------------------
- * A record enters the open batch only when the data it speaks of has been
- * written (the bio has completed).  A commit seals the batch first, flushes the
- * data device second and writes the batch third.  So when a batch can be read
- * back, the data of all its records was durable before it; and a record whose
- * data might be lost with the device's cache is in no batch on disk.
+ * A record enters the open batch only after the data that it maps has been
+ * written (the bio has completed).  A commit first seals the batch, then
+ * flushes the data device, then writes the batch.  So the data of all records
+ * of a batch is durable before the batch can be read back, and no batch on disk
+ * has a record whose data could still be lost with the device's write cache.
  *
- * A commit that finds the data flush failed never writes its batch, now or
- * later: the device may have dropped the data, and a later flush that succeeds
- * would not bring it back.  The journal is dead then and the pool read-only.
+ * If the data flush fails, the batch is never written, not even later: the
+ * device may have dropped the data, and a later flush that succeeds would not
+ * bring it back.  The journal is dead then, and the pool is read-only.
  *
  * Where the journal ends
  * ----------------------
  * Each block names the pool (by the checksum's seed), the activation (nonce),
  * its batch (sequence number, place in it, size) and the checksum of the batch
- * before.  One batch is in flight at a time, each starts in a fresh block, and
- * nothing is rewritten within its lap.  Hence at most one batch, the last, can
- * be torn, and nothing valid can follow it.  Recovery takes batches until one
- * does not continue the chain and then looks at all the rest of the ring: a
- * valid block of this activation with a higher sequence number there means
- * that what seemed to be the end is damage in the middle, and the pool is not
- * opened for writing over it.  The very last batch is the one that cannot be
- * told: damaged after it was acknowledged, it looks as if torn.
+ * before.  Only one batch is in flight at a time, each batch starts in a new
+ * block, and no block is rewritten within a lap of the ring.  Hence at most one
+ * batch, the last, can be torn, and nothing valid can follow it.  Recovery
+ * reads batches until one does not continue the chain, and then reads the rest
+ * of the ring.  A valid block of this activation with a higher sequence number
+ * there means that the supposed end is damage in the middle; recovery then
+ * refuses to open the pool, so that nothing is written over it.  Only damage to
+ * the very last batch cannot be recognized: if that batch is damaged after it
+ * was acknowledged, it looks torn.
  *
- * A batch of more than one request (it wrapped, or it is long) cannot rely on
- * FUA for its earlier parts; its last write carries PREFLUSH.
+ * If a batch needs more than one request, because it wraps or is long, FUA does
+ * not cover the earlier requests; so the last one has PREFLUSH.
  */
 #include "engine.h"
 #include "block.h"
@@ -70,7 +71,7 @@ static struct hpm_batch *batch_alloc(unsigned int blocks)
 
 static int batch_room(const struct hpm_journal *j)
 {
-	/* A record with a name may leave two slots of a block unused. */
+	/* A record with a name may leave two slots at the end of a block unused. */
 	return j->max_blocks * (HPM_SLOTS_PER_BLOCK - 2) / HPM_MAX_RECORD_SLOTS;
 }
 
@@ -116,7 +117,7 @@ void hpm_record_init(union hpm_record_buf *buf, u8 type, u64 serial, u64 arg)
 	buf->rec.pbn = cpu_to_le64(arg);
 }
 
-/* The block that takes @slots more slots. */
+/* Returns the block of the open batch that has room for @slots more slots. */
 static struct hpm_journal_block *open_block(struct hpm_journal *j,
 					    unsigned int slots)
 {
@@ -146,7 +147,7 @@ u64 hpm_journal_add(struct hpm_md *md, const union hpm_record_buf *buf)
 	jb->head.nr = cpu_to_le16(nr + slots);
 	j->open->records++;
 	j->open->last = j->next_record;
-	/* How far it is, is looked at without the lock. */
+	/* Readers of next_record do not all hold journal.lock. */
 	WRITE_ONCE(j->next_record, j->next_record + 1);
 	return j->open->last;
 }
@@ -241,7 +242,7 @@ int hpm_journal_write(struct hpm_md *md, bool cut)
 		hpm_md_data_flush_failed(md, r);
 		return r;
 	}
-	/* Another one's may have failed meanwhile, with our data in it. */
+	/* Another flush may have failed meanwhile and lost data of this batch. */
 	if (READ_ONCE(j->dead))
 		return -EIO;
 	if (!b->records)
@@ -249,7 +250,7 @@ int hpm_journal_write(struct hpm_md *md, bool cut)
 
 	batch_finish(md, b);
 	r = batch_write(md, b);
-	if (r)		/* may be there or not: once more, at the same place */
+	if (r)		/* it may be there or not: write it once more */
 		r = batch_write(md, b);
 	if (r) {
 		WRITE_ONCE(j->dead, true);

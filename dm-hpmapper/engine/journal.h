@@ -25,14 +25,15 @@ struct hpm_batch {
 };
 
 /*
- * The snapshot that stands among the published changes, or has; it is to be
- * applied while journal.applied is smaller than its number.  The rest is made
- * ready while there is none.
+ * A snapshot that has a record number, but whose record may not be applied yet:
+ * it is pending while journal.applied is smaller than @record.  Everything but
+ * @record is filled in before the snapshot gets its number, at a time when none
+ * is pending.
  */
 struct hpm_pending_snap {
 	u64 record;
-	u32 time;			/* the pool's with it */
-	u64 nr_volumes;			/* and how many it has then */
+	u32 time;			/* the pool's time after it */
+	u64 nr_volumes;			/* the number of volumes after it */
 	struct hpm_vol *origin;
 	union hpm_record_buf buf;
 };
@@ -54,24 +55,24 @@ struct hpm_journal {
 	u64 durable;
 	u64 applied;
 	/* under checkpoint_lock to change, and journal.lock */
-	u64 tail;			/* what the older superblock needs */
-	u64 super_pos;			/* ... and the newer */
-	u64 super_record;		/* last record in the newer */
-	/* under commit_lock to change, pos under journal.lock too */
+	u64 tail;			/* start for the older superblock */
+	u64 super_pos;			/* ... and for the newer one */
+	u64 super_record;		/* the newer one's last record */
+	/* changed under commit_lock; pos under journal.lock, too */
 	struct hpm_batch *sealed;	/* being written, or empty */
 	u64 pos, seq;			/* of the next batch */
-	u32 prev;			/* checksum of the one before */
+	u32 prev;			/* checksum of the batch before it */
 	bool dead;			/* a write failed: nothing more is written */
 	u64 commits, writes;
-	/* joining: a call is served by a commit that began after it */
+	/* For joining: a call is served by any commit that began after the call. */
 	atomic64_t tickets;
 	u64 served;			/* commit_lock */
 	/* credits */
-	atomic_t room;			/* records the open batch still takes */
-	unsigned int kept;		/* credits that volumes' writes leave */
+	atomic_t room;			/* records that the open batch takes */
+	unsigned int kept;		/* credits that writes must leave */
 	atomic_t in_flight;		/* credits out, and records not applied */
 	bool credit_wanted;
-	wait_queue_head_t credit_wq;	/* for a record, or a credit back */
+	wait_queue_head_t credit_wq;	/* new records and returned credits */
 };
 
 static inline u64 hpm_ring_block(const struct hpm_journal *j, u64 pos)
@@ -90,22 +91,26 @@ static inline struct hpm_journal_block *hpm_batch_block(struct hpm_batch *b,
 
 int hpm_journal_init(struct hpm_md *md);
 void hpm_journal_exit(struct hpm_md *md);
-/* A fresh nonce, an empty ring from the present position on. */
+/* Takes a new nonce; the ring is empty from the present position on. */
 void hpm_journal_restart(struct hpm_md *md);
-/* Any context, journal.lock held: room has been reserved.  Returns its number. */
+/*
+ * Appends a record, for which a credit holds room.  Returns the record's
+ * number.  Any context, journal.lock held.
+ */
 u64 hpm_journal_add(struct hpm_md *md, const union hpm_record_buf *buf);
-/* commit_lock held: seals the open batch; returns the last record so far. */
+/* Seals the open batch; returns the last record so far.  commit_lock held. */
 u64 hpm_journal_seal(struct hpm_md *md);
 /*
- * commit_lock held: data flush, write of the sealed batch, which is a commit's
- * or that before a checkpoint's cut.  On success its records are durable.
+ * Flushes the data device, then writes the sealed batch; if that succeeds, its
+ * records are durable.  @cut says whether a checkpoint or a commit writes the
+ * batch.  commit_lock held.
  */
 int hpm_journal_write(struct hpm_md *md, bool cut);
-/* commit_lock held: the place behind the sealed and written batches. */
+/* Notes in @sb the place behind the sealed and written batches.  commit_lock held. */
 void hpm_journal_describe(struct hpm_md *md, struct hpm_super *sb);
-/* checkpoint_lock held: @sb is durable. */
+/* @sb is durable: advances the tail of the ring.  checkpoint_lock held. */
 void hpm_journal_checkpointed(struct hpm_md *md, const struct hpm_super *sb);
-/* The ring may not take another batch and two checkpoints. */
+/* True if the ring may not have room for one more batch and two checkpoints. */
 bool hpm_journal_tight(struct hpm_md *md);
 
 #endif /* HPM_JOURNAL_H */

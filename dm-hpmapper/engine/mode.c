@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The failure ladder: what the pool may still do, and why no more.
- */
+/* The failure ladder: the mode of the pool, and the reason for it. */
 #include "engine.h"
 
 enum hpm_mode hpm_md_mode(struct hpm_md *md)
@@ -26,9 +24,9 @@ void hpm_md_fail(struct hpm_md *md, enum hpm_mode mode, const char *why,
 }
 
 /*
- * Whoever flushed the data device and was told that it failed: what had been
- * written to it by then may be lost, and no later flush brings it back.  So the
- * batches that speak of it must not be written.  Any context.
+ * To be called for a flush of the data device that failed.  Data that was
+ * written before it may be lost, and no later flush brings it back.  So the
+ * batches with records of such data must not be written.  Any context.
  */
 void hpm_md_data_flush_failed(struct hpm_md *md, int err)
 {

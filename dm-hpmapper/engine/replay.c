@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Replay: the batches of the ring that continue the newest superblock are applied.
- */
+/* Replay: applies the batches of the ring that follow the newest superblock. */
 #include "engine.h"
 #include "apply.h"
 #include "audit.h"
@@ -11,8 +9,8 @@
 #include "replay.h"
 
 /*
- * One ring block, if it is a valid journal block of this pool and activation;
- * -ENODATA: it is not.
+ * Reads one block of the ring; -ENODATA: it is not a valid journal block of
+ * this pool and activation.
  */
 static int read_ring(struct hpm_md *md, u64 pos, struct hpm_journal_block *jb)
 {
@@ -44,8 +42,8 @@ static bool continues(const struct hpm_journal *j,
 }
 
 /*
- * The batch at j->pos into j->sealed; -ENODATA: there is none, or it is not
- * whole: *stop is where.
+ * Reads the batch at j->pos into j->sealed.  -ENODATA: there is none, or it is
+ * incomplete; *stop says where.
  */
 static int read_batch(struct hpm_md *md, u64 *stop)
 {
@@ -113,7 +111,7 @@ static int replay_batch(struct hpm_md *md)
 	return 0;
 }
 
-/* Nothing valid of this activation may stand behind the end. */
+/* Checks that no valid block of this activation follows the end of the journal. */
 static int check_end(struct hpm_md *md, u64 stop, const char **why)
 {
 	struct hpm_journal *j = &md->journal;
@@ -162,7 +160,7 @@ int hpm_journal_replay(struct hpm_md *md, const struct hpm_super *sb,
 		mutex_lock(&md->lock);
 		r = replay_batch(md);
 		mutex_unlock(&md->lock);
-		/* Between batches the state is one that a superblock can name. */
+		/* Between batches the state can be written as a checkpoint. */
 		if (!r && md->room == HPM_ROOM_MORE)
 			r = hpm_md_make_room(md);
 		if (r) {

@@ -8,8 +8,8 @@
 #include "metadata.h"
 
 /*
- * Replays from @sb: calls hpm_apply_record() for each record.  -EUCLEAN with
- * *why: a batch in the middle is damaged.  Takes md->lock for each batch.
+ * Replays the journal from @sb by hpm_apply_record().  -EUCLEAN with *why: a
+ * batch in the middle is damaged.  Takes md->lock for each batch.
  */
 int hpm_journal_replay(struct hpm_md *md, const struct hpm_super *sb,
 		       const char **why);
