@@ -4,47 +4,50 @@
  *
  * The crash rule
  * --------------
- * A pool behaves as a disk with a volatile write cache.  What was written
- * before a FLUSH that has completed, and what was written with FUA, is there
- * after a crash; a snapshot holds what its origin held at that instant; a
- * superblock with the journal behind it gives consistent metadata at every
- * instant, without a repair.  Why it holds:
+ * A pool behaves like a disk with a volatile write cache.  Data that was
+ * written before a completed FLUSH, or with FUA, is there after a crash; a
+ * snapshot has what its origin had at that instant; a superblock and the
+ * journal that follows it give consistent metadata at every instant, without a
+ * repair.  This holds because:
  *
- *  1. Trees are what the journal made of the last checkpoint.  They change by
- *     records alone, in order, by one function (apply.c).  So the state after
- *     a crash is the state after some record, and every state after a record
- *     is a consistent one.
+ *  1. The trees are the last checkpoint with the records of the journal
+ *     applied to it.  Only records change them, in order, by one function
+ *     (apply.c).  So the state after a crash is the state after some record,
+ *     and each of these states is consistent.
  *
  *  2. A record is in a durable batch only if its data is durable (journal.c),
  *     and a FLUSH ends only when a commit that began after it has ended.
  *
- *  3. A checkpoint is a cut at a record R.  With applying stopped, everything
- *     up to R is applied, roots are noted and the epoch is raised; from then on
- *     a node of the old epoch is never changed, it is copied.  The batch up to
- *     R is committed first, then the nodes and the reference counts are
- *     written to blocks that no durable superblock uses, then the device is
- *     flushed, and only then one superblock block is written, PREFLUSH|FUA.  A
- *     crash at any point finds either the old superblock, with everything it
- *     refers to untouched and the journal behind it, or the new one.
+ *  3. A checkpoint is a cut at a record R.  While no other records are
+ *     applied, everything up to R is applied, the roots are noted and the epoch
+ *     is raised; from then on a node of the old epoch is never changed, but
+ *     copied.  The batch up to R is committed first, then the nodes and the
+ *     reference counts are written to blocks that no durable superblock uses,
+ *     then the device is flushed, and only then one superblock block is
+ *     written, PREFLUSH|FUA.  A crash at any point finds either the old
+ *     superblock, with everything it refers to untouched and the journal behind
+ *     it, or the new one.
  *
- *     Commits wait for the cut and its batch, and not for the nodes, which may
- *     be thousands.  What they write meanwhile are records behind R, at places
- *     in the ring behind the one that the new superblock will name, which is
- *     noted with the batch of the cut; so they follow the one superblock and
- *     the other.
+ *     Commits wait for the cut and its batch, but not for the nodes, of which
+ *     there may be thousands.  What they write meanwhile are records after R.
+ *     Their places in the ring follow the place that the new superblock will
+ *     name, which is noted together with the batch of the cut.  So these
+ *     records follow the old superblock as well as the new one.
  *
- *  4. The two superblocks are written in turn, and what the older one needs,
- *     nodes and journal alike, is kept until the next is durable.  So either of
- *     them leads to the same state, and one that rots costs nothing.
+ *  4. The two superblocks are written in turn, and the nodes and the part of
+ *     the journal that the older one needs are kept until the next one is
+ *     durable.  So both lead to the same state, and if one of them becomes
+ *     unreadable nothing is lost.
  *
  *  5. A data block is given to another owner only after the record that freed
  *     it is durable and no I/O on it is in flight (ops->drain), so a crash
- *     never brings a mapping back over somebody else's data.
+ *     never brings back a mapping to a block that has another owner's data.
  *
- *  6. When space is short the newest superblock is written once more, over the
- *     older one (settle()).  A crash in between finds the older one, torn or
- *     whole, and the newest, untouched; afterwards both say the same.  What only
- *     the older state needed is used again after that, and not before.
+ *  6. When metadata space is short, the newest superblock is written once
+ *     more, over the older one (settle()).  A crash during this write leaves
+ *     the newest superblock untouched, beside the older one, torn or whole;
+ *     afterwards both have the same content.  Blocks that only the older state
+ *     needed are used again after that, and not before.
  */
 #include "engine.h"
 #include "applier.h"
@@ -67,7 +70,7 @@ static u64 other_super(u64 block)
 	return block == HPM_SUPER_A ? HPM_SUPER_B : HPM_SUPER_A;
 }
 
-/* Writes @sb beside the newest one; on success it is the newest. */
+/* Writes @sb over the older superblock; if this succeeds, @sb is the newest. */
 static int super_write(struct hpm_md *md, struct hpm_super *sb)
 {
 	u64 block = other_super(md->super_block);
@@ -80,7 +83,7 @@ static int super_write(struct hpm_md *md, struct hpm_super *sb)
 	hpm_block_seal(md->seed, sb);
 	r = hpm_io_write_run(md->io, block, &data, 1,
 			     HPM_IO_PREFLUSH | HPM_IO_FUA);
-	if (r)		/* it may be there or not: once more, the same bytes */
+	if (r)		/* it may be there or not: write the same bytes again */
 		r = hpm_io_write_run(md->io, block, &data, 1,
 				     HPM_IO_PREFLUSH | HPM_IO_FUA);
 	if (r)
@@ -91,7 +94,7 @@ static int super_write(struct hpm_md *md, struct hpm_super *sb)
 	return 0;
 }
 
-/* What the superblock says of the state under md->lock, at a cut. */
+/* Fills in the superblock at a cut, from the state under md->lock. */
 static void super_fill(struct hpm_md *md, struct hpm_super *sb, u64 record)
 {
 	unsigned int i;
@@ -125,7 +128,7 @@ static void super_fill(struct hpm_md *md, struct hpm_super *sb, u64 record)
  * Checkpoint
  *--------------------------------------------------------------*/
 
-/* What a cut leaves to be written. */
+/* What remains to be written after a cut. */
 struct cut {
 	struct list_head nodes;
 	struct hpm_refs_write refs;
@@ -134,8 +137,9 @@ struct cut {
 };
 
 /*
- * Under all three locks.  Everything published is applied, and what the trees are
- * now is what the superblock will say; whatever comes next copies first.
+ * Under all three locks.  Applies everything that is published and fills in the
+ * superblock from the trees; whoever changes a node after this must copy it
+ * first.
  */
 static int cut_make(struct hpm_md *md, struct cut *cut)
 {
@@ -169,7 +173,7 @@ static void cut_unlock(struct hpm_md *md, struct cut *cut)
 		mutex_unlock(&md->lock);
 }
 
-/* With both locks: the cut, and the batch up to it. */
+/* Makes the cut and writes the batch up to it.  Both locks held. */
 static int cut_begin(struct hpm_md *md, struct cut *cut)
 {
 	struct hpm_journal *j = &md->journal;
@@ -195,7 +199,7 @@ static int cut_begin(struct hpm_md *md, struct cut *cut)
 	return 0;
 }
 
-/* Copies for homes that nothing durable names: they can be written again, too. */
+/* The copies have homes that nothing durable names, so they can be written again. */
 static int write_counts(struct hpm_md *md, const struct hpm_refs_write *w)
 {
 	int r;
@@ -213,7 +217,7 @@ static int cut_write(struct hpm_md *md, struct cut *cut)
 	if (hpm_fault(HPM_FAULT_SUPER_EARLY))
 		super_write(md, cut->sb);
 	r = hpm_nodes_write(md, &cut->nodes);
-	if (r)		/* the nodes are held: they can be written again */
+	if (r)		/* they are all in memory, so write them again */
 		r = hpm_nodes_write(md, &cut->nodes);
 	if (!r)
 		r = write_counts(md, &cut->refs);
@@ -225,10 +229,11 @@ static int cut_write(struct hpm_md *md, struct cut *cut)
 }
 
 /*
- * Writes the newest superblock a second time, over the older one: the same state,
- * with the same journal behind it, at both places.  Nothing needs any more what
- * was given back in the epoch that it closed, and nothing had to be applied or
- * committed for that.  checkpoint_lock and md->lock held.
+ * Writes the newest superblock a second time, over the older one, so that both
+ * places have the same state, with the same journal behind it.  After that,
+ * nothing needs the blocks that were given back in the epoch that this
+ * superblock closed, and nothing had to be applied or committed for that.
+ * checkpoint_lock and md->lock held.
  */
 static int settle(struct hpm_md *md)
 {
@@ -246,7 +251,10 @@ static int settle(struct hpm_md *md)
 	return 0;
 }
 
-/* With all that there is to gain if it is short, or if applying waits for it. */
+/*
+ * Settles as well if metadata space is short, or if applying is stopped for
+ * want of it.
+ */
 static int cut_done(struct hpm_md *md, struct cut *cut)
 {
 	int r = 0;
@@ -273,7 +281,7 @@ static void cut_failed(struct hpm_md *md, struct cut *cut, int err)
 	hpm_md_fail(md, HPM_MODE_READ_ONLY, "checkpoint failed", err);
 }
 
-/* With or without commit_lock; @r is what cut_begin() has said. */
+/* @r is the result of cut_begin().  commit_lock may be held or not. */
 static int cut_end(struct hpm_md *md, struct cut *cut, int r)
 {
 	lockdep_assert_held(&md->checkpoint_lock);
@@ -361,7 +369,7 @@ static int make_ring_room(struct hpm_md *md)
 	int r = 0;
 
 	mutex_lock(&md->checkpoint_lock);
-	/* Two of them, as the older superblock holds the ring too. */
+	/* Two checkpoints, as the older superblock keeps a part of the ring, too. */
 	for (i = 0; !r && i < 2 && hpm_journal_tight(md); i++)
 		r = checkpoint_locked(md);
 	mutex_unlock(&md->checkpoint_lock);
@@ -375,9 +383,9 @@ int hpm_md_commit(struct hpm_md *md)
 	int r = 0;
 
 	/*
-	 * A commit serves the tickets drawn before it issued its data flush.
-	 * One whose ticket has been served while it waited for the lock has
-	 * its data and records behind that flush and that batch.
+	 * A commit serves the tickets that were drawn before it issued its data
+	 * flush.  If a ticket is served while its caller waits for the lock,
+	 * that flush covers the caller's data and that batch its records.
 	 */
 	mutex_lock(&md->commit_lock);
 	while (!r && j->served < ticket) {
@@ -385,7 +393,7 @@ int hpm_md_commit(struct hpm_md *md)
 			r = commit_locked(md);
 			continue;
 		}
-		/* The lock for checkpoints comes before this one. */
+		/* checkpoint_lock must be taken before commit_lock. */
 		mutex_unlock(&md->commit_lock);
 		r = make_ring_room(md);
 		mutex_lock(&md->commit_lock);
@@ -411,7 +419,7 @@ int hpm_md_set_needs_check(struct hpm_md *md)
 	memcpy(sb, md->sb, sizeof(*sb));
 	sb->flags |= cpu_to_le32(HPM_SB_NEEDS_CHECK);
 	r = super_write(md, sb);
-	if (!r)		/* the flag must not go with one superblock that rots */
+	if (!r)		/* both superblocks must have the flag */
 		r = super_write(md, sb);
 	mutex_unlock(&md->checkpoint_lock);
 	return r;

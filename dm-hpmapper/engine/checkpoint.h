@@ -7,11 +7,11 @@
 
 #include "metadata.h"
 
-/* A checkpoint, after which all that was given back before it is usable. */
+/* Makes a checkpoint after which everything that was given back before is usable. */
 int hpm_md_make_room(struct hpm_md *md);
 /*
- * With checkpoint_lock and commit_lock held, so that nothing is committed
- * meanwhile.
+ * Makes a checkpoint with checkpoint_lock and commit_lock held, so that nothing
+ * is committed meanwhile.
  */
 int hpm_checkpoint_alone(struct hpm_md *md);
 

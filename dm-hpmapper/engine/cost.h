@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * What a record takes of the metadata space at the worst.
- */
+/* The most metadata space that a record takes. */
 #ifndef HPM_COST_H
 #define HPM_COST_H
 
 #include "metadata.h"
 
 /*
- * Metadata blocks that one record takes at the worst (cost.c says how many,
- * credit.c what they are kept for):
+ * The most metadata blocks that one record takes.  cost.c says how they are
+ * computed, credit.c what they are used for.
  *
  *	blocks	all but copies of blocks of the counts; a block of the counts
  *		that is made counts as two, as it will have to be copied like
@@ -23,14 +21,17 @@
  */
 struct hpm_cost {
 	u32 blocks, counts, high, high_all;
-	u8 height;			/* of the highest map since the opening */
+	u8 height;			/* the highest since the opening */
 };
 
-/* md->lock held: a map is so high now; the data device has another size. */
+/*
+ * _height(): a map has got this height.  _resized(): the size of the data
+ * device has changed.  md->lock held.
+ */
 void hpm_cost_height(struct hpm_md *md, u8 height);
 void hpm_cost_resized(struct hpm_md *md);
 
-/* The path of the volume table that a cut copies for a dirty volume. */
+/* Blocks of the volume table's path, which a cut copies for a dirty volume. */
 #define HPM_META_PER_VOLUME	4
 
 #endif /* HPM_COST_H */

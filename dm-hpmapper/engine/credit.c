@@ -1,57 +1,66 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Credits: what a record will need is kept for it before there is a record.
+ * Credits: reserve what a record needs before the record is made.
  *
- * A writer takes a credit before it locks anything.  A credit is room for one
- * record in the open batch, a place in the backlog between journal and trees,
- * and the metadata blocks that the record may take at the worst.  So appending
- * never waits and applying never runs out of space half way; and a writer that
- * has to wait for a commit or a checkpoint waits for it with nothing in its
- * hands that the commit or the checkpoint could need.
+ * A writer takes a credit before it locks anything.  A credit reserves room for
+ * one record in the open batch, a place in the backlog between journal and
+ * trees, and the most metadata blocks that the record may take.  So appending a
+ * record never waits, and applying it never runs out of space half way.  And a
+ * writer that must wait for a commit or a checkpoint holds nothing meanwhile
+ * that the commit or the checkpoint could need.
  *
  * Why the blocks suffice
  * ----------------------
- * With m credits out (records not applied included), a record taking at most P
- * blocks that are no copies of blocks of the counts and C that are, u blocks of
- * the counts that the open epoch has not copied yet, c that it has made, and d
- * volumes whose elements the cut has to write, this holds at any time:
+ * Let m be the number of credits that are out, including records that are not
+ * applied.  A record takes at most C blocks for copies of blocks of the counts,
+ * and at most P other blocks.  Let u be the number of blocks of the counts that
+ * the open epoch has not copied yet, c the number of those that it has made,
+ * and d the number of volumes whose elements the cut must write.  This holds at
+ * any time:
  *
  *	free >= m * P + min(m * C, u) + c + 4 * d			(1)
  *
- * A credit is given only if it holds with it, and some more (credit_floor()).
- * Applying a record keeps it: what it copies of the counts leaves u, what it
- * makes there is paid for twice, a volume that becomes dirty has its four; and P
- * goes, for it is not out any more.  Flushing a volume keeps it.  The cut makes
- * u = n, all blocks of the counts, and c = 0.  If (1) does not hold then, nothing
- * may be applied before there is more: md->lock is kept until the checkpoint is
- * durable, and its superblock is written once more, over the older one (checkpoint.c,
- * settle()).  Then all is free that is not in use.  That is what was free before the
- * cut, and for each block of the counts that had been copied, n - u - c of them, the
- * old one: at least m * P + min(m * C, u) + c + (n - u - c), so (1) holds.
+ * A credit is given only if (1) still holds with it and some blocks more stay
+ * free (credit_floor()).  Applying a record preserves (1): a block of the
+ * counts that it copies reduces u, one that it makes has been reserved twice, P
+ * includes the four blocks of a volume that becomes dirty, and m falls by one.
+ * Flushing a volume preserves it, too.  The cut sets u = n, the number of all
+ * blocks of the counts, and c = 0.  If (1) does not hold then, no record may be
+ * applied until more blocks are free: md->lock is kept until the checkpoint is
+ * durable, and its superblock is written once more, over the older one
+ * (checkpoint.c, settle()).  After that every block is free that is not in use.
+ * These are the blocks that were free before the cut and, for each block of the
+ * counts that had been copied (n - u - c of them), the old block: at least
+ * m * P + min(m * C, u) + c + (n - u - c), so (1) holds.
  *
- * The upper halves of counts (space.c) come to be when a count passes 2^15, and one
- * record may then need H new blocks for them, hundreds.  With h of them not made yet,
- * 2 * min(m * H, h) is added to the right side, which falls by two for each that is
- * made, and that adds one to c.  It is added only if the trees that there are and the
- * m records that may add one each can be so many that a count gets there: otherwise
- * none of the m makes such a block.  That sum does not change when a record is
- * applied, and a credit is given only if (1) holds with it; a metadata snapshot, which
- * keeps as many trees as there are volumes, is counted before (1) is looked at
- * (volume-ops.c, hold_fits()).  What deletes and reclaims do adds no tree and only lowers
- * counts, so none is kept for the one that asks.
+ * The upper halves of counts (space.c) are made when a count passes 2^15.  One
+ * record may then need H new blocks for them, which can be hundreds.  If h of
+ * these blocks are not made yet, the right side of (1) gets the term
+ * 2 * min(m * H, h).  It falls by two for each such block that is made, while c
+ * grows by one.  It is added only if a count can become that large, by the
+ * number of the trees that exist and of the m records, which may add a tree
+ * each; if not, none of the m records makes such a block.  That number does not
+ * change when a record is applied, and a credit is given only if (1) holds with
+ * the term.  A metadata snapshot keeps as many trees as there are volumes; they
+ * are counted before (1) is tested (volume-ops.c, hold_fits()).  Deletes and
+ * reclaims add no tree and only lower counts, so a credit for one of these
+ * needs no such blocks.
  *
- * A replay runs in one epoch what the records took one epoch or more to do, from
- * what was free when the epoch began; it needs no more than they did.
+ * A replay applies in a single epoch what took one or more epochs at run time,
+ * and it begins with the blocks that were free when the first of them began; it
+ * needs no more than was needed then.
  *
- * The floors.  Let s be what is free when nothing is out and checkpoints have
- * settled.  After a write s is no less than it was at the credit, but for P: so
- * four P are left, beside C for the counts.  A discard leaves two, and needs not
- * give anything back, in a tree that is shared.  A delete leaves one if trees are
- * dying: what it takes for good is a place in the list of dying trees, and a
- * reclaim, which takes nothing for good, can go on by what is left.  One that
- * finds too little reclaims (make_meta_room()).  So a full pool can be emptied.
- * While a volume table is held, what deletes copy of the living one stays copied:
- * so all of it that is shared is left, too (volume-apply.c).
+ * The floors.  Let s be the number of free blocks when no credit is out and
+ * checkpoints have settled.  A write reduces s by P at most, so a credit for a
+ * write must leave 4 * P, besides C for the counts.  A credit for a discard
+ * must leave 2 * P, as a discard need not give anything back in a tree that is
+ * shared.  A credit for a delete must leave P if trees are dying: a delete
+ * takes for good only a place in the list of dying trees, and a reclaim, which
+ * takes nothing for good, can go on with what is left.  A delete that finds too
+ * little space reclaims first (make_meta_room()).  So a full pool can be
+ * emptied.  While a volume table is held, the blocks of the living table that
+ * deletes copy are not given back, so writes and discards must leave as many
+ * blocks as are shared, too (volume-apply.c).
  */
 #include "engine.h"
 #include "credit.h"
@@ -60,7 +69,10 @@
 void hpm_credit_progress(struct hpm_md *md)
 {
 	hpm_wake_waiters(&md->journal);
-	/* What came back before who wants it: pairs with hpm_credit_get(). */
+	/*
+	 * What was returned is visible before the flag is read: pairs with
+	 * hpm_credit_get().
+	 */
 	smp_mb();
 	if (READ_ONCE(md->journal.credit_wanted)) {
 		WRITE_ONCE(md->journal.credit_wanted, false);
@@ -68,7 +80,10 @@ void hpm_credit_progress(struct hpm_md *md)
 	}
 }
 
-/* What upper halves of counts may take that @raise records raise, each twice. */
+/*
+ * The blocks that upper halves of counts may take if @raise records raise
+ * counts, each of them counted twice.
+ */
 static u64 high_need(struct hpm_md *md, u64 raise)
 {
 	const struct hpm_array *high = &md->array[HPM_ARR_SMALL_HI];
@@ -80,8 +95,8 @@ static u64 high_need(struct hpm_md *md, u64 raise)
 }
 
 /*
- * Blocks that may be had at once, in excess of what @out records may need, @raise of
- * them such that raise counts.
+ * The free blocks in excess of what @out records may need, of which @raise
+ * records may raise counts.
  */
 static s64 meta_room(struct hpm_md *md, u64 out, u64 raise)
 {
@@ -91,12 +106,12 @@ static s64 meta_room(struct hpm_md *md, u64 out, u64 raise)
 	need += min_t(u64, counts, READ_ONCE(md->counts_left));
 	need += READ_ONCE(md->counts_made);
 	need += (u64)READ_ONCE(md->nr_dirty_vols) * HPM_META_PER_VOLUME;
-	/* What a record took last: pairs with count_node(), count_dirty(). */
+	/* What the newest record took: pairs with count_node(), count_dirty(). */
 	smp_rmb();
 	return (s64)READ_ONCE(md->refs.nr_free) - (s64)need;
 }
 
-/* Those that are out: any of them may raise counts. */
+/* The same for the credits that are out: any of their records may raise counts. */
 static s64 room_beside(struct hpm_md *md)
 {
 	u64 out = atomic_read(&md->journal.in_flight);
@@ -106,18 +121,21 @@ static s64 room_beside(struct hpm_md *md)
 
 bool hpm_credit_tight(struct hpm_md *md)
 {
-	/* The new epoch before the credits: pairs with hpm_credit_try(). */
+	/*
+	 * The new epoch must be visible before the credits: pairs with
+	 * hpm_credit_try().
+	 */
 	smp_mb();
 	return room_beside(md) < 0;
 }
 
-/* Could a checkpoint gain anything? */
+/* Are there blocks that a checkpoint would make usable? */
 bool hpm_room_to_gain(struct hpm_md *md)
 {
 	return hpm_refs_limbo(md) || READ_ONCE(md->nr_dirty_vols);
 }
 
-/* Records that a pool has room for while nobody need worry. */
+/* With room for this many records, a pool is not short of metadata space. */
 #define META_AT_EASE	64
 
 bool hpm_meta_short(struct hpm_md *md)
@@ -135,7 +153,7 @@ static bool records_full(struct hpm_md *md)
 	       2 * HPM_CHECKPOINT_RECORDS;
 }
 
-/* What must stay free beside the record that asks. */
+/* The number of blocks that a credit for @use must leave free. */
 static s64 credit_floor(struct hpm_md *md, enum hpm_credit_use use)
 {
 	u64 reserve = md->refs.reserve, blocks = hpm_record_blocks(md);
@@ -148,7 +166,7 @@ static s64 credit_floor(struct hpm_md *md, enum hpm_credit_use use)
 		return max(reserve / 2, 2 * blocks) +
 		       READ_ONCE(md->table_shared);
 	case HPM_FOR_DELETE:
-		/* With nothing to reclaim there is nothing to keep it for. */
+		/* If there is nothing to reclaim, nothing is kept for it. */
 		return hpm_is_dying(md) ? blocks : 0;
 	default:
 		return 0;
@@ -156,9 +174,10 @@ static s64 credit_floor(struct hpm_md *md, enum hpm_credit_use use)
 }
 
 /*
- * What writes of volumes leave to messages: their credits come back when their I/O
- * ends, and with enough volumes whose owners throttle them all would be out.  Of a
- * small device it is an eighth of what there is, so that it can be filled.
+ * Do writes of volumes leave enough to messages?  Their credits are returned
+ * when their I/O ends, so if the owners of enough volumes throttle them, all
+ * credits could be out.  On a small device, writes leave one eighth of the
+ * space only, so that it can be filled.
  */
 static bool leaves_kept(struct hpm_md *md, u64 out, s64 room, s64 floor)
 {
@@ -169,16 +188,19 @@ static bool leaves_kept(struct hpm_md *md, u64 out, s64 room, s64 floor)
 		return true;
 	if (room < max_t(s64, (meta_room(md, 0, 0) - floor) >> 3, 0))
 		return false;
-	/* One message, at least, that upper halves of counts make dear. */
+	/*
+	 * At least one message must fit, whose cost the upper halves of counts
+	 * can raise.
+	 */
 	high = high_need(md, out + 1);
 	return !high || room >= each + high - (s64)high_need(md, out);
 }
 
-/* Is there metadata for @out records, one of @use among them? */
+/* Is there metadata space for @out records, one of them for @use? */
 bool hpm_credit_has_meta(struct hpm_md *md, u64 out, enum hpm_credit_use use)
 {
 	s64 floor = credit_floor(md, use), room;
-	/* What gives back only lowers counts. */
+	/* A delete or a reclaim only lowers counts. */
 	u64 lowers = use >= HPM_FOR_DELETE;
 
 	room = meta_room(md, out, out - lowers) - floor;
@@ -191,7 +213,7 @@ static unsigned int credits_kept(struct hpm_md *md, enum hpm_credit_use use)
 	return use == HPM_FOR_DATA ? md->journal.kept : 0;
 }
 
-/* @out: the credits that are out, with the @n that are asked for. */
+/* @out: the credits that are out, including the @n that are asked for. */
 static enum hpm_credit_wall credit_wall(struct hpm_md *md, unsigned int n,
 					unsigned int out,
 					enum hpm_credit_use use)
@@ -213,9 +235,10 @@ static enum hpm_credit_wall credit_wall(struct hpm_md *md, unsigned int n,
 }
 
 /*
- * Adds first and looks afterwards: however many do so at a time, the last of
- * them sees the credits of all.  One that is turned away has perhaps turned
- * away another; whoever that was, has kicked somebody who wakes it again.
+ * Adds to the count first and looks afterwards: if several callers do this at
+ * once, the last of them sees the credits of all.  A caller that is refused may
+ * have caused another to be refused; but that one has kicked a worker, which
+ * wakes it again.
  */
 enum hpm_credit_wall hpm_credit_try(struct hpm_md *md, unsigned int n,
 				    enum hpm_credit_use use)
@@ -262,7 +285,7 @@ int hpm_credit_get(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
 			hpm_kick(md, HPM_KICK_CHECKPOINT);
 		return 0;
 	}
-	/* Announce first, try again after: progress in between is not lost. */
+	/* Set the flag, then try again, so that progress in between is not lost. */
 	WRITE_ONCE(md->journal.credit_wanted, true);
 	/* Pairs with hpm_credit_progress(). */
 	smp_mb();
@@ -273,7 +296,7 @@ int hpm_credit_get(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
 	return -EAGAIN;
 }
 
-/* Whoever has many out leaves as many to others. */
+/* A volume that has @held credits out must leave as many to others. */
 static enum hpm_credit_wall fair_wall(struct hpm_md *md, unsigned int held)
 {
 	unsigned int n = held + 1, kept = md->journal.kept;
@@ -294,7 +317,7 @@ int hpm_credit_get_fair(struct hpm_md *md, unsigned int held)
 
 	if (likely(wall == CREDIT_FREE))
 		return hpm_credit_get(md, 1, HPM_FOR_DATA);
-	/* Not only for its own sake: others would have to wait as well. */
+	/* Kick only if others would have to wait, too. */
 	if (fair_wall(md, 0) != CREDIT_FREE)
 		credit_kick(md, wall);
 	return -EBUSY;

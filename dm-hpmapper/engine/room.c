@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Making room: waiting for a credit, and giving back what is dying.
+ * Making room: waiting for a credit, and reclaiming dying trees.
  *
- * One calls the other: a step of a reclaim is a record, for which a credit is waited
- * for, and who waits for one when metadata space is short reclaims.
+ * The two call each other: a step of a reclaim is a record, which needs a
+ * credit, and a caller that waits for a credit reclaims if metadata space is
+ * short.
  */
 #include "engine.h"
 #include "applier.h"
@@ -15,12 +16,13 @@
 #include "room.h"
 #include "volume-apply.h"
 
-/* How long one who waits may sleep through what he was not woken for. */
+/* A waiter that missed a wake-up looks again after this time. */
 #define CREDIT_NAP	(HZ / 50)
 
 /*
- * Until a credit that is out comes back, or a record of it can be applied.
- * False: there are none, or, in user space, nobody who could return them.
+ * Waits until a credit that is out is returned, or until a new record can be
+ * applied.  Returns false if no credit is out or, in user space, if nobody
+ * could return one.
  */
 static bool wait_for_others(struct hpm_md *md)
 {
@@ -36,20 +38,20 @@ static bool wait_for_others(struct hpm_md *md)
 				  CREDIT_NAP) || HPM_OTHERS_RUN;
 }
 
-/* One who waits for a credit. */
+/* A caller that waits for a credit. */
 struct credit_wanted {
 	unsigned int n;
 	enum hpm_credit_use use;
 	unsigned int naps;
 };
 
-/* So often does one wait for others, and gives up then. */
+/* The number of waits for others after which a caller gives up. */
 #define CREDIT_NAPS	4
 
 /*
- * The others' credits come back when their I/O ends, which may take as long as
- * their io.max likes.  Whoever waits may have what everybody needs, so this is not
- * for long: he lets it go, and begins again.
+ * The credits of others are returned when their I/O ends, which can take as
+ * long as their io.max makes it.  The caller may hold what others need, so it
+ * does not wait for long: it returns, lets go of everything and begins again.
  */
 static int nap(struct hpm_md *md, struct credit_wanted *want)
 {
@@ -59,12 +61,12 @@ static int nap(struct hpm_md *md, struct credit_wanted *want)
 }
 
 /*
- * Metadata space is short.  What was given back in the last epochs comes back
- * by a checkpoint.  If none is on its way, and nothing is dying, a checkpoint
- * gains nothing: there is nothing to do but wait for credits that are out, as
- * what their records leave of what is kept for them is known only when they
- * are applied or given up.  The device is full if none is out, either, or if it
- * would not suffice had all come back.
+ * Metadata space is short.  A checkpoint makes the blocks usable that were
+ * given back in the last epochs.  If there are no such blocks and nothing is
+ * dying, a checkpoint gains nothing.  Then all that helps is to wait for the
+ * credits that are out: how much of its reservation a record leaves unused is
+ * known only when the record is applied or its credit is returned.  The device
+ * is full if the space would not suffice even with all credits returned.
  */
 static int make_meta_room(struct hpm_md *md, struct credit_wanted *want)
 {
@@ -81,7 +83,7 @@ static int make_meta_room(struct hpm_md *md, struct credit_wanted *want)
 	}
 	if (!hpm_credit_has_meta(md, want->n, want->use))
 		return -ENOSPC;
-	/* With none out there is room by now. */
+	/* If no credit is out, there is room by now. */
 	if (!atomic_read(&md->journal.in_flight))
 		return 0;
 	return nap(md, want);
@@ -105,7 +107,7 @@ static int clear_wall(struct hpm_md *md, enum hpm_credit_wall wall,
 	}
 }
 
-/* Does itself what hpm_credit_get() only asks for. */
+/* Does by itself what hpm_credit_get() asks workers for. */
 int hpm_credit_wait(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
 {
 	struct credit_wanted want = { .n = n, .use = use };
@@ -118,7 +120,7 @@ int hpm_credit_wait(struct hpm_md *md, unsigned int n, enum hpm_credit_use use)
 		wall = hpm_credit_try(md, n, use);
 		if (wall == CREDIT_FREE)
 			return 0;
-		/* What was done about it has not sufficed. */
+		/* The step for the same reason has not helped. */
 		if (wall == last && wall != CREDIT_META &&
 		    nap(md, &want) == -ERESTART)
 			return -ERESTART;
@@ -136,14 +138,16 @@ int hpm_change_refuse(struct hpm_md *md, int err)
 	return err;
 }
 
-/* So often is it tried to record a step before anything else is published. */
+/* Attempts to record a step before anything else is published. */
 #define LET_GO_TRIES	8
 
 /*
- * The bound is that of the state in which the record is applied: writes are published
- * without md->lock, and each may part a leaf and a tree of the living table from those
- * of the held one, so that one tree more dies.  If they do not let up, the step is one
- * for which that makes no difference.  Lets md->lock go, as hpm_change_refuse() does.
+ * The bound must fit the state in which the record is applied.  But writes are
+ * published without md->lock, and each may separate a leaf of the living table
+ * from the held one, and a tree from its copy, so that one more tree dies.  If
+ * such writes do not stop, the step gets a bound for which they make no
+ * difference.  Drops md->lock, and the credit on failure, like
+ * hpm_change_refuse().
  */
 static int let_go_record(struct hpm_md *md)
 {
@@ -167,14 +171,13 @@ static int let_go_record(struct hpm_md *md)
 	return r ? r : 1;
 }
 
-/* The same as for dying trees; there is none when this begins. */
-/* How long a caller that is told to try again has waited, if nothing has changed. */
+/* How long a caller waits before it is told to try again, if nothing changes. */
 #define LET_GO_NAP	(HZ / 50)
 
 /*
- * A snapshot is prepared until the writes to its origin have ended, which may take as
- * long as their io.max likes.  There is more to give back all the same.  A caller that
- * is told so asks again, so it waits a little first.
+ * A snapshot stays prepared until the writes to its origin have ended, which
+ * can take as long as their io.max makes it.  There is more to give back, so
+ * the caller tries again; this waits a little first.
  */
 static int let_go_later(struct hpm_md *md)
 {
@@ -183,6 +186,7 @@ static int let_go_later(struct hpm_md *md)
 	return -ERESTART;
 }
 
+/* One step of letting a held table go, when no tree is dying. */
 static int let_go_step(struct hpm_md *md)
 {
 	int r = hpm_credit_wait(md, 1, HPM_FOR_RECLAIM);
@@ -192,7 +196,7 @@ static int let_go_step(struct hpm_md *md)
 	mutex_lock(&md->lock);
 	if (!md->letting_go || md->stuck || !hpm_dying_room(md, HPM_LET_GO_TREES))
 		return hpm_change_refuse(md, md->stuck ? -EIO : !!md->letting_go);
-	/* A snapshot has the next serial: snapshot_prepare(). */
+	/* A prepared snapshot has taken the next serial: snapshot_prepare(). */
 	if (smp_load_acquire(&md->snap_prepared)) {
 		hpm_change_refuse(md, 0);
 		return let_go_later(md);
