@@ -6,24 +6,24 @@
 #include "busy.h"
 #include "space.h"
 
-#define HPM_HOLE_MIN		8	/* holes below this are left for later */
+#define HPM_HOLE_MIN		8	/* shorter holes are used last */
 #define HPM_LOOK_MIN		2
-#define HPM_LOOK_SPAN		0x100000u	/* among so many blocks it looks */
-#define HPM_PLENTY_LARGE	64	/* more free ones: carve by the whole */
+#define HPM_LOOK_SPAN		0x100000u	/* large blocks in one look */
+#define HPM_PLENTY_LARGE	64	/* above this, take whole blocks */
 #define HPM_CARVE_MIN		16
-#define HPM_UNREAD_MAX		8	/* reads that fail in one search */
+#define HPM_UNREAD_MAX		8	/* failed reads that end a search */
 
-/* Sets of states, for searches. */
+/* Sets of states to search for. */
 #define HPM_MAYBE_FREE		BIT(HPM_LARGE_FREE)
 #define HPM_MAYBE_PART		BIT(HPM_LARGE_PART)
 
 /*----------------------------------------------------------------
- * States: two bits a large block, 32 of them in a word
+ * States: two bits a large block, 32 states in a word
  *--------------------------------------------------------------*/
 
 #define HPM_STATE_LOW		0x5555555555555555ULL
 
-/* The lower bit of each pair whose state is in @states. */
+/* Returns a word with the lower bit of each pair set whose state is in @states. */
 static u64 match_states(u64 word, unsigned int states)
 {
 	u64 low = word & HPM_STATE_LOW, high = word >> 1 & HPM_STATE_LOW;
@@ -36,7 +36,7 @@ static u64 match_states(u64 word, unsigned int states)
 	return match;
 }
 
-/* The first large block in [from, to) with such a state, or @to. */
+/* Returns the first large block in [from, to) with one of @states, or @to. */
 static u64 find_state(struct hpm_space *sp, unsigned int states, u64 from,
 		      u64 to)
 {
@@ -52,7 +52,7 @@ static u64 find_state(struct hpm_space *sp, unsigned int states, u64 from,
 	return to;
 }
 
-/* A search that goes round once, at most: md->lock held. */
+/* A search that goes once round the device, at most: md->lock held. */
 struct round {
 	unsigned int states;
 	u64 at;
@@ -86,23 +86,24 @@ static u64 round_next(struct hpm_space *sp, struct round *rd)
 /*
  * Where a refill looks, in this order:
  *
- *  1. Holes in large blocks that are partly in use, so that whole ones stay
- *     whole.  Short holes scatter what is written and are left alone as long
- *     as there is something else.  The look is bounded, and each that finds
- *     nothing halves the next: in a pool full of short holes the search would
- *     read all of the count array, bit by bit, for nothing.
- *  2. A free large block.  While there are many the stock gets all of it;
- *     later a part, and the next refill, whosever, gets the next part: a small
- *     pool is not to be eaten up by reservations.
- *  3. Anything, anywhere, however long that takes.
+ *  1. Holes in large blocks that are partly in use, so that free large blocks
+ *     stay free.  Short holes scatter what is written, so they are used only if
+ *     there is nothing else.  The search is bounded, and each search that finds
+ *     nothing halves the bound of the next: in a pool full of short holes, an
+ *     unbounded search would read all of the count array for nothing.
+ *  2. A free large block.  While there are many, the stock gets the whole
+ *     block.  When few are left it gets a part, and the next refill, of any
+ *     stock, gets the next part, so that reservations do not use up a small
+ *     pool.
+ *  3. Any free block, however long the search takes.
  */
 struct fill {
 	struct hpm_md *md;
 	struct hpm_stock *st;
-	u32 want;		/* blocks, still */
-	unsigned int room;	/* extents, still */
+	u32 want;		/* blocks that are still wanted */
+	unsigned int room;	/* extents that still fit */
 	u32 got;
-	unsigned int unread;	/* reads that have failed */
+	unsigned int unread;	/* failed reads */
 };
 
 static void mask_out(unsigned long *map, const unsigned long *what,
@@ -114,7 +115,10 @@ static void mask_out(unsigned long *map, const unsigned long *what,
 		map[i] &= ~what[i];
 }
 
-/* What of @free is not busy becomes so, in runs of at least @least blocks. */
+/*
+ * Marks blocks of @free that are not busy as busy, in runs of at least @least
+ * blocks.
+ */
 static unsigned int __reserve_runs(struct fill *f, u64 large,
 				   unsigned long *free, u32 least,
 				   struct hpm_extent *out)
@@ -172,8 +176,8 @@ static unsigned int busy_in(struct hpm_space *sp, u64 large)
 }
 
 /*
- * PART is a guess where a base has been punched: blocks given back from under
- * it may have been used again since.  Here is where the guess is put right.
+ * If a base has been punched, PART may be wrong: blocks that were freed under
+ * it may have been used again.  This corrects the state.
  */
 static void not_part(struct hpm_space *sp, u64 large)
 {
@@ -184,7 +188,7 @@ static void not_part(struct hpm_space *sp, u64 large)
 	spin_unlock_irqrestore(&sp->lock, flags);
 }
 
-/* Nothing is wrong with the counts: who comes later may well read them. */
+/* The error says nothing about the counts: a later try may well read them. */
 static bool is_passing(int err)
 {
 	return err == -ENOMEM || err == -EAGAIN || err == -ERESTART ||
@@ -192,8 +196,9 @@ static bool is_passing(int err)
 }
 
 /*
- * The large blocks of one leaf of counts, of which @large is the one whose counts could
- * not be read; or that alone, if it stands in two leaves, as nobody knows which it was.
+ * Returns the range of large blocks whose counts are in the same leaf as those
+ * of @large, which could not be read.  If the counts of @large are in two
+ * leaves, the range is @large alone, as it is not known which leaf failed.
  */
 static u64 same_leaf(struct hpm_md *md, u64 large, u64 *end)
 {
@@ -208,9 +213,10 @@ static u64 same_leaf(struct hpm_md *md, u64 large, u64 *end)
 }
 
 /*
- * Or each search, whosever, would come to them again, and end there with the error.
- * That lasts until the pool is opened again, or until the counts have changed, as
- * only what can be read does.
+ * Sets large blocks aside.  If this were not done, each search, for any stock,
+ * would come to them again and end there with the error.  They stay aside until
+ * the pool is opened again, or until their counts have changed, which proves
+ * that the counts can be read.
  */
 static void set_aside(struct hpm_md *md, u64 large, int err)
 {
@@ -230,8 +236,9 @@ static void set_aside(struct hpm_md *md, u64 large, int err)
 }
 
 /*
- * What was free by the sums alone has its counts looked at once damage is known:
- * a record that finds them damaged stops the pool.
+ * If some blocks are set aside, a block that is free by the sums has its counts
+ * read, too, before it is given out: if a record found them damaged, the pool
+ * would stop.
  */
 static bool is_sound(struct hpm_md *md, u64 large, unsigned int *unread)
 {
@@ -248,7 +255,7 @@ static bool is_sound(struct hpm_md *md, u64 large, unsigned int *unread)
 	return false;
 }
 
-/* Takes what it can of a large block that is not FULL. */
+/* Takes what it can from a large block that is not FULL. */
 static int fill_from(struct fill *f, u64 large, u32 least)
 {
 	DECLARE_BITMAP(free, 1 << HPM_MAX_LARGE_SHIFT);
@@ -276,7 +283,7 @@ static int fill_from(struct fill *f, u64 large, u32 least)
 	return 0;
 }
 
-/* An error that is returned ends the search. */
+/* A returned error ends the search. */
 static int look_in(struct fill *f, u64 large, u32 least)
 {
 	int r = fill_from(f, large, least);
@@ -306,7 +313,7 @@ static int fill_holes(struct fill *f, u32 least)
 		r = look_in(f, large, least);
 		if (r)
 			return r;
-		/* There may be more in it for the next one who asks. */
+		/* The next refill begins here, as the block may have more. */
 		sp->cursor_part = f->want && f->room ? rd.at : large;
 	}
 	if (sp->nr_part)
@@ -352,9 +359,9 @@ static int fill_carve(struct fill *f)
 }
 
 /*
- * All that was free when the round began is free at its end, and nowhere but in what
- * is set aside.  Were it still called free, whoever found nothing would be told to
- * look again, for ever.
+ * The round has found nothing, so all that was free when it began is in what is
+ * set aside.  If this were still counted as free, a caller that found nothing
+ * would be told to try again for ever.
  */
 static void write_off(struct hpm_space *sp, u64 nr)
 {
@@ -439,7 +446,7 @@ static int take_large(struct hpm_md *md, u64 *pbn)
 	if (large == HPM_LARGE_NONE)
 		return -ENOSPC;
 	hpm_busy_prepare(md);
-	/* Still free and not busy: both would take md->lock. */
+	/* It is still free and not busy, as a change of either takes md->lock. */
 	spin_lock_irqsave(&sp->lock, flags);
 	__hpm_busy_mark(sp, __hpm_busy_get(sp, large), 0, md->large_size);
 	spin_unlock_irqrestore(&sp->lock, flags);

@@ -1,44 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Data space in memory: what may be allocated now.
+ * Data space in memory: which blocks may be allocated now.
  *
- * The arrays on disk (space.c) say which small blocks are in use, and say so
- * only when a record has been applied.  Two kinds of blocks are free by the
- * arrays and must not be allocated all the same:
+ * The arrays on disk (space.c) say which small blocks are in use, as of the
+ * last record that was applied.  Two kinds of blocks are free by the arrays but
+ * must not be allocated:
  *
- *  reserved	Given to somebody who will write to it, then record it.
+ *  reserved	Given to a writer, which will write to it, then record it.
  *		Allocation runs ahead of the records and is not recorded itself.
- *		After a crash there are no reservations, and what they were for
- *		never became visible: nothing leaks and nothing is replayed.
+ *		After a crash there are no reservations.  The writes that they
+ *		were for never became visible, so no block leaks, and there is
+ *		nothing to replay.
  *
- *  freed	The count fell to zero, but the record that did this may not be
- *		durable yet, I/O on the block may be in flight, the block may
- *		still stand in an index or wait for its discard below.  Were it
- *		allocated, a crash would bring the old mapping back over the new
- *		owner's data, or a late write would land in them.
+ *  freed	The count fell to zero, but the record that freed the block may
+ *		not be durable yet, I/O on the block may be in flight, and the
+ *		block may still be in an index or wait for its discard on the
+ *		data device.  If it were allocated, a crash could bring back the
+ *		old mapping to a block with the new owner's data, or a late
+ *		write could overwrite these.
  *
- * Both are "busy".  One bit for the two is enough, as no block is both: what is
- * reserved has no count that could fall.  A block is allocatable when it is
- * free by the arrays and not busy, and at any time
+ * Both kinds are "busy".  One bit is enough for both, as no block is of both
+ * kinds: a reserved block has no count that could fall.  A block can be
+ * allocated when it is free by the arrays and not busy, so at any time
  *
  *	allocatable = nr_blocks - used - nr_busy - lost
  *
- * but for the instant between the counting up of a reserved block and
- * hpm_space_settle(), when it is too low by what is being settled.
+ * except between the moment when the counts of reserved blocks are raised and
+ * hpm_space_settle(): then the sum is too low by these blocks.
  *
- * Lost is what is free in large blocks that are set aside.  How much that is stands
- * in the counts that cannot be read.  So it is 0 until a search has looked everywhere
- * for blocks that are free and has found none: then it is what was looked for.
+ * "lost" is the number of free blocks in large blocks that are set aside.  Only
+ * the counts that cannot be read tell this number.  So it is 0 until a search
+ * of the whole device finds no free block although there should be some: then
+ * it is the number of blocks that should have been free.
  *
- * The path of a block, where space.lock makes each step one with its busy bit:
+ * The life of a block; each step and the change of its busy bit are one section
+ * under space.lock:
  *
  *	allocatable -> stock -> taken -> counted up, settled -> in use
  *	in use -> counted down, in the open batch -> durable, taken by the
  *	commit -> drained, passed down -> hpm_free_done() -> allocatable
  *
- * Blocks become busy under md->lock only, from memory got before anything is
- * changed (spare_busy, spare).  They cease to be under space.lock alone, which
- * needs no memory: hence bio completion may give blocks back.
+ * Blocks become busy only under md->lock, with memory that was allocated before
+ * anything is changed (spare_busy, spare).  They cease to be busy under
+ * space.lock alone, which takes no memory, so bio completion may give blocks
+ * back.
  */
 #include "engine.h"
 #include "busy.h"
@@ -56,7 +61,10 @@ bool hpm_next_run(const unsigned long *map, unsigned int size,
 	return true;
 }
 
-/* Allocation looks at it with md->lock alone, while bios give blocks back. */
+/*
+ * Allocation reads it under md->lock alone, while bio completion gives blocks
+ * back.
+ */
 static void __add_free_large(struct hpm_space *sp, s64 nr)
 {
 	WRITE_ONCE(sp->nr_free_large, sp->nr_free_large + nr);
@@ -73,7 +81,10 @@ void __hpm_set_state(struct hpm_space *sp, u64 large,
 		return;
 	*word = (*word & ~(3ULL << shift)) | (u64)state << shift;
 	if (old == HPM_LARGE_ASIDE) {
-		/* It may have had some of them: the next search finds out. */
+		/*
+		 * It may have held some of the lost blocks: the next search
+		 * finds out.
+		 */
 		sp->nr_aside--;
 		sp->lost = 0;
 	}
@@ -89,7 +100,7 @@ void __hpm_set_state(struct hpm_space *sp, u64 large,
 }
 
 /*----------------------------------------------------------------
- * Busy blocks.  Those called __* want space.lock held.
+ * Busy blocks.  Functions with the prefix __ need space.lock held.
  *--------------------------------------------------------------*/
 
 static struct hlist_head *busy_bucket(struct hpm_space *sp, u64 large)
@@ -224,8 +235,8 @@ u64 hpm_space_free_now(struct hpm_md *md)
  *--------------------------------------------------------------*/
 
 /*
- * @gone may be cut into so many extents.  The room in the open batch is not
- * reckoned with: a commit may take that batch away at any moment.
+ * Prepares batches with an extent for each run of @gone.  The room in the open
+ * batch is not counted on: a commit may take that batch away at any moment.
  */
 void hpm_space_prepare(struct hpm_md *md, const unsigned long *gone)
 {
@@ -263,7 +274,10 @@ static bool extend(struct hpm_extent *e, u64 pbn, u32 nr)
 	return false;
 }
 
-/* The open batch with room for one more; spares were prepared. */
+/*
+ * Returns the open batch, with room for one more extent; spare batches were
+ * prepared.
+ */
 static struct hpm_free_batch *__open_batch(struct hpm_space *sp)
 {
 	if (sp->open && sp->open->nr == HPM_FREE_EXTENTS) {
@@ -292,11 +306,12 @@ static void __batch_add(struct hpm_space *sp, u64 pbn, u32 nr)
 }
 
 /*
- * Batches whose records are durable move to @out; needs no lock.
+ * Moves batches whose records are durable to @out.  The caller needs no lock.
  *
- * Record numbers ascend along the list, the open batch last.  It may be taken
- * in the middle of the record that is being applied: that record is durable
- * then, and readers find its change in the overlay until it has been applied.
+ * Record numbers ascend along the list, and the open batch is the last.  It may
+ * be taken in the middle of the record that is being applied: that record is
+ * durable then, and readers find its change in the chains until it has been
+ * applied.
  */
 static void take_freed(struct hpm_md *md, u64 durable, struct list_head *out)
 {
@@ -349,9 +364,10 @@ static void __give_up(struct hpm_md *md, u64 large, const unsigned long *gone)
 }
 
 /*
- * A replay may make checkpoints before anything is loaded, and each of them says
- * how much is in use.  So that is kept up from what the superblock said.  Loading
- * finds out the rest, and counts all that is in use anew.
+ * A replay may make checkpoints before the space is loaded, and each checkpoint
+ * has the number of blocks in use.  So this number is kept up to date from the
+ * superblock's value.  Loading counts the blocks in use anew and computes the
+ * rest.
  */
 void hpm_space_account(struct hpm_md *md, u64 large, enum hpm_large_state state,
 		       u32 gained, u32 lost, const unsigned long *gone)
@@ -361,7 +377,7 @@ void hpm_space_account(struct hpm_md *md, u64 large, enum hpm_large_state state,
 
 	lockdep_assert_held(&md->lock);
 	if (!sp->loaded) {
-		/* Nobody else has the pool yet. */
+		/* The pool is not in use yet. */
 		sp->used += gained;
 		sp->used -= lost;
 		return;
@@ -423,7 +439,7 @@ static u64 state_words(u64 nr_large)
 	return DIV_ROUND_UP_ULL(nr_large, HPM_STATES);
 }
 
-/* Nothing else is going on: the pool is being opened, or closed. */
+/* Nothing else runs: the pool is being opened or closed. */
 void hpm_space_reset(struct hpm_md *md)
 {
 	struct hpm_space *sp = &md->space;
@@ -456,7 +472,7 @@ void hpm_space_exit(struct hpm_md *md)
 	sp->loaded = false;
 }
 
-/* md->lock held.  A tail that makes no large block is left unused. */
+/* md->lock held.  A tail that is smaller than a large block is left unused. */
 int hpm_space_resize(struct hpm_md *md, u64 nr_blocks)
 {
 	struct hpm_space *sp = &md->space;
@@ -482,7 +498,7 @@ int hpm_space_resize(struct hpm_md *md, u64 nr_blocks)
 	return 0;
 }
 
-/* Without an owner nobody has I/O in flight on what is freed. */
+/* There is no owner that could have I/O in flight on freed blocks. */
 static void free_at_once(struct hpm_md *md, struct list_head *batches)
 {
 	struct hpm_free_batch *b, *next;

@@ -9,37 +9,37 @@
 
 #define HPM_BUSY_HASH_BITS	10
 
-/* The busy small blocks of one large block; gone when there are none. */
+/* The busy small blocks of one large block; freed when none is left. */
 struct hpm_busy {
 	struct hlist_node hash;
 	u64 large;
 	unsigned int nr;
-	unsigned long bits[];		/* large_size of them */
+	unsigned long bits[];		/* large_size bits */
 };
 
 enum hpm_large_state {
 	HPM_LARGE_FREE = 0,	/* wholly free by the counts */
-	HPM_LARGE_PART = 1,	/* some small blocks of it are */
+	HPM_LARGE_PART = 1,	/* some of its small blocks are free */
 	HPM_LARGE_FULL = 2,
 	HPM_LARGE_ASIDE = 3,	/* its counts could not be read */
 };
 
 #define HPM_LARGE_NONE		U64_MAX
-#define HPM_LOOK_MAX		32	/* PART blocks that one refill looks at */
+#define HPM_LOOK_MAX		32	/* limit of hpm_space.look */
 
 /*
- * What changes the counts, or makes a block busy, holds md->lock as well as
- * space.lock; making a block no longer busy needs no more than space.lock.
+ * To change the counts, or to make a block busy, takes md->lock and space.lock.
+ * To make a block no longer busy takes space.lock only.
  */
 struct hpm_space {
 	spinlock_t lock;	/* as each field says */
-	u64 record;		/* being applied; whoever applies sets it */
-	bool loaded;		/* the states are right; md->lock */
+	u64 record;		/* set before a record is applied */
+	bool loaded;		/* the states are valid; md->lock */
 
-	/* under both locks; either is enough for reading */
+	/* written under both locks; read under either */
 	u64 nr_blocks;		/* small blocks, whole large ones */
 	u64 nr_large;
-	u64 used;		/* small blocks by the counts */
+	u64 used;		/* small blocks, by the counts */
 	u64 *state;		/* two bits a large block */
 	u64 nr_part;		/* large blocks in state PART */
 	u64 nr_aside;		/* ... in state ASIDE */
@@ -47,9 +47,9 @@ struct hpm_space {
 	/* under space.lock */
 	u64 nr_free_large;	/* in state FREE and not busy */
 	u64 nr_busy;		/* small blocks */
-	u64 lost;		/* small blocks: free, and in what is set aside */
+	u64 lost;		/* small blocks: free, but set aside */
 	struct hlist_head busy[1 << HPM_BUSY_HASH_BITS];
-	struct hpm_free_batch *open;	/* what applying frees goes here */
+	struct hpm_free_batch *open;	/* takes what a record frees */
 	struct list_head freed;	/* full and closed batches, oldest first */
 
 	/* under md->lock */
@@ -64,18 +64,18 @@ struct hpm_space {
 int hpm_space_init(struct hpm_md *md);
 void hpm_space_exit(struct hpm_md *md);
 int hpm_space_resize(struct hpm_md *md, u64 nr_blocks);
-/* Any context: small blocks that could be allocated at once. */
+/* The number of small blocks that can be allocated at once.  Any context. */
 u64 hpm_space_free_now(struct hpm_md *md);
-/* Recorded now: no longer busy for being reserved. */
+/* The blocks are recorded, and so no longer busy as reserved ones. */
 void hpm_space_settle(struct hpm_md *md, u64 pbn, u32 nr);
-/* Gives the freed blocks whose records are durable to ops->drain().  Sleeps. */
+/* Passes the freed blocks whose records are durable to ops->drain().  Sleeps. */
 void hpm_hand_out_freed(struct hpm_md *md);
 
-/* The run of set bits behind the run (*start, *nr); begin with 0, 0. */
+/* Finds the next run of set bits behind the run (*start, *nr); begin with 0, 0. */
 bool hpm_next_run(const unsigned long *map, unsigned int size,
 		  unsigned int *start, unsigned int *nr);
 
-/* States are two bits a large block, so many of them in a word. */
+/* Large blocks whose states, of two bits each, share one word. */
 #define HPM_STATES	32u
 
 static inline enum hpm_large_state hpm_get_state(const struct hpm_space *sp,
@@ -84,26 +84,39 @@ static inline enum hpm_large_state hpm_get_state(const struct hpm_space *sp,
 	return sp->state[large / HPM_STATES] >> large % HPM_STATES * 2 & 3;
 }
 
-/* Both locks held. */
+/* md->lock and space.lock held. */
 void __hpm_set_state(struct hpm_space *sp, u64 large,
 		     enum hpm_large_state state);
-/* md->lock held: one large block's worth of marking cannot fail after this. */
+/*
+ * Allocates memory so that marking blocks of one large block cannot fail
+ * afterwards.  md->lock held.
+ */
 void hpm_busy_prepare(struct hpm_md *md);
-/* space.lock held: its busy blocks, or NULL; it, made of what was prepared. */
+/*
+ * _find() returns the busy blocks of a large block, or NULL.  _get() makes the
+ * structure if there is none, from the memory of hpm_busy_prepare().
+ * space.lock held.
+ */
 struct hpm_busy *__hpm_busy_find(struct hpm_space *sp, u64 large);
 struct hpm_busy *__hpm_busy_get(struct hpm_space *sp, u64 large);
 void __hpm_busy_mark(struct hpm_space *sp, struct hpm_busy *b,
 		     unsigned int start, unsigned int nr);
 
-/* What the counts (space.c) have to say, and ask. */
+/* The interface to the counts (space.c). */
 
-/* Nothing busy, nothing freed, all FREE: the state before loading. */
+/*
+ * Resets everything to "not busy, not freed, FREE", which is the state before
+ * loading.
+ */
 void hpm_space_reset(struct hpm_md *md);
-/* Memory for freeing what is set in @gone (large_size bits), sought while one may sleep. */
+/*
+ * Allocates memory for freeing the blocks that are set in @gone (large_size
+ * bits).  Sleeps.
+ */
 void hpm_space_prepare(struct hpm_md *md, const unsigned long *gone);
 /*
- * The counts of a large block have changed: @gained small blocks came into
- * use, the @lost ones that are set in @gone went out of it.
+ * The counts of a large block have changed: @gained small blocks came into use,
+ * and @lost small blocks, those set in @gone, went out of use.
  */
 void hpm_space_account(struct hpm_md *md, u64 large, enum hpm_large_state state,
 		       u32 gained, u32 lost, const unsigned long *gone);

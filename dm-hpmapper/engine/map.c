@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Map trees: which physical block a volume's virtual block is.
+ * Map trees: the physical block of each virtual block of a volume.
  *
- * One B+tree a volume holds both levels of the map.  The entry of a large
+ * Each volume has one B+tree for both levels of the map.  The entry of a large
  * block and the entries of the small blocks that override parts of it have
- * neighbouring keys (format.h), so a look-up that finds no override has, as a
- * rule, the base one step to its left, and a first small write into a large
+ * neighbouring keys (format.h).  So a look-up that finds no override usually
+ * has the base one position to its left, and the first small write into a large
  * block costs twelve bytes and no node of its own.
  *
  * Who may look, and when
  * ----------------------
- * Trees are changed under md->lock, by applying records.  Readers take no lock
- * at all: they walk the nodes in memory under RCU, between
- * read_seqcount_begin() and read_seqcount_retry() of their volume.  What makes
- * that right:
+ * Trees are changed under md->lock, by applying records.  Readers take no lock:
+ * they walk the nodes in memory under RCU, between read_seqcount_begin() and
+ * read_seqcount_retry() of their volume.  This is correct because:
  *
- *  - a node reached from two volumes is never changed.  A change first makes
- *    each node on the path the volume's own (hpm_node_shadow()), so whatever
- *    a reader of volume V can see change belongs to V, and V's counter covers
- *    it;
- *  - every visible change, be it an edit of a leaf, a new child pointer, a
- *    split or a new root, happens whole inside one write section.  Sections
- *    neither sleep nor allocate: all that can fail is done before;
+ *  - a node that two volumes reach is never changed.  A change first makes
+ *    each node on the path the volume's own (hpm_node_shadow()), so a node that
+ *    changes while a reader of volume V sees it belongs to V, and V's counter
+ *    covers it;
+ *  - every visible change, i.e. an edit of a leaf, a new child pointer, a
+ *    split or a new root, is made inside one write section.  Sections neither
+ *    sleep nor allocate: all that can fail is done before;
  *  - a reader that loses the race may follow a pointer into a node that is
  *    being edited or that has left the tree.  Node memory goes through RCU,
  *    indices are clamped, and the result is thrown away by the retry.
@@ -31,37 +30,38 @@
  *
  * Splitting and merging
  * ---------------------
- * On the way down an inner node that has no room for the leaves that a splice
- * may make is split at once, so a leaf's split always finds room in the parent.
- * Entries of one leaf share the upper half of their keys, so entries of another
- * such region always go into a leaf of their own.
+ * On the way down, an inner node that has no room for the leaves that a splice
+ * may make is split at once, so the split of a leaf always finds room in the
+ * parent.  The entries of a leaf share the upper half of their keys, so entries
+ * of another such region always go into another leaf.
  *
- * Where a full leaf is cut depends on where the new entry stands.  At its end
- * the old entries stay together, as writing upwards never comes back to them.
- * Writing downwards does come back: each entry stands behind the same full
- * leaf, in front of the one before.  So what would begin a leaf goes to the
- * front of the leaf behind it, as long as that has room.  Anywhere else, the
- * cut is beside the new entry if it continues a run of neighbours, and in the
- * middle if it does not; but each half keeps a quarter of the entries, so that
- * no pattern of writes gets a leaf for a few of them.
+ * Where a full leaf is cut depends on the place of the new entry.  If it is at
+ * the end, the old entries stay together, as a writer that goes upwards does
+ * not come back to them.  A writer that goes downwards does come back: each of
+ * its entries is behind the same full leaf and in front of its previous entry.
+ * So an entry that would begin a new leaf goes to the front of the next leaf,
+ * as long as that has room.  Anywhere else, the cut is beside the new entry if
+ * it continues a run of neighbours, and in the middle if it does not; but each
+ * half keeps a quarter of the entries, so that no pattern of writes makes
+ * leaves with only a few entries.
  *
- * A leaf that shrank below a quarter is merged with a neighbour under the same
- * parent; an empty one is taken out.  All of this depends on the sequence of
- * records alone, so a replay builds trees of the same shape.
+ * A leaf that is less than a quarter full is merged with a neighbour under the
+ * same parent; an empty leaf is removed.  All of this depends only on the
+ * sequence of records, so a replay builds trees of the same shape.
  *
  * What one splice takes
  * ---------------------
  * A record changes a tree by one splice, whose interval may cover any number of
- * leaves: trees that an earlier version has made have leaves of one entry.  A
- * splice must not take blocks for each of them, since its record is in the
- * journal and cannot be refused any more.
+ * leaves, as trees of an earlier version have leaves with one entry.  A splice
+ * must not take blocks for each of them, since its record is in the journal and
+ * can no longer be refused.
  *
- * So only nodes that keep something are made the volume's own: those on the way
+ * So only nodes that keep entries are made the volume's own: those on the way
  * to the leaf where the interval begins, and those on the way to the leaf where
  * it ends, if that leaf keeps an entry.  What lies between is unlinked, subtree
- * by subtree, each as large as fits the interval, and is then given back:
- * counts fall, nothing is copied.  With each subtree the left leaf takes over
- * its keys, and with them the new entries that belong there, in one write
+ * by subtree, each as large as fits the interval, and is then given back, which
+ * lowers counts and copies nothing.  Each time, the left leaf takes over the
+ * keys of the subtree, and gets the new entries for these keys, in one write
  * section, so readers see either the old or the new entry of every key.
  *
  * In a tree of height g that is at most
@@ -88,7 +88,7 @@
 #include "volumes.h"
 
 #define MAP_NEW_LEAVES	2u	/* that one splice may make */
-#define MAP_GAP		128u	/* keys: a gap that a run may go on into */
+#define MAP_GAP		128u	/* keys of a gap that a run may fill */
 #define MAP_MERGE_BELOW	(HPM_LEAF_MAX / 4)
 #define MAP_MERGE_FILL	(HPM_LEAF_MAX * 3 / 4)
 
@@ -127,9 +127,9 @@ static u64 leaf_value(const struct hpm_node *n, unsigned int i)
 }
 
 /*
- * Where @low would stand if the leaf's keys were evenly spaced, as they are
- * where all is large blocks, or all is small ones.  @low is between the first
- * key and the last.
+ * Returns where @low would be if the leaf's keys were evenly spaced, as they
+ * are where all blocks are large ones, or all are small ones.  @low is between
+ * the first key and the last.
  */
 static unsigned int leaf_guess(const struct hpm_node *n, unsigned int nr,
 			       u32 low)
@@ -145,8 +145,8 @@ static unsigned int leaf_guess(const struct hpm_node *n, unsigned int nr,
 }
 
 /*
- * The first position whose key is >= @key: a guess, a look at what is beside
- * it, and if that was not it, bisection.
+ * Returns the first position whose key is >= @key: by a guess, a look at the
+ * next position and, if that was not it, bisection.
  */
 static unsigned int leaf_lower(const struct hpm_node *n, u64 key)
 {
@@ -170,7 +170,10 @@ static unsigned int leaf_lower(const struct hpm_node *n, u64 key)
 	return lo;
 }
 
-/* The same, from position @pos on, which is nearly always the next one or that. */
+/*
+ * The same from position @pos on; nearly always the result is that position or
+ * the next one.
+ */
 static unsigned int leaf_lower_from(const struct hpm_node *n, u64 key,
 				    unsigned int pos)
 {
@@ -275,8 +278,9 @@ static int map_find(struct hpm_md *md, struct hpm_root root, u64 key,
 }
 
 /*
- * The base of the large block at @lvbn: its value, or 0 and *found false.
- * @s is the leaf where the look-up came down, @pos the position behind it.
+ * Finds the base of the large block at @lvbn: *value, or *found is false.  @s
+ * is the leaf where the look-up ended, @pos the position of the first entry
+ * behind the key.
  */
 static int map_find_base(struct hpm_md *md, struct hpm_root root, u64 lvbn,
 			 const struct map_spot *s, unsigned int pos,
@@ -288,7 +292,7 @@ static int map_find_base(struct hpm_md *md, struct hpm_root root, u64 lvbn,
 	unsigned int i;
 	int r;
 
-	/* Nearly always the base is right here, or nowhere. */
+	/* The base is nearly always right here, or there is none. */
 	if (pos && leaf_key(leaf, pos - 1) <= key) {
 		i = pos - 1;
 	} else {
@@ -335,8 +339,8 @@ static void run_of_small(const struct hpm_node *leaf, unsigned int pos,
 }
 
 /*
- * VBNs from @vbn on that have no entry of their own, if the first entry behind
- * @vbn's base is at @pos.
+ * The number of VBNs from @vbn on that have no entry of their own; @pos is the
+ * position of the first entry behind @vbn's base.
  */
 static u64 gap_at(const struct map_spot *s, unsigned int pos, u64 vbn)
 {
@@ -349,8 +353,9 @@ static u64 gap_at(const struct map_spot *s, unsigned int pos, u64 vbn)
 }
 
 /*
- * A run inside a base, going on into the next large blocks as long as they are
- * contiguous below and nothing overrides them: one bio where one will do.
+ * A run inside a base.  It continues into the next large blocks as long as they
+ * are contiguous on the data device and nothing overrides them, so that one bio
+ * is enough.
  */
 static void run_of_base(struct hpm_md *md, const struct map_spot *s,
 			unsigned int pos, u64 vbn, u64 value, u32 snap_time,
@@ -367,7 +372,7 @@ static void run_of_base(struct hpm_md *md, const struct map_spot *s,
 	if (max == 1)
 		return;
 	nr = min_t(u64, gap_at(s, pos, vbn), lvbn + md->large_size - vbn);
-	nr = max_t(u64, nr, 1);		/* 0: lost the race, to be thrown away */
+	nr = max_t(u64, nr, 1);		/* 0: lost the race */
 	while (nr < max && vbn + nr == lvbn + md->large_size && pos < n) {
 		lvbn += md->large_size;
 		v = leaf_value(s->leaf, pos);
@@ -425,8 +430,9 @@ int hpm_map_lookup(struct hpm_vol *vol, u64 vbn, u32 max, struct hpm_run *run)
 	int r;
 
 	/*
-	 * Published changes first, the tree after: a change leaves the chains
-	 * only when the tree has it, so what is in neither was never made.
+	 * Published changes are searched first, the tree after them.  A change
+	 * leaves the chains only when the tree has it, so a mapping that is in
+	 * neither does not exist.
 	 */
 	rcu_read_lock();
 	if (hpm_changes_lookup(vol, vbn, &max, run)) {
@@ -444,7 +450,7 @@ int hpm_map_lookup(struct hpm_vol *vol, u64 vbn, u32 max, struct hpm_run *run)
 typedef int (*node_get_fn)(struct hpm_md *md, struct hpm_ptr ptr, u8 type,
 			   u8 level, struct hpm_node **out);
 
-/* The node is held, and may be being changed. */
+/* The child of a held node, which may be changing. */
 static struct hpm_ptr map_child(struct hpm_vol *vol, const struct hpm_node *n,
 				u64 key)
 {
@@ -494,9 +500,10 @@ static int map_load_once(struct hpm_vol *vol, u64 vbn, node_get_fn get)
 }
 
 /*
- * Runs beside the applier: the root is a snapshot, and a node that the applier
- * gives up meanwhile fails its epoch or type, which the next look sorts out.
- * Only with the applier kept out is it damage.
+ * Runs at the same time as the applier: the root is a copy, and a node that the
+ * applier drops meanwhile fails the check of its epoch or type; the next
+ * attempt finds the new one.  Only if this happens with the applier locked out
+ * is it damage.
  */
 #define MAP_LOAD_TRIES	16
 
@@ -546,7 +553,7 @@ int hpm_map_hole(struct hpm_vol *vol, u64 vbn, u64 max, u64 *nr)
  * Reading under md->lock
  *--------------------------------------------------------------*/
 
-/* The leaf that covers @key, held, and where it ends. */
+/* Finds the leaf that covers @key, with a hold, and the end of its keys. */
 static int map_leaf(struct hpm_md *md, struct hpm_root root, u64 key,
 		    struct hpm_node **leaf, u64 *upper)
 {
@@ -667,10 +674,10 @@ int hpm_map_last(struct hpm_md *md, struct hpm_root root, u64 *key)
 }
 
 /*----------------------------------------------------------------
- * Counting what a leaf refers to
+ * The counts of what a leaf refers to
  *--------------------------------------------------------------*/
 
-/* Neighbouring small blocks go to the counts as one run. */
+/* Neighbouring small blocks are counted as one run. */
 static int count_entries(struct hpm_md *md, const struct hpm_entry *e,
 			 unsigned int nr, int delta)
 {
@@ -770,7 +777,7 @@ static void leaf_write(struct hpm_node *n, unsigned int pos,
 	}
 }
 
-/* Positions [lo, hi) become the given entries; the leaf has room. */
+/* Replaces positions [lo, hi) by the given entries; the leaf has room. */
 static void leaf_edit(struct hpm_node *n, unsigned int lo, unsigned int hi,
 		      const struct hpm_entry *e, unsigned int nr)
 {
@@ -825,8 +832,8 @@ static void node_remove(struct hpm_node *n, unsigned int pos)
 struct map_path {
 	unsigned int depth;			/* of the leaf; 0: it is the root */
 	struct hpm_node *node[HPM_MAP_HEIGHT];	/* from the root; held */
-	unsigned int idx[HPM_MAP_HEIGHT];	/* of the next one in it */
-	u64 upper;				/* where the leaf's keys end */
+	unsigned int idx[HPM_MAP_HEIGHT];	/* slot of the next one */
+	u64 upper;				/* end of the leaf's keys */
 };
 
 static void path_close(struct map_path *p)
@@ -866,7 +873,7 @@ static int path_own(struct hpm_vol *vol, struct map_path *p, unsigned int d)
 	return 0;
 }
 
-/* A root above the present one, with it as the only child. */
+/* Adds a root above the present one, which becomes its only child. */
 static int path_grow(struct hpm_vol *vol, struct map_path *p)
 {
 	struct hpm_node *top;
@@ -940,7 +947,10 @@ static int path_first_leaf(struct hpm_vol *vol, struct map_path *p)
 	return 0;
 }
 
-/* The path to @key, held; nothing is changed.  An empty tree has none. */
+/*
+ * Finds the path to @key and holds it; changes nothing.  An empty tree has no
+ * path.
+ */
 static int path_find(struct hpm_vol *vol, u64 key, struct map_path *p)
 {
 	struct hpm_ptr ptr = vol->root.ptr;
@@ -967,7 +977,7 @@ static int path_find(struct hpm_vol *vol, u64 key, struct map_path *p)
 	return 0;
 }
 
-/* One try; -ERESTART: an inner node was split, find the path again. */
+/* One attempt; -ERESTART: an inner node was split, so find the path again. */
 static int path_try_take(struct hpm_vol *vol, struct map_path *p,
 			 unsigned int room)
 {
@@ -989,8 +999,8 @@ static int path_try_take(struct hpm_vol *vol, struct map_path *p,
 }
 
 /*
- * The path to @key that was found becomes the volume's own, with room for so
- * many children more in each node.
+ * Makes the path to @key that was found the volume's own, with room for @room
+ * more children in each inner node.
  */
 static int path_take(struct hpm_vol *vol, u64 key, struct map_path *p,
 		     unsigned int room)
@@ -1006,7 +1016,7 @@ static int path_take(struct hpm_vol *vol, u64 key, struct map_path *p,
 	return r;
 }
 
-/* Where the keys of the node at depth @d end. */
+/* Returns the end of the keys of the node at depth @d. */
 static u64 path_upper(const struct map_path *p, unsigned int d)
 {
 	while (d--)
@@ -1015,7 +1025,10 @@ static u64 path_upper(const struct map_path *p, unsigned int d)
 	return U64_MAX;
 }
 
-/* The node at depth @d is empty or merged away: takes it out of the tree. */
+/*
+ * Removes the node at depth @d from the tree: it is empty or was merged with
+ * another.
+ */
 static int path_remove(struct hpm_vol *vol, struct map_path *p, unsigned int d)
 {
 	struct hpm_md *md = vol->md;
@@ -1044,7 +1057,7 @@ static int path_remove(struct hpm_vol *vol, struct map_path *p, unsigned int d)
 	return 0;
 }
 
-/* While the root is an inner node with one child, the child is the root. */
+/* While the root is an inner node with one child, makes the child the root. */
 static int path_shrink(struct hpm_vol *vol, struct map_path *p)
 {
 	struct hpm_md *md = vol->md;
@@ -1067,7 +1080,7 @@ static int path_shrink(struct hpm_vol *vol, struct map_path *p)
 		p->node[HPM_MAP_HEIGHT - 1] = NULL;
 		p->depth--;
 		top = p->node[0];
-		/* Below a merge the path may have lost its lower end. */
+		/* After a merge, the lower end of the path may be gone. */
 		if (!top || !hpm_node_owned(md, top))
 			break;
 	}
@@ -1079,13 +1092,14 @@ static int path_shrink(struct hpm_vol *vol, struct map_path *p)
  *--------------------------------------------------------------*/
 
 /*
- * What goes into a leaf, from position @lo on, and, if it has no room for it,
- * all of its entries and where each of the new leaves behind it begins.
+ * The entries that go into a leaf, from position @lo on.  If the leaf has no
+ * room for them: also all of its entries, and where each of the new leaves
+ * behind it begins.
  */
 struct spread {
 	unsigned int lo, nr, total;
-	unsigned int leaves;			/* new ones */
-	unsigned int cut[MAP_NEW_LEAVES + 1];	/* the last one: @total */
+	unsigned int leaves;			/* the number of new ones */
+	unsigned int cut[MAP_NEW_LEAVES + 1];	/* the last cut is @total */
 	const struct hpm_entry *all;
 	struct hpm_node *leaf[MAP_NEW_LEAVES];
 };
@@ -1103,8 +1117,9 @@ static bool leaf_takes(const struct hpm_node *leaf, unsigned int rest,
 }
 
 /*
- * Beside what is new if it continues a run of neighbours, upwards or downwards,
- * into a gap that has room for much more of it; else in the middle.
+ * Cuts beside the new entries if they continue a run of neighbours, upwards or
+ * downwards, into a gap that has room for much more of it; cuts in the middle
+ * if not.
  */
 static unsigned int cut_inside(const struct spread *s)
 {
@@ -1126,9 +1141,9 @@ static unsigned int cut_inside(const struct spread *s)
 }
 
 /*
- * A change of region falls on either side of what is new, which stands at one
- * end then.  @front: nothing of the leaf stands before it or makes room for it.
- * @pack: more is to come behind it.
+ * Chooses the cuts.  If the region changes, it does so beside the new entries,
+ * which are then at one end.  @front: no entry of the leaf is before the new
+ * ones or makes room for them.  @pack: more entries will follow behind them.
  */
 static void spread_cut(struct spread *s, bool front, bool pack)
 {
@@ -1156,7 +1171,7 @@ static void spread_cut(struct spread *s, bool front, bool pack)
 	s->leaves = next < s->total ? 2 : 1;
 }
 
-/* Nothing points to them. */
+/* Drops new leaves to which nothing points. */
 static void spread_undo(struct hpm_md *md, struct spread *s)
 {
 	unsigned int i;
@@ -1187,7 +1202,10 @@ static int spread_fill(struct hpm_md *md, struct spread *s)
 	return 0;
 }
 
-/* All that can fail: positions [lo, hi) of the path's leaf are to become @e. */
+/*
+ * Does all that can fail before positions [lo, hi) of the path's leaf are
+ * replaced by @e.
+ */
 static int spread_ready(struct hpm_vol *vol, struct map_path *p,
 			struct spread *s, unsigned int lo, unsigned int hi,
 			const struct hpm_entry *e, unsigned int nr, bool pack)
@@ -1215,7 +1233,7 @@ static int spread_ready(struct hpm_vol *vol, struct map_path *p,
 	return spread_fill(vol->md, s);
 }
 
-/* In a write section. */
+/* Makes the change visible; called in a write section. */
 static void spread_show(struct map_path *p, const struct spread *s,
 			unsigned int hi, const struct hpm_entry *e)
 {
@@ -1236,7 +1254,7 @@ static void spread_show(struct map_path *p, const struct spread *s,
 	set_nr(leaf, s->cut[0]);
 }
 
-/* The path leads to the last of the leaves from now on. */
+/* From now on, the path leads to the last of the leaves. */
 static void spread_end(struct map_path *p, struct spread *s)
 {
 	unsigned int i;
@@ -1250,9 +1268,9 @@ static void spread_end(struct map_path *p, struct spread *s)
 }
 
 /*
- * What would begin a leaf behind the path's goes to the front of the one that
- * is there, if that has room: 1.  A leaf that others share is not copied for it
- * if it is nearly full; that would raise all its counts.
+ * Puts entries that would begin a new leaf behind the path's leaf to the front
+ * of the next leaf, and returns 1, if that leaf has room.  If it is shared and
+ * nearly full, it is not used, as a copy of it would raise all its counts.
  */
 static int splice_behind(struct hpm_vol *vol, struct map_path *p,
 			 const struct hpm_entry *e, unsigned int nr)
@@ -1295,8 +1313,9 @@ static int splice_behind(struct hpm_vol *vol, struct map_path *p,
  *--------------------------------------------------------------*/
 
 /*
- * The entries of a neighbour at @other join the path's leaf, and its keys with
- * them: 1.  One that others share stays, as its entries would be counted anew.
+ * Moves the entries of the neighbour at @other to the path's leaf, which takes
+ * over its keys; returns 1 if it did.  A shared neighbour stays, as its entries
+ * would have to be counted again.
  */
 static int merge_with(struct hpm_vol *vol, struct map_path *p,
 		      unsigned int other)
@@ -1382,8 +1401,8 @@ static void splice_note(const struct hpm_entry *gone, unsigned int nr,
 }
 
 /*
- * While the leaf is at hand: is there a base under the small key @from?  It
- * stands in this leaf nearly always, @lo being the position of @from.
+ * Is there a base for the small key @from?  It is nearly always in this leaf,
+ * in front of @lo, the position of @from.
  */
 static void splice_base(const struct hpm_md *md, const struct hpm_node *leaf,
 			u64 from, unsigned int lo, struct hpm_splice *out)
@@ -1399,8 +1418,8 @@ static void splice_base(const struct hpm_md *md, const struct hpm_node *leaf,
 }
 
 /*
- * And what is beside [from, to)?  Across the end of a leaf the answer is "an
- * override", which whoever asks has to verify anyway.
+ * Is the key in front of @from, or behind @to, taken?  At the end of the leaf
+ * the answer is yes, which the caller must verify anyway.
  */
 static bool taken_before(const struct hpm_node *leaf, u64 from, unsigned int lo)
 {
@@ -1414,7 +1433,7 @@ static bool taken_behind(const struct hpm_md *md, const struct hpm_node *leaf,
 	       leaf_key(leaf, hi) == to + 1;
 }
 
-/* The leaf has no room for what goes into it. */
+/* Puts in entries for which the leaf has no room. */
 static int splice_spread(struct hpm_vol *vol, struct map_path *p,
 			 unsigned int lo, unsigned int hi,
 			 const struct hpm_entry *e, unsigned int nr, bool pack)
@@ -1436,7 +1455,7 @@ static int splice_spread(struct hpm_vol *vol, struct map_path *p,
 	return 0;
 }
 
-/* Positions [lo, hi) of the path's leaf, owned now, become @e. */
+/* Replaces positions [lo, hi) of the path's leaf, which is owned by now, by @e. */
 static int splice_leaf(struct hpm_vol *vol, struct map_path *p,
 		       unsigned int lo, unsigned int hi,
 		       const struct hpm_entry *e, unsigned int nr, bool pack,
@@ -1465,12 +1484,12 @@ static int splice_leaf(struct hpm_vol *vol, struct map_path *p,
  * Splicing: what stands behind the first leaf
  *--------------------------------------------------------------*/
 
-/* A splice on its way through the leaves behind the first. */
+/* The state of a splice that goes through the leaves behind the first. */
 struct reach {
 	struct hpm_vol *vol;
-	struct map_path *p;		/* to the leaf that gets their keys */
-	u64 end, to;			/* how far it is, and shall be */
-	const struct hpm_entry *e;	/* to be put in yet */
+	struct map_path *p;		/* path to the left leaf */
+	u64 end, to;			/* how far it is, and where it ends */
+	const struct hpm_entry *e;	/* still to be put in */
 	unsigned int nr;
 	struct hpm_splice *out;
 };
@@ -1486,9 +1505,9 @@ static int cut_leaf(struct hpm_md *md, struct hpm_node *n, bool last,
 }
 
 /*
- * Nothing of the volume points to the node any more.  If nothing else does
- * (@ours: the pointer that was counted was the volume's alone), what it refers
- * to goes with it.  Calls itself once a level.
+ * The volume no longer points to the node.  If nothing else does (@ours: the
+ * counted pointer belonged to this volume alone), everything that it refers to
+ * is given back with it.  Recurses once a level.
  */
 static int cut_node(struct hpm_md *md, struct hpm_ptr ptr, unsigned int level,
 		    bool ours, struct hpm_splice *out)
@@ -1516,7 +1535,7 @@ static int cut_node(struct hpm_md *md, struct hpm_ptr ptr, unsigned int level,
 	return min(r, 0);
 }
 
-/* How many of the entries stand below @upper. */
+/* The number of entries below @upper. */
 static unsigned int reach_count(const struct reach *s, u64 upper)
 {
 	unsigned int k = 0;
@@ -1526,7 +1545,7 @@ static unsigned int reach_count(const struct reach *s, u64 upper)
 	return k;
 }
 
-/* The left leaf is to get @k entries more; the rest of its section follows. */
+/* Prepares the left leaf for @k more entries.  The caller makes them visible. */
 static int reach_ready(struct reach *s, unsigned int k, struct spread *sp)
 {
 	unsigned int old = leaf_nr(s->p->node[s->p->depth]);
@@ -1537,16 +1556,17 @@ static int reach_ready(struct reach *s, unsigned int k, struct spread *sp)
 static void reach_done(struct reach *s, struct spread *sp, u64 end)
 {
 	spread_end(s->p, sp);
-	if (sp->nr)		/* there may be none at all: NULL */
+	if (sp->nr)		/* @e may be NULL if there are none */
 		s->e += sp->nr;
 	s->nr -= sp->nr;
 	s->end = end;
 }
 
 /*
- * Child @i of @n lies inside the interval and ends at @upper: it goes, and its
- * keys with it.  @n is on the left path if @top is NULL; else it is on the right
- * one, which begins at child @at of @top and has one child less on its left.
+ * Removes child @i of @n, which lies inside the interval and ends at @upper;
+ * the left leaf takes over its keys.  If @top is NULL, @n is on the left path.
+ * If not, it is on the right path, which begins at child @at of @top, whose
+ * first key changes.
  */
 static int reach_drop(struct reach *s, struct hpm_node *n, unsigned int i,
 		      u64 upper, unsigned int level, struct hpm_node *top,
@@ -1569,7 +1589,7 @@ static int reach_drop(struct reach *s, struct hpm_node *n, unsigned int i,
 	return cut_node(s->vol->md, ptr, level, true, s->out);
 }
 
-/* The leaf that keeps what stands at the end of the interval and behind it. */
+/* Trims the leaf that keeps the entries behind the end of the interval. */
 static int reach_trim(struct reach *s, struct hpm_node *leaf,
 		      struct hpm_node *top, unsigned int at)
 {
@@ -1592,7 +1612,7 @@ static int reach_trim(struct reach *s, struct hpm_node *leaf,
 	return count_entries(s->vol->md, gone, nr, -1);
 }
 
-/* Child @i of @parent, held, writable and linked. */
+/* Gets child @i of @parent, with a hold, writable and linked. */
 static int child_own(struct hpm_vol *vol, struct hpm_node *parent,
 		     unsigned int i, unsigned int level, struct hpm_node **out)
 {
@@ -1616,7 +1636,7 @@ static int child_own(struct hpm_vol *vol, struct hpm_node *parent,
 	return 0;
 }
 
-/* What lies inside the interval below @n, on the right path. */
+/* Removes what lies inside the interval below @n, on the right path. */
 static int reach_right_node(struct reach *s, struct hpm_node *n,
 			    unsigned int level, struct hpm_node *top,
 			    unsigned int at)
@@ -1628,7 +1648,7 @@ static int reach_right_node(struct reach *s, struct hpm_node *n,
 	return r;
 }
 
-/* The subtree at child @at of @top has the end of the interval inside it. */
+/* Handles the subtree at child @at of @top, in which the interval ends. */
 static int reach_right(struct reach *s, struct hpm_node *top, unsigned int at,
 		       unsigned int level)
 {
@@ -1653,7 +1673,7 @@ static int reach_right(struct reach *s, struct hpm_node *top, unsigned int at,
 	return r;
 }
 
-/* The next subtree: the largest that begins where the left leaf ends. */
+/* Handles the next subtree: the largest that begins where the left leaf ends. */
 static int reach_next(struct reach *s)
 {
 	const struct map_path *p = s->p;
@@ -1674,8 +1694,8 @@ static int reach_next(struct reach *s)
 }
 
 /*
- * The interval ends in another leaf than it begins.  If that leaf keeps nothing
- * the interval may as well end where the leaf does.
+ * The interval ends in another leaf than it begins.  If that leaf keeps no
+ * entry, the interval may as well end where the leaf ends.
  */
 static int reach_end(struct hpm_vol *vol, u64 *to)
 {
@@ -1692,7 +1712,7 @@ static int reach_end(struct hpm_vol *vol, u64 *to)
 	return 0;
 }
 
-/* The interval goes on behind the path's leaf. */
+/* A splice whose interval goes on behind the path's leaf. */
 static int splice_far(struct hpm_vol *vol, struct map_path *p, unsigned int lo,
 		      u64 to, const struct hpm_entry *e, unsigned int nr,
 		      struct hpm_splice *out)
@@ -1708,7 +1728,7 @@ static int splice_far(struct hpm_vol *vol, struct map_path *p, unsigned int lo,
 	if (!r)
 		r = splice_leaf(vol, p, lo, leaf_nr(p->node[p->depth]), e, k,
 				true, out);
-	if (k)			/* @e may be NULL with nothing to put in */
+	if (k)			/* @e may be NULL if there are no entries */
 		s.e += k;
 	s.nr -= k;
 	while (!r && s.end < s.to)
@@ -1736,8 +1756,8 @@ static int splice_owned(struct hpm_vol *vol, struct map_path *p,
 }
 
 /*
- * Would @nr small entries in [from, to) override the last part of a base that
- * shows?  1: perhaps, which takes a look at all of the large block to tell.
+ * Would @nr small entries in [from, to) override the last visible part of a
+ * base?  1: perhaps; only a look at the whole large block can tell.
  */
 static int splice_hides(struct hpm_vol *vol, const struct map_path *p, u64 from,
 			u64 to, unsigned int gone, unsigned int nr,
@@ -1793,7 +1813,7 @@ static int splice(struct hpm_vol *vol, u64 from, u64 to,
 	lockdep_assert_held(&vol->md->lock);
 	*out = (struct hpm_splice){ 0 };
 	if (!nr) {
-		/* Only taking out: nothing is copied for nothing. */
+		/* Entries are only removed: copy no node if there are none. */
 		r = hpm_map_collect(vol->md, vol->root, from, to, &first, 1,
 				    &k);
 		if (r || !k)
@@ -1824,21 +1844,22 @@ int hpm_map_override(struct hpm_vol *vol, const struct hpm_entry *e,
  * Reclaim
  *
  * The tree of a deleted volume is never changed.  A step walks from the cursor
- * to a bound and gives back each node that ends inside it: an exclusive one
- * (count 1) with all that it refers to, a shared one by one decrement, its
- * insides not looked at.  The bound never falls inside a shared node, so what
- * the cursor has passed is done, whatever becomes of the counts later.
+ * to a bound and gives back each node that ends before the bound: an exclusive
+ * node (count 1) with all that it refers to, a shared one by one decrement,
+ * without a look inside.  The bound never falls inside a shared node, so what
+ * the cursor has passed is done, even if counts change later.
  *
- * The bound was chosen when the step was recorded.  What was shared then may be
- * exclusive when the record is applied, because records before it have copied
- * the other tree's part, and a whole subtree would be given back at once.  So
- * the step ends behind HPM_RECLAIM_LEAVES leaves, wherever the bound is: the
- * counts of more have not been reserved.  The cursor tells where it ended.
+ * The bound was chosen when the step was recorded.  A node that was shared then
+ * may be exclusive when the record is applied, because records before it have
+ * copied the other tree's part; then a whole subtree would be given back at
+ * once.  So the step ends behind HPM_RECLAIM_LEAVES leaves, wherever the bound
+ * is, as space for the counts of more leaves was not reserved.  The cursor says
+ * where it ended.
  *--------------------------------------------------------------*/
 
 struct reclaim {
 	u64 cursor, to;
-	unsigned int leaves;		/* that may still be given back */
+	unsigned int leaves;		/* that may be given back yet */
 };
 
 static int reclaim_node(struct hpm_md *md, struct hpm_ptr ptr,
@@ -1867,7 +1888,7 @@ static int reclaim_children(struct hpm_md *md, struct hpm_node *n,
 	return 0;
 }
 
-/* A leaf that is given back; the last one that may be ends the step. */
+/* Gives back a leaf; the last one that the step may give back ends the step. */
 static int reclaim_leaf(struct hpm_md *md, struct hpm_node *n, u64 upper,
 			struct reclaim *rc)
 {
@@ -1926,7 +1947,7 @@ int hpm_map_reclaim(struct hpm_md *md, struct hpm_root root, u64 cursor,
 	return r;
 }
 
-/* Counts down *leaves; the bound is where the last one handled ends. */
+/* Counts down *leaves; the bound is the end of the last leaf that is handled. */
 static int bound_node(struct hpm_md *md, struct hpm_ptr ptr,
 		      unsigned int level, u64 upper, u64 cursor,
 		      unsigned int *leaves, u64 *to)

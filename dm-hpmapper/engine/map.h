@@ -40,34 +40,34 @@ static inline u32 hpm_value_time(u64 value)
 	return value >> HPM_PBN_BITS;
 }
 
-/* What a splice took out. */
+/* What a splice removed. */
 struct hpm_splice {
 	u32 large;		/* bases */
 	u32 small;		/* overrides that name a block */
 	u32 holes;		/* overrides that say "nothing" */
-	bool base_known;	/* the leaf told about what is under @from: */
-	bool base;		/* a large block's entry that stays */
-	bool gap;		/* overrides, or the block's end, on both sides */
+	bool base_known;	/* @base is valid: */
+	bool base;		/* @from lies in a large block with a base */
+	bool gap;		/* overrides or block ends on both sides */
 };
 
-/* No tree is higher. */
+/* The height limit of a tree. */
 #define HPM_MAP_HEIGHT	8
-/* Entries that one splice puts in: a large block's base and overrides. */
+/* The most entries that one splice inserts: a large block's base and overrides. */
 #define HPM_SPLICE_MAX	((1u << HPM_MAX_LARGE_SHIFT) + 1)
 
 /*
  * Replaces all entries with keys in [from, to) by the @nr given ones (keys
  * ascending, inside the interval, with the same upper 32 bits; HPM_SPLICE_MAX
- * at most).  Counts of what comes are raised before those of what goes are
- * lowered.  Readers of @vol see each step whole.
+ * at most).  Raises the counts of the new entries before it lowers those of the
+ * removed ones.  A reader of @vol sees each step completely or not at all.
  */
 int hpm_map_splice(struct hpm_vol *vol, u64 from, u64 to,
 		   const struct hpm_entry *e, unsigned int nr,
 		   struct hpm_splice *out);
 /*
- * The same with neighbouring small entries in place of what is there; but
- * returns 1, and changes nothing, if they may override the last part of a base
- * that shows.
+ * Like hpm_map_splice(), for small entries of consecutive blocks that replace
+ * what is there.  But if they may override the last visible part of a base, it
+ * changes nothing and returns 1.
  */
 int hpm_map_override(struct hpm_vol *vol, const struct hpm_entry *e,
 		     unsigned int nr, struct hpm_splice *out);
@@ -80,22 +80,25 @@ int hpm_map_collect(struct hpm_md *md, struct hpm_root root, u64 from, u64 to,
 /* The value under @key, or -ENOENT. */
 int hpm_map_value(struct hpm_md *md, struct hpm_root root, u64 key,
 		  u64 *value);
-/* Is every node on the way to @key referred to once? */
+/* Is the reference count of every node on the way to @key 1? */
 int hpm_map_exclusive(struct hpm_md *md, struct hpm_root root, u64 key,
 		      bool *exclusive);
 /* Highest key in the tree, -ENOENT if empty. */
 int hpm_map_last(struct hpm_md *md, struct hpm_root root, u64 *key);
-/* Leaves whose entries one step of a reclaim gives back at the most. */
+/* The most leaves whose entries one step of a reclaim gives back. */
 #define HPM_RECLAIM_LEAVES	2
 /*
- * Reclaim of a tree that a deleted volume left: gives back what lies in
- * [cursor, *to), where *to comes from hpm_map_reclaim_bound(), or less: *to says
- * how far it went.  The tree itself is never changed; what ends at or below the
- * cursor is not looked at again.
+ * One step of a reclaim of a deleted volume's tree: gives back what lies in
+ * [cursor, *to).  The caller takes *to from hpm_map_reclaim_bound(); the step
+ * may end earlier, and *to then says where.  The tree itself is never changed.
+ * What ends at or below the cursor is skipped.
  */
 int hpm_map_reclaim(struct hpm_md *md, struct hpm_root root, u64 cursor,
 		    u64 *to);
-/* A *to such that the step handles so many leaves; U64_MAX: the rest. */
+/*
+ * Finds a *to such that the step handles HPM_RECLAIM_LEAVES leaves, or U64_MAX
+ * if the rest has no more.
+ */
 int hpm_map_reclaim_bound(struct hpm_md *md, struct hpm_root root, u64 cursor,
 			  u64 *to);
 extern const struct hpm_node_kind hpm_map_kind;

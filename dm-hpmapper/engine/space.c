@@ -5,10 +5,10 @@
  * Two tiers
  * ---------
  * A large block that was mapped as one is named by "base" entries, a small
- * block by entries of its own; both kinds may name the same place at a time,
- * when small blocks that a base no longer shows were given back and used
- * again.  Hence two tiers of counts, both of the leaves that hold such an
- * entry (not of volumes: a leaf may be shared by many trees):
+ * block by entries of its own.  Both kinds may name the same place at the same
+ * time, if small blocks that are hidden in a base were freed and used again.
+ * Hence there are two tiers of counts.  Both count the leaves with such an
+ * entry (not the volumes: a leaf may be shared by many trees):
  *
  *	HPM_ARR_LARGE	per large block: refs, the base entries; used, how many
  *			of its small blocks have a count of their own; punched,
@@ -21,24 +21,25 @@
  *
  *	count(i) > 0  or  (refs(X) > 0 and not punched(i))
  *
- * Punching is what gives back blocks that every reader of the only leaf with
- * this base sees overridden.  It needs refs(X) == 1, at the time.  Should the
- * leaf be shared later, each copy has the same overrides; they outlive the base
- * by the rules of the map.  When refs(X) falls to 0 the bits have lost their
- * meaning and go, so refs(X) == 0 implies punched(X) == 0.
+ * Punching frees blocks that are overridden for every reader of the only leaf
+ * with this base.  It requires refs(X) == 1 at that time.  If the leaf is
+ * shared later, each copy has the same overrides; by the rules of the map, they
+ * stay at least as long as the base.  When refs(X) falls to 0, the bits lose
+ * their meaning and are cleared, so refs(X) == 0 implies punched(X) == 0.
  *
- * The sums used(X) and punched(X) are there to leave HPM_ARR_SMALL alone: a
- * large block that was written in one piece and is deleted in one piece costs
- * 8 bytes, twice, and never an element for each small block.
+ * The sums used(X) and punched(X) avoid accesses to HPM_ARR_SMALL: a large
+ * block that is written and deleted in one piece changes one element of 8 bytes
+ * twice, and never an element for each small block.
  *
- * Every change is in three steps: look, and find what is wrong (corruption is
- * found before anything has changed); get hold of what the change needs, as
- * leaves of this epoch and memory, any of which may fail; change, which cannot.
- * A call that covers several large blocks does this for one after the other.
+ * Every change has three steps: check the counts, so that corruption is found
+ * before anything is changed; get what the change needs, such as leaves of this
+ * epoch and memory, which may fail; make the change, which cannot fail.  A call
+ * that covers several large blocks does this for one after the other.
  *
- * All of this is done by applying records, under md->lock, in the same way at
- * run time and in replay.  What depends on it in memory only, i.e. states, busy
- * blocks, free batches, is busy.c's: hpm_space_account() is the way there.
+ * All of this is done when records are applied, under md->lock, in the same way
+ * at run time and in a replay.  The state that exists in memory only, i.e.
+ * states of large blocks, busy blocks and free batches, belongs to busy.c,
+ * which hpm_space_account() informs.
  */
 #include "engine.h"
 #include "array.h"
@@ -50,15 +51,16 @@
 #define HPM_COUNT_MAX	((u32)U16_MAX << 15 | HPM_SMALL_COUNT)
 
 /*
- * The window of one large block that is being looked at or changed.  A large
- * block may lie in two leaves of the small arrays, never in more; these two
- * arrays have elements of one size, thus bounds at the same indices.
+ * The part of one large block that is being looked at or changed: the window.
+ * A large block may lie in two leaves of the small arrays, never in more; the
+ * elements of these two arrays have the same size, so their leaves end at the
+ * same indices.
  */
 struct counts {
 	struct hpm_md *md;
 	u64 large;
-	u64 pbn;			/* of the window */
-	unsigned int nr;		/* small blocks in it */
+	u64 pbn;			/* where the window begins */
+	unsigned int nr;		/* small blocks in the window */
 
 	u32 refs;
 	unsigned int used, punched;
@@ -70,7 +72,7 @@ struct counts {
 		bool carry;		/* the upper half will change */
 	} part[2];
 
-	u32 gained, lost;		/* small blocks that come into use, go out */
+	u32 gained, lost;		/* that come into, go out of use */
 	DECLARE_BITMAP(gone, 1 << HPM_MAX_LARGE_SHIFT);	/* those that go out */
 };
 
@@ -107,7 +109,7 @@ static int large_decode(struct counts *c, const struct hpm_disk_large *l)
 	return large_check(c);
 }
 
-/* Begins to look at large block @large; nothing is held. */
+/* Reads the large tier of large block @large; holds nothing. */
 static int counts_begin(struct counts *c, struct hpm_md *md, u64 large)
 {
 	struct hpm_node *leaf;
@@ -126,8 +128,8 @@ static int counts_begin(struct counts *c, struct hpm_md *md, u64 large)
 }
 
 /*
- * Exact but for punched blocks that were used again: then it may be PART
- * without a free block, which whoever allocates finds out.
+ * This is exact except if punched blocks were used again: then the state may be
+ * PART although no block is free, which the allocation finds out.
  */
 static enum hpm_large_state large_state(const struct counts *c)
 {
@@ -138,10 +140,7 @@ static enum hpm_large_state large_state(const struct counts *c)
 	return c->used < c->md->large_size ? HPM_LARGE_PART : HPM_LARGE_FULL;
 }
 
-/*
- * The element to change, before anything else has: @leaf is held, and NULL if
- * the sums stay as they are.
- */
+/* Gets the element to change, before anything is changed; @leaf is held. */
 static int large_claim(struct counts *c, struct hpm_node **leaf,
 		       struct hpm_disk_large **elt)
 {
@@ -234,7 +233,10 @@ static void smalls_put(struct counts *c)
 	}
 }
 
-/* Holds the elements of @nr small blocks; smalls_put() even if it fails. */
+/*
+ * Gets the elements of @nr small blocks; the caller calls smalls_put() even if
+ * it fails.
+ */
 static int smalls_get(struct counts *c, u64 pbn, unsigned int nr, bool write)
 {
 	u32 per_leaf = c->md->array[HPM_ARR_SMALL].per_leaf, pos;
@@ -249,14 +251,14 @@ static int smalls_get(struct counts *c, u64 pbn, unsigned int nr, bool write)
 	return r ? r : part_get(c, &c->part[1], write);
 }
 
-/* All of the large block. */
+/* Gets the elements of the whole large block. */
 static int smalls_get_all(struct counts *c, bool write)
 {
 	return smalls_get(c, c->large << c->md->large_shift,
 			  c->md->large_size, write);
 }
 
-/* The upper halves that are about to change, for writing. */
+/* Gets the upper halves that will change, for writing. */
 static int smalls_claim_hi(struct counts *c)
 {
 	struct part *p;
@@ -272,7 +274,7 @@ static int smalls_claim_hi(struct counts *c)
 	return 0;
 }
 
-/* The part with block @i of the window; *i becomes its place there. */
+/* Returns the part with block @i of the window; *i becomes the index in that part. */
 static struct part *small_part(struct counts *c, unsigned int *i)
 {
 	if (*i < c->part[0].nr)
@@ -297,13 +299,16 @@ static bool small_punched(struct counts *c, unsigned int i)
 	return p->low && p->low[i] & cpu_to_le16(HPM_SMALL_PUNCHED);
 }
 
-/* In use through the base? */
+/* Is the block in use through the base? */
 static bool under_base(struct counts *c, unsigned int i)
 {
 	return c->refs && !small_punched(c, i);
 }
 
-/* Was judged: there is no overflow, and the upper half is there if need be. */
+/*
+ * Stores a count.  It was checked before: it does not overflow, and its upper
+ * half exists if it needs one.
+ */
 static void small_store(struct counts *c, unsigned int i, u32 count)
 {
 	struct part *p = small_part(c, &i);
@@ -357,7 +362,7 @@ static int judge_lower(struct counts *c, unsigned int i)
 	return 0;
 }
 
-/* What the change comes to; nothing changes but @c. */
+/* Computes the effects of the change; changes only @c. */
 static int judge_small(struct counts *c, int delta)
 {
 	unsigned int i;
@@ -377,8 +382,9 @@ static void store_small(struct counts *c, int delta)
 }
 
 /*
- * The element of the large block is not touched, and its leaf not copied, by
- * what only moves counts above one: sharing and unsharing of leaves.
+ * A change that only moves counts above one, as when leaves become shared or
+ * unshared, does not touch the element of the large block and does not copy its
+ * leaf.
  */
 static int change_small(struct counts *c, int delta)
 {
@@ -434,7 +440,7 @@ int hpm_space_count_small(struct hpm_md *md, u64 pbn, u32 nr, int delta)
  * Counting large blocks
  *--------------------------------------------------------------*/
 
-/* What goes out of use with the last base entry. */
+/* Computes what goes out of use with the last base entry. */
 static int judge_baseless(struct counts *c)
 {
 	unsigned int i;
@@ -454,7 +460,10 @@ static int judge_baseless(struct counts *c)
 	return 0;
 }
 
-/* With the first base entry, all that has no count of its own comes into use. */
+/*
+ * With the first base entry, every block without a count of its own comes into
+ * use.
+ */
 static int judge_large(struct counts *c, int delta)
 {
 	u64 pbn = c->large << c->md->large_shift;
@@ -485,7 +494,7 @@ static void clear_punched(struct counts *c)
 	c->punched = 0;
 }
 
-/* All that can fail in front of a change. */
+/* Does all that can fail before a change. */
 static int large_ready(struct counts *c, struct hpm_node **leaf,
 		       struct hpm_disk_large **elt)
 {
@@ -515,7 +524,7 @@ static int change_large(struct counts *c, int delta)
 	return 0;
 }
 
-/* @pbn is that of a whole large block. */
+/* Checks that @pbn is the start of a large block, and reads the large tier. */
 static int base_begin(struct counts *c, struct hpm_md *md, u64 pbn)
 {
 	if (!on_device(md, pbn, md->large_size))
@@ -669,7 +678,7 @@ int hpm_space_free_map(struct hpm_md *md, u64 large, unsigned long *map)
  * Loading
  *--------------------------------------------------------------*/
 
-/* Small blocks in use.  The sums tell, except if the two tiers overlap. */
+/* Counts the small blocks in use.  The sums suffice unless the two tiers overlap. */
 static int count_used(struct counts *c, u32 *used)
 {
 	unsigned int i;

@@ -10,27 +10,35 @@
 struct hpm_entry;
 
 /*
- * Reads the states from the arrays.  Comes after the replay: until then counts
- * are counted and nothing else, as what a replayed record frees is free.
+ * Computes the states in memory from the arrays, after the replay.  Until then
+ * the counts are kept and nothing else is: what a replayed record frees is free
+ * at once.
  */
 int hpm_space_load(struct hpm_md *md);
 /*
- * @delta is 1 or -1.  What one record both raises and lowers is raised first:
- * a block whose count touches zero is given back, whatever comes later.
+ * @delta is 1 or -1.  If a record both raises and lowers counts, the caller
+ * raises first, since a block whose count falls to 0 is freed even if the same
+ * record would raise the count again.
  */
 int hpm_space_count_small(struct hpm_md *md, u64 pbn, u32 nr, int delta);
 int hpm_space_count_large(struct hpm_md *md, u64 pbn, int delta);
-/* One entry's worth; holes count for nothing. */
+/* The same for one map entry; a hole changes no count. */
 int hpm_space_count_entry(struct hpm_md *md, const struct hpm_entry *e,
 			  int delta);
-/* Gives the small blocks in @mask (n bits) back from under the base. */
+/*
+ * Frees the small blocks under a base whose bits are set in @mask (large_size
+ * bits).
+ */
 int hpm_space_punch(struct hpm_md *md, u64 pbn, const unsigned long *mask);
-/* Leaves that have it as a base, and small blocks given back from under it. */
+/*
+ * *refs: leaves that have it as a base; *punched: its small blocks that were
+ * freed.
+ */
 int hpm_space_base(struct hpm_md *md, u64 pbn, u32 *refs, u32 *punched);
 
-/* At most this many small blocks are free by the counts; < 0: error. */
+/* An upper bound of the free small blocks, by the counts; < 0: error. */
 int hpm_space_free_bound(struct hpm_md *md, u64 large);
-/* Sets the bits of those that are. */
+/* Sets the bits of the small blocks that are free by the counts. */
 int hpm_space_free_map(struct hpm_md *md, u64 large, unsigned long *map);
 
 #endif /* HPM_SPACE_H */

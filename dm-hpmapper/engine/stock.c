@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Stocks: small blocks that an owner can take from in any context.
- */
+/* Stocks: reserved small blocks that an owner can take from in any context. */
 #include "engine.h"
 #include "busy.h"
 
@@ -11,14 +9,14 @@ void hpm_stock_init(struct hpm_stock *st)
 	spin_lock_init(&st->lock);
 }
 
-/* How full it is, is looked at without the lock as well. */
+/* The fill level is also read without the lock. */
 static void __stock_count(struct hpm_stock *st, unsigned int nr, u32 blocks)
 {
 	WRITE_ONCE(st->nr, nr);
 	WRITE_ONCE(st->blocks, blocks);
 }
 
-/* The smallest that is large enough, or else the largest. */
+/* Prefers the smallest extent that is large enough, or else the largest one. */
 static bool better(const struct hpm_extent *a, const struct hpm_extent *b,
 		   u32 want)
 {
@@ -51,7 +49,7 @@ u32 hpm_stock_take(struct hpm_stock *st, u32 want, u64 *pbn)
 	return nr;
 }
 
-/* Extents are not joined across the bounds of large blocks. */
+/* Extents are not joined across the boundaries of large blocks. */
 static bool adjacent(struct hpm_stock *st, const struct hpm_extent *a,
 		     const struct hpm_extent *b)
 {
@@ -59,7 +57,7 @@ static bool adjacent(struct hpm_stock *st, const struct hpm_extent *a,
 	       b->pbn & (st->md->large_size - 1);
 }
 
-/* Moves everything in the stock that @e touches over to @e. */
+/* Moves all extents of the stock that are adjacent to @e into @e. */
 static void __stock_absorb(struct hpm_stock *st, struct hpm_extent *e)
 {
 	struct hpm_extent *o;
@@ -78,7 +76,7 @@ static void __stock_absorb(struct hpm_stock *st, struct hpm_extent *e)
 	}
 }
 
-/* If all extents are in use, the smallest is left over in @e. */
+/* If all extents are in use, @e becomes the smallest of them and itself. */
 static void __stock_put(struct hpm_stock *st, struct hpm_extent *e)
 {
 	struct hpm_extent *o = st->ext;
@@ -100,8 +98,8 @@ static void __stock_put(struct hpm_stock *st, struct hpm_extent *e)
 }
 
 /*
- * A full stock loses nothing: as blocks cease to be busy without memory and
- * without sleeping, what does not fit is simply allocatable again.
+ * No block is lost if the stock is full: blocks cease to be busy without memory
+ * and without sleeping, so what does not fit becomes allocatable again.
  */
 void hpm_stock_give(struct hpm_stock *st, u64 pbn, u32 nr)
 {
@@ -114,7 +112,10 @@ void hpm_stock_give(struct hpm_stock *st, u64 pbn, u32 nr)
 	__stock_absorb(st, &e);
 	__stock_put(st, &e);
 	spin_unlock_irqrestore(&st->lock, flags);
-	/* Eight extents and no refill: blocks of no stock were given. */
+	/*
+	 * A full stock that was never refilled was given blocks that came from
+	 * no stock.
+	 */
 	if (e.nr && !WARN_ON_ONCE(!st->md))
 		hpm_space_unreserve(st->md, e.pbn, e.nr);
 }
