@@ -2,23 +2,23 @@
 /*
  * Sparse arrays: counts of the data space, the volume table, the dying trees.
  *
- * A radix tree.  A leaf holds as many elements as fit, an inner node as many
+ * An array is a radix tree.  A leaf is filled with elements, an inner node with
  * pointers, and the tree is as high as the highest index that was ever written
- * asks for.  What was never written has no block and reads as zeroes; an array
- * does not shrink, but is destroyed as a whole.
+ * requires.  Elements that were never written may have no block and read as
+ * zeroes.  An array does not shrink; it is destroyed as a whole.
  *
  * An array belongs to one root, so its blocks have a count of 1 and are copied
- * for one reason only: that their epoch was sealed.  The volume table is the
- * exception: a table that is held begins as a second reference to its root, and
- * they part as the map trees of volumes do, node by node as the living one changes
- * (volume-apply.c).  Each node is given to its parent as soon as it is there, so the array
- * is whole after every step and an error leaves it merely with a node more than it
- * needed.
+ * only when their epoch was sealed.  The volume table is an exception: a table
+ * that is held is at first a second reference to its root, and the two separate
+ * like the map trees of volumes, node by node as the living table changes
+ * (volume-apply.c).  Each new node is linked to its parent at once, so the
+ * array is complete after every step, and after an error it has at most a node
+ * more than it needs.
  *
- * The applier counts small blocks that lie side by side, so most accesses go
- * where the one before went.  The array holds on to that leaf: as long as it
- * can be used as it stands, an access is a comparison.  The leaf is never out
- * of date, since every way to change the array goes through here.
+ * The applier counts neighbouring small blocks, so most accesses go to the same
+ * leaf as the one before.  The array holds that leaf: as long as it can be used
+ * unchanged, an access takes one comparison.  The leaf is never out of date,
+ * since only this file changes arrays.
  */
 #include "engine.h"
 #include "array.h"
@@ -54,7 +54,7 @@ void hpm_array_init(struct hpm_array *a, enum hpm_array_kind kind)
  * Geometry
  *--------------------------------------------------------------*/
 
-/* How many elements are below a node of @level. */
+/* The number of elements below a node of @level. */
 static u64 arr_span(const struct hpm_array *a, unsigned int level)
 {
 	u64 span = a->per_leaf;
@@ -71,7 +71,7 @@ static u64 arr_first(const struct hpm_array *a, unsigned int level, u64 index)
 	return div64_u64(index, span) * span;
 }
 
-/* Which child of the node of @level at @first has @index below it. */
+/* The slot of the child that has @index below it, in the node of @level at @first. */
 static unsigned int arr_slot(const struct hpm_array *a, unsigned int level,
 			     u64 first, u64 index)
 {
@@ -88,8 +88,8 @@ static unsigned int arr_height(const struct hpm_array *a, u64 index)
 }
 
 /*
- * The height is raised once, and each of the two leaves has a path that shares
- * the root with the other's.
+ * The height is raised once.  The paths of the two leaves have only the root in
+ * common.
  */
 u32 hpm_array_worst_new(const struct hpm_array *a, u64 limit)
 {
@@ -152,7 +152,7 @@ void hpm_array_release(struct hpm_array *a)
 	a->last = NULL;
 }
 
-/* The element in the leaf used last; the leaf is held once more. */
+/* Returns the element in the leaf used last; the leaf gets one more hold. */
 static void *last_elt(struct hpm_array *a, u64 index, struct hpm_node **leaf)
 {
 	hpm_node_hold(a->last);
@@ -221,7 +221,7 @@ static int arr_check_root(struct hpm_md *md, const struct hpm_array *a)
  * Reading
  *--------------------------------------------------------------*/
 
-/* The leaf that holds @index, held, or NULL. */
+/* Finds the leaf with @index and holds it; NULL if there is none. */
 static int arr_leaf(struct hpm_md *md, const struct hpm_array *a, u64 index,
 		    struct hpm_node **leaf)
 {
@@ -283,8 +283,8 @@ static bool is_counts(const struct hpm_array *a)
 }
 
 /*
- * One more node that this epoch owns.  That its block is taken is seen before
- * that it needs not be copied any more.
+ * Counts a node that this epoch has made or copied.  Readers see that its block
+ * is taken before they see that it need not be copied any more.
  */
 static void count_node(struct hpm_md *md, struct hpm_array *a, bool new)
 {
@@ -300,10 +300,10 @@ static void count_node(struct hpm_md *md, struct hpm_array *a, bool new)
 		WRITE_ONCE(md->counts_left, md->counts_left - 1);
 }
 
-/* Of the two that shared a node each has one of its own now. */
+/* The two arrays that shared a node each have one of their own now. */
 static void count_parted(struct hpm_md *md)
 {
-	/* Its block is taken: pairs with meta_room(). */
+	/* The taken block must be visible first: pairs with meta_room(). */
 	smp_wmb();
 	WRITE_ONCE(md->table_shared, md->table_shared - !!md->table_shared);
 }
@@ -319,7 +319,10 @@ void hpm_counts_epoch(struct hpm_md *md)
 	WRITE_ONCE(md->counts_made, 0);
 }
 
-/* A root above the root, until @height is reached; the first one at once. */
+/*
+ * Adds roots until @height is reached; an empty array gets one of that height
+ * at once.
+ */
 static int arr_raise(struct hpm_md *md, struct hpm_array *a,
 		     unsigned int height)
 {
@@ -342,7 +345,7 @@ static int arr_raise(struct hpm_md *md, struct hpm_array *a,
 	return 0;
 }
 
-/* Points to the node, or to none, at @slot of @parent, or to the root. */
+/* Makes @slot of @parent, or the root of the array, point to the node, or to none. */
 static void arr_link(struct hpm_array *a, struct hpm_node *parent,
 		     unsigned int slot, struct hpm_node *n)
 {
@@ -355,7 +358,7 @@ static void arr_link(struct hpm_array *a, struct hpm_node *parent,
 		a->root.ptr = hpm_node_ptr(n);
 }
 
-/* One step down: the node that @ptr names, ours and linked, or a new one. */
+/* One step down: gets the node that @ptr names, or a new one, writable and linked. */
 static int arr_own(struct hpm_md *md, struct hpm_array *a, struct hpm_ptr ptr,
 		   unsigned int level, u64 first, struct hpm_node *parent,
 		   unsigned int slot, struct hpm_node **out)
@@ -386,7 +389,10 @@ static int arr_own(struct hpm_md *md, struct hpm_array *a, struct hpm_ptr ptr,
 	return 0;
 }
 
-/* The leaf that holds @index, held and ours, with a path that is ours. */
+/*
+ * Finds or makes the leaf with @index, holds it, and makes its whole path
+ * writable.
+ */
 static int arr_own_leaf(struct hpm_md *md, struct hpm_array *a, u64 index,
 			struct hpm_node **leaf)
 {
@@ -447,7 +453,7 @@ int hpm_array_write(struct hpm_md *md, struct hpm_array *a, u64 index,
 /*----------------------------------------------------------------
  * All of it
  *
- * Both go down by calling themselves, ARR_MAX_HEIGHT deep at most.
+ * Both walks recurse, to a depth of ARR_MAX_HEIGHT at most.
  *--------------------------------------------------------------*/
 
 struct arr_walk {
@@ -506,7 +512,7 @@ static int inc_root(struct hpm_md *md, const struct hpm_disk_volume *d)
 	       hpm_refs_inc(md, le64_to_cpu(d->root.ptr.block)) : 0;
 }
 
-/* Nodes of the volume table may be shared with a table that is held. */
+/* Only nodes of the volume table may be shared, with a table that is held. */
 static int inc_children(struct hpm_md *md, struct hpm_node *n)
 {
 	unsigned int i, per_leaf = HPM_PAYLOAD / elt_size[HPM_ARR_VOLUME];
@@ -566,7 +572,7 @@ int hpm_array_unshared(struct hpm_md *md, struct hpm_array *a, u64 *nr)
 	return unshared_node(md, a, a->root.ptr, a->root.height - 1, 0, nr);
 }
 
-/* Shows what another array has, too, to whoever wants to see it. */
+/* Calls ->kept() for the leaves below a node that another array shares. */
 static int cut_kept(struct hpm_md *md, struct hpm_array *a, struct hpm_ptr ptr,
 		    unsigned int level, u64 first,
 		    const struct hpm_cut_ops *ops)
@@ -576,7 +582,7 @@ static int cut_kept(struct hpm_md *md, struct hpm_array *a, struct hpm_ptr ptr,
 	return ops->kept ? walk_node(&w, ptr, level, first) : 0;
 }
 
-/* One reference less; with the last one goes all that is below. */
+/* Drops one reference; with the last one, everything below is given back. */
 static int cut_all(struct hpm_md *md, struct hpm_array *a, struct hpm_ptr ptr,
 		   unsigned int level, u64 first,
 		   const struct hpm_cut_ops *ops)
@@ -620,7 +626,10 @@ static int cut_leaf(struct hpm_md *md, struct hpm_array *a, struct hpm_node *n,
 	return r;
 }
 
-/* The node is ours, and @to falls inside of it: goes down to where it falls. */
+/*
+ * Cuts the node, which is writable and has @to inside of it, and goes down to
+ * the leaf.
+ */
 static int cut_below(struct hpm_md *md, struct hpm_array *a, struct hpm_node *n,
 		     unsigned int level, u64 first, u64 to,
 		     const struct hpm_cut_ops *ops)
@@ -651,7 +660,7 @@ static int cut_below(struct hpm_md *md, struct hpm_array *a, struct hpm_node *n,
 	return r;
 }
 
-/* An error leaves counts too low for what is left: the engine has to stop. */
+/* After an error, counts are too low for what is left, so the engine must stop. */
 int hpm_array_cut(struct hpm_md *md, struct hpm_array *a, u64 to,
 		  const struct hpm_cut_ops *ops)
 {
@@ -747,7 +756,7 @@ int hpm_array_cut_bound(struct hpm_md *md, struct hpm_array *a,
 
 	if (!r && a->root.height)
 		r = bound_node(&b, a->root.ptr, a->root.height - 1, 0);
-	/* With looks left nothing is left behind what was looked at. */
+	/* If looks are left, the whole rest was looked at. */
 	*to = b.looks ? U64_MAX : b.to;
 	return r;
 }

@@ -18,52 +18,58 @@ struct hpm_array {
 };
 
 void hpm_array_init(struct hpm_array *a, enum hpm_array_kind kind);
-/* Forgets the held leaf (before the root is replaced, or the cache emptied). */
+/* Drops the held leaf: before the root is replaced or the node cache is emptied. */
 void hpm_array_release(struct hpm_array *a);
 /*
- * The element for reading; *leaf is held (NULL and *elt NULL: not there, it
- * reads as zeroes).
+ * Finds the element for reading; *leaf is held.  If the array has no such
+ * element, it reads as zeroes, and *leaf and *elt are NULL.
  */
 int hpm_array_read(struct hpm_md *md, struct hpm_array *a, u64 index,
 		   struct hpm_node **leaf, const void **elt);
-/* The element for writing, made if need be; *leaf is held. */
+/* Finds or makes the element for writing; *leaf is held. */
 int hpm_array_write(struct hpm_md *md, struct hpm_array *a, u64 index,
 		    struct hpm_node **leaf, void **elt);
-/* Calls @fn for each leaf that exists, in order; stops on non-zero. */
+/* Calls @fn for each leaf that exists, in order, until it returns non-zero. */
 int hpm_array_walk(struct hpm_md *md, struct hpm_array *a,
 		   int (*fn)(void *ctx, u64 first, const void *elts,
 			     unsigned int nr), void *ctx);
 extern const struct hpm_node_kind hpm_array_kind;
-/* Blocks of the array that a path from its root reaches unshared. */
+/* Counts the blocks of the array that no other array shares. */
 int hpm_array_unshared(struct hpm_md *md, struct hpm_array *a, u64 *nr);
-/* What is told, in order, of the elements that are given back. */
+/* Callbacks for elements that are given back, in order. */
 struct hpm_cut_ops {
-	/* each run that no other array has */
+	/* a run of elements that no other array shares */
 	int (*gone)(struct hpm_md *md, const void *elts, unsigned int nr);
-	/* each leaf that another has, too, @ctx being the md; NULL: nothing */
+	/* A leaf that another array shares.  @ctx is the md.  May be NULL. */
 	int (*kept)(void *ctx, u64 first, const void *elts, unsigned int nr);
 };
 
 /*
- * Gives back all elements below @to; what is shared loses a reference.
- * U64_MAX: all of the array.
+ * Gives back all elements below @to; a shared node loses one reference.
+ * U64_MAX: the whole array.
  */
 int hpm_array_cut(struct hpm_md *md, struct hpm_array *a, u64 to,
 		  const struct hpm_cut_ops *ops);
 /*
- * A @to for it, such that about @looks nodes and elements are looked at and @weigh
- * has said true @heavy times at most.  It is called for all elements, or, if not
- * @all, for each that no other array has: then no shared node is cut in two.
+ * Finds a @to for hpm_array_cut() such that about @looks nodes and elements are
+ * looked at and @weigh returns true for @heavy elements at most.  If @all is
+ * true, @weigh is called for all elements.  If not, it is called only for
+ * elements that no other array shares, and @to never falls inside a shared
+ * node.
  */
 int hpm_array_cut_bound(struct hpm_md *md, struct hpm_array *a,
 			bool (*weigh)(void *ctx, const void *elt), void *ctx,
 			bool all, unsigned int looks, unsigned int heavy,
 			u64 *to);
-/* A new epoch: all blocks of the counts must be copied again. */
+/*
+ * A new epoch began: all blocks of the counts must be copied before they are
+ * changed.
+ */
 void hpm_counts_epoch(struct hpm_md *md);
 /*
- * In an array of @limit elements: the nodes that two neighbouring leaves may be
- * in want of, and those that @n elements may stand in, paths included.
+ * For an array of @limit elements: the number of nodes that two neighbouring
+ * leaves may have to create, and the number of nodes that @n elements may lie
+ * in, both including the paths.
  */
 u32 hpm_array_worst_new(const struct hpm_array *a, u64 limit);
 u32 hpm_array_worst_touched(const struct hpm_array *a, u64 limit, u32 n);

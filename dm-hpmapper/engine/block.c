@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Metadata blocks as such: their memory, their heads and checksums.
- */
+/* Metadata blocks: their memory, heads and checksums. */
 #include "engine.h"
 #include "block.h"
 

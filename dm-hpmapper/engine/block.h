@@ -10,7 +10,7 @@
 
 struct hpm_md;
 
-/* A block-sized, block-aligned buffer, zeroed or not. */
+/* A block-sized, block-aligned buffer; __GFP_ZERO decides whether it is zeroed. */
 void *hpm_block_alloc(gfp_t gfp);
 void hpm_block_free(void *p);
 
@@ -19,10 +19,10 @@ static inline bool hpm_block_is_zero(const void *block)
 	return !memchr_inv(block, 0, HPM_BLOCK_SIZE);
 }
 
-/* Fills in everything but the content and the checksum / the checksum. */
+/* _init() fills in the head but for the checksum, _seal() adds the checksum. */
 void hpm_block_init(struct hpm_md *md, void *block, u8 type, u64 nr, u64 epoch);
 void hpm_block_seal(u32 seed, void *block);
-/* What is wrong with a block, or NULL. */
+/* Returns what is wrong with a block, or NULL. */
 const char *hpm_block_fault(u32 seed, const void *block, u8 type, u64 nr);
 /* 0 or -EUCLEAN. */
 int hpm_block_check(u32 seed, const void *block, u8 type, u64 nr);

@@ -13,14 +13,14 @@
 #include "refs.h"
 #include "space.h"
 
-/* A block that some pool of ours left, whatever became of it. */
+/* Is this a block of some pool, valid or not? */
 static bool is_ours(const struct hpm_block_head *h)
 {
 	return le32_to_cpu(h->magic) == HPM_MAGIC &&
 	       h->type >= HPM_BT_LABEL && h->type <= HPM_BT_ARR_NODE;
 }
 
-/* Did a format begin here, and not end? */
+/* Did a format begin here that did not end? */
 static bool format_began(struct hpm_md *md, void *buf)
 {
 	return !hpm_io_read(md->io, HPM_LABEL_COPY, buf) &&
@@ -32,9 +32,10 @@ static const char not_blank[] =
 	"the metadata device begins with zeroes but holds something else: clear its first 128 KiB";
 
 /*
- * May the device be formatted?  All of its head is zero, or an old pool's.  A
- * superblock that a crash in a format has torn may have lost its first sector
- * and looks like neither; the copy of the label, written before, tells.
+ * May the device be formatted?  Yes, if each block of its head is zero or an
+ * old pool's.  A crash during a format may have torn a superblock so that its
+ * first sector, which tells what the block is, is missing.  The copy of the
+ * label is written before the superblocks and proves that a format had begun.
  */
 static int check_blank(struct hpm_md *md, void *buf, const char **why)
 {
@@ -82,7 +83,10 @@ static int check_devices(struct hpm_md *md, const char **why)
 	return 0;
 }
 
-/* The head of the device behind the label holds nothing of an older pool. */
+/*
+ * Clears the head of the device behind the label, so that nothing of an older
+ * pool is left.
+ */
 static int wipe_head(struct hpm_md *md, void *buf)
 {
 	struct hpm_io_vec vec = { .data = buf };
@@ -99,7 +103,7 @@ static int wipe_head(struct hpm_md *md, void *buf)
 	return hpm_io_flush_meta(md->io);
 }
 
-/* The empty pool in memory: counts, arrays, nothing else. */
+/* Makes the empty pool in memory: counts, arrays, nothing else. */
 static int format_state(struct hpm_md *md)
 {
 	u64 meta = min_t(u64, hpm_io_meta_blocks(md->io), HPM_MAX_META_BLOCKS);
@@ -134,8 +138,8 @@ static int format_state(struct hpm_md *md)
 }
 
 /*
- * Both superblocks before the label: until it stands the device is blank and
- * would be formatted again.
+ * Both superblocks are written before the label: until the label is there, the
+ * device counts as blank and would be formatted again.
  */
 int hpm_format(struct hpm_md *md, void *buf, const char **why)
 {

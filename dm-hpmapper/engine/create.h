@@ -7,7 +7,10 @@
 
 #include "metadata.h"
 
-/* Makes an empty pool on devices that hold nothing else.  @buf: a block. */
+/*
+ * Makes an empty pool on devices that hold nothing else.  @buf is a buffer of
+ * one block.
+ */
 int hpm_format(struct hpm_md *md, void *buf, const char **why);
 
 #endif /* HPM_CREATE_H */

@@ -7,7 +7,10 @@
 
 #include "metadata.h"
 
-/* Of the label's checksum: it has the uuid that the other blocks' seed is made of. */
+/*
+ * The seed of the label's checksum.  The seed of other blocks is made of the
+ * uuid, which only the label tells.
+ */
 static inline u32 hpm_label_seed(void)
 {
 	return crc32c(~0u, "hpmapper label", 14);
@@ -15,9 +18,12 @@ static inline u32 hpm_label_seed(void)
 
 void hpm_set_uuid(struct hpm_md *md, const u8 *uuid);
 void hpm_set_large_shift(struct hpm_md *md, unsigned int shift);
-/* What the engine has in memory; durable on return.  @label: a block for it. */
+/*
+ * Writes the label from what the engine has in memory; durable on return.
+ * @label is a buffer for it.
+ */
 int hpm_label_write(struct hpm_md *md, u64 block, struct hpm_label *label);
-/* Looks at what was read from HPM_LABEL_BLOCK and takes over what it says. */
+/* Checks the block that was read from HPM_LABEL_BLOCK and takes over its content. */
 int hpm_label_take(struct hpm_md *md, const struct hpm_label *l,
 		   const char **why);
 

@@ -1,41 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The mark on the data device: whose data these are.
+ * The mark on the data device: it tells which pool the data belong to.
  *
- * Nothing in the metadata of a pool tells one data device from another of the
- * same size.  With the wrong one, volumes would show the bytes of another pool,
- * and what they write would destroy them.  So the data device names its pool,
- * and the pool opens on that one alone.
+ * Nothing in the metadata of a pool tells its data device from another one of
+ * the same size.  With a wrong device, volumes would show the data of another
+ * pool, and writes to them would destroy these data.  So the data device names
+ * its pool, and the pool opens only with that device.
  *
  * Where it stands
  * ---------------
- * In small block 0, which the pool allocates to itself when it is made and never
- * gives back.  Its count says so: no volume maps the block, so it is allocated
- * to nobody, no record names it, and it is neither moved nor discarded.  Any
- * version goes by the counts, also one that does not know of marks.  The place
- * follows the data wherever they are copied or moved, and however they grow.
+ * In small block 0, which the pool allocates to itself when it is made and
+ * never frees.  Its count makes it allocated, but no volume maps it.  So it is
+ * never given out, no record names it, and it is neither moved nor discarded.
+ * This also holds for versions that do not know of marks, as all versions obey
+ * the counts.  The mark stays with the data when they are copied or moved, or
+ * when the device grows.
  *
  * Why it is believed
  * ------------------
- * A tenant may write whatever he likes, and that includes a block that looks
- * like the mark of another pool.  So what small block 0 holds is of interest
- * only if the metadata say that it is the pool's own: by a flag in the label,
- * which is set when the pool is made and at no other time, and by a count of
- * HPM_MARK_COUNT.  A pool from before there were marks has no flag: its small
- * block 0 is some volume's, and it opens as ever.
+ * The user of a volume may write anything, including a block that looks like
+ * the mark of another pool.  So the content of small block 0 counts only if the
+ * metadata say that the block is the pool's own: by a flag in the label, which
+ * is set only when the pool is made, and by a count of HPM_MARK_COUNT.  A pool
+ * that was made before there were marks has no flag: its small block 0 may
+ * belong to a volume, and the pool opens without a check.
  *
- * The count is a number that is hardly ever a tenant's, and that an older
- * hpm_check still calls a leak, and no worse.  If somebody let that one mend
- * the leak, the count is another from then on, and the pool is one without a
- * mark.  The flag alone would lock such a pool out, as its block 0 may have
- * become a volume's.
+ * The value of the count is one that a volume's block hardly ever has, and that
+ * an older hpm_check reports as a leak, which is its mildest finding.  If an
+ * older version repaired this leak, the count has changed, and the pool counts
+ * as one without a mark.  The flag alone would make such a pool unusable, as
+ * its block 0 may belong to a volume now.
  *
  * Crashes
  * -------
- * The mark is durable before the label is written that speaks of it.  A pool
- * whose making was cut short has no label and is made again, with another uuid
- * and another mark.  Afterwards the block is never written, but by those who
- * put another device in the place of a lost one and say so (adopt_data).
+ * The mark is durable before the label with the flag is written.  If a crash
+ * interrupts the making of a pool, there is no label, and the pool is made
+ * again, with another uuid and another mark.  After that, the block is written
+ * only if the administrator replaces a lost device by another one and says so
+ * (adopt_data).
  */
 #include "engine.h"
 #include "array.h"
@@ -59,7 +61,7 @@ static void mark_fill(struct hpm_md *md, struct hpm_mark *m)
 	hpm_block_seal(mark_seed(), m);
 }
 
-/* Before it is in use nobody else can have it: the space is empty. */
+/* The block cannot have another owner: the pool is new, and its space is empty. */
 static int mark_take_block(struct hpm_md *md)
 {
 	unsigned int i;
@@ -90,8 +92,8 @@ int hpm_mark_make(struct hpm_md *md, void *buf)
 }
 
 /*
- * Is small block 0 still the pool's?  If that cannot be told, because the count
- * cannot be read, it counts as that.
+ * Is small block 0 still the pool's?  If its count cannot be read, the answer
+ * is yes.
  */
 static bool mark_has_block(struct hpm_md *md)
 {
@@ -111,7 +113,10 @@ static bool mark_has_block(struct hpm_md *md)
 	return count == HPM_MARK_COUNT;
 }
 
-/* What stands there in place of this pool's mark; NULL: it is this pool's. */
+/*
+ * Returns what is there in place of this pool's mark; NULL: it is this pool's
+ * mark.
+ */
 static const char *mark_fault(struct hpm_md *md, const struct hpm_mark *m)
 {
 	if (!hpm_block_check(mark_seed(), m, HPM_BT_MARK, HPM_MARK_BLOCK))
@@ -151,7 +156,7 @@ int hpm_mark_check(struct hpm_md *md, void *buf, const char **why)
 	r = hpm_io_read_mark(md->io, buf);
 	if (r == -EOPNOTSUPP)
 		return 0;
-	if (r) {	/* a bad sector must not take the whole pool away */
+	if (r) {	/* one bad sector must not make the pool unusable */
 		hpm_warn(md, "the data device's mark cannot be read (%d): whether these are the pool's data is not known",
 			 r);
 		return 0;

@@ -7,12 +7,16 @@
 
 #include "metadata.h"
 
-/* Of a new pool, whose space is loaded; @buf: a block.  Durable on return. */
+/*
+ * Writes the mark of a new pool, whose space is loaded.  @buf is a buffer of
+ * one block.  Durable on return.
+ */
 int hpm_mark_make(struct hpm_md *md, void *buf);
 /*
- * md->marked is what the label says, and becomes what is so.  -EINVAL with *why:
- * these are not the data of the pool.  Writes nothing, and comes before anything
- * is written or discarded.
+ * Compares the mark with the pool.  On entry md->marked is what the label says;
+ * on return it says whether the pool really has a mark.  -EINVAL with *why: the
+ * data device is not the pool's.  Must be called before anything is written or
+ * discarded.  Writes nothing, unless adopt_data asks for a new mark.
  */
 int hpm_mark_check(struct hpm_md *md, void *buf, const char **why);
 

@@ -5,63 +5,63 @@
  * What a node is, and when
  * ------------------------
  *
- *	dirty	made in the open epoch, on nodes.dirty; changed at will by
- *		whoever holds md->lock
+ *	dirty	made in the open epoch, on nodes.dirty; the holder of md->lock
+ *		may change it
  *	sealed	dirty, of an epoch that a checkpoint has closed, on that
- *		checkpoint's list; never changed again, so it is read, copied
- *		and written side by side without a lock
- *	clean	as on the device, on nodes.clean; evicted when nobody looked at
- *		it for a turn of the clock
+ *		checkpoint's list; never changed again, so it can be read,
+ *		copied and written at the same time without a lock
+ *	clean	same as on the device, on nodes.clean; evicted if it was not
+ *		used during a turn of the clock
  *
- * A node becomes clean when its checkpoint is durable and not when its write
- * has returned.  Until the flush the device may still lose the write, and then
- * the copy in memory is the only one: it can be written again, or at least be
- * read from for as long as the pool is up.
+ * A node becomes clean when its checkpoint is durable, not when its write has
+ * returned.  Until the flush, the device may still lose the write, and then the
+ * copy in memory is the only one: it can be written again, or at least be read
+ * while the pool is active.
  *
  * Who keeps a node alive
  * ----------------------
- * Being hashed or dirty counts as one hold.  Others take theirs without a lock
- * by atomic_inc_not_zero() under RCU, so eviction has to win a cmpxchg from one
- * to zero; a look-up that comes too late sees a node that is not there, and
- * finds it unhashed once it has nodes.lock.  The last hold gives the node to
- * RCU: readers of map trees hold nothing.
+ * A node that is hashed or dirty has one hold for that.  Users take holds
+ * without a lock, by atomic_inc_not_zero() under RCU, so eviction must win a
+ * cmpxchg from one to zero.  A look-up that comes too late treats the node as
+ * missing; once it has nodes.lock, the node is unhashed.  When the last hold is
+ * put, the node is freed by RCU, as readers of map trees take no hold.
  *
  * Why a pointer never leads to the wrong content
  * ----------------------------------------------
- * Block numbers are reused, so a node is named by its number and the epoch it
- * was made in, and both stand in the pointer, in the node and on the disk.
- * A block that a durable state used is not reused before a later epoch, so
- * whoever follows a pointer that is out of date, as readers without md->lock
- * may, finds another epoch.  One case is left: a block made and given back in
- * the open epoch is reused in it.  Its node was never written, so that only
- * another node in memory can be taken for it; type and level are checked, and
- * the reader's seqcount rejects the rest.
+ * Block numbers are reused, so a node is named by its number and by the epoch
+ * in which it was made; both are in the pointer, in the node and on the disk.
+ * A block that a durable state used is not reused before a later epoch.  So a
+ * reader that follows a pointer that is out of date, which can happen without
+ * md->lock, finds another epoch.  One case is left: a block that is made and
+ * given back in the open epoch can be reused in the same epoch.  Its node was
+ * never written, so it can only be confused with another node in memory; type
+ * and level are checked, and the reader's seqcount rejects the rest.
  *
- * For the same reason two nodes of one number cannot both be right, and the
- * younger one is: a clean node of an older epoch is a left-over, and a reader
- * that brings one along finds its place taken.
+ * For the same reason, of two nodes with the same number only the younger one
+ * is valid: a clean node of an older epoch is stale, and a reader that inserts
+ * such a node finds its place taken.
  */
 #include "engine.h"
 #include "block.h"
 #include "node.h"
 #include "refs.h"
 
-#define CACHE_DEFAULT_LIMIT	65536u	/* nodes: 256 MiB */
-#define CACHE_MIN_CLEAN		64u	/* some paths, whatever the limit */
+#define CACHE_DEFAULT_LIMIT	65536u	/* nodes, which take 256 MiB */
+#define CACHE_MIN_CLEAN		64u	/* enough for a few paths */
 #define CACHE_MAX_SPARE		256u
-#define CACHE_EVICT_NR		4u	/* on an insertion beyond the limit ... */
-#define CACHE_EVICT_STEPS	16u	/* ... looking at no more than these */
+#define CACHE_EVICT_NR		4u	/* on insertions over the limit ... */
+#define CACHE_EVICT_STEPS	16u	/* ... after a look at this many */
 #define CACHE_LOCK_BATCH	64u	/* nodes handled under one nodes.lock */
 #define WRITE_CHUNK		256u
 
 /*----------------------------------------------------------------
  * Memory of nodes
  *
- * A page costs 4.8 us to take from a kernel that clears what it hands out, ten
- * times what it costs to copy a node.  So some nodes are kept when they are
- * given up, page and all.  What they hold then is metadata of this same pool,
- * and nothing depends on it: users clear what they read before they wrote it.
- * A new page is cleared, as its unused parts go to the device.
+ * A kernel that clears the pages it allocates takes 4.8 us for a page, ten
+ * times as long as it takes to copy a node.  So some nodes are kept, with their
+ * pages, when they are freed.  Their content is metadata of the same pool, and
+ * nothing depends on it: users initialize all that they read.  A new page is
+ * cleared, as its unused parts are written to the device.
  *--------------------------------------------------------------*/
 
 static struct hpm_node *node_create(struct hpm_nodes *c)
@@ -79,7 +79,7 @@ static void node_destroy(struct hpm_node *n)
 	kfree(n);
 }
 
-/* A node that nobody sees, with one hold. */
+/* Allocates a node that is not hashed, with one hold. */
 static struct hpm_node *node_alloc(struct hpm_nodes *c)
 {
 	struct hpm_node *n;
@@ -104,7 +104,7 @@ static struct hpm_node *node_alloc(struct hpm_nodes *c)
 	return n;
 }
 
-/* Nobody sees it any more. */
+/* Frees a node that no reader can find any more, or keeps it as a spare one. */
 static void node_free(struct hpm_node *n)
 {
 	struct hpm_nodes *c = n->nodes;
@@ -142,7 +142,10 @@ void hpm_node_put(struct hpm_node *n)
  * The hash and the clock
  *--------------------------------------------------------------*/
 
-/* Blocks are given out one after the other: their numbers spread by themselves. */
+/*
+ * Blocks are allocated in ascending order, so the low bits of their numbers are
+ * spread well.
+ */
 static struct hlist_head *bucket(const struct hpm_nodes *c, u64 block)
 {
 	return &c->hash[block & ((1u << HPM_NODES_HASH_BITS) - 1)];
@@ -155,7 +158,10 @@ struct hpm_node *hpm_node_find(struct hpm_md *md, u64 block, u64 epoch)
 	hlist_for_each_entry_rcu(n, bucket(&md->nodes, block), hash) {
 		if (n->block != block || n->epoch != epoch)
 			continue;
-		/* Written once a turn of the clock, or readers share a line. */
+		/*
+		 * Written only once a turn of the clock, so that readers do not
+		 * bounce the line.
+		 */
 		if (!READ_ONCE(n->referenced))
 			WRITE_ONCE(n->referenced, 1);
 		return n;
@@ -163,7 +169,7 @@ struct hpm_node *hpm_node_find(struct hpm_md *md, u64 block, u64 epoch)
 	return NULL;
 }
 
-/* What is hashed under a number, of whatever epoch; nodes.lock held. */
+/* Returns the node that is hashed under a number, of any epoch.  nodes.lock held. */
 static struct hpm_node *cache_standing(struct hpm_nodes *c, u64 block)
 {
 	struct hpm_node *n;
@@ -189,9 +195,9 @@ static void cache_unhash(struct hpm_node *n)
 }
 
 /*
- * Takes a node out whose block is free; nodes.lock held.  One that a
- * checkpoint has sealed is part of the state that the checkpoint writes: it
- * leaves the hash only, and its list once it is written.
+ * Removes a node whose block is free; nodes.lock held.  A node that a
+ * checkpoint has sealed belongs to the state that the checkpoint writes: it
+ * only leaves the hash, and it leaves the list when it was written.
  */
 static void cache_forget(struct hpm_md *md, struct hpm_node *n)
 {
@@ -213,8 +219,8 @@ static void cache_forget(struct hpm_md *md, struct hpm_node *n)
 }
 
 /*
- * Moves the hand of the clock over at most @steps nodes and evicts up to @nr
- * that are neither held nor were looked at since it last came by.
+ * Moves the hand of the clock over at most @steps nodes and evicts up to @nr of
+ * them that are neither held nor were used since the last turn.
  */
 static unsigned long cache_evict(struct hpm_nodes *c, unsigned long nr,
 				 unsigned long steps)
@@ -241,9 +247,10 @@ static unsigned long cache_evict(struct hpm_nodes *c, unsigned long nr,
 }
 
 /*
- * Dirty nodes may be more than the limit for a while, and there is no getting
- * rid of them here.  If clean ones had to make room for them all the same, a
- * path that is loaded would lose its root before its leaf has come, for ever.
+ * There may be more dirty nodes than the limit for a while, and they cannot be
+ * evicted here.  If clean nodes had to make room for them all the same, a path
+ * that is being loaded could lose its root before its leaf is there, again and
+ * again.
  */
 static bool cache_over(const struct hpm_nodes *c)
 {
@@ -274,8 +281,9 @@ static struct hpm_node *node_lookup_hold(struct hpm_md *md, struct hpm_ptr ptr)
 }
 
 /*
- * Puts a node that was read among the clean ones, unless somebody was faster:
- * then his is *np.  Says what is wrong if a younger node stands there.
+ * Inserts a node that was read as a clean one, unless another reader has done
+ * so: then *np becomes the other reader's node.  Returns what is wrong if there
+ * is a younger node.
  */
 static const char *cache_insert_clean(struct hpm_nodes *c, struct hpm_node **np)
 {
@@ -305,7 +313,7 @@ static const char *cache_insert_clean(struct hpm_nodes *c, struct hpm_node **np)
 	return NULL;
 }
 
-/* Whose content a node of this type has. */
+/* Returns the kind of node that has this type. */
 static const struct hpm_node_kind *node_kind(struct hpm_md *md, u8 type)
 {
 	if (type == HPM_BT_MAP_LEAF || type == HPM_BT_MAP_NODE)
@@ -313,7 +321,7 @@ static const struct hpm_node_kind *node_kind(struct hpm_md *md, u8 type)
 	return md->nodes.array;
 }
 
-/* What a block from the device has wrong for what points to it, or NULL. */
+/* Returns what is wrong with a block that was read for a pointer to it, or NULL. */
 static const char *node_fault(struct hpm_md *md, const struct hpm_node *n,
 			      u8 type)
 {
@@ -413,7 +421,7 @@ int hpm_node_try_get(struct hpm_md *md, struct hpm_ptr ptr, u8 type, u8 level,
  * Changing nodes; md->lock held
  *--------------------------------------------------------------*/
 
-/* Hashes a node of the open epoch in the place of whatever stands there. */
+/* Hashes a node of the open epoch in the place of any other node with its number. */
 static void cache_insert_dirty(struct hpm_md *md, struct hpm_node *n)
 {
 	struct hpm_nodes *c = &md->nodes;
@@ -423,7 +431,7 @@ static void cache_insert_dirty(struct hpm_md *md, struct hpm_node *n)
 	spin_lock_irqsave(&c->lock, flags);
 	other = cache_standing(c, n->block);
 	if (other) {
-		/* Only a left-over may stand on a block that was free. */
+		/* Only a stale node can be there, as the block was free. */
 		WARN_ON_ONCE(other->dirty);
 		cache_forget(md, other);
 	}
@@ -436,7 +444,7 @@ static void cache_insert_dirty(struct hpm_md *md, struct hpm_node *n)
 	spin_unlock_irqrestore(&c->lock, flags);
 }
 
-/* A node of this epoch with a block of its own, not yet seen by anyone. */
+/* Makes a node of this epoch, with a block of its own; it is not hashed yet. */
 static int node_start(struct hpm_md *md, struct hpm_node **out)
 {
 	struct hpm_node *n = node_alloc(&md->nodes);
@@ -463,7 +471,7 @@ int hpm_node_new(struct hpm_md *md, u8 type, u8 level, struct hpm_node **out)
 		return r;
 	hpm_block_init(md, n->data, type, n->block, n->epoch);
 	n->head->level = level;
-	/* Of a map node only the first nr entries are ever looked at. */
+	/* Only the first nr entries of a map node are ever looked at. */
 	if (type != HPM_BT_MAP_LEAF && type != HPM_BT_MAP_NODE)
 		memset(n->head + 1, 0, HPM_PAYLOAD);
 	cache_insert_dirty(md, n);
@@ -487,7 +495,7 @@ void hpm_node_drop(struct hpm_md *md, struct hpm_node *n)
 	hpm_node_put(n);
 }
 
-/* The copy takes over what the old node is to the tree, not where it stands. */
+/* The copy takes over the content of the old node, but not its place. */
 static int node_copy(struct hpm_md *md, const struct hpm_node *old,
 		     struct hpm_node **out)
 {
@@ -504,7 +512,7 @@ static int node_copy(struct hpm_md *md, const struct hpm_node *old,
 	return 0;
 }
 
-/* A copy that nothing will point to. */
+/* Drops a copy that nothing will point to. */
 static int node_undo(struct hpm_md *md, struct hpm_node *n)
 {
 	int r = hpm_refs_dec(md, n->block, n->epoch);
@@ -516,14 +524,14 @@ static int node_undo(struct hpm_md *md, struct hpm_node *n)
 }
 
 /*
- * Two cases.  If the old node is the caller's alone, only sealed, the copy
- * takes its place and its children never notice.  If others keep it, both have
- * the same children from now on.
+ * There are two cases.  If the old node belongs to the caller alone and is only
+ * sealed, the copy takes its place, and nothing changes for its children.  If
+ * others keep it, both nodes refer to the same children from now on.
  *
- * What can fail for want of memory or space fails before a count is touched.
- * Raising children fails half-way only for damage or a read error: then the
- * counts are too high, and the caller's error stops the engine before a
- * checkpoint can make them last.
+ * Steps that can fail for want of memory or space come before any count is
+ * changed.  Raising the children's counts fails half-way only for damage or a
+ * read error: then the counts are too high, and the caller's error stops the
+ * engine before a checkpoint can make them durable.
  */
 int hpm_node_shadow(struct hpm_md *md, struct hpm_node **np)
 {
@@ -583,8 +591,8 @@ static int write_chunk(struct hpm_md *md, struct hpm_io_vec *vec,
 }
 
 /*
- * The list is the caller's: whoever gives up a sealed node leaves it there.
- * Blocks are given out in ascending order, so it is sorted but for a few.
+ * The list belongs to the caller, and a sealed node that is dropped stays on
+ * it.  Blocks are allocated in ascending order, so the list is nearly sorted.
  */
 int hpm_nodes_write(struct hpm_md *md, struct list_head *sealed)
 {
@@ -667,7 +675,7 @@ void hpm_nodes_unseal(struct hpm_md *md, struct list_head *sealed)
 
 unsigned long hpm_md_cache_count(struct hpm_md *md)
 {
-	/* Reclaim wants to know about how many. */
+	/* An estimate is enough for the shrinker. */
 	return data_race(md->nodes.nr_clean) + data_race(md->nodes.nr_spare);
 }
 
@@ -686,8 +694,8 @@ static unsigned long cache_free_spare(struct hpm_nodes *c, unsigned long nr)
 }
 
 /*
- * For whoever is short of memory, and that may be us, at any point that
- * allocates: nothing is waited for here.
+ * Called for any task that is short of memory, possibly one inside the engine
+ * at a point where it allocates.  So this never waits.
  */
 unsigned long hpm_md_cache_scan(struct hpm_md *md, unsigned long nr)
 {
@@ -702,7 +710,7 @@ unsigned long hpm_md_cache_scan(struct hpm_md *md, unsigned long nr)
 	return done;
 }
 
-/* Two turns of the clock at most: what is in use stays, whatever the limit. */
+/* Moves the hand two turns at most: nodes in use stay, whatever the limit is. */
 void hpm_md_cache_limit(struct hpm_md *md, unsigned long nodes)
 {
 	struct hpm_nodes *c = &md->nodes;
@@ -712,7 +720,7 @@ void hpm_md_cache_limit(struct hpm_md *md, unsigned long nodes)
 	if (!nodes)
 		nodes = CACHE_DEFAULT_LIMIT;
 	spin_lock_irqsave(&c->lock, flags);
-	/* hpm_md_apply() looks at it without the lock. */
+	/* hpm_md_apply() reads it without the lock. */
 	WRITE_ONCE(c->limit, nodes);
 	steps = 2 * c->nr_clean + CACHE_LOCK_BATCH;
 	spin_unlock_irqrestore(&c->lock, flags);
@@ -746,7 +754,7 @@ int hpm_nodes_init(struct hpm_md *md, const struct hpm_node_kind *map,
 	return c->hash ? 0 : -ENOMEM;
 }
 
-/* All that is left of a list, hashed or not. */
+/* Empties a list; its nodes may be hashed or not. */
 static void cache_empty(struct hpm_nodes *c, struct list_head *list)
 {
 	struct hpm_node *n;
@@ -760,7 +768,10 @@ static void cache_empty(struct hpm_nodes *c, struct list_head *list)
 	}
 }
 
-/* Nobody is left who could look; what waits for RCU comes to the spare ones. */
+/*
+ * No reader is left.  Nodes that wait for RCU become spare ones, which are
+ * freed last.
+ */
 void hpm_nodes_exit(struct hpm_md *md)
 {
 	struct hpm_nodes *c = &md->nodes;

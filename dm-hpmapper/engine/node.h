@@ -21,12 +21,13 @@ struct hpm_root {
 };
 
 /*
- * A metadata block in memory.  Found under RCU by readers, held by those who
- * hold md->lock.  A node whose epoch is older than md->epoch is never changed.
+ * A metadata block in memory.  Readers find it under RCU; the holder of
+ * md->lock takes a hold on it.  A node whose epoch is older than md->epoch is
+ * never changed.
  */
 struct hpm_node {
 	struct hlist_node hash;		/* RCU; changed under nodes.lock */
-	struct list_head list;		/* clean: nodes.clean; dirty: an epoch's */
+	struct list_head list;		/* nodes.clean, or a dirty list */
 	struct rcu_head rcu;
 	struct hpm_nodes *nodes;
 	u64 block;
@@ -45,13 +46,16 @@ struct hpm_node {
 	};
 };
 
-/* What the cache asks of those whose content a node has: map.c, array.c. */
+/* What the cache needs from map.c and array.c, which know the content of nodes. */
 struct hpm_node_kind {
-	/* Is what was read in bounds?  0 or -EUCLEAN.  NULL: its users look. */
+	/*
+	 * Is a node that was read in bounds?  0 or -EUCLEAN.  NULL: its users
+	 * check it.
+	 */
 	int (*validate)(const struct hpm_block_head *h);
 	/*
-	 * A shared node is copied: raises the counts of all that it refers to,
-	 * there being two of it now.
+	 * A shared node is being copied: raises the counts of all that it
+	 * refers to, as two nodes refer to it from now on.
 	 */
 	int (*raise_children)(struct hpm_md *md, struct hpm_node *n);
 };
@@ -59,11 +63,11 @@ struct hpm_node_kind {
 #define HPM_NODES_HASH_BITS	14
 
 struct hpm_nodes {
-	spinlock_t lock;		/* who is in the hash and the lists */
+	spinlock_t lock;		/* the hash and the lists */
 	struct hlist_head *hash;
 	struct list_head clean;		/* clock order */
 	struct list_head dirty;		/* of the open epoch */
-	struct list_head spare;		/* unused, kept for their pages */
+	struct list_head spare;		/* unused nodes with their pages */
 	unsigned long nr_clean, nr_spare;
 	unsigned long nr_dirty;		/* sealed ones included */
 	unsigned long limit;
@@ -76,47 +80,55 @@ int hpm_nodes_init(struct hpm_md *md, const struct hpm_node_kind *map,
 void hpm_nodes_exit(struct hpm_md *md);
 
 /*
- * The cached node for a pointer, or NULL if it is not in memory (or what is
- * there has another epoch).  Caller holds rcu_read_lock(); takes no lock.
+ * Returns the cached node for a pointer, or NULL if it is not in memory or has
+ * another epoch.  The caller holds rcu_read_lock().
  */
 struct hpm_node *hpm_node_find(struct hpm_md *md, u64 block, u64 epoch);
 
 /*
- * The same, held, read from the device if need be; checks checksum, magic,
- * number, epoch, @type and @level and that the content is in bounds.  Sleeps;
- * needs no lock, so that a miss is loaded beside everything else.
+ * Returns the node with a hold, read from the device if it is not in memory.
+ * Checks checksum, magic, number, epoch, @type, @level and the bounds of the
+ * content.  Sleeps.  Needs no lock, so a miss does not block other users of the
+ * engine.
  */
 int hpm_node_get(struct hpm_md *md, struct hpm_ptr ptr, u8 type, u8 level,
 		 struct hpm_node **out);
 /*
- * Without md->lock a pointer may be out of date, and what it names given back
- * and used again: the same, but errors are not worth a word in the log.
+ * The same for callers without md->lock, whose pointer may be out of date and
+ * lead to a block that was given back and reused: errors are not logged.
  */
 int hpm_node_try_get(struct hpm_md *md, struct hpm_ptr ptr, u8 type, u8 level,
 		     struct hpm_node **out);
 void hpm_node_hold(struct hpm_node *n);
 void hpm_node_put(struct hpm_node *n);
 
-/* md->lock held from here. */
+/* md->lock held for all functions below. */
 
-/* A fresh node of this epoch: zeroed payload, dirty, held, one reference. */
+/*
+ * Makes a node of this epoch: payload zeroed unless it is a map node, dirty,
+ * held, with a reference count of 1.
+ */
 int hpm_node_new(struct hpm_md *md, u8 type, u8 level, struct hpm_node **out);
 /*
- * Makes *np writable: itself if it is of this epoch and referred to once, else
- * a copy, to which the caller must make the parent point.  Takes over the hold.
- * Counts are moved: the old block loses the caller's reference; if others keep
- * it, what it refers to gains one each.
+ * Makes *np writable: keeps it if it is of this epoch and referred to once.  If
+ * not, replaces it by a copy, to which the caller must make the parent point.
+ * The hold on the old node is moved to the copy.  Counts are moved, too: the
+ * old block loses the caller's reference, and if others still refer to it,
+ * everything that it refers to gains one.
  */
 int hpm_node_shadow(struct hpm_md *md, struct hpm_node **np);
-/* hpm_refs_dec() of a held node's block has returned 0; also puts it. */
+/* Drops a held node for whose block hpm_refs_dec() returned 0; also puts the hold. */
 void hpm_node_drop(struct hpm_md *md, struct hpm_node *n);
-/* Closes the epoch's dirty list: moves it to @sealed. */
+/* Moves the epoch's dirty list to @sealed. */
 void hpm_nodes_seal(struct hpm_md *md, struct list_head *sealed);
-/* Writes what was sealed (no lock needed); can be done again. */
+/* Writes the sealed nodes (no lock needed); can be repeated. */
 int hpm_nodes_write(struct hpm_md *md, struct list_head *sealed);
-/* It is durable (no lock needed): clean from now on.  Empties the list. */
+/*
+ * The sealed nodes are durable and become clean (no lock needed).  Empties the
+ * list.
+ */
 void hpm_nodes_written(struct hpm_md *md, struct list_head *sealed);
-/* Puts a sealed list that could not be written back among the dirty. */
+/* Moves a sealed list that could not be written back to the dirty nodes. */
 void hpm_nodes_unseal(struct hpm_md *md, struct list_head *sealed);
 
 static inline struct hpm_ptr hpm_node_ptr(const struct hpm_node *n)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The metadata engine as a whole: a pool is opened, recovered, enlarged and closed.
+ * Opening, recovering, enlarging and closing a pool.
  *
- * Recovery writes nothing until its own checkpoint; a crash inside it repeats
- * it.  (If metadata space does not suffice there is a second try, which makes more
- * checkpoints: more_room().)  Its checkpoint carries a new nonce, with which no batch
- * of the time before the crash can be mistaken for one that follows it; both
- * superblocks are brought to it before the pool is used.  The crash rule is in
- * checkpoint.c.
+ * Recovery writes nothing before its own checkpoint, so after a crash in it, it
+ * is simply repeated.  (If metadata space does not suffice, there is a second
+ * attempt, which makes more checkpoints: more_room().)  The checkpoint has a
+ * new nonce, so no batch from before the crash can be mistaken for one that
+ * follows it.  Both superblocks get the new state before the pool is used.  The
+ * crash rule is in checkpoint.c.
  */
 #include "engine.h"
 #include "applier.h"
@@ -28,7 +28,7 @@
 #include "space.h"
 #include "volumes.h"
 
-/* Sane enough to be followed? */
+/* Are the fields of the superblock in their ranges? */
 static bool super_sane(struct hpm_md *md, const struct hpm_super *sb)
 {
 	u64 meta = le64_to_cpu(sb->meta_blocks);
@@ -48,7 +48,7 @@ static bool super_sane(struct hpm_md *md, const struct hpm_super *sb)
 	return sb->held.height <= 8;
 }
 
-/* Both superblocks; which ones are valid, the newer one first. */
+/* Reads both superblocks; @sb has the *nr valid ones, the newer one first. */
 static int read_supers(struct hpm_md *md, struct hpm_super *sb[2],
 		       unsigned int *nr, const char **why)
 {
@@ -110,10 +110,11 @@ static void take_super(struct hpm_md *md, const struct hpm_super *sb)
 	unsigned int i;
 
 	/*
-	 * A checkpoint that a crash cut short has left nodes of the epoch after
-	 * the superblock's.  The recovery puts other nodes at the same places,
-	 * and if the device loses the write of one, what is there must not look
-	 * like it: so the recovery's epoch is one that nobody has used.
+	 * A checkpoint that a crash interrupted has left nodes of the epoch
+	 * after the superblock's.  The recovery writes other nodes to the same
+	 * places.  If the device loses one of these writes, what is there must
+	 * not look like the new node; so the recovery takes an epoch that was
+	 * never used.
 	 */
 	md->epoch = le64_to_cpu(sb->head.epoch) + 1 + get_random_u32() % (1 << 20);
 	md->time = le32_to_cpu(sb->time);
@@ -131,7 +132,7 @@ static void take_super(struct hpm_md *md, const struct hpm_super *sb)
 	md->letting_go = le32_to_cpu(sb->held_flags) & HPM_HELD_GOING;
 	md->has_held = sb->held_flags && !md->letting_go;
 	md->held_time = le32_to_cpu(sb->held_time);
-	/* Nobody has counted them, but each had a serial. */
+	/* They are not counted, but each had a serial of its own. */
 	if (sb->held_flags)
 		md->held_volumes = md->next_serial;
 	hpm_counts_epoch(md);
@@ -180,26 +181,29 @@ static int grow_locked(struct hpm_md *md, u64 meta, u64 data, const char **why)
 /*
  * When the metadata space is too small for the replay
  * ---------------------------------------------------
- * A record takes no more than its credit has kept, in a replay as at run time, so
- * this does not happen to a pool that this version has written.  It did to those
- * of older ones, whose records could take more; and whoever is shut out by that
- * must find a way in, without losing what the journal has.  The first try writes
- * nothing, as ever.  The second begins anew, from the same superblock:
+ * A record takes no more space than its credit has reserved, in a replay as at
+ * run time, so this does not happen to a pool that was written by this version.
+ * It can happen to pools of older versions, whose records could take more.
+ * Such a pool must still open, without losing what the journal has.  The first
+ * attempt writes nothing, as always.  The second one begins anew, from the same
+ * superblock:
  *
- *  - a pool that is opened for writing takes all of its device into use first, if
- *    that has become larger, as a growth does, in memory.  The first checkpoint
- *    makes it durable, with everything that was replayed.  A crash before finds
- *    the superblock that there was, the journal behind it untouched, as the new
- *    space held nothing that they name.
+ *  - A pool that is opened for writing first takes the whole device into use,
+ *    if that has become larger; like any growth, this is done in memory.  The
+ *    first checkpoint makes it durable, together with everything that was
+ *    replayed.  A crash before that finds the old superblock and the journal
+ *    behind it untouched, as neither names anything in the new space.
  *
- *    After each batch it makes a checkpoint, and settles.  This is a checkpoint as
- *    any other: the state after a record that ends a batch, with the place behind
- *    that batch, the nonce of the activation that wrote it and its checksum, from
- *    where the next one follows.  A crash goes on from there.  The ring is only
- *    read, so damage further on is found then as it would have been before.
+ *    After each batch it makes a checkpoint and settles.  This checkpoint is
+ *    like any other: it has the state after the last record of a batch, the
+ *    place behind that batch, its checksum, from which the next batch follows,
+ *    and the nonce of the activation that wrote it.  After a crash, the
+ *    recovery goes on from there.  The ring is only read, so damage further on
+ *    is found later as it would have been found before.
  *
- *  - one that is opened for reading gets blocks behind the end of its device.  They
- *    exist as nodes in memory that are dirty for ever, and nothing is written.
+ *  - A pool that is opened read-only gets blocks behind the end of its
+ *    device.  They exist as nodes in memory that stay dirty, and nothing is
+ *    written.
  */
 static int more_room(struct hpm_md *md, const char **why)
 {
@@ -240,7 +244,7 @@ static int replay(struct hpm_md *md, const struct hpm_super *sb,
 	return r;
 }
 
-/* Replay, and the checkpoints that end it. */
+/* Replays the journal and makes the checkpoints that complete the recovery. */
 static int recover(struct hpm_md *md, const struct hpm_super *sb,
 		   const char **why)
 {
@@ -248,7 +252,7 @@ static int recover(struct hpm_md *md, const struct hpm_super *sb,
 
 	if (r || md->params.read_only)
 		return r;
-	/* The checkpoint has volumes to write, too. */
+	/* The checkpoint must write volumes, too. */
 	if (md->room == HPM_ROOM_POOL && hpm_credit_tight(md)) {
 		md->no_room = true;
 		return -ENOSPC;
@@ -282,7 +286,7 @@ static int open_pool(struct hpm_md *md, struct hpm_super *sb[2],
 	mutex_lock(&md->lock);
 	r = load_state(md, sb, nr, why);
 	mutex_unlock(&md->lock);
-	if (!r)		/* from here on sb[1] is of no use but as a buffer */
+	if (!r)		/* from here on, sb[1] is only a buffer */
 		r = hpm_mark_check(md, sb[1], why);
 	if (!r)
 		r = recover(md, sb[0], why);
@@ -338,7 +342,7 @@ static int md_init(struct hpm_md *md)
 	for (i = 0; i < HPM_NR_ARRAYS; i++)
 		hpm_array_init(&md->array[i], i);
 	hpm_array_init(&md->held, HPM_ARR_VOLUME);
-	/* Whatever fails from here on, hpm_md_close() finds lists. */
+	/* If something fails from here on, hpm_md_close() finds initialized lists. */
 	r = hpm_space_init(md);
 	if (r)
 		return r;
@@ -347,7 +351,7 @@ static int md_init(struct hpm_md *md)
 	md->next_sb = hpm_block_alloc(GFP_KERNEL);
 	md->scratch = kvcalloc(HPM_SCRATCH_ENTRIES, sizeof(*md->scratch),
 			       GFP_KERNEL);
-	/* Two caches of one name make the kernel complain. */
+	/* The kernel complains about two caches with the same name. */
 	snprintf(md->cache_name, sizeof(md->cache_name), "hpm_change_%d",
 		 atomic_inc_return(&nr_opened));
 	md->change_cache = kmem_cache_create(md->cache_name,
@@ -358,7 +362,7 @@ static int md_init(struct hpm_md *md)
 	return hpm_nodes_init(md, &hpm_map_kind, &hpm_array_kind);
 }
 
-/* What there is to begin with, and the way to what it is opened for. */
+/* Allocates the engine; @room says where the replay shall find space. */
 static struct hpm_md *md_new(struct hpm_io *io,
 			     const struct hpm_md_params *params,
 			     const struct hpm_md_ops *ops, void *ctx,
@@ -377,7 +381,7 @@ static struct hpm_md *md_new(struct hpm_io *io,
 	return md;
 }
 
-/* The replay has not found enough: is there a way on? */
+/* If the replay did not find enough space, is there another way? */
 static enum hpm_room other_room(struct hpm_md *md)
 {
 	u64 meta = hpm_io_meta_blocks(md->io);
@@ -488,9 +492,9 @@ void hpm_md_close(struct hpm_md *md)
  *--------------------------------------------------------------*/
 
 /*
- * What the metadata device has gained may be too little to hold the counts of
- * itself.  It is left alone then, until more comes: that is no reason to refuse
- * what the data device has gained.
+ * The space that the metadata device has gained may be too small to hold the
+ * reference counts of itself.  It then stays unused until the device grows
+ * further; the new space of the data device is taken into use all the same.
  */
 static u64 usable_meta(struct hpm_md *md)
 {
@@ -535,9 +539,10 @@ int hpm_md_grow(struct hpm_md *md, const char **why)
 	mutex_unlock(&md->lock);
 	if (!r) {
 		/*
-		 * The new space counts only once a superblock says so, and from
-		 * the older one records of the new space lead nowhere: none may
-		 * be durable before.
+		 * The new space counts only when a superblock says so.  A
+		 * recovery from the older superblock could not apply records
+		 * that use new space, so no such record may be durable before
+		 * both superblocks have it.
 		 */
 		*why = "the checkpoint failed";
 		r = hpm_checkpoint_alone(md);
@@ -552,8 +557,8 @@ int hpm_md_grow(struct hpm_md *md, const char **why)
 }
 
 /*
- * Figures without a lock, not all of one instant.  Those that more is done with
- * than to show them are marked.
+ * Reads the figures without a lock, so they are not all of one instant.
+ * READ_ONCE() marks those that are used for more than display.
  */
 void __no_kcsan hpm_md_get_stats(struct hpm_md *md, struct hpm_md_stats *st)
 {
@@ -574,7 +579,7 @@ void __no_kcsan hpm_md_get_stats(struct hpm_md *md, struct hpm_md_stats *st)
 	st->data_free_now = hpm_space_free_now(md);
 	st->held_root = md->has_held ? md->held.root.ptr.block : 0;
 	st->needs_check = READ_ONCE(md->sb_flags) & HPM_SB_NEEDS_CHECK;
-	/* What was held and is being given back is like one of them. */
+	/* A held table that is being given back counts as a dying tree. */
 	st->nr_dying = READ_ONCE(md->nr_dying) + READ_ONCE(md->letting_go);
 	st->record = READ_ONCE(j->next_record) - 1;
 	st->record_applied = READ_ONCE(j->applied);

@@ -2,53 +2,55 @@
 /*
  * Reference counts of metadata blocks.
  *
- * A count is the number of pointers to a block, from nodes and from roots.
- * All counts are in memory, four bytes a block: 4 MiB for the 4 GiB that a
- * large pool needs.  On the device they stand in pages of 1008, which are no
- * nodes: a page has three fixed homes and is never allocated, so that writing
- * the counts changes no count.
+ * A count is the number of pointers to a block, from nodes and from roots.  All
+ * counts are in memory, four bytes a block: 4 MiB for 4 GiB of metadata, the
+ * need of a large pool.  On the device they are in pages of 1008 counts.  A
+ * page is not a node: it has three fixed homes and is never allocated, so
+ * writing the counts changes no count.
  *
  * Three homes
  * -----------
- * Both superblocks stay good until they are overwritten, so a page that a
- * checkpoint has to write finds one of its homes read by the newest superblock
- * and perhaps another read by the older one.  It goes to the third.  Which
- * home is which are two bits in the superblock, so the page and the superblock
- * that means it become valid in the same instant.
+ * Both superblocks stay valid until they are overwritten.  So when a checkpoint
+ * must write a page, the newest superblock uses one of its homes, and the older
+ * one may use another.  The page is written to the third.  Two bits in the
+ * superblock name the home, so a page becomes valid at the same instant as the
+ * superblock that refers to it.
  *
  * When a block may be used again
  * ------------------------------
  * A block whose count falls to 0 in epoch E was in use when E was opened, so
- * the superblock before E's needs it (and perhaps the one before that).  Once
- * E's superblock is durable, the older of the two is still that one.  Once the
- * next one is durable too, none needs it.  So it goes through
+ * the superblock before E's needs it (and perhaps the one before that).  When
+ * E's superblock is durable, that one is still there as the older one.  When
+ * the next superblock is durable, too, no superblock needs the block.  So the
+ * block passes through
  *
  *	freed	in the open epoch
  *	sealed	in an epoch whose checkpoint is under way
  *	older	in the epoch that the newest superblock has closed
  *
- * and when one more superblock is durable it is usable.  These are bitmaps and
- * not lists: giving a block back cannot fail for want of memory, which keeps
- * errors out of the middle of every change.  A block that was made in the open
- * epoch is in no durable state and skips all this.
+ * and is usable when one more superblock is durable.  These are bitmaps, not
+ * lists, so that giving back a block cannot fail for want of memory in the
+ * middle of a change.  A block that was made in the open epoch is in no durable
+ * state and skips these steps.
  *
- * If a checkpoint fails, its `sealed' blocks stay where they are and those of
- * the next attempt join them: both belong to the epoch that it closes.
+ * If a checkpoint fails, its `sealed' blocks stay in the bitmap, and those of
+ * the next attempt are added: all of them belong to the epoch that the attempt
+ * closes.
  *
  * A lost write
  * ------------
- * A page's home is written again and again, so a device that loses the last
- * write of it leaves an older page there, which is whole in itself: right
- * checksum, right place, and of an epoch that the superblock allows for.  Its
- * counts would give away blocks that are in use.  Nodes are safe from this, as
- * a pointer names the epoch of what it points to; so the superblock names its
- * pages, too, by one checksum over the checksums of them all (refs_csum).
+ * A home is written again and again.  If the device loses the last write to it,
+ * it has an older page, which looks valid: its checksum and place are right,
+ * and the superblock allows its epoch.  With its counts, blocks that are in use
+ * would be allocated again.  Nodes are safe from this, as a pointer names the
+ * epoch of its node.  Likewise, the superblock names its pages, by one checksum
+ * over the checksums of all pages (refs_csum).
  *
- * The checksum counts only if refs_epoch is the superblock's own epoch.  A
- * version that does not know the two fields writes zeroes when it makes a
- * checkpoint, and when it only sets a flag it copies the superblock with its
- * epoch, of which the pages are the same: so what such a version leaves behind
- * has either no checksum or the right one.
+ * The checksum is valid only if refs_epoch is the superblock's own epoch.  A
+ * version that does not know the two fields writes zeroes to them when it makes
+ * a checkpoint.  When it only sets a flag, it copies the superblock with its
+ * epoch, and the pages are the same.  So a superblock of such a version has
+ * either no checksum or the right one.
  */
 #include "engine.h"
 #include "audit.h"
@@ -56,7 +58,7 @@
 #include "refs.h"
 
 #define HOME_NONE	3u	/* never written: all counts are 0 */
-#define REFS_MAX	((u32)S32_MAX)	/* of one count */
+#define REFS_MAX	((u32)S32_MAX)	/* the highest value of a count */
 
 static int refs_corrupt(struct hpm_md *md, u64 block, const char *what)
 {
@@ -87,7 +89,7 @@ static unsigned long *bits_alloc(u64 nr)
 	return kvcalloc(BITS_TO_LONGS(nr), sizeof(long), GFP_NOIO);
 }
 
-/* Counts come in whole pages; those behind the last block stay 0. */
+/* Counts are allocated in whole pages; those behind the last block stay 0. */
 static int refs_alloc(struct hpm_refs *r, u64 nr_blocks)
 {
 	*r = (struct hpm_refs){
@@ -139,11 +141,14 @@ u64 hpm_refs_limbo(struct hpm_md *md)
 	const struct hpm_refs *r = &md->refs;
 	u64 nr_free = READ_ONCE(r->nr_free), used = READ_ONCE(r->nr_used);
 
-	/* Without the lock it may look as if there were more than there are. */
+	/* Without the lock, the sum may be larger than the number of blocks. */
 	return r->nr_blocks - min(r->nr_blocks, nr_free + used);
 }
 
-/* Block numbers fit 32 bits, and a division by a constant is a product then. */
+/*
+ * Block numbers fit 32 bits, so the division by a constant becomes a
+ * multiplication.
+ */
 static void refs_touch(struct hpm_refs *r, u64 block)
 {
 	__set_bit((u32)block / HPM_REFS_PER_PAGE, r->dirty);
@@ -154,7 +159,7 @@ int hpm_refs_inc(struct hpm_md *md, u64 block)
 	struct hpm_refs *r = &md->refs;
 	u32 count = hpm_refs_count(md, block);
 
-	/* What is referred to once more was referred to before. */
+	/* A block that gets one more reference must have had one before. */
 	if (unlikely(!count))
 		return refs_corrupt(md, block, "referred to, but free");
 	if (unlikely(count == REFS_MAX))
@@ -185,7 +190,7 @@ int hpm_refs_dec(struct hpm_md *md, u64 block, u64 born)
 	return 0;
 }
 
-/* A usable block is in use from now on. */
+/* Takes a usable block into use. */
 static void refs_take(struct hpm_refs *r, u64 block)
 {
 	__set_bit(block, r->barred);
@@ -196,8 +201,8 @@ static void refs_take(struct hpm_refs *r, u64 block)
 }
 
 /*
- * From where the last one was, and round: a checkpoint's nodes stand one after
- * the other and its writes are few.
+ * Searches from the last allocated block, and round: so the nodes of a
+ * checkpoint are next to each other, and it needs few writes.
  */
 int hpm_refs_alloc(struct hpm_md *md, u64 *block)
 {
@@ -218,7 +223,7 @@ int hpm_refs_alloc(struct hpm_md *md, u64 *block)
 	return 0;
 }
 
-/* Fixed areas: count 1 for ever. */
+/* The blocks of fixed areas have a count of 1 for ever. */
 static void reserve_range(struct hpm_md *md, u64 start, u64 nr)
 {
 	struct hpm_refs *r = &md->refs;
@@ -310,7 +315,7 @@ static void home_store(struct hpm_super *sb, u32 page, unsigned int home)
 	sb->home[page / 4] |= home << page % 4 * 2;
 }
 
-/* The block where @sb has a page; 0: nowhere. */
+/* Returns the block where @sb has a page; 0: it has none. */
 static u64 home_in_super(const struct hpm_super *sb, u32 page)
 {
 	u32 i, first, nr, home = home_load(sb, page);
@@ -343,7 +348,7 @@ static void csum_store(struct hpm_md *md, struct hpm_super *sb)
 	sb->refs_epoch = sb->head.epoch;
 }
 
-/* Are these the pages that @sb means, as far as it says? */
+/* Are these the pages that @sb names?  True if @sb has no checksum of them. */
 static bool csum_right(struct hpm_md *md, const struct hpm_super *sb,
 		       const __le32 *csum, u32 nr)
 {
@@ -355,7 +360,7 @@ static bool csum_right(struct hpm_md *md, const struct hpm_super *sb,
  * Reading
  *--------------------------------------------------------------*/
 
-/* A superblock never means a page that was written after it. */
+/* A superblock never names a page that was written after it. */
 static int page_read(struct hpm_md *md, const struct hpm_super *sb, u32 page,
 		     struct hpm_refs_page *p)
 {
@@ -405,7 +410,7 @@ static int page_load(struct hpm_md *md, const struct hpm_super *sb, u32 page,
 	return 0;
 }
 
-/* What is no node must never be given to one. */
+/* A block of a reserved area must never be given to a node. */
 static int check_reserved(struct hpm_md *md, u64 start, u64 nr)
 {
 	u64 b;
@@ -431,7 +436,7 @@ static int check_all_reserved(struct hpm_md *md)
 	return ret;
 }
 
-/* Into what hpm_refs_init() has made. */
+/* Loads the counts into the memory that hpm_refs_init() has allocated. */
 int hpm_refs_load(struct hpm_md *md, const struct hpm_super *sb)
 {
 	struct hpm_refs *r = &md->refs;
@@ -459,7 +464,7 @@ int hpm_refs_load(struct hpm_md *md, const struct hpm_super *sb)
 	return ret ? ret : check_all_reserved(md);
 }
 
-/* Not usable before one more superblock is durable. */
+/* Makes a block unusable until one more superblock is durable. */
 static void refs_bar(struct hpm_refs *r, u64 block)
 {
 	if (block >= r->nr_blocks || test_bit(block, r->barred))
@@ -470,7 +475,7 @@ static void refs_bar(struct hpm_refs *r, u64 block)
 	r->nr_free--;
 }
 
-/* Has the older superblock this page where the newest does not have it? */
+/* Does the older superblock have this page in another home than the newest one? */
 static bool page_is_other(struct hpm_md *md, const struct hpm_super *sb,
 			  u32 page)
 {
@@ -479,7 +484,10 @@ static bool page_is_other(struct hpm_md *md, const struct hpm_super *sb,
 	return block && block != home_in_super(md->sb, page);
 }
 
-/* Where the older superblock has it is no home any more once all have moved. */
+/*
+ * Returns the home in the older superblock.  It is none if all homes have moved
+ * since.
+ */
 static unsigned int home_of_other(struct hpm_md *md, const struct hpm_super *sb,
 				  u32 page)
 {
@@ -491,7 +499,10 @@ static unsigned int home_of_other(struct hpm_md *md, const struct hpm_super *sb,
 	return home;
 }
 
-/* What a page of the older superblock has a count for; returns its checksum. */
+/*
+ * Bars all blocks with a count in a page of the older superblock; returns the
+ * page's checksum.
+ */
 static __le32 bar_page(struct hpm_md *md, const struct hpm_super *sb, u32 page,
 		       struct hpm_refs_page *p)
 {
@@ -520,19 +531,20 @@ static void bar_all_other(struct hpm_md *md, const struct hpm_super *sb)
 }
 
 /*
- * Bars what the older superblock uses and the newest does not.
+ * Bars the blocks that the older superblock uses and the newest does not.
  *
- * Those are the blocks that were freed in the newest one's epoch, which were
- * in `older' before the pool went down.  The next checkpoint overwrites the
- * older superblock, so they become usable when that is durable, just as if
- * nothing had happened; if they were usable at once, a crash during recovery
- * that takes the newest superblock with it would leave the older one with
+ * Those are the blocks that were freed in the newest superblock's epoch, and
+ * that were in `older' before the pool went down.  The next checkpoint
+ * overwrites the older superblock, so they become usable when that is durable,
+ * just as at run time.  If they were usable at once, and a crash during the
+ * recovery destroyed the newest superblock, the older one would be left with
  * overwritten trees.
  *
- * A page that both have in the same home is the same.  If one of the older
- * state cannot be read, the damage is that state's; the newest is whole, so
- * the pool opens, and all that the page could speak of stays barred.  If a
- * write of one was lost, nobody knows of which, so that goes for all of them.
+ * If both superblocks have a page in the same home, it is the same page.  If a
+ * page of the older state only cannot be read, the newest state is intact, so
+ * the pool opens, and all blocks that the page has counts for are barred.  If
+ * the write of such a page was lost, it is not known which one, so this is done
+ * for all of them.
  */
 int hpm_refs_load_other(struct hpm_md *md, const struct hpm_super *sb)
 {
@@ -575,7 +587,7 @@ static void bits_copy(unsigned long *dst, const unsigned long *src, u64 nr)
 	memcpy(dst, src, BITS_TO_LONGS(nr) * sizeof(long));
 }
 
-/* All that @old knows, into the larger @r. */
+/* Copies the state of @old to the larger @r. */
 static void refs_copy(struct hpm_refs *r, const struct hpm_refs *old)
 {
 	memcpy(r->count, old->count, old->nr_blocks * sizeof(*r->count));
@@ -596,17 +608,17 @@ static void refs_copy(struct hpm_refs *r, const struct hpm_refs *old)
 }
 
 /*
- * Growth by growth the list of segments fills up.  With the last one taken, all
- * pages get new homes, in a single segment.  It lies in the new space, so no
- * durable superblock has anything there, and the former homes are freed as any
- * block is: they are used again when two superblocks have the new ones.
+ * Each growth adds a segment.  When the list is full, the next growth gives all
+ * pages new homes, in a single segment.  This segment is in the new space, so
+ * no durable superblock has anything there.  The former homes are freed like
+ * any block: they are used again when both superblocks have the new homes.
  */
 static bool segments_full(const struct hpm_refs *r)
 {
 	return r->nr_segments == HPM_MAX_SEGMENTS;
 }
 
-/* The homes that a growth to @pages has to make room for. */
+/* The number of homes that a growth to @pages must make room for. */
 static u64 homes_wanted(const struct hpm_refs *r, u32 pages)
 {
 	u32 old = segments_full(r) ? 0 : r->nr_pages;
@@ -634,7 +646,7 @@ static void segments_merge(struct hpm_refs *r, u64 start)
 	bitmap_fill(r->dirty, r->nr_pages);
 }
 
-/* Of the segments that @old has and the counts have no more. */
+/* Frees the homes in the segments of @old, which are no longer used. */
 static int homes_free(struct hpm_md *md, const struct hpm_refs *old)
 {
 	u64 b, end;
@@ -651,9 +663,9 @@ static int homes_free(struct hpm_md *md, const struct hpm_refs *old)
 }
 
 /*
- * The pages of the new space have their homes at its start.  Nothing of this
- * is durable before the next checkpoint, and nothing durable is touched: after
- * a crash the pool is as large as it was.
+ * The homes of the new space's pages are at its start.  Nothing of this is
+ * durable before the next checkpoint, and nothing durable is changed: after a
+ * crash the pool has its old size.
  */
 int hpm_refs_grow(struct hpm_md *md, u64 nr_blocks)
 {
@@ -737,7 +749,7 @@ static unsigned int third_home(const struct hpm_refs *r, u32 page)
 	return home;
 }
 
-/* Returns its checksum. */
+/* Fills in a page; returns its checksum. */
 static __le32 page_fill(struct hpm_md *md, u64 epoch, u32 page, u64 block,
 			struct hpm_refs_page *p)
 {
@@ -753,7 +765,7 @@ static __le32 page_fill(struct hpm_md *md, u64 epoch, u32 page, u64 block,
 	return p->head.csum;
 }
 
-/* What was freed up to here belongs to the epoch that is closed. */
+/* The blocks that were freed up to here belong to the epoch that is closed. */
 static void refs_seal_freed(struct hpm_refs *r)
 {
 	u64 i, nr = BITS_TO_LONGS(r->nr_blocks);
@@ -793,7 +805,10 @@ void hpm_refs_cut(struct hpm_md *md, u64 epoch, struct hpm_refs_write *w,
 	refs_seal_freed(r);
 }
 
-/* The blocks in `older' are free, those in `sealed' wait once more. */
+/*
+ * The blocks in `older' become free, those in `sealed' wait for one more
+ * superblock.
+ */
 static void refs_age_freed(struct hpm_refs *r)
 {
 	u64 i, nr = BITS_TO_LONGS(r->nr_blocks), gained = 0, older = 0;
@@ -810,8 +825,8 @@ static void refs_age_freed(struct hpm_refs *r)
 }
 
 /*
- * The superblock that was the newest is the older one now, for pages that were
- * not written as well: those have the same home in both.
+ * The former newest superblock is the older one now, also for pages that were
+ * not written: these have the same home in both.
  */
 void hpm_refs_cut_done(struct hpm_md *md, struct hpm_refs_write *w)
 {
@@ -836,9 +851,9 @@ void hpm_refs_settled(struct hpm_md *md)
 }
 
 /*
- * The pages will be written again, to the same homes: so only if the
- * superblock that means them has certainly not been written.  Who cannot tell
- * must not make another checkpoint.
+ * The pages will be written again, to the same homes.  So the caller must know
+ * that the superblock with these homes has not been written; if it cannot tell,
+ * it must not make another checkpoint.
  */
 void hpm_refs_cut_failed(struct hpm_md *md, struct hpm_refs_write *w)
 {

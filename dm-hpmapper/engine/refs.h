@@ -13,19 +13,19 @@ struct hpm_md;
 
 /*
  * All counts are in memory.  A block is usable when its count is 0 and no
- * durable superblock's state needs it; what fell to 0 goes from bitmap to
- * bitmap (refs.c) until then.
+ * durable superblock's state needs it.  A block whose count fell to 0 moves
+ * from bitmap to bitmap until then (refs.c).
  */
 struct hpm_refs {
 	u64 nr_blocks;
 	u32 nr_pages;
 	u32 *count;		/* by block */
-	unsigned long *barred;	/* by block: not usable, for whatever reason */
+	unsigned long *barred;	/* by block: not usable, for any reason */
 	unsigned long *freed;	/* by block: fell to 0 in the open epoch */
-	unsigned long *sealed;	/* ... in the one being written */
-	unsigned long *older;	/* ... in the one the newest superblock closed */
+	unsigned long *sealed;	/* ... in the epoch being written */
+	unsigned long *older;	/* ... in the one of the newest superblock */
 	unsigned long *dirty;	/* by page: to be written at the cut */
-	__le32 *csum;		/* by page: of what its newest home holds, 0: nothing */
+	__le32 *csum;		/* by page: of its newest home; 0: none */
 	u8 *home;		/* by page: where the newest superblock finds it */
 	u8 *home_old;		/* by page: where the older one does */
 	u64 cursor;
@@ -43,22 +43,22 @@ struct hpm_refs {
 int hpm_refs_init(struct hpm_md *md, u64 nr_blocks);
 void hpm_refs_exit(struct hpm_md *md);
 /*
- * A new pool: the homes of the pages stand at @homes; all in front of them and
- * they themselves are taken for good.
+ * For a new pool: the homes of the pages start at @homes.  These blocks and all
+ * in front of them are reserved for good.
  */
 int hpm_refs_format(struct hpm_md *md, u64 homes);
 /* Reads the counts that a superblock describes. */
 int hpm_refs_load(struct hpm_md *md, const struct hpm_super *sb);
-/* Also bars what the other superblock's state uses. */
+/* Bars what the state of the other superblock uses. */
 int hpm_refs_load_other(struct hpm_md *md, const struct hpm_super *sb);
 /*
- * How many of @nr_blocks, which the device has now, can be of use: new pages
- * of counts need room for their homes.  md->lock held, as for the growth.
+ * How many of @nr_blocks, the size of the device, can be used: new pages of
+ * counts need room for their homes.  md->lock held, also for hpm_refs_grow().
  */
 u64 hpm_refs_usable(struct hpm_md *md, u64 nr_blocks);
-/* To as many blocks as hpm_refs_usable() has said. */
+/* Grows to @nr_blocks, which must be what hpm_refs_usable() returned. */
 int hpm_refs_grow(struct hpm_md *md, u64 nr_blocks);
-/* Blocks behind the device, for what is never written. */
+/* Adds @nr_blocks blocks behind the end of the device, which are never written. */
 int hpm_refs_beyond(struct hpm_md *md, u64 nr_blocks);
 
 /* md->lock held. */
@@ -66,13 +66,13 @@ int hpm_refs_beyond(struct hpm_md *md, u64 nr_blocks);
 u64 hpm_refs_limbo(struct hpm_md *md);
 /* -EUCLEAN: block out of range, free, or overflow. */
 int hpm_refs_inc(struct hpm_md *md, u64 block);
-/* Returns the new count, < 0: error.  @born: epoch of the node there. */
+/* Returns the new count, < 0: error.  @born is the epoch of the node in the block. */
 int hpm_refs_dec(struct hpm_md *md, u64 block, u64 born);
 int hpm_refs_alloc(struct hpm_md *md, u64 *block);
 
 /*
- * At the cut: copies of the dirty pages, each for a home that neither durable
- * superblock uses; home bits for the new superblock go to @sb.
+ * Copies of the dirty pages at the cut, each for a home that neither durable
+ * superblock uses.
  */
 struct hpm_refs_write {
 	struct hpm_io_vec *vec;
@@ -83,9 +83,12 @@ struct hpm_refs_write {
 
 void hpm_refs_cut(struct hpm_md *md, u64 epoch, struct hpm_refs_write *w,
 		  struct hpm_super *sb);
-/* The superblock is durable: homes move on, old frees become usable. */
+/*
+ * The superblock is durable: the homes are current, and older freed blocks are
+ * usable.
+ */
 void hpm_refs_cut_done(struct hpm_md *md, struct hpm_refs_write *w);
-/* Both superblocks say what the newest said: old frees become usable. */
+/* Both superblocks have the newest state: older freed blocks are usable. */
 void hpm_refs_settled(struct hpm_md *md);
 /* The checkpoint failed: the pages are dirty again. */
 void hpm_refs_cut_failed(struct hpm_md *md, struct hpm_refs_write *w);
