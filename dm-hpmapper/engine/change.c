@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Changes of a volume's map on their way from a writer to the tree.
+ * Changes of a volume's map, from the writer to the tree.
  *
- * A struct hpm_change is three things in turn.  Locked, it keeps its range of
- * virtual blocks for one writer; others that want part of it queue on it, so
- * two writers of one block never both start from the same old state.
- * Published, it is a record in the open batch and at the same time what
- * readers find, in front of the tree.  Applied, it leaves the chains, the tree
- * having what it said.
+ * A struct hpm_change has three states in turn.  A locked change keeps its
+ * range of virtual blocks for one writer.  Other writers that want a part of
+ * the range queue on it, so two writers of one block never both start from the
+ * same old state.  A published change is a record in the open batch, and
+ * readers find it before they search the tree.  When it is applied, the tree
+ * has its mapping, and it is removed from the chains.
  *
- * Publishing takes the volume's lock and, inside it, the journal's: the order
- * of records, the order in which readers see them and the order in which they
- * are applied is one and the same.
+ * Publishing takes the volume's lock and, inside it, the journal's: so records
+ * are numbered, seen by readers and applied in the same order.
  *
- * Short runs, those inside sixteen aligned small blocks, hang in one set of
- * chains; longer ones, inside one large block, in another.  A reader looks at
- * both, and at nothing when the volume has no change under way.
+ * Short runs, which lie inside sixteen aligned small blocks, are in one set of
+ * hash chains; longer runs, inside one large block, are in another.  A reader
+ * searches both, or none if the volume has no changes.
  */
 #include "engine.h"
 #include "change.h"
@@ -49,14 +48,17 @@ static bool overlaps(const struct hpm_change *c, u64 vbn, u64 nr)
 	return c->vbn < vbn + nr && vbn < c->vbn + c->nr;
 }
 
-/* Does a published change of this type say where blocks are? */
+/* Does a published change of this type map or unmap blocks? */
 static bool maps(u8 type)
 {
 	return type == HPM_REC_MAP || type == HPM_REC_LARGE ||
 	       type == HPM_REC_UNMAP || type == HPM_REC_MOVE;
 }
 
-/* What one chain says: the newest change at @vbn, and the next one's start. */
+/*
+ * What look-ups find in a chain: the newest change at @vbn, and where the next
+ * begins.
+ */
 struct chain_view {
 	const struct hpm_change *at;
 	u64 next;
@@ -67,7 +69,10 @@ static void view_chain(struct hlist_head *chain, u64 vbn, struct chain_view *v)
 	struct hpm_change *c;
 
 	hlist_for_each_entry_rcu(c, chain, hash) {
-		/* The record number after the state: hpm_change_publish(). */
+		/*
+		 * The state must be read before the record number:
+		 * hpm_change_publish().
+		 */
 		if (smp_load_acquire(&c->state) != HPM_CHANGE_PUBLISHED ||
 		    !maps(c->type))
 			continue;
@@ -79,7 +84,7 @@ static void view_chain(struct hlist_head *chain, u64 vbn, struct chain_view *v)
 	}
 }
 
-/* With changes under way, one look goes no further than this. */
+/* If the volume has changes, one look-up goes no further than this. */
 #define LOOK_AHEAD	256u
 
 static void view_range(struct hpm_vol *vol, u64 vbn, u32 max,
@@ -134,7 +139,7 @@ struct hpm_change *hpm_change_alloc(struct hpm_md *md, gfp_t gfp)
 {
 	struct hpm_change *c;
 
-	/* Who may sleep is perhaps cleaning memory: it must not fail there. */
+	/* A caller that may sleep can be in writeback, which must not fail. */
 	if (gfp & __GFP_DIRECT_RECLAIM)
 		gfp |= __GFP_NOFAIL;
 	c = kmem_cache_alloc(md->change_cache, gfp);
@@ -156,7 +161,7 @@ void hpm_change_free(struct hpm_md *md, struct hpm_change *c)
 	kmem_cache_free(md->change_cache, c);
 }
 
-/* Frees the change and those that hang in a ring with it. */
+/* Frees the change and those that are linked to it. */
 static void change_free_rcu(struct rcu_head *head)
 {
 	struct hpm_change *c = container_of(head, struct hpm_change, rcu);
@@ -238,7 +243,7 @@ void hpm_change_record(const struct hpm_change *c, union hpm_record_buf *buf)
 	};
 }
 
-/* How many published changes make it worth waking the applier. */
+/* The applier is kicked at once when this many records are not applied. */
 #define APPLY_KICK	64
 
 void hpm_change_publish(struct hpm_change *c, struct list_head *waiters)
@@ -258,7 +263,7 @@ void hpm_change_publish(struct hpm_change *c, struct list_head *waiters)
 	first = list_empty(&j->fifo);
 	list_add_tail(&c->fifo, &j->fifo);
 	kick = c->record - READ_ONCE(j->applied) >= APPLY_KICK;
-	/* The record number first: readers order changes by it. */
+	/* The record number must be visible first: readers order changes by it. */
 	smp_store_release(&c->state, HPM_CHANGE_PUBLISHED);
 	spin_unlock(&j->lock);
 	list_splice_tail_init(&c->waiters, waiters);
@@ -298,7 +303,7 @@ void hpm_change_cancel(struct hpm_change *c, struct list_head *waiters)
 
 	spin_lock_irqsave(&vol->lock, flags);
 	hlist_del_rcu(&c->hash);
-	/* Readers may be at it still: view_chain(). */
+	/* Readers may still look at it: view_chain(). */
 	WRITE_ONCE(c->state, HPM_CHANGE_IDLE);
 	list_splice_tail_init(&c->waiters, waiters);
 	spin_unlock_irqrestore(&vol->lock, flags);
@@ -311,12 +316,15 @@ void hpm_change_retire(struct hpm_change *c)
 	struct hpm_vol *vol = c->vol;
 	unsigned long flags;
 
-	/* The tree before the chains: pairs with hpm_changes_lookup(). */
+	/*
+	 * The tree must be visible before the chains: pairs with
+	 * hpm_changes_lookup().
+	 */
 	smp_wmb();
 	spin_lock_irqsave(&vol->lock, flags);
 	hlist_del_rcu(&c->hash);
 	spin_unlock_irqrestore(&vol->lock, flags);
-	/* And the chains before the count. */
+	/* The chains must be visible before the count. */
 	smp_mb__before_atomic();
 	atomic_dec(&vol->nr_changes);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Dying trees: what deleted volumes and a table that was held leave behind, to be
- * given back step by step.  Each has a slot of an array on disk.
+ * Dying trees: the trees of deleted volumes and of a table that was held, which
+ * are given back step by step.  Each has a slot of an array on disk.
  */
 #include "engine.h"
 #include "array.h"
@@ -15,7 +15,7 @@ bool hpm_dying_room(struct hpm_md *md, unsigned int nr)
 	return md->nr_dying + nr <= MAX_DYING_SLOTS;
 }
 
-/* The lowest free slot, the bitmap grown to hold it. */
+/* Finds the lowest free slot; enlarges the bitmap if there is none. */
 static int dying_slot(struct hpm_md *md, u32 *slot)
 {
 	u32 max = md->max_dying ? md->max_dying * 2 : 64;
@@ -109,7 +109,10 @@ static int load_dying_leaf(void *ctx, u64 first, const void *elts,
 		if (first + i >= MAX_DYING_SLOTS || e[i].root.height > 8)
 			return -EUCLEAN;
 		while (md->max_dying <= first + i) {
-			/* Full up to here for this purpose: doubles. */
+			/*
+			 * All slots are marked as taken, so that the bitmap is
+			 * enlarged.
+			 */
 			slot = md->max_dying;
 			if (slot)
 				bitmap_fill(md->dying_slots, slot);
@@ -124,7 +127,7 @@ static int load_dying_leaf(void *ctx, u64 first, const void *elts,
 	return 0;
 }
 
-/* Growing while loading marked slots; only those in the list are taken. */
+/* load_dying_leaf() has marked free slots; only those in the list are taken. */
 static void settle_dying_slots(struct hpm_md *md)
 {
 	struct hpm_dying *d;

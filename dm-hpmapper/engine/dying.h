@@ -8,7 +8,7 @@
 #include "metadata.h"
 #include "node.h"
 
-/* Trees being given back; the array element is written through. */
+/* A tree that is being given back; its element on disk is updated at each step. */
 struct hpm_dying {
 	struct list_head list;
 	u64 serial;
@@ -20,11 +20,11 @@ struct hpm_dying {
 int hpm_dying_load(struct hpm_md *md);
 void hpm_dying_exit(struct hpm_md *md);
 int hpm_dying_add(struct hpm_md *md, u64 serial, struct hpm_root root);
-/* Its element in the array; NULL: it is nobody's from now on. */
+/* Writes the element of a slot; NULL clears it. */
 int hpm_dying_write(struct hpm_md *md, u32 slot, const struct hpm_dying *d);
-/* All of it is given back; frees @d. */
+/* The whole tree was given back; frees @d. */
 void hpm_dying_remove(struct hpm_md *md, struct hpm_dying *d);
-/* Before a record makes @nr trees dying ones: are there places for them? */
+/* Are there slots for @nr more dying trees?  Called before the record is written. */
 bool hpm_dying_room(struct hpm_md *md, unsigned int nr);
 
 #endif /* HPM_DYING_H */

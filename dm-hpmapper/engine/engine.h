@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The metadata engine as its own files see it.  Each of them has a header of its
- * own for what the others may call.  Nothing outside the engine finds these; what
- * others may use is in metadata.h.
+ * The metadata engine as its own files see it.  Each file has a header with the
+ * functions that the other files of the engine may call.  The include paths
+ * hide these headers from the rest of the module, which includes metadata.h.
  *
  * Locks, outermost first:
  *
  *	checkpoint_lock	one checkpoint at a time; the superblocks
  *	commit_lock	one batch of the journal is written at a time
- *	lock		the trees, arrays, counts: whoever applies records
+ *	lock		the trees, arrays, counts: held to apply a record
  *	vol->lock	a volume's changes (hash chains, waiters); irq-safe
  *	journal.lock	the open batch and the fifo of published changes; irq-safe
  *	nodes.lock	node cache membership; irq-safe, innermost
@@ -28,18 +28,19 @@
 #include "volumes.h"
 
 /*
- * What a record needs when it is applied, a checkpoint when it has cut, and a look
- * at the map: a record that is in the journal cannot be refused, so for want of a
- * page the pool would have to call itself damaged.  It is a few pages at a time; the
- * caller may sleep, and what cleans memory may wait for him.
+ * For memory that is needed to apply a record, to write a checkpoint after its
+ * cut, or to look something up in the map.  A record in the journal cannot be
+ * refused, so if such an allocation failed, the pool would have to count as
+ * damaged.  Each use takes a few pages.  The caller can sleep, but it may run
+ * in memory reclaim or writeback, hence GFP_NOIO.
  */
 #define HPM_GFP_MUST	(GFP_NOIO | __GFP_NOFAIL)
 
 /* Where a replay finds metadata space. */
 enum hpm_room {
-	HPM_ROOM_POOL,		/* in what the superblock says, in one go */
-	HPM_ROOM_MORE,		/* all of the device; and a checkpoint a batch */
-	HPM_ROOM_MEMORY,	/* in blocks that no device has */
+	HPM_ROOM_POOL,		/* in the blocks of the superblock, in one go */
+	HPM_ROOM_MORE,		/* on the whole device; a checkpoint a batch */
+	HPM_ROOM_MEMORY,	/* in blocks that exist in memory only */
 };
 
 struct hpm_md {
@@ -59,7 +60,7 @@ struct hpm_md {
 	u32 large_size;			/* small blocks in a large one */
 	u64 journal_start, journal_blocks;
 
-	u64 epoch;			/* open; sealed ones are smaller */
+	u64 epoch;			/* the open one; sealed: smaller */
 	u32 time;
 	u64 transaction_id;
 	u64 next_serial;
@@ -70,18 +71,21 @@ struct hpm_md {
 	u64 super_block;		/* where the newest stands */
 	u64 meta_blocks;
 	enum hpm_room room;		/* while it is opened */
-	bool no_room;			/* the replay has not found enough */
+	bool no_room;			/* the replay ran out of blocks */
 	u64 beyond;			/* blocks in memory, behind the device */
 	struct hpm_array array[HPM_NR_ARRAYS];
-	/* of the counts, in the open epoch; hpm_credit_try() looks without the lock */
+	/*
+	 * Blocks of the counts in the open epoch.  hpm_credit_try() reads both
+	 * without md->lock.
+	 */
 	u64 counts_left;		/* blocks that must be copied before use */
-	u64 counts_made;		/* blocks that have come to be */
+	u64 counts_made;		/* blocks that were made */
 	struct hpm_array held;		/* root.height 0: none */
 	bool has_held;
-	bool letting_go;		/* what was held is being given back */
+	bool letting_go;		/* a reclaim gives back what was held */
 	bool snap_prepared;		/* the next serial is a snapshot's */
-	u64 table_shared;		/* blocks of the volume table that it shares */
-	u64 held_volumes;		/* no more than so many are in it */
+	u64 table_shared;		/* volume table blocks that it shares */
+	u64 held_volumes;		/* upper bound of its volumes */
 	u32 held_time;
 
 	struct hpm_nodes nodes;
@@ -92,7 +96,7 @@ struct hpm_md {
 
 	struct hlist_head vols_by_serial[1 << HPM_VOL_HASH_BITS];
 	struct hlist_head vols_by_id[1 << HPM_VOL_HASH_BITS];
-	struct hpm_vol *spare_vol;	/* so that no snapshot lacks memory */
+	struct hpm_vol *spare_vol;	/* for the next snapshot */
 	struct list_head dirty_vols;
 	unsigned int nr_dirty_vols;
 	struct list_head dying;
@@ -123,13 +127,13 @@ struct hpm_md {
 
 /* Parts of md->scratch, in entries. */
 #define HPM_SCRATCH_APPLY	0u	/* 513: what a record puts into a map */
-#define HPM_SCRATCH_WHOLE	520u	/* 513: what stands in a large block */
+#define HPM_SCRATCH_WHOLE	520u	/* 513: the entries of a large block */
 #define HPM_SCRATCH_MERGE	1040u	/* 849: a leaf and what goes into it */
 #define HPM_SCRATCH_GONE	1896u	/* 336: what was taken out of a leaf */
 #define HPM_SCRATCH_COUNT	2232u	/* 336: a leaf that is being counted */
 #define HPM_SCRATCH_ENTRIES	2568u
 
-/* md->lock held: how often is the block referred to? */
+/* The number of references to a block.  md->lock held. */
 static inline u32 hpm_refs_count(const struct hpm_md *md, u64 block)
 {
 	const struct hpm_refs *r = &md->refs;
@@ -137,7 +141,7 @@ static inline u32 hpm_refs_count(const struct hpm_md *md, u64 block)
 	return likely(block < r->nr_blocks) ? r->count[block] : 0;
 }
 
-/* md->lock held: is @n writable as it stands? */
+/* Can @n be changed in place?  md->lock held. */
 static inline bool hpm_node_owned(const struct hpm_md *md,
 				  const struct hpm_node *n)
 {
@@ -165,10 +169,11 @@ static inline u32 hpm_record_high(const struct hpm_md *md)
 }
 
 /*
- * Any context.  Can one of @records records raise the count of a small block above
- * HPM_SMALL_COUNT?  A block stands at one place of a tree, so no count is higher than
- * the number of trees, and a record adds one at the most.  (One more, as a volume that
- * is deleted may be seen neither among the volumes nor among the dying.)
+ * Can one of @records records raise the count of a small block above
+ * HPM_SMALL_COUNT?  A tree names a block at one place at most, so no count is
+ * higher than the number of trees, and a record adds one tree at most.  The 1
+ * is for a volume that is being deleted: it may be counted neither among the
+ * volumes nor among the dying trees.  Any context.
  */
 static inline bool hpm_counts_may_carry(const struct hpm_md *md, u64 records)
 {
@@ -176,7 +181,7 @@ static inline bool hpm_counts_may_carry(const struct hpm_md *md, u64 records)
 	       READ_ONCE(md->held_volumes) + records + 1 > HPM_SMALL_COUNT;
 }
 
-/* Is there something that a reclaim gives back? */
+/* Does a reclaim have anything to give back? */
 static inline bool hpm_is_dying(struct hpm_md *md)
 {
 	return READ_ONCE(md->nr_dying) || READ_ONCE(md->letting_go);

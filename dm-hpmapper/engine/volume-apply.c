@@ -1,56 +1,62 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What records do to volumes, to the table of them and to trees that die.
+ * Applying records to volumes, to the volume table and to dying trees.
  *
- * Sharing and time.  The pool's time advances with each snapshot, in the
- * application of its record and nowhere else.  The origin and the snapshot both
- * take the new time as theirs; a mapping with an older stamp may be reached
- * from the other one, so it counts as shared and is never written in place.
- * The rule errs towards "shared" only: after the snapshot is deleted the
- * origin's old mappings are copied once more on their next write.
+ * Sharing and time.  The pool's time advances when the record of a snapshot is
+ * applied, and only then.  The origin and the snapshot both get the new time; a
+ * mapping with an older stamp may be reached from the other volume, so it
+ * counts as shared and is never written in place.  The rule can only err
+ * towards "shared": after the snapshot is deleted, the origin's old mappings
+ * are still copied on their next write.
  *
- * A snapshot between its number and its application.  Records before it, and it
- * itself, may take milliseconds to apply; the origin's writes go on before that.
- * They must find shared what the snapshot will have: a mapping of the tree, which
- * is stamped with the pool's time or an older one, and one that is published
- * under a smaller number.  So with the number the origin gets the time that the
- * snapshot will have (seen_time), which look-ups compare stamps with, and the
- * number itself (seen_record), which they compare changes in the chains with.
- * When such a change goes from the chains to the tree it gets a stamp that is
- * older than seen_time, as the snapshot is not applied yet, so a look-up says the
- * same of it before and after.  What is published under a greater number is
- * applied after the snapshot and stamped with the new time: the origin's own.
- * Applying itself goes by snap_time, as a replay does, which sees no other.
+ * A snapshot that has a number but is not applied.  The records before it, and
+ * its own, may take milliseconds to apply, and writes to the origin go on
+ * before that.  For these writes, every mapping that the snapshot will have
+ * must be shared: a mapping of the tree, which is stamped with the pool's time
+ * or an older one, and a mapping that is published under a smaller number.  So
+ * when the snapshot gets its number, the origin gets the time that the snapshot
+ * will have (seen_time), with which look-ups compare stamps, and the number
+ * itself (seen_record), with which they compare changes in the chains.  When
+ * such a change moves from the chains to the tree, it gets a stamp that is
+ * older than seen_time, as the snapshot is not applied yet; so look-ups give
+ * the same answer before and after.  A change with a greater number is applied
+ * after the snapshot and stamped with the new time, so it is the origin's own.
+ * Applying records uses snap_time, at run time and in a replay, which has
+ * nothing else.
  *
- * There is one such snapshot at a time; the next one, and who looks a volume up,
- * first applies all up to it.  A crash finds its record in the journal or does
- * not; either way those before it are there if it is, in their order.
+ * There is only one such snapshot at a time: the next snapshot, or a look-up of
+ * a volume, first applies all records up to it.  After a crash its record is in
+ * the journal or not; if it is, all records before it are there, too, in order.
  *
- * Deletion.  The volume leaves the table at once.  If its root is shared, one
- * decrement is all; if not, the tree becomes a dying one, given back step by
- * step.  A step is a record that names the incarnation (the serial) and a key,
- * so it can be replayed, and the id may be used again right away.
+ * Deletion.  The volume is removed from the table at once.  If its root is
+ * shared, one decrement is enough; if not, the tree becomes a dying one and is
+ * given back step by step.  Each step is a record with the volume's serial and
+ * a key, so it can be replayed, and the id may be used again at once.
  *
- * Held snapshot.  A second reference to the root of the volume table, as the
- * table is at that record, dirty volumes written to it before: what tools read
- * while the pool lives on.  However many volumes there are, that is one count.
- * From then on the two part node by node, as the maps of a volume and its snapshot
- * do: who writes to the living table copies the path, and a leaf that is copied
- * raises the counts of the roots in it.  While a leaf is shared, the one reference
- * in it is that of both tables, so before a volume's root changes (its count may be
- * 1, and it would be changed in place, or given back) the leaf with its element is
- * parted: hpm_vol_own().  A replay does this at the same records, but flushes
- * volumes at other times, so it may find nodes shared that were not, and never a
- * root with another number of references than its trees have.
+ * Held snapshot.  This is a second reference to the root of the volume table,
+ * taken when its record is applied and after dirty volumes were written to the
+ * table; tools read it while the pool goes on.  However many volumes there are,
+ * only one count changes.  From then on the two tables separate node by node,
+ * like the maps of a volume and its snapshot: a write to the living table
+ * copies the path, and the copy of a leaf raises the counts of the roots in it.
+ * While a leaf is shared, a root has one reference for both tables.  So before
+ * a volume's root changes, the leaf with its element is copied (hpm_vol_own()):
+ * if not, a root with a count of 1 would be changed in place, or given back,
+ * although the held table needs it.  A replay does this at the same records,
+ * but flushes volumes at other times.  So it may find nodes shared that were
+ * not shared at run time, but the number of references to a root is always that
+ * of the trees which have it.
  *
- * Each node of the table that is shared may have to be copied once, and for good.
- * So they are kept from those who write (credit_floor()): a hold is refused that
- * would leave too little, and volumes can be deleted under one that is not.
+ * Each shared node of the table may have to be copied once, and the copy takes
+ * a block for good.  So these blocks are kept from writes (credit_floor()).  A
+ * hold that would leave too few blocks is refused; under any other, volumes can
+ * be deleted.
  *
- * Letting it go takes steps, each a record with an id: the elements below are gone
- * then, whatever is shared.  What the living table has, too, loses a reference; a
- * root that nobody else has becomes a dying tree, no more than HPM_LET_GO_TREES of them
- * in a step.
+ * A held table is let go in steps.  Each step is a record with an id, and
+ * removes all elements below the id from the held table, shared or not.  What
+ * the living table has, too, loses a reference; a root that nothing else refers
+ * to becomes a dying tree.  No more than HPM_LET_GO_TREES trees become dying
+ * ones in a step.
  */
 #include "engine.h"
 #include "array.h"
@@ -61,7 +67,7 @@
 #include "volume-apply.h"
 #include "volumes.h"
 
-/* A root loses a reference; if it was the last, the tree is dying. */
+/* Drops a reference to a root; if it was the last, the tree becomes a dying one. */
 static int root_put(struct hpm_md *md, u64 serial, struct hpm_root root)
 {
 	int r;
@@ -74,7 +80,7 @@ static int root_put(struct hpm_md *md, u64 serial, struct hpm_root root)
 	return r < 0 ? r : 0;
 }
 
-/* Likewise, of what was held: a tree that dies gets a serial of its own. */
+/* The same for a root of a held table: a tree that dies gets a serial of its own. */
 static int root_put_new(struct hpm_md *md, struct hpm_root root)
 {
 	if (root.height && hpm_refs_count(md, root.ptr.block) == 1)
@@ -183,7 +189,7 @@ int hpm_apply_delete(struct hpm_md *md, const struct hpm_disk_record *r)
 	return ret;
 }
 
-/* Elements of what was held, which nobody else has any more. */
+/* Gives back elements of a held table that no other table shares. */
 static int let_go_volumes(struct hpm_md *md, const void *elts, unsigned int nr)
 {
 	const struct hpm_disk_volume *d = elts;
@@ -194,7 +200,10 @@ static int let_go_volumes(struct hpm_md *md, const void *elts, unsigned int nr)
 		if (!d[i].serial)
 			continue;
 		r = root_put_new(md, hpm_root_from_disk(&d[i].root));
-		/* It is a dying one first: hpm_counts_may_carry(). */
+		/*
+		 * The tree is counted as a dying one first:
+		 * hpm_counts_may_carry().
+		 */
 		WRITE_ONCE(md->held_volumes,
 			   md->held_volumes - !!md->held_volumes);
 	}
@@ -204,9 +213,10 @@ static int let_go_volumes(struct hpm_md *md, const void *elts, unsigned int nr)
 static const struct hpm_cut_ops let_go_ops = { .gone = let_go_volumes };
 
 /*
- * Versions that gave it back in one go numbered all volumes of it, whether their
- * trees died or not.  Their reclaims name those numbers, so a replay counts the
- * same, also where the two tables share what were two tables then.
+ * Versions that gave back a held table in one go took a serial for each of its
+ * volumes, whether its tree died or not.  Their reclaims name those serials, so
+ * a replay must count in the same way, even where the two tables share leaves
+ * that were separate then.
  */
 static int release_volumes(struct hpm_md *md, const void *elts, unsigned int nr)
 {
@@ -249,17 +259,20 @@ static int let_go(struct hpm_md *md, u64 to, const struct hpm_cut_ops *ops)
 	return 0;
 }
 
-/* In one step of letting a table go: nodes and volumes. */
+/* The most nodes and elements that one step of letting a table go looks at. */
 #define LET_GO_LOOKS	256
 
-/* The shared roots that a step has come across, as often as it has; scratch. */
+/* The shared roots that a step has found, once for each time; in md->scratch. */
 struct let_go_roots {
 	struct hpm_md *md;
 	u64 *block;
 	unsigned int nr;
 };
 
-/* Would its tree be a dying one?  Each element before it has taken a reference. */
+/*
+ * Would the step make the tree of this element a dying one?  Each earlier
+ * element with the same root drops a reference.
+ */
 static bool dies(void *ctx, const void *elt)
 {
 	const struct hpm_disk_volume *d = elt;
@@ -306,11 +319,13 @@ int hpm_let_go_few(struct hpm_md *md, u64 *to)
 }
 
 /*
- * A replay comes to the same trees that die, and in the same order, though it may find
- * nodes shared that were not: where a leaf is shared, no volume of it has changed its
- * root or was deleted, so each root has a volume besides.
+ * A replay makes the same trees dying ones, in the same order, although it may
+ * find nodes shared that were not shared at run time.  Where a leaf is shared,
+ * no volume in it was deleted or has changed its root, so each root in it has a
+ * volume in the living table, too.
  *
- * hpm_repair keeps the journal and not the table: then there is nothing left.
+ * hpm_repair keeps the journal but not the held table: then there is nothing to
+ * let go.
  */
 static int apply_let_go(struct hpm_md *md, u64 to)
 {
@@ -377,7 +392,7 @@ int hpm_apply_hold(struct hpm_md *md)
 		r = root_get(md, table->root);
 	if (r)
 		return r;
-	/* Its leaf used last is shared, though its own count is 1. */
+	/* The leaf used last is shared now, although its own count is 1. */
 	hpm_array_release(table);
 	md->held.root = table->root;
 	md->has_held = true;
@@ -387,7 +402,7 @@ int hpm_apply_hold(struct hpm_md *md)
 	return 0;
 }
 
-/* Versions that gave it back in one go did so with this record. */
+/* Versions that gave back a held table in one go did so with this record. */
 int hpm_apply_release(struct hpm_md *md, const struct hpm_disk_record *r)
 {
 	if (!md->has_held)

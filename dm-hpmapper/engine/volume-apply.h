@@ -7,14 +7,17 @@
 
 #include "metadata.h"
 
-/* Trees that die in one step of letting a table go, at the most. */
+/* The most trees that become dying ones in one step of letting a table go. */
 #define HPM_LET_GO_TREES	2
-/* A *to for a step, such that there are no more of them. */
+/* Finds a *to for a step so that no more trees than that die. */
 int hpm_let_go_bound(struct hpm_md *md, u64 *to);
-/* So few volumes that no more trees can die, whatever comes before the step. */
+/*
+ * The same, with so few volumes in the step that no more trees can die,
+ * whatever records are applied before it.
+ */
 int hpm_let_go_few(struct hpm_md *md, u64 *to);
 
-/* One record's effect on volumes, dying trees and the rest: the apply_*. */
+/* The functions that apply one record to volumes, dying trees and the rest. */
 int hpm_apply_create(struct hpm_md *md, const struct hpm_disk_record *r);
 int hpm_apply_snap(struct hpm_md *md, const struct hpm_disk_record *r);
 int hpm_apply_delete(struct hpm_md *md, const struct hpm_disk_record *r);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the owner of a pool asks for: volumes are made, changed, deleted, listed and
- * opened, a metadata snapshot is held and let go.
+ * The requests of a pool's owner: creating, changing, deleting, listing and
+ * opening volumes, holding and releasing a metadata snapshot.
  */
 #include "engine.h"
 #include "applier.h"
@@ -15,7 +15,7 @@
 #include "volumes.h"
 
 /*----------------------------------------------------------------
- * What the owner of the pool asks for
+ * Requests of the pool's owner
  *--------------------------------------------------------------*/
 
 static int credit_wait(struct hpm_md *md, enum hpm_credit_use use,
@@ -35,8 +35,8 @@ static int credit_wait(struct hpm_md *md, enum hpm_credit_use use,
 }
 
 /*
- * md->lock, and all volumes are there; but for a snapshot that cannot be
- * applied, the pool being read-only then.
+ * Takes md->lock; after this, all volumes exist.  The exception is a snapshot
+ * that cannot be applied; the pool is read-only then.
  */
 static int volumes_lock(struct hpm_md *md)
 {
@@ -44,7 +44,10 @@ static int volumes_lock(struct hpm_md *md)
 	return hpm_apply_snap_pending(md);
 }
 
-/* A credit and md->lock; with them the state that @why is about stands still. */
+/*
+ * Takes a credit and md->lock, under which the state that *why describes does
+ * not change.
+ */
 static int change_begin(struct hpm_md *md, enum hpm_credit_use use,
 			const char **why)
 {
@@ -83,7 +86,10 @@ static void buf_name(union hpm_record_buf *buf, const char *name)
 	strscpy((char *)buf->slots[1], name, HPM_NAME_SIZE);
 }
 
-/* Names that mean something else where a name is a word of a line or a path. */
+/*
+ * Names that have another meaning where a name is a word of a line or part of a
+ * path.
+ */
 static bool name_reserved(const char *name, const char **why)
 {
 	*why = "'-' stands for no name, '.' and '..' are no names";
@@ -146,7 +152,7 @@ static struct hpm_vol *find_vol(struct hpm_md *md, u32 id, const char **why)
 	return vol;
 }
 
-/* change_begin(), and the volume that the change is about. */
+/* change_begin(), and finds the volume to change. */
 static int vol_begin(struct hpm_md *md, u32 id, enum hpm_credit_use use,
 		     struct hpm_vol **vol, const char **why)
 {
@@ -178,16 +184,16 @@ int hpm_vol_create(struct hpm_md *md, u32 id, u64 size, const char *name,
 }
 
 /*
- * From now until its record has a number, nothing takes the serial that a snapshot
- * is going to have: such a record would be applied before it, and take it away.
- * Messages come one at a time, so all that could is a step that lets a table go.
- * It looks at the word with md->lock held.
+ * From now until the snapshot's record has a number, no other record may take
+ * the snapshot's serial: that record would be applied first.  Messages come one
+ * at a time, so only a step that lets a table go could do this.  Such a step
+ * reads snap_prepared with md->lock held.
  */
 static void snapshot_prepare(struct hpm_md *md)
 {
 	WRITE_ONCE(md->snap_prepared, true);
 	if (READ_ONCE(md->letting_go)) {
-		/* One that has not seen it is over. */
+		/* A step that has not seen the flag has ended. */
 		mutex_lock(&md->lock);
 		mutex_unlock(&md->lock);
 	}
@@ -195,16 +201,16 @@ static void snapshot_prepare(struct hpm_md *md)
 
 static void snapshot_unprepare(struct hpm_md *md)
 {
-	/* Its number comes first: pairs with let_go_step(). */
+	/* The snapshot's number must be visible first: pairs with let_go_step(). */
 	smp_store_release(&md->snap_prepared, false);
 	if (READ_ONCE(md->letting_go))
 		hpm_kick(md, HPM_KICK_RECLAIM);
 }
 
 /*
- * What the record will say.  Nobody else changes the set of volumes, no snapshot
- * is to be applied, and this one is prepared, so that stands still without
- * md->lock.
+ * Fills in the record.  No other message changes the set of volumes, no
+ * snapshot is pending, and this one is prepared, so what is read here does not
+ * change although md->lock is not held.
  */
 static int snapshot_check(struct hpm_md *md, u32 id, u32 origin,
 			  const char *name, const char **why)
@@ -232,7 +238,7 @@ static int snapshot_check(struct hpm_md *md, u32 id, u32 origin,
 	return 0;
 }
 
-/* The one before is applied, and there is memory for this one's volume. */
+/* Applies the previous snapshot and allocates the structure of this one's volume. */
 static int snapshot_ready(struct hpm_md *md, const char **why)
 {
 	int r = 0;
@@ -341,7 +347,10 @@ int hpm_vol_set_name(struct hpm_md *md, u32 id, const char *name,
 
 	if (r)
 		return r;
-	/* Its own name is nobody else's, and one that it has from long ago stays. */
+	/*
+	 * Its own name needs no check: no other volume has it, and it may be
+	 * one of an older version.
+	 */
 	r = name && !strcmp(name, vol->name) ? 0 : check_name(md, name, why);
 	if (r)
 		return hpm_change_refuse(md, r);
@@ -379,7 +388,7 @@ int hpm_md_set_transaction_id(struct hpm_md *md, u64 old, u64 new,
 	return change_end(md, &buf, why);
 }
 
-/* The record is durable; the table that it is about gets into a superblock. */
+/* Makes the record durable; then a checkpoint writes the table that it is about. */
 static int hold_end(struct hpm_md *md, union hpm_record_buf *buf,
 		    const char **why)
 {
@@ -394,9 +403,9 @@ static int hold_end(struct hpm_md *md, union hpm_record_buf *buf,
 }
 
 /*
- * All of the table may have to be copied, and its volumes are as many trees more: first
- * they are there for whoever gets a credit without md->lock, then it is asked whether
- * the credits that are out have enough.
+ * All of the table may have to be copied, and its volumes count as additional
+ * trees.  First publish their number to callers that get a credit without
+ * md->lock, then test whether the space suffices for the credits that are out.
  */
 static bool hold_fits(struct hpm_md *md)
 {
@@ -409,9 +418,7 @@ static bool hold_fits(struct hpm_md *md)
 	return false;
 }
 
-/*
- * A credit, md->lock, and room for what is held.
- */
+/* Takes a credit and md->lock, and makes room for the held table. */
 static int hold_begin(struct hpm_md *md, const char **why)
 {
 	unsigned int tried;
@@ -437,7 +444,7 @@ static int hold_begin(struct hpm_md *md, const char **why)
 	}
 }
 
-/* What was held before must be gone. */
+/* Gives back what is left of the previous metadata snapshot. */
 static int let_go_all(struct hpm_md *md, const char **why)
 {
 	int r = 1;
@@ -495,7 +502,7 @@ static void fill_info(const struct hpm_vol *vol, struct hpm_vol_info *info)
 	memcpy(info->name, vol->name, HPM_NAME_SIZE);
 }
 
-/* The lowest id from @id on, by a look at all. */
+/* Finds the volume with the lowest id from @id on, by a look at all volumes. */
 static struct hpm_vol *vol_above(struct hpm_md *md, u32 id)
 {
 	struct hpm_vol *vol, *best = NULL;
@@ -538,7 +545,10 @@ int hpm_vol_by_name(struct hpm_md *md, const char *name,
 	return vol ? 0 : -ENOENT;
 }
 
-/* One more owner; the first needs chains.  What cleans memory needs md->lock, too. */
+/*
+ * Adds an owner; the first one needs chains.  GFP_NOIO, as memory reclaim may
+ * need md->lock.
+ */
 static int vol_use(struct hpm_vol *vol)
 {
 	if (!vol->changes)
@@ -556,7 +566,7 @@ int hpm_vol_open(struct hpm_md *md, u32 id, struct hpm_vol **volp)
 
 	if (vol)
 		r = vol_use(vol);
-	else if (!r)	/* else it may be the snapshot that cannot be applied */
+	else if (!r)	/* if r is set, it may be the pending snapshot */
 		r = -ENOENT;
 	mutex_unlock(&md->lock);
 	*volp = r ? NULL : vol;
@@ -579,7 +589,7 @@ void hpm_vol_get_info(struct hpm_vol *vol, struct hpm_vol_info *info)
 	mutex_unlock(&vol->md->lock);
 }
 
-/* The last mapped block of the large block that the tree's last key is in. */
+/* Finds the last mapped block of the large block that the tree's last key is in. */
 static int highest_in(struct hpm_md *md, struct hpm_vol *vol, u64 key, u64 *vbn)
 {
 	struct hpm_entry *e = md->scratch + HPM_SCRATCH_APPLY;
@@ -593,7 +603,7 @@ static int highest_in(struct hpm_md *md, struct hpm_vol *vol, u64 key, u64 *vbn)
 		return r;
 	at = lvbn + md->large_size - 1;
 	if (nr && !(e[0].key & 1)) {
-		/* Under a base what has no entry is mapped. */
+		/* With a base, blocks without an entry are mapped. */
 		while (nr > 1 && e[nr - 1].key >> 1 == at &&
 		       hpm_value_pbn(e[nr - 1].value) == HPM_PBN_HOLE) {
 			nr--;

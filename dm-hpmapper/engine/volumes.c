@@ -2,11 +2,11 @@
 /*
  * The volumes of a pool, and the table of them.
  *
- * Every volume has a small structure in memory as long as the pool is open;
- * the table on disk, an array by id, is brought up to date at each cut.  So
- * looking one up, listing, and taking a snapshot cost the same whatever the
- * pool's size: a snapshot is one record, and applying it copies a root and
- * raises one reference count.
+ * Every volume has a small structure in memory while the pool is open; the
+ * table on disk, an array indexed by id, is updated at each cut.  So the cost
+ * of looking up a volume and of taking a snapshot does not depend on the pool's
+ * size: a snapshot is one record, and applying it copies a root and raises one
+ * reference count.
  */
 #include "engine.h"
 #include "array.h"
@@ -58,10 +58,13 @@ struct hpm_vol *hpm_vol_named(struct hpm_md *md, const char *name)
 	return NULL;
 }
 
-/* Whoever gets a credit looks at it without md->lock. */
+/* hpm_credit_try() reads the number without md->lock. */
 static void count_dirty(struct hpm_md *md, int nr)
 {
-	/* What flushing it took is seen before: pairs with meta_room(). */
+	/*
+	 * The blocks that its flush took must be visible first: pairs with
+	 * meta_room().
+	 */
 	smp_wmb();
 	WRITE_ONCE(md->nr_dirty_vols, md->nr_dirty_vols + nr);
 }
@@ -196,7 +199,7 @@ int hpm_vols_flush(struct hpm_md *md)
 	return 0;
 }
 
-/* What of the volume table is shared with one that is held. */
+/* Counts the blocks of the volume table that it shares with a held one. */
 static int load_shared(struct hpm_md *md)
 {
 	struct hpm_array *table = &md->array[HPM_ARR_VOLUME];

@@ -8,8 +8,8 @@
 #include "metadata-volume.h"
 #include "node.h"
 
-#define HPM_SMALL_BUCKETS	64	/* by runs of 16 small blocks */
-#define HPM_LARGE_BUCKETS	16	/* by large block */
+#define HPM_SMALL_BUCKETS	64	/* hashed by run of 16 small blocks */
+#define HPM_LARGE_BUCKETS	16	/* hashed by large block */
 #define HPM_SMALL_RUN_SHIFT	4
 
 struct hpm_changes {
@@ -32,13 +32,14 @@ struct hpm_vol {
 	struct list_head dirty;		/* md->dirty_vols, or empty; md->lock */
 	unsigned int opens;		/* md->lock */
 
-	/* what readers look at: under seq */
+	/* read by look-ups; protected by seq */
 	seqcount_t seq;
 	struct hpm_root root;
 
 	/*
-	 * When the last snapshot was: as the tree has it (md->lock), and as
-	 * writers must see it, from the moment its record has a number on.
+	 * The time of the last snapshot: as the tree has it (snap_time, under
+	 * md->lock), and as writers must see it from the moment when the record
+	 * has a number (seen_time).
 	 */
 	u32 snap_time;
 	u32 seen_time;
@@ -46,7 +47,7 @@ struct hpm_vol {
 
 	spinlock_t lock;		/* the chains and the waiters */
 	struct hpm_changes *changes;	/* while open */
-	atomic_t nr_changes;		/* locked and published ones */
+	atomic_t nr_changes;		/* locked and published changes */
 	u64 last_record;		/* journal.lock */
 };
 
@@ -54,12 +55,13 @@ struct hpm_vol {
 
 int hpm_vols_load(struct hpm_md *md);
 void hpm_vols_exit(struct hpm_md *md);
-/* Dirty volumes go to the table array (at the cut). */
+/* Writes the dirty volumes to the table array (at the cut). */
 int hpm_vols_flush(struct hpm_md *md);
 void hpm_vol_mark_dirty(struct hpm_vol *vol);
 /*
- * Before a record changes where the volume's root points: a held table that
- * shares the leaf with its element keeps a reference of its own from now on.
+ * Must be called before a record changes the volume's root.  If a held table
+ * shares the leaf with the volume's element, the leaf is copied, so that the
+ * held table keeps a reference of its own to the root.
  */
 int hpm_vol_own(struct hpm_vol *vol);
 struct hpm_vol *hpm_vol_by_serial(struct hpm_md *md, u64 serial);
@@ -68,7 +70,7 @@ struct hpm_vol *hpm_vol_named(struct hpm_md *md, const char *name);
 struct hpm_vol *hpm_vol_new(struct hpm_md *md, u32 id, u64 serial, gfp_t gfp);
 void hpm_vol_free(struct hpm_md *md, struct hpm_vol *vol);
 
-/* As the tree has it, and so as everybody sees it. */
+/* Sets the time of the last snapshot for the tree and for look-ups. */
 static inline void hpm_vol_set_time(struct hpm_vol *vol, u32 time)
 {
 	vol->snap_time = time;
