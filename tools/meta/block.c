@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Single blocks: is one what it says, and in bounds? */
+/* Checks of single blocks: is a block what its head says, and in bounds? */
 #include "meta.h"
 
 u32 label_seed(void)

@@ -2,24 +2,24 @@
 /*
  * Builds a pool's metadata on an empty device from events.
  *
- * Trees are built from their leaves up, in the order of their keys: a level
- * has one node that is being filled; when it is full, or something comes that
- * stands higher, it is written and becomes a child of the one above.  A
- * definition becomes a node of exactly its level.  Nodes are written once and
- * one after another.
+ * Trees are built from their leaves up, in the order of their keys.  On each
+ * level one node is being filled; when it is full, or when a subtree of a
+ * higher level comes, the node is written and becomes a child of the one above.
+ * A definition becomes a node of exactly its level.  Each node is written once,
+ * behind the one before.
  *
- * Counts come from what was written: leaves raise those of data blocks,
+ * Counts follow from what is written: leaves raise those of data blocks,
  * pointers those of metadata blocks.
  *
- * The label is wiped first and written last, so a device on which this was
- * interrupted holds no pool.
+ * The label is wiped first and written last, so if this is interrupted, the
+ * device holds no pool.
  */
 #include <sys/random.h>
 
 #include "sink.h"
 
 /*----------------------------------------------------------------
- * Arrays in memory: leaves by index, as they will stand on the device
+ * Arrays in memory: leaves by index, as they will be on the device
  *--------------------------------------------------------------*/
 
 struct arr_leaf {
@@ -39,7 +39,7 @@ struct arr {
 
 /* A node that is being filled, or a finished child. */
 struct child {
-	u64 key; /* the first below it */
+	u64 key; /* the first key below it */
 	struct hpm_disk_ptr ptr;
 };
 
@@ -56,7 +56,7 @@ struct done_def {
 	u8 level;
 };
 
-/* The held table is one more array of volumes. */
+/* The held table is another array of volumes. */
 #define ARR_HELD HPM_NR_ARRAYS
 #define NR_ARR	 (HPM_NR_ARRAYS + 1)
 
@@ -71,7 +71,7 @@ enum tree_kind {
 
 struct build {
 	struct dev *dev;
-	u64 blocks; /* of the device, for metadata */
+	u64 blocks; /* of the device that are for metadata */
 	u32 seed;
 	struct sink_super s;
 	u32 large_size;
@@ -79,7 +79,7 @@ struct build {
 	u64 journal_start, journal_blocks, refs_start, refs_pages;
 	u64 next; /* the next node's block */
 	u32 *refs;
-	u8 *out; /* nodes on their way: [out_first, next) */
+	u8 *out; /* nodes to be written: [out_first, next) */
 	u64 out_first;
 	struct arr arr[NR_ARR];
 	struct done_def *def;
@@ -147,7 +147,7 @@ static struct arr_leaf *arr_find(struct arr *a, u64 index)
 	return l;
 }
 
-/* The element, made if need be; NULL and said: no memory. */
+/* Finds or makes the element; NULL: no memory (reported). */
 static void *arr_elt(struct arr *a, u64 at)
 {
 	u64 index = at / a->per;
@@ -194,7 +194,7 @@ static void arr_free(struct arr *a)
 }
 
 /*----------------------------------------------------------------
- * Blocks out
+ * Writing blocks
  *--------------------------------------------------------------*/
 
 static int out_flush(struct build *b)
@@ -208,7 +208,7 @@ static int out_flush(struct build *b)
 		   0;
 }
 
-/* The next block in a row; it is as it will be written but for the sum. */
+/* Returns the next block; only the checksum is added when it is written. */
 static void *out_new(struct build *b, u8 type, u8 level)
 {
 	struct hpm_block_head *h;
@@ -304,8 +304,8 @@ static int count_large(struct build *b, u64 pbn)
 }
 
 /*
- * The mark's block is the pool's own, if nobody else has it: an older version
- * may have given it away.
+ * The mark's block belongs to the pool, unless it has another owner: an older
+ * version may have given it away.
  */
 static int count_mark(struct build *b)
 {
@@ -335,7 +335,7 @@ static int count_mark(struct build *b)
 
 static int flush_node(struct build *b, unsigned int level);
 
-/* A finished node of @level - 1 goes into the open one of @level. */
+/* Adds a finished node of @level - 1 to the open one of @level. */
 static int add_child(struct build *b, unsigned int level, u64 key,
 		     struct hpm_disk_ptr ptr)
 {
@@ -467,7 +467,7 @@ static int add_entry(struct build *b, u64 key, u64 value)
 	return 0;
 }
 
-/* Everything below @level is written. */
+/* Writes everything below @level. */
 static int flush_below(struct build *b, unsigned int level)
 {
 	unsigned int l;
@@ -740,7 +740,10 @@ static int build_punched(void *ctx, u64 pbn, u64 nr)
 		l = arr_elt(&b->arr[HPM_ARR_LARGE], pbn >> b->s.large_shift);
 		if (!l)
 			return -1;
-		/* In a repair the base may be lost, and with it the matter. */
+		/*
+		 * In a repair the base may be lost; then its punched bits mean
+		 * nothing.
+		 */
 		if (!l->refs)
 			continue;
 		low = arr_elt(&b->arr[HPM_ARR_SMALL], pbn);
@@ -760,7 +763,7 @@ static int build_punched(void *ctx, u64 pbn, u64 nr)
  * The sink: beginning
  *--------------------------------------------------------------*/
 
-/* Epochs go on where a pool of the same uuid left off on this device. */
+/* Epochs continue those of a pool with the same uuid on this device. */
 static u64 first_epoch(struct build *b)
 {
 	static const u64 place[2] = { HPM_SUPER_A, HPM_SUPER_B };
@@ -856,7 +859,7 @@ static int compare_leaves(const void *x, const void *y)
 	return (*a)->index < (*b)->index ? -1 : (*a)->index > (*b)->index;
 }
 
-/* The same, one level up: what was written, by index. */
+/* The same, one level up: the written nodes by index. */
 struct arr_done {
 	u64 index;
 	struct hpm_disk_ptr ptr;
@@ -879,7 +882,10 @@ static int write_leaf(struct build *b, struct arr *a, const struct arr_leaf *l,
 	return 0;
 }
 
-/* One inner node from the children that belong into it; how many those are. */
+/*
+ * Writes one inner node from the children that belong to it; returns their
+ * number.
+ */
 static u64 write_inner(struct build *b, struct arr *a, unsigned int level,
 		       const struct arr_done *below, u64 nr,
 		       struct arr_done *done)
@@ -958,7 +964,9 @@ static void sum_large(struct build *b, const struct arr_leaf *leaf)
 				    le16_to_cpu(l[i].used);
 }
 
-/* Small blocks with a count of their own that are given back as well. */
+/*
+ * Counts small blocks that have a count of their own and are punched as well.
+ */
 static void sum_small(struct build *b, const struct arr_leaf *leaf)
 {
 	struct arr *hi = &b->arr[HPM_ARR_SMALL_HI];
@@ -1036,7 +1044,7 @@ static void fill_journal(struct build *b, struct hpm_super *sb)
 		sb->journal_pos = from->journal_pos;
 		sb->journal_seq = from->journal_seq;
 		sb->journal_prev = from->journal_prev;
-		/* Records may let it go, so there is one, an empty one. */
+		/* Records may let the held table go, so make an empty one. */
 		sb->held_flags = from->held_flags;
 		sb->held_time = from->held_time;
 		return;
@@ -1119,8 +1127,8 @@ static int write_label(struct build *b)
 }
 
 /*
- * An older version's text counts the mark's block, which it does not know, and
- * does not say that there is a mark.
+ * The text of an older version counts the mark's block, which that version does
+ * not know, and does not say that there is a mark.
  */
 static bool mark_was_counted(struct build *b, u64 used)
 {
@@ -1193,7 +1201,7 @@ const struct sink build_sink = {
 };
 
 /*----------------------------------------------------------------
- * Making one
+ * Making a builder
  *--------------------------------------------------------------*/
 
 struct build *build_new(struct dev *dev, u64 blocks)

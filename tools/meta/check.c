@@ -5,25 +5,25 @@
  *
  * Order of reading
  * ----------------
- * A tree that is walked depth first is read in small pieces from all over the
- * device.  So it is read level by level instead: a table by block number says
- * what is expected of each block (kind, level, epoch, span of keys), the
- * blocks that are expected at one level are read in the order of their numbers
- * in large requests, and what they point to is entered into the table for the
- * next level.  A block that many point to is entered once, counted often.
- * Arrays come first, as the volumes' roots stand in them.
+ * A depth-first walk would read a tree in small pieces from all over the
+ * device.  So trees are read level by level.  A table by block number says what
+ * is expected of each block (kind, level, epoch, span of keys).  The blocks
+ * that are expected at one level are read in the order of their numbers, in
+ * large requests, and the blocks that they point to are entered into the table
+ * for the next level.  A block with several pointers to it is entered once and
+ * counted each time.  Arrays are read first, as they contain the volumes'
+ * roots.
  *
  * The table takes 36 bytes a metadata block; when a map node has been read, its
- * place holds what is known of the mappings below it instead.
+ * entry holds the sum of the mappings below it instead.
  *
  * Inner nodes are then read a second time, upwards, to add up how many small
  * blocks each volume maps.  A large block's entries may lie in two leaves, the
- * base in the first; so a node's sum keeps apart what stands at its front
+ * base in the first; so a node's sum counts separately what is at its front
  * without a base (map_sum_join()).
  *
- * Dying trees: children that end at or below the cursor are given back already
- * and are not entered.  A node that the cursor lies inside belongs to nobody
- * else.
+ * Dying trees: children that end at or below the cursor were given back and are
+ * not entered.  A node with the cursor inside of it belongs to no other tree.
  */
 #include "check.h"
 
@@ -72,7 +72,7 @@ static void __printf(2, 3) say_leak(struct report *rep, const char *fmt, ...)
 }
 
 /*
- * A count that is higher than this was not left over by anything; lowering it
+ * An excess above this is not a leak of lost references; lowering the count
  * step by step, as records do, would take for ever.
  */
 #define MAX_LEAK 4096u
@@ -111,11 +111,14 @@ void leak(struct report *rep, enum leak_kind kind, u64 index, u32 count,
 struct expect {
 	u64 from; /* the block that points to it; 0: none */
 	u8 kind, level;
-	u64 lower, upper; /* arrays: the first index, nothing */
+	u64 lower, upper; /* for arrays: the first index, unused */
 	u32 cursor;
 };
 
-/* The held table and the living one may share a node: the living one's it is. */
+/*
+ * A node that the held table and the living one share is treated as the living
+ * one's.
+ */
 static void unite_tables(struct meta_block *m, struct expect *e)
 {
 	const u8 table = BK_ARRAY + HPM_ARR_VOLUME;
@@ -147,7 +150,7 @@ static bool expect_again(struct check *c, struct expect *e, u64 block,
 		      e->from, block);
 		return false;
 	}
-	/* What is below it must be right for all who point to it. */
+	/* What is below the node must fit all pointers to it. */
 	m->lower = max_t(u64, m->lower, e->lower);
 	m->upper = min_t(u64, m->upper, e->upper);
 	if (!e->cursor)
@@ -248,7 +251,7 @@ static unsigned int array_kind(const struct meta_block *m)
 	return m->kind == BK_HELD ? HPM_ARR_VOLUME : m->kind - BK_ARRAY;
 }
 
-/* Is the block what its pointers say? */
+/* Does the block have what its pointers say? */
 static bool block_good(struct check *c, u64 block, const void *data, int err)
 {
 	const struct meta_block *m = &c->mb[block];
@@ -590,7 +593,7 @@ static void sum_node(void *ctx, u64 block, const void *data, int err)
 	m->state = BS_SUMMED;
 }
 
-/* A base with parts given back whose overrides lie in two leaves. */
+/* Checks a base with punched blocks whose overrides lie in two leaves. */
 static void check_straddle(struct check *c, u64 id,
 			   const struct hpm_disk_root *root,
 			   const struct straddle *s)
@@ -693,7 +696,7 @@ static bool page_good(struct check *c, u64 page, u64 block, const void *data)
 	return !what;
 }
 
-/* Each page may be whole, and one of them not the one that was written last. */
+/* All pages may be valid, and one of them still be an older version. */
 static void check_pages_csum(struct check *c, const __le32 *csum, u64 pages)
 {
 	const struct hpm_super *sb = c->p->sb;
@@ -706,7 +709,10 @@ static void check_pages_csum(struct check *c, const __le32 *csum, u64 pages)
 	      le64_to_cpu(sb->head.blocknr));
 }
 
-/* @compare: else only whether they are whole. */
+/*
+ * @compare: compares the counts; if false, only checks that the pages are
+ * valid.
+ */
 static int check_refs(struct check *c, bool compare)
 {
 	u64 page, block, pages;
@@ -834,7 +840,9 @@ static int check_all(struct check *c)
 	expect_root(c, le64_to_cpu(sb->head.blocknr), BK_HELD, &sb->held, 0);
 	if (check_down(c) || check_refs(c, false))
 		return -1;
-	/* Below a node that cannot be read everything would seem to leak. */
+	/*
+	 * Everything below a node that cannot be read would look like a leak.
+	 */
 	if (c->rep->faults) {
 		note("counts were not compared, as not everything could be counted");
 		return 0;

@@ -11,7 +11,7 @@ enum leak_kind {
 	LEAK_LARGE
 };
 
-/* A count that is higher than what refers to its block. */
+/* A count that is higher than the number of references to its block. */
 struct leak {
 	enum leak_kind kind;
 	u64 index; /* metadata block, PBN, PBN of a large block */
@@ -19,7 +19,7 @@ struct leak {
 };
 
 struct report {
-	u64 faults; /* leaks not counted in */
+	u64 faults; /* without leaks */
 	u64 leaks;
 	u64 stale_totals; /* sums in the superblock that are wrong */
 	struct leak *leak;
@@ -31,13 +31,13 @@ void fault(struct report *rep, const char *fmt, ...) __printf(2, 3);
 void leak(struct report *rep, enum leak_kind kind, u64 index, u32 count,
 	  u32 should);
 
-/* What is known of a metadata block. */
+/* What is known about a metadata block. */
 struct meta_block {
 	union {
 		struct {
-			u64 epoch, lower, upper; /* as its pointers say */
+			u64 epoch, lower, upper; /* from its pointers */
 		} __packed __aligned(4);
-		/* What is below a map node, once that was read. */
+		/* The sum below a map node, after the node was read. */
 		struct map_sum sum;
 	};
 	u32 counted;
@@ -78,8 +78,8 @@ struct check {
 	u64 nr_serials, max_serials;
 	u64 nr_large;
 	bool marked;		/* small block HPM_MARK_BLOCK is the pool's */
-	unsigned long *punched; /* large blocks with parts given back */
-	/* what refers to data, against what the arrays say (check_data.c) */
+	unsigned long *punched; /* large blocks with punched blocks */
+	/* references to data, compared with the arrays (check_data.c) */
 	u64 secret;
 	u64 *acc;
 	u64 nr_groups;
@@ -89,14 +89,14 @@ struct check {
 	unsigned int nr_straddles;
 	u64 data_used, volumes, dying, nodes;
 	u64 scanned, scan_total;
-	/* of the scan under way */
+	/* of the present scan */
 	bool arrays;
 	u8 level, want_state;
 };
 
-/* 0: looked at all that can be reached; -1: could not (said). */
+/* Returns 0: all that can be reached was checked; -1: failed (reported). */
 int check_state(struct pool *p, struct report *rep);
-/* Only what the held table reaches, and no counts. */
+/* Checks only what the held table reaches, and no counts. */
 int check_held(struct pool *p, struct report *rep);
 
 /* check_data.c */

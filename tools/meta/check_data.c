@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Counts of data blocks, in memory that does not grow with the pool's use.
+ * Checks the counts of data blocks, in memory that does not grow with the
+ * pool's use.
  *
- * A TiB has 2^28 small blocks, and a count for each would be more memory than
- * a check may take.  Counts that are right are not interesting one by one, so
- * a group of blocks has one sum: every reference from a leaf adds a number
- * that is random for the block it names, the count in the array takes away
- * that number times the count, and so do the sums that the array of large
- * blocks keeps.  If everything agrees the sum of the group is 0; if not, it is
- * 0 with a probability of 2^-64, and nobody can aim for that, as the numbers
- * come from a secret of this run.
+ * A TiB has 2^28 small blocks, and a count for each would take more memory than
+ * a check may use.  Counts that are right are not needed one by one, so each
+ * group of blocks has one sum: every reference from a leaf adds a random number
+ * that belongs to the block, the count in the array subtracts this number times
+ * the count, and so do the sums in the array of large blocks.  If everything
+ * agrees, the sum of the group is 0.  If not, it is 0 with a probability of
+ * 2^-64, which cannot be forced, as the numbers depend on a secret of this run.
  *
- * Groups whose sum is not 0 are counted once more block by block, a bounded
- * number of them (detail_*).
+ * Groups whose sum is not 0 are counted again block by block, up to a limited
+ * number of groups (detail_*).
  */
 #include <sys/random.h>
 
@@ -69,7 +69,7 @@ int data_begin(struct check *c)
 		c->secret = 0x9e3779b97f4a7c15ull;
 	if (!c->acc || !c->punched || !c->straddle)
 		return -1;
-	/* The pool itself is who refers to its mark. */
+	/* The pool itself refers to its mark. */
 	if (c->marked)
 		add(c, HPM_MARK_BLOCK,
 		    term(c, T_SMALL, HPM_MARK_BLOCK) * HPM_MARK_COUNT);
@@ -119,7 +119,7 @@ void data_large(struct check *c, u64 block, u64 first, const void *elts)
 		take_large(c, block, first + i, &l[i]);
 }
 
-/* Small blocks in use and given back, summed up for one large block. */
+/* Sums of used and of punched small blocks, for one large block. */
 struct tally {
 	u64 large, used, punched;
 };
@@ -171,8 +171,8 @@ void data_small(struct check *c, u64 block, u64 first, const void *elts)
 }
 
 /*
- * The upper halves of counts.  Where the lower half is 0, the block counts as
- * used because of this one.
+ * The upper halves of counts.  If the lower half is 0, the block counts as used
+ * because of the upper half.
  */
 void data_small_hi(struct check *c, u64 block, u64 first, const void *elts)
 {
@@ -184,7 +184,7 @@ void data_small_hi(struct check *c, u64 block, u64 first, const void *elts)
 
 	if (array_leaf(&c->reader, &c->p->sb->array[HPM_ARR_SMALL],
 		       HPM_ARR_SMALL, first, low, &there))
-		return; /* told when the leaf itself is met */
+		return; /* reported when the leaf itself is read */
 	for (i = 0; i < array_per_leaf(HPM_ARR_SMALL_HI); i++) {
 		v = get_unaligned_le16((const u8 *)elts + (size_t)2 * i);
 		pbn = first + i;
@@ -217,14 +217,14 @@ struct leaf_walk {
 	u64 block, upper;
 	struct meta_block *m;
 	u64 mapped;
-	/* the large block at hand */
+	/* the present large block */
 	bool first, has_base;
 	u64 lvbn, base;
 	unsigned int small, holes;
 	u64 over[(1 << HPM_MAX_LARGE_SHIFT) / 64];
 };
 
-/* Of a base with parts given back, none may show. */
+/* No punched block of a base may be visible. */
 static void check_shown(struct leaf_walk *w)
 {
 	struct check *c = w->c;
@@ -376,7 +376,7 @@ struct detail {
 	struct detail_large *large;
 };
 
-/* The place of a group among those looked at, or -1. */
+/* The index of a group among those in detail, or -1. */
 static long detail_index(const struct check *c, u64 pbn)
 {
 	const struct detail *d = c->detail;

@@ -3,8 +3,8 @@
  * The metadata device of a tool.
  *
  * Block devices are read O_DIRECT: the page cache may hold what was there
- * before the pool wrote.  One that may not be in use is opened O_EXCL, which
- * the kernel refuses while a pool has it.
+ * before the pool wrote.  A device that must not be in use is opened O_EXCL,
+ * which the kernel refuses while a pool has it open.
  */
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -94,7 +94,7 @@ bool dev_is(const struct dev *d, int fd)
 		       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* Reads into @to, or, if that is NULL, writes from @from. */
+/* Reads into @to or, if @to is NULL, writes from @from. */
 static int transfer(const struct dev *d, u64 block, unsigned int nr, char *to,
 		    const char *from)
 {

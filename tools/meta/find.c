@@ -39,7 +39,7 @@ static void read_supers(struct pool *p)
 	}
 }
 
-/* The label, or the copy of it that stands at @block. */
+/* Checks the label, or its copy at @block. */
 static bool label_good(struct pool *p, u64 block)
 {
 	const struct hpm_label *l = &p->label;
@@ -84,7 +84,10 @@ static bool label_from_super(struct pool *p)
 	return false;
 }
 
-/* What is not known cannot be rebuilt: some of it would be lost in silence. */
+/*
+ * A pool with unknown features cannot be rebuilt: some of its content would be
+ * lost without notice.
+ */
 static int features_known(const struct hpm_label *l)
 {
 	if (le32_to_cpu(l->version) != HPM_FORMAT_VERSION)
@@ -99,8 +102,8 @@ static int features_known(const struct hpm_label *l)
 }
 
 /*
- * The copy was written when the pool was made.  Whatever was built there since
- * has superblocks of its own.
+ * The copy of the label was written when the pool was made.  A pool that was
+ * made later on the device has superblocks of its own.
  */
 static bool copy_fits(struct pool *p)
 {
@@ -124,7 +127,10 @@ static int label_lost(struct pool *p, const struct find_params *fp)
 			"the label is gone: --large-block must say how large the pool's large blocks are");
 	use_large(p, fp->large_shift);
 	p->label.version = cpu_to_le32(HPM_FORMAT_VERSION);
-	/* If its block is the pool's still, the count says so. */
+	/*
+	 * The count says whether the block of the mark still belongs to the
+	 * pool.
+	 */
 	p->label.compat = cpu_to_le64(HPM_COMPAT_MARK);
 	return 0;
 }
@@ -262,8 +268,8 @@ static int add_found(struct found *f, u64 id, const struct hpm_disk_volume *d)
 }
 
 /*
- * The volume as the newest leaf has it, or, if its root is gone, as an older
- * one does.  @nr leaves for the same ids, newest first.
+ * Takes the volume from the newest leaf or, if its root is lost, from an older
+ * one.  @nr leaves for the same ids, newest first.
  */
 static int find_volume(struct finder *f, struct reader *r,
 		       const struct table_leaf *leaf, u64 nr, unsigned int at,
@@ -318,7 +324,7 @@ static int collect(struct finder *f, struct found *out)
 	return ret;
 }
 
-/* What a superblock would say. */
+/* Fills in what a superblock would say. */
 static int make_up(struct finder *f, const struct find_params *fp)
 {
 	struct pool *p = f->p;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What is left of a pool whose label or superblocks are gone. */
+/* Finds what is left of a pool whose label or superblocks are lost. */
 #ifndef HPM_META_FIND_H
 #define HPM_META_FIND_H
 
@@ -16,12 +16,12 @@ struct found {
 };
 
 /*
- * Fills in @p what label and superblocks say; without a label, what the
- * superblocks alone do.
+ * Fills in @p from label and superblocks; without a label, from the superblocks
+ * alone.
  */
 int find_label(struct pool *p, const struct find_params *fp);
 /*
- * Reads the whole device for leaves of the volume table and makes up a
+ * Searches the whole device for leaves of the volume table, and makes up a
  * superblock in p->super[0].
  */
 int find_volumes(struct pool *p, const struct find_params *fp, struct found *f);

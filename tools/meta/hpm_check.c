@@ -48,7 +48,10 @@ static int after_replay(struct pool *p, struct report *rep)
 	const char *why;
 	int r;
 
-	/* What the base has too much, the state behind the journal has too. */
+	/*
+	 * Excess counts of the base state are also in the state with the
+	 * journal.
+	 */
 	reset(rep);
 	r = pool_replay(p, &why);
 	if (r == -ENOMEM)
@@ -86,14 +89,14 @@ static int check_pool(struct pool *p, struct report *rep)
 	if (opt_snap && !super_holds(p->sb))
 		return complain("no metadata snapshot is held");
 	r = opt_snap ? check_held(p, rep) : check_journal(p, rep);
-	/* One superblock is enough to go on, but two there should be. */
+	/* One superblock is enough to continue, but there should be two. */
 	rep->faults += supers;
 	return r;
 }
 
 /*
- * A replay made nodes and superblocks in memory, over what is on the device.
- * Whoever writes to the device goes on from what is there.
+ * The replay has made nodes and superblocks in memory, in front of the device.
+ * Repairs begin with what is on the device.
  */
 static void forget_replay(struct pool *p)
 {

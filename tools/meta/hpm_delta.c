@@ -2,10 +2,11 @@
 /*
  * hpm_delta: what differs between two volumes.
  *
- * Both trees are followed side by side.  Where the paths to a key meet in the
- * same node, all below it is the same and is not even read.  What remains are
- * intervals of keys; as a large block's entries may lie in two leaves, they
- * are widened to whole large blocks, and these are compared block by block.
+ * Both trees are followed in parallel.  If the paths to a key meet in the same
+ * node, everything below it is the same and is not read.  What remains are
+ * intervals of keys.  As a large block's entries may lie in two leaves, the
+ * intervals are widened to whole large blocks, which are compared block by
+ * block.
  */
 #include "main.h"
 #include "tree.h"
@@ -52,7 +53,7 @@ struct side {
 	u64 id;
 	bool found;
 	struct hpm_disk_volume d;
-	u64 pbn[1 << HPM_MAX_LARGE_SHIFT]; /* of the large block at hand */
+	u64 pbn[1 << HPM_MAX_LARGE_SHIFT]; /* of the present large block */
 };
 
 #define NONE U64_MAX
@@ -61,7 +62,7 @@ struct delta {
 	struct reader r;
 	const struct pool *p;
 	struct side side[2];
-	/* what is to be printed */
+	/* the range to be printed */
 	enum kind kind;
 	u64 vbn, nr;
 	u64 total[5];
@@ -104,7 +105,7 @@ static void tell(struct delta *d, enum kind kind, u64 vbn, u64 nr)
  * Comparing
  *--------------------------------------------------------------*/
 
-/* What the side maps in the large block at @lvbn. */
+/* Loads what the side maps in the large block at @lvbn. */
 static int load_large(struct delta *d, struct side *s, u64 lvbn)
 {
 	struct entry e[(1 << HPM_MAX_LARGE_SHIFT) + 1];
@@ -191,7 +192,7 @@ static int compare_keys(struct delta *d, u64 from, u64 to, u64 *done)
 	return 0;
 }
 
-/* If both paths meet in a node: where what it covers ends, else 0. */
+/* If both paths meet in a node, returns the end of its keys, else 0. */
 static u64 meeting(const struct path *a, const struct path *b)
 {
 	unsigned int level = min(a->height, b->height);

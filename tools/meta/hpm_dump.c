@@ -28,7 +28,9 @@ static const struct usage dump_usage = {
 		"  hpm_dump --metadata-snap /dev/vg/pool_meta | zstd >pool.xml.zst\n",
 };
 
-/* Not truncated before it is known that it is not the device itself. */
+/*
+ * Truncates the file only when it is certain that it is not the device itself.
+ */
 static FILE *open_output(const struct dev *dev)
 {
 	int fd = open(opt_out, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
@@ -84,7 +86,9 @@ int hpm_dump_main(int argc, char **argv)
 		return r;
 	if (pool_open_tables(&p, argv[1], opt_snap, &volumes))
 		return ST_DAMAGED;
-	/* Dying trees and data blocks of a pool in use are never still. */
+	/*
+	 * In a pool that is in use, dying trees and data blocks always change.
+	 */
 	params.live = opt_snap;
 	if (!opt_snap)
 		params.dying = &p.sb->array[HPM_ARR_DYING];

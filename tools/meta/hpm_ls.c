@@ -2,11 +2,12 @@
 /*
  * hpm_ls: the volumes of a pool.
  *
- * Exclusive is what would come free with a volume: small blocks that its own
- * nodes map (nodes that nothing else points to) and no other leaf does.  Two
- * rounds: the first enters each node of all volumes once and marks what its
- * leaves map as seen once or more often, two bits a small block; the second
- * adds up, for each volume, what stands in its own leaves and was seen once.
+ * "Exclusive" is the space that would become free with a volume: small blocks
+ * that its own nodes map (nodes that nothing else points to) and no other leaf
+ * maps.  There are two rounds.  The first one reads each node of all volumes
+ * once and marks what its leaves map as seen once or more often, in two bits a
+ * small block.  The second one adds up, for each volume, what its own leaves
+ * map and was seen once.
  */
 #include "main.h"
 #include "tree.h"
@@ -44,7 +45,7 @@ struct ls {
 	u8 *seen; /* two bits a small block */
 	struct vol *vol;
 	u64 nr, max;
-	/* of the volume at hand */
+	/* of the present volume */
 	const struct hpm_disk_root *root;
 	u64 exclusive;
 };
@@ -87,7 +88,10 @@ static int take_volumes(void *ctx, u64 first, const void *elts, unsigned int nr)
 
 typedef void (*block_fn)(struct ls *ls, u64 pbn);
 
-/* What lies over the base in entry @i; returns where in the leaf it ends. */
+/*
+ * Collects the overrides of the base in entry @i; returns the index behind them
+ * in the leaf.
+ */
 static unsigned int overrides(const struct ls *ls,
 			      const struct hpm_map_leaf *leaf, unsigned int i,
 			      struct small_mask *over)
@@ -105,7 +109,7 @@ static unsigned int overrides(const struct ls *ls,
 	return i;
 }
 
-/* Those of the last base in a leaf may go on in the next leaf. */
+/* The overrides of the last base in a leaf may continue in the next leaf. */
 static void all_overrides(struct ls *ls, u64 lvbn, struct small_mask *over)
 {
 	struct entry e[1 << HPM_MAX_LARGE_SHIFT];
@@ -114,7 +118,7 @@ static void all_overrides(struct ls *ls, u64 lvbn, struct small_mask *over)
 
 	if (map_collect(&ls->r, ls->root, (lvbn << 1) + 1, end, e,
 			ARRAY_SIZE(e), &nr))
-		return; /* told when that leaf is met */
+		return; /* reported when that leaf is read */
 	for (i = 0; i < nr; i++) {
 		u64 at = (e[i].key >> 1) - lvbn;
 
@@ -214,7 +218,7 @@ static int visit_volumes(struct ls *ls, bool own)
 	return 0;
 }
 
-/* 1 GiB of memory is for 16 TiB of data. */
+/* 1 GiB of memory is enough for 16 TiB of data. */
 #define MAX_SEEN (1ull << 30)
 
 static int count_exclusive(struct ls *ls)

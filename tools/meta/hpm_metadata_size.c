@@ -63,13 +63,15 @@ static int parse_wish(struct wish *w)
 	return 0;
 }
 
-/* Nodes of a tree with @leaves leaves of half-full nodes. */
+/*
+ * The number of nodes of a tree with @leaves leaves and half-full inner nodes.
+ */
 static double tree_nodes(double leaves)
 {
 	return leaves + leaves / (HPM_NODE_MAX / 2.0 - 1);
 }
 
-/* Blocks of an array of @n elements. */
+/* The number of blocks of an array of @n elements. */
 static double array_nodes(double n, unsigned int size)
 {
 	unsigned int per_leaf = HPM_PAYLOAD / size;
@@ -94,7 +96,10 @@ static double blocks_needed(const struct wish *w)
 		counts += array_nodes(small, sizeof(__le16));
 	counts += 2 * array_nodes((double)w->volumes,
 				  sizeof(struct hpm_disk_volume));
-	/* What a checkpoint has replaced is kept until the next but one. */
+	/*
+	 * What a checkpoint has replaced is kept until the next checkpoint but
+	 * one.
+	 */
 	total = nodes * 1.2 + counts * 1.2;
 	total += HPM_RESERVED_BLOCKS + 2048;
 	total /= 1 - 1.0 / 64 - 3.0 / HPM_REFS_PER_PAGE;

@@ -2,19 +2,19 @@
 /*
  * hpm_repair: rebuilds metadata from what is left of them.
  *
- * Nothing that can be counted is believed: trees are walked, and a new device
- * is built from what they hold (build.c).  A tree may be walked from either
- * superblock: what the older one needs, and the journal since, are kept as long
- * as it stands, so it leads to the same state; the one from which less is lost
- * is taken.  The journal's records are copied and replayed by the engine on the
- * new device, where all counts are right.
+ * Nothing that can be counted is trusted: trees are walked, and new metadata
+ * are built from what they hold (build.c).  Trees can be walked from either
+ * superblock: as long as the older one exists, all that it needs is kept, and
+ * the journal since then, so it leads to the same state; the superblock from
+ * which less is lost is taken.  The journal's records are copied, and the
+ * engine replays them on the new device, where all counts are right.
  *
- * Without a superblock the volume table is put together from its leaves: of
- * each, the newest that is whole.
+ * Without a superblock, the volume table is put together from the newest valid
+ * version of each of its leaves.
  *
- * In the end every mapping counts as shared.  One that came back from the past
- * might stand for a block that something else maps, too, and must not be
- * written in place.
+ * In the end, every mapping counts as shared.  A mapping from an older state
+ * may name a block that something else maps, too, so it must not be written in
+ * place.
  */
 #include "check.h"
 #include "find.h"
@@ -62,7 +62,7 @@ struct repair {
 };
 
 /*----------------------------------------------------------------
- * Which state?
+ * Choosing the state
  *--------------------------------------------------------------*/
 
 static void take_state(struct repair *r, const struct hpm_super *sb)
@@ -100,7 +100,7 @@ static u64 generation(const struct pool *p, unsigned int i)
 	return p->super_fault[i] ? 0 : le64_to_cpu(p->super[i].generation);
 }
 
-/* The newer of the superblocks, unless less is lost from the older one. */
+/* Chooses the newer superblock, unless the older one loses less. */
 static int choose_state(struct repair *r)
 {
 	struct pool *p = &r->in;
@@ -125,7 +125,7 @@ static int choose_state(struct repair *r)
  * Building
  *--------------------------------------------------------------*/
 
-/* The ring blocks of batches that continue the state. */
+/* Copies the ring blocks of the batches that continue the state. */
 static int copy_journal(struct repair *r)
 {
 	const struct pool *p = &r->in;
@@ -182,7 +182,10 @@ static int build(struct repair *r)
 	ret = settle(r, &why);
 	if (!ret)
 		return 0;
-	/* Records are lost for damage, not for a device that is too small. */
+	/*
+	 * Records may be dropped if they are damaged, but not because the
+	 * device is too small.
+	 */
 	if (ret == -ENOSPC)
 		return complain(
 			"%s is too small for what was found and the journal's records: repair into a larger device",
@@ -264,7 +267,7 @@ static int read_input(struct repair *r)
 
 static int look_at_journal(struct repair *r)
 {
-	/* Without a superblock nothing says where it begins. */
+	/* Without a superblock, it is not known where the journal begins. */
 	if (r->found.nr || !r->in.journal_blocks || !r->in.sb->nonce)
 		return 0;
 	if (journal_look(&r->in, r->in.sb, &r->journal))

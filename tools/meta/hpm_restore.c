@@ -53,7 +53,7 @@ static void say_fault(void *ctx, const char *line)
 	fault(ctx, "%s", line);
 }
 
-/* What the text says may be wrong in ways that only show in the whole. */
+/* Some errors in the text only show when everything is built. */
 static int check_built(struct dev *dev)
 {
 	struct report rep = { 0 };

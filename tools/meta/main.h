@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* One function a tool; main.c calls the one it is built for. */
+/* Each tool has one function, which main.c calls in that tool's program. */
 #ifndef HPM_META_MAIN_H
 #define HPM_META_MAIN_H
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Lowers counts that are too high, by the engine: what changes is copied and a
- * checkpoint ends it, so a crash in the middle leaves the pool as it was.
+ * Lowers counts that are too high, through the engine: blocks are copied before
+ * they change, and a checkpoint completes the repair, so a crash in the middle
+ * leaves the pool as it was.
  *
- * This is the one place outside of the engine that reaches into it: there is
- * no record for it, as no record may make a count wrong.
+ * This is the only code outside of the engine that uses its internals: there is
+ * no record type for this, as no record may make a count wrong.
  */
 #include "engine.h"
 #include "refs.h"
@@ -123,7 +124,10 @@ int settle_rebuilt(struct pool *p, const char **why)
 			r = share_all(md);
 		if (!r)
 			r = hpm_md_shutdown(md);
-		/* Both superblocks are to say it. */
+		/*
+		 * A second checkpoint, so that both superblocks have the new
+		 * state.
+		 */
 		if (!r)
 			r = hpm_md_checkpoint(md);
 		hpm_md_close(md);

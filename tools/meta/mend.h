@@ -6,16 +6,20 @@ struct pool;
 struct report;
 struct hpm_md_ops;
 
-/* For the engine in a tool (replay.c). */
+/* The callbacks of the engine in a tool (replay.c). */
 extern const struct hpm_md_ops tool_md_ops;
 
-/* Lowers what rep->leak says; opens the pool for writing, recovery included. */
+/*
+ * Lowers the counts in rep->leak; opens the pool for writing, including
+ * recovery.
+ */
 int mend_leaks(struct pool *p, const struct report *rep);
 int clear_needs_check(struct pool *p);
 /*
  * For a pool that was rebuilt: replays its journal, lets the held snapshot go
- * and makes every mapping count as shared.  A negative errno, silent if the
- * journal is at fault: *why.  -ENOSPC: the device is too small.
+ * and makes every mapping count as shared.  Returns a negative errno and *why,
+ * without a message, if the journal is at fault.  -ENOSPC: the device is too
+ * small.
  */
 int settle_rebuilt(struct pool *p, const char **why);
 

@@ -2,9 +2,10 @@
 /*
  * What the metadata tools share: messages, options, the device, blocks.
  *
- * A tool is a function of argc and argv that returns its exit status, prints
- * to the streams in struct tool and never ends the process, so that tests and
- * fuzzers run it as it is.  Functions that fail have said why and return -1.
+ * A tool is a function of argc and argv that returns its exit status, prints to
+ * the streams in struct tool and never ends the process, so that tests and
+ * fuzzers can run it unchanged.  Functions that fail report the reason and
+ * return -1.
  */
 #ifndef HPM_META_H
 #define HPM_META_H
@@ -16,11 +17,11 @@
  * Messages and options (say.c)
  *--------------------------------------------------------------*/
 
-/* The exit statuses, as the man pages tell them. */
+/* The exit statuses, as in the manual pages. */
 enum status {
 	ST_OK = 0,
 	ST_DAMAGED = 1, /* the metadata is damaged, or the input wrong */
-	ST_USAGE = 2,	/* usage, or it cannot be told */
+	ST_USAGE = 2,	/* usage, or no answer is possible */
 	ST_LEAKS = 3,	/* counts too high and nothing else */
 };
 
@@ -32,10 +33,10 @@ struct tool {
 
 extern struct tool tool;
 
-/* A line on stderr, "<tool>: " in front; complain() returns -1. */
+/* Prints a line to stderr, after "<tool>: "; complain() returns -1. */
 int complain(const char *fmt, ...) __printf(1, 2);
 void note(const char *fmt, ...) __printf(1, 2);
-/* The engine's messages end up here, or nowhere if quiet. */
+/* Begins a tool; it receives the engine's messages, and drops them if quiet. */
 void tool_begin(const char *name);
 
 struct opt {
@@ -43,20 +44,21 @@ struct opt {
 	char letter;	  /* 0: none */
 	const char *arg;  /* name of its argument, NULL: none */
 	const char *help;
-	const char **value; /* where the argument goes */
-	bool *flag;	    /* set if it is there */
+	const char **value; /* gets the argument */
+	bool *flag;	    /* set if the option is given */
 };
 
 struct usage {
-	const char *synopsis;	/* behind the name */
+	const char *synopsis;	/* after the name */
 	const char *what;	/* one paragraph */
 	const struct opt *opts; /* ended by an empty one */
 	const char *examples;
 };
 
 /*
- * Parses; --help and --version are added.  Returns the number of operands,
- * which are then argv[1]..., -1: usage (said), -2: help was asked for.
+ * Parses the options; adds --help and --version.  Returns the number of
+ * operands, which are then argv[1]..., -1: usage error (reported), -2: help was
+ * asked for.
  */
 int options(int argc, char **argv, const struct usage *u);
 /*
@@ -82,7 +84,9 @@ struct dev {
 	u64 blocks;
 	const char *path;
 	bool is_blk;
-	/* What a replay has put in front of it (replay.c), or NULL. */
+	/*
+	 * What a replay has written in front of the device (replay.c), or NULL.
+	 */
 	struct overlay *over;
 };
 
@@ -91,27 +95,30 @@ struct dev {
 
 int dev_open(struct dev *d, const char *path, unsigned int flags);
 void dev_close(struct dev *d);
-/* Whether @fd is open for the same device or file. */
+/* Whether @fd refers to the same device or file. */
 bool dev_is(const struct dev *d, int fd);
-/* 0 or a negative errno, silent.  Buffers are aligned to blocks. */
+/*
+ * Return 0 or a negative errno, without a message.  Buffers are aligned to
+ * blocks.
+ */
 int dev_read(const struct dev *d, u64 block, unsigned int nr, void *buf);
 int dev_write(const struct dev *d, u64 block, unsigned int nr, const void *buf);
 int dev_flush(const struct dev *d);
 void *blocks_alloc(unsigned int nr);
 
 /*
- * Reads the blocks that are wanted, in the order of their numbers, in large
- * requests that run ahead of the caller in a thread of their own.
+ * Reads the wanted blocks in the order of their numbers, in large requests that
+ * a second thread makes ahead of the caller.
  */
 struct scan {
 	const struct dev *dev;
-	u64 end; /* blocks to look at */
+	u64 end; /* the number of blocks on the device to scan */
 	void *ctx;
 	bool (*wanted)(void *ctx, u64 block);
 	/* err: the block could not be read, and data is NULL. */
 	void (*block)(void *ctx, u64 block, const void *data, int err);
 	const char *what; /* for the progress; NULL: none */
-	u64 done, total;  /* blocks read before this scan; of all scans */
+	u64 done, total;  /* blocks read before; in all scans */
 };
 int scan_run(struct scan *s);
 
@@ -119,17 +126,17 @@ int scan_run(struct scan *s);
  * Blocks (block.c)
  *--------------------------------------------------------------*/
 
-/* What is wrong with a block, for "block N <fault>", or NULL. */
+/* Returns what is wrong with a block, for "block N <fault>", or NULL. */
 const char *block_fault(u32 seed, const void *block, u64 nr);
 void block_seal(u32 seed, void *block);
-/* Over the checksums of all pages of counts, for a superblock. */
+/* The checksum over the checksums of all pages of counts, for a superblock. */
 __le32 pages_csum(u32 seed, const __le32 *csum, u64 nr);
 u32 label_seed(void);
 u32 mark_seed(void);
 u32 uuid_seed(const u8 *uuid);
 const char *block_type_name(u8 type);
 
-/* Content that is in bounds whatever the counters say. */
+/* Return what is wrong with the content of a node, or NULL. */
 const char *map_leaf_fault(const struct hpm_map_leaf *leaf);
 const char *map_node_fault(const struct hpm_map_node *node);
 
@@ -145,10 +152,10 @@ static inline unsigned int block_nr(const void *block)
 	return le16_to_cpu(h->nr);
 }
 
-/* Elements of an array's leaf. */
+/* The number of elements in an array's leaf. */
 unsigned int array_per_leaf(unsigned int kind);
 unsigned int elt_size(unsigned int kind);
-/* Elements below a node of @level. */
+/* The number of elements below a node of @level. */
 u64 array_span(unsigned int kind, unsigned int level);
 
 #define MAX_HEIGHT 8u
@@ -157,11 +164,11 @@ u64 array_span(unsigned int kind, unsigned int level);
  * A device that metadata are built on (room.c)
  *--------------------------------------------------------------*/
 
-/* How many blocks of the device metadata of that pool may take. */
+/* Finds how many blocks of the device the metadata of that pool may take. */
 /* An option's size, in blocks. */
 int parse_meta_size(const char *text, u64 *blocks);
 int room_for_metadata(const struct dev *dev, const u8 *uuid, u64 *blocks);
-/* The mark of some pool's data? */
+/* Is the block the mark of some pool's data? */
 bool is_mark(const void *block);
 /* Refuses a device that is the data device of a pool. */
 int check_no_data(const struct dev *dev);
@@ -186,8 +193,8 @@ struct pool {
 };
 
 /*
- * Reads label and superblocks; tells what is wrong through @fault (NULL:
- * complain()).  0: there is a state to look at; -1: not.
+ * Reads label and superblocks; reports what is wrong through @fault (NULL:
+ * complain()).  0: there is a state to look at; -1: there is none.
  */
 typedef void (*fault_fn)(void *ctx, const char *line);
 int pool_open(struct pool *p, const char *path, unsigned int flags,
@@ -201,19 +208,21 @@ const char *super_check(const struct pool *p, const struct hpm_super *sb,
 u64 refs_home(const struct hpm_super *sb, u64 page);
 
 struct journal_state {
-	u64 batches, records; /* that continue the superblock */
-	u64 pos;	      /* behind them */
-	u64 damaged; /* ring block of a batch that is missing, 0: none */
+	u64 batches, records; /* after the superblock */
+	u64 pos;	      /* the position behind them */
+	u64 damaged;	      /* ring block of a missing batch, 0: none */
 };
 int journal_look(const struct pool *p, const struct hpm_super *sb,
 		 struct journal_state *j);
 
-/* Recovers the pool into memory and looks at that from now on (replay.c). */
+/*
+ * Recovers the pool into memory; from now on, reads see the result (replay.c).
+ */
 int pool_replay(struct pool *p, const char **why);
-/* One block from the replay's overlay, or NULL. */
+/* Returns a block of the replay's overlay, or NULL. */
 const void *overlay_peek(const struct overlay *o, u64 block);
 void overlay_free(struct overlay *o);
-/* The engine over the device itself, for writing. */
+/* An I/O layer for the engine on the device; @keep: writes go to the device. */
 struct hpm_io *dev_io(struct dev *d, u64 data_blocks, bool keep);
 void dev_io_free(struct hpm_io *io);
 
@@ -225,8 +234,8 @@ static inline bool super_holds(const struct hpm_super *sb)
 }
 
 /*
- * Opens for reading a state that does not change: with @snap the held one of
- * a pool that may be in use, else the present one with its journal replayed.
+ * Opens a state that does not change, for reading: with @snap the held one of a
+ * pool that may be in use, else the present one with its journal replayed.
  */
 int pool_open_tables(struct pool *p, const char *path, bool snap,
 		     struct hpm_disk_root *volumes);

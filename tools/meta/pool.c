@@ -264,7 +264,7 @@ struct ring {
 	const struct hpm_super *sb;
 	struct hpm_journal_block *jb;
 	u64 pos, seq;
-	u64 stop; /* where the batch at @pos is not what it should be */
+	u64 stop; /* where the batch at @pos is bad */
 	u32 prev;
 };
 
@@ -273,7 +273,7 @@ static u64 ring_block(const struct pool *p, u64 pos)
 	return p->journal_start + pos % p->journal_blocks;
 }
 
-/* A valid block of this activation at @pos? */
+/* Is there a valid block of this activation at @pos? */
 static bool ring_read(const struct ring *r, u64 pos)
 {
 	const struct pool *p = r->p;
@@ -298,7 +298,7 @@ static u64 slots_records(const struct hpm_journal_block *jb)
 	return records;
 }
 
-/* The batch at r->pos; false: it is not there, or not whole. */
+/* Checks the batch at r->pos; false: it is missing or incomplete. */
 static bool ring_batch(struct ring *r, u64 *records)
 {
 	unsigned int i, blocks = 1;

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The engine over a tool's device.  For looking, what it writes stays in
- * memory in front of the device, so the journal of a pool that was not shut
- * down is replayed by the very code that will replay it, and nothing changes.
+ * The engine on a tool's device.  When a pool is only looked at, writes stay in
+ * memory in front of the device.  So the journal of a pool that was not shut
+ * down is replayed by the same code as in the kernel, and the device does not
+ * change.
  */
 #include "meta.h"
 #include "metadata-pool.h"
 #include "mend.h"
 
 /*----------------------------------------------------------------
- * What was written, by block
+ * Written blocks, by number
  *--------------------------------------------------------------*/
 
 #define OVERLAY_BITS 12
@@ -72,14 +73,14 @@ void overlay_free(struct overlay *o)
 }
 
 /*----------------------------------------------------------------
- * The engine's way to it
+ * The engine's I/O layer
  *--------------------------------------------------------------*/
 
 struct tool_io {
 	struct hpm_io io;
 	struct dev *dev;
 	u64 data_blocks;
-	bool keep; /* to the device itself */
+	bool keep; /* writes go to the device */
 };
 
 static struct tool_io *to_tool(struct hpm_io *io)
@@ -129,7 +130,7 @@ static int io_write_run(struct hpm_io *io, u64 block, void **data,
 	return !r && flags & HPM_IO_FUA ? io_flush(io) : r;
 }
 
-/* No tool writes data, so there is nothing of it to be flushed. */
+/* No tool writes data, so there is nothing to flush. */
 static int io_flush_data(struct hpm_io *io)
 {
 	(void)io;
@@ -178,9 +179,7 @@ void dev_io_free(struct hpm_io *io)
 		free(to_tool(io));
 }
 
-/*
- * No tool allocates data blocks, so those that come free need no way back.
- */
+/* No tool allocates data blocks, so freed ones need not be given back. */
 static void drained(void *ctx, struct list_head *batches)
 {
 	struct hpm_free_batch *b, *next;
@@ -195,8 +194,8 @@ static void drained(void *ctx, struct list_head *batches)
 const struct hpm_md_ops tool_md_ops = { .drain = drained };
 
 /*
- * No more nodes are kept than a replay touches again and again; together with
- * what a check needs that stays within its bound.
+ * Keeps only as many nodes as a replay uses repeatedly, so that the memory of
+ * the engine and that of the check together stay within the limit of a check.
  */
 #define REPLAY_NODES 4096
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How much of a device is for metadata.
+ * Finds how much of a device is for metadata.
  *
- * A pool may have a whole disk, of which the metadata are the beginning and the
- * data the rest ("hpmctl pool create --disk").  Whoever takes such a disk for a
- * metadata device overwrites the data.  So before anything is built on a device,
- * it is asked what it holds:
+ * A pool may have a whole disk, with the metadata at the beginning and the data
+ * behind them ("hpmctl pool create --disk").  If a tool took such a disk for a
+ * metadata device, it would overwrite the data.  So before anything is built on
+ * a device, its content decides how much of it is used:
  *
  *	a mark in its first block: nothing, it is the data device of a pool
  *	the mark of the data of the very pool that is built: what stands before it
@@ -43,7 +43,10 @@ int check_no_data(const struct dev *dev)
 		      0;
 }
 
-/* Where the data of the pool begin on the same device; 0: not on it. */
+/*
+ * Returns where the data of the pool begin on the same device; 0: they are
+ * elsewhere.
+ */
 static u64 own_data(const struct dev *dev, const u8 *uuid, void *buf)
 {
 	const struct hpm_mark *m = buf;
@@ -56,7 +59,10 @@ static u64 own_data(const struct dev *dev, const u8 *uuid, void *buf)
 	return 0;
 }
 
-/* What the newest superblock of the pool with this uuid says; 0: there is none. */
+/*
+ * Returns the size in the newest superblock of the pool with this uuid; 0:
+ * there is none.
+ */
 static u64 super_blocks(const struct dev *dev, const u8 *uuid, void *buf)
 {
 	static const u64 place[2] = { HPM_SUPER_A, HPM_SUPER_B };

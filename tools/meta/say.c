@@ -58,7 +58,10 @@ void tool_begin(const char *name)
 	if (!tool.err)
 		tool.err = stderr;
 	hpm_env_set_log(engine_line, NULL);
-	/* Whatever is on the device, a warning of the engine is an error. */
+	/*
+	 * Content of the device can make the engine warn; that is an error
+	 * here, not a bug.
+	 */
 	hpm_env_expect_warns(true);
 }
 
@@ -127,7 +130,10 @@ static const struct opt *option_of(const struct usage *u, int c)
 	return NULL;
 }
 
-/* (getopt is behind a long option, but still at a word of several letters) */
+/*
+ * (getopt has advanced over a long option, but not over a word of several
+ * letters)
+ */
 static int option_bad(char **argv, int c)
 {
 	const char letter[] = { '-', (char)optopt, '\0' };

@@ -2,9 +2,9 @@
 /*
  * The text form.
  *
- * It looks like XML and is a part of it: one element a line, attributes in
- * double quotes, numbers in decimal, what is not plain in a name as &#xNN;.
- * The reader takes exactly that, in lines of bounded length.
+ * It is a subset of XML: one element a line, attributes in double quotes,
+ * numbers in decimal, special characters of names as &#xNN;.  The reader
+ * accepts exactly this, in lines of bounded length.
  */
 #include <ctype.h>
 
@@ -181,7 +181,7 @@ struct text {
 	bool closing, open; /* </x>; <x ...> in contrast to <x .../> */
 	struct attr attr[MAX_ATTRS];
 	unsigned int nr_attrs;
-	/* where we are */
+	/* the reader's state */
 	bool began, ended;
 	const char *tree; /* the open element, or NULL */
 };
@@ -206,7 +206,7 @@ static char *skip_blanks(char *p)
 	return p;
 }
 
-/* key="value", cut apart in place; NULL: it is not that. */
+/* Splits key="value" in place; NULL: malformed. */
 static char *cut_attr(struct text *t, char *p)
 {
 	struct attr *a = &t->attr[t->nr_attrs];
@@ -258,7 +258,7 @@ static int cut_element(struct text *t, char *p)
 	return 0;
 }
 
-/* 1: an element, 0: the end of the text, -1: no. */
+/* 1: an element, 0: the end of the text, -1: error */
 static int next_element(struct text *t)
 {
 	size_t n;

@@ -2,7 +2,7 @@
 #include "tree.h"
 
 /*----------------------------------------------------------------
- * The cache: one block a slot
+ * The cache: one block in each slot
  *--------------------------------------------------------------*/
 
 struct cache {
@@ -39,7 +39,7 @@ static struct cache *cache_new(unsigned int slots)
 
 int reader_begin(struct reader *r, const struct pool *p)
 {
-	/* Not more than the device has, and one for a device of no size. */
+	/* No more slots than blocks, but one at least. */
 	unsigned int slots = min_t(u64, READER_SLOTS, p->meta_blocks);
 
 	*r = (struct reader){ .p = p, .cache = cache_new(slots ?: 1) };
@@ -166,7 +166,10 @@ int map_path(struct reader *r, const struct hpm_disk_root *root, u64 key,
 		i = child_of(&node, key);
 		if (i + 1 < block_nr(&node))
 			upper = min(upper, le64_to_cpu(node.key[i + 1]) + 0ull);
-		/* Or whoever goes on from there would not get on. */
+		/*
+		 * If this were not checked, a caller that continues from there
+		 * would loop.
+		 */
 		if (upper <= key)
 			return bad(r, path->block[level],
 				   "has keys outside its span");
@@ -366,7 +369,7 @@ static bool mark_counted(struct reader *r)
 	u8 buf[HPM_BLOCK_SIZE];
 	bool there;
 
-	/* One that was put together without a superblock knows no counts. */
+	/* A superblock that was made up has no counts. */
 	if (!r->p->sb->generation)
 		return true;
 	if (array_leaf(r, &r->p->sb->array[HPM_ARR_SMALL], HPM_ARR_SMALL,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Trees and arrays node by node, through a small cache: for tools that follow
- * a path or walk one tree.  Every node is checked before it is believed.
+ * Reads trees and arrays node by node, through a small cache: for tools that
+ * follow a path or walk one tree.  Every node is checked before it is used.
  */
 #ifndef HPM_TREE_H
 #define HPM_TREE_H
@@ -13,7 +13,7 @@ struct cache;
 struct reader {
 	const struct pool *p;
 	struct cache *cache;
-	char why[160]; /* what was wrong, with the block's number */
+	char why[160]; /* the error, with the block's number */
 	bool skip;     /* array_walk() leaves out what is damaged */
 	u64 skipped;
 };
@@ -39,13 +39,14 @@ static inline u32 entry_time(const struct entry *e)
 	return e->value >> HPM_PBN_BITS;
 }
 
-/* Up to @max entries with keys in [from, to). */
+/* Reads up to @max entries with keys in [from, to). */
 int map_collect(struct reader *r, const struct hpm_disk_root *root, u64 from,
 		u64 to, struct entry *e, unsigned int max, unsigned int *nr);
 
 /*
- * The way from the root to the leaf that covers @key, by block numbers; the
- * leaf itself is not read.  [lower, upper) is what each of them covers.
+ * The path from the root to the leaf that covers @key, as block numbers; the
+ * leaf itself is not read.  [lower, upper) is the range of keys that each of
+ * them covers.
  */
 struct path {
 	unsigned int height;
@@ -56,9 +57,9 @@ int map_path(struct reader *r, const struct hpm_disk_root *root, u64 key,
 	     struct path *path);
 
 /*
- * How many small blocks a part of a tree maps.  A large block's entries may lie
- * in two parts, the base in the first; so what stands at the front without a
- * base is kept apart until it is known what stands before it.
+ * The number of small blocks that a part of a tree maps.  A large block's
+ * entries may lie in two parts, the base in the first; so small blocks at the
+ * front without a base are counted separately until the part before is known.
  */
 struct map_sum {
 	u64 mapped;
@@ -67,7 +68,7 @@ struct map_sum {
 	u8 last_has_base;
 } __packed __aligned(4);
 
-/* @b comes behind @a. */
+/* Appends @b to @a. */
 void map_sum_join(struct map_sum *a, const struct map_sum *b);
 static inline u64 map_sum_mapped(const struct map_sum *s)
 {
@@ -78,19 +79,23 @@ static inline u64 map_sum_mapped(const struct map_sum *s)
 typedef int (*leaf_fn)(void *ctx, u64 first, const void *elts, unsigned int nr);
 int array_walk(struct reader *r, const struct hpm_disk_root *root,
 	       unsigned int kind, leaf_fn fn, void *ctx);
-/* The leaf that holds @index; *there false: it reads as zeroes. */
+/*
+ * Reads the leaf with @index; *there is false if it does not exist and reads as
+ * zeroes.
+ */
 int array_leaf(struct reader *r, const struct hpm_disk_root *root,
 	       unsigned int kind, u64 index, void *buf, bool *there);
 
-/* Which of the small blocks of the large block at @pbn are given back. */
+/* A set of small blocks of the large block at @pbn. */
 struct small_mask {
 	u64 bits[(1 << HPM_MAX_LARGE_SHIFT) / 64];
 };
 int punched_mask(struct reader *r, u64 pbn, struct small_mask *mask);
 
 /*
- * Has the pool's data device a mark: is small block HPM_MARK_BLOCK the pool's?
- * If its count cannot be read, it is what the label says.
+ * Does the pool's data device have a mark, i.e. does small block HPM_MARK_BLOCK
+ * belong to the pool?  If its count cannot be read, the answer is what the
+ * label says.
  */
 bool pool_marked(const struct pool *p);
 

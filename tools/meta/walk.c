@@ -2,15 +2,15 @@
 /*
  * A pool's metadata as events.
  *
- * Two rounds.  The first counts how many point to each node, entering each
- * once; the second tells, and a node that more than one points to is told once,
- * as a definition, before it is first needed.  Both go down by calling
- * themselves, and levels only ever fall, so a loop on the device has an end.
+ * There are two rounds.  The first one counts the pointers to each node, and
+ * reads each node once.  The second one emits the events; a node with more than
+ * one pointer is emitted once, as a definition, before it is first needed.
+ * Both recurse with falling levels, so a loop on the device ends.
  *
- * Damage, if it is to be tolerated: what is below a node that cannot be read is
- * lost.  A base whose overrides may be among it would then show what they hid,
- * and by now that may be another volume's; so the rest of its large block is
- * made to hold nothing.
+ * If damage is tolerated, everything below a node that cannot be read is lost.
+ * If this may include overrides of a base, the base would show what they hid,
+ * which may belong to another volume by now; so the rest of the large block is
+ * emitted as holes.
  */
 #include "sink.h"
 
@@ -31,14 +31,14 @@ struct emit {
 	struct walk_result *res;
 	const struct sink *sink;
 	void *ctx;
-	u32 *count;  /* by block: who points to it */
+	u32 *count;  /* by block: pointers to it */
 	u32 *def_of; /* by block: its definition, 0: none yet */
 	u8 *state;   /* by block: enum node_state */
 	u8 *level;   /* by block, plus one */
 	struct def *def;
 	u32 nr_defs, max_defs;
-	struct run run;	 /* not told yet; nr 0: none */
-	u64 first, last; /* keys told of the definition under way */
+	struct run run;	 /* not emitted yet; nr 0: none */
+	u64 first, last; /* keys of the present definition so far */
 	bool any, said;
 	char owner[64];
 };
@@ -47,7 +47,7 @@ struct span {
 	u64 lower, upper;
 };
 
-/* What is below @span is lost; -1 if that is not to be tolerated. */
+/* Reports that @span is lost; -1 if this is not tolerated. */
 static int lose(struct emit *e, struct span span, const char *why)
 {
 	e->res->lost_nodes++;
@@ -147,7 +147,7 @@ static int count_node(struct emit *e, const struct hpm_disk_ptr *ptr,
 	u64 block = le64_to_cpu(ptr->block);
 
 	if (!block || block >= e->p->meta_blocks) {
-		/* Block 0 stands for all that cannot be. */
+		/* Block 0 stands for all impossible block numbers. */
 		e->state[0] = NS_BAD;
 		snprintf(
 			e->r.why, sizeof(e->r.why),
@@ -180,7 +180,7 @@ static int count_root(struct emit *e, const struct hpm_disk_root *root,
 }
 
 /*----------------------------------------------------------------
- * Telling runs
+ * Emitting runs
  *--------------------------------------------------------------*/
 
 static int flush_run(struct emit *e)
@@ -256,7 +256,7 @@ static int tell_entry(struct emit *e, u64 block, u64 key, u64 value)
 	return tell_run(e, &run);
 }
 
-/* The rest of a large block whose overrides may be lost holds nothing. */
+/* Emits the rest of a large block whose overrides may be lost as holes. */
 static int tell_nothing(struct emit *e, struct span span)
 {
 	u64 from = span.lower >> 1, to = span.upper >> 1;
@@ -298,7 +298,7 @@ static int tell_ref(struct emit *e, u64 block, struct span span)
 static int tell_below(struct emit *e, const struct hpm_disk_ptr *ptr,
 		      unsigned int level, struct span span, u64 cursor);
 
-/* What a node holds, whoever points to it. */
+/* Emits the content of a node, whatever points to it. */
 static int tell_content(struct emit *e, const struct hpm_disk_ptr *ptr,
 			unsigned int level, struct span span, u64 cursor)
 {
@@ -365,14 +365,14 @@ static int tell_def(struct emit *e, const struct hpm_disk_ptr *ptr,
 	    e->sink->tree_end(e->ctx))
 		return -1;
 	if (!e->any) {
-		/* All of it was lost: nobody is to refer to it. */
+		/* All of it was lost: nothing may refer to it. */
 		e->state[block] = NS_BAD;
 		e->first = e->last = 0;
 	}
 	return add_def(e, block);
 }
 
-/* Defines whatever is shared from here on down. */
+/* Emits definitions for all shared nodes from here on down. */
 static int define_below(struct emit *e, const struct hpm_disk_ptr *ptr,
 			unsigned int level, struct span span, u64 cursor)
 {
@@ -592,7 +592,7 @@ static int table(struct emit *e, const struct hpm_disk_root *root,
 	return e->r.why[0] && !e->said ? complain("%s", e->r.why) : -1;
 }
 
-/* The volumes, from the table or from what was found of one. */
+/* Emits the volumes, from the table or from those that were found. */
 static int volumes(struct emit *e, leaf_fn fn)
 {
 	u64 i;
@@ -637,8 +637,8 @@ static int emit_tell(struct emit *e)
 	    tell_held(e))
 		return -1;
 	/*
-	 * A pool without all of it is whole, it only has less space: what was
-	 * given back counts as in use.
+	 * If parts of this array are missing, the pool is still valid, it only
+	 * has less space: punched blocks count as used.
 	 */
 	r = e->par->live ? 0 :
 			   table(e, &e->p->sb->array[HPM_ARR_SMALL],
