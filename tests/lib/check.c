@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The consistency walker; hpm_check.h says what it is for.
+ * The consistency checker; hpm_check.h says what it is for.
  *
  * What is counted, and from where
  * -------------------------------
  * A metadata block's count is the number of places that point to it: child
  * pointers in nodes, roots in volume elements, in dying elements and in the
- * superblock, and one for whoever is fixed.  A node is entered once, however
- * many point to it, so what it points to is counted once too; that is what
- * makes the counts of shared trees come out.
+ * superblock, and 1 for a block of a fixed area.  A node is read once, however
+ * many pointers it has, so its own pointers are counted once, too; this gives
+ * the counts of shared trees.
  *
  * A large block's count is the number of leaves that have it as a base, a small
  * block's the number of leaves that name it.
  *
  * A dying tree is not changed while it is given back; its cursor tells which
- * part of it is gone.  Nodes that end at or below the cursor are not entered.
+ * part of it is gone.  Nodes that end at or below the cursor are not read.
  *
  * Volumes are then walked a second time, one by one and in the order of their
- * keys, for what only shows in a whole tree: order across leaves, the number of
- * mapped blocks, and whether a base's given-back part shows anywhere.
+ * keys, for faults that only show in a whole tree: the order across leaves, the
+ * number of mapped blocks, and punched blocks of a base that are visible.
  */
 #include "hpm_check.h"
 #include "format.h"
@@ -26,7 +26,7 @@
 #define MAX_HEIGHT 16
 #define MAX_SLOTS  8192u
 
-/* What was counted and what the arrays say of one large block. */
+/* The counted references of one large block, and what the arrays say. */
 struct large {
 	u32 refs, disk_refs;
 	u16 disk_used, disk_punched;
@@ -48,16 +48,16 @@ struct check {
 	u64 epoch;
 	u32 time;
 	struct hpm_super *sb;
-	bool marked; /* the label says so */
+	bool marked; /* according to the label */
 
-	u32 *refs; /* counted, by metadata block */
+	u32 *refs; /* by metadata block: counted */
 	u32 *disk_refs;
 	__le32 page_csum[HPM_MAX_REFS_PAGES];
-	u8 *seen; /* by metadata block: entered */
+	u8 *seen; /* by metadata block: was read */
 	u64 nr_large;
 	struct large *large;
 	unsigned int nr_slots; /* of the cache */
-	u64 *slot_block;       /* which block is in which */
+	u64 *slot_block;       /* the block in each slot */
 	u8 *slots;
 };
 
@@ -101,7 +101,7 @@ static const char *head_fault(u32 seed, const struct hpm_block_head *h, u8 type,
 	return NULL;
 }
 
-/* Through a cache of one block a slot. */
+/* Reads through a cache with one block in each slot. */
 static int read_block(struct check *c, u64 block, void *data)
 {
 	unsigned int slot = block % c->nr_slots;
@@ -119,7 +119,10 @@ static int read_block(struct check *c, u64 block, void *data)
 	return 0;
 }
 
-/* A node as its parent describes it; false, and told, if it is not. */
+/*
+ * Reads a node and compares it with its parent's data; false: it differs
+ * (reported).
+ */
 static bool read_node(struct check *c, u64 block, u64 epoch, u8 type, u8 level,
 		      void *data)
 {
@@ -249,7 +252,7 @@ static void count_leaf(struct check *c, u64 block,
  */
 
 struct span {
-	u64 lower, upper; /* of the keys that may be below a node */
+	u64 lower, upper; /* bounds of the keys below a node */
 };
 
 static bool leaf_is_sane(struct check *c, u64 block,
@@ -286,7 +289,7 @@ static bool node_is_sane(struct check *c, u64 block,
 	return true;
 }
 
-/* What child @i of a node covers; true if that makes sense. */
+/* Computes what child @i of a node covers; false: this is impossible. */
 static bool child_span(struct check *c, u64 block,
 		       const struct hpm_map_node *node, unsigned int i,
 		       struct span *span)
@@ -528,7 +531,7 @@ struct volume_walk {
 	u32 id;
 	u64 last_key; /* plus one; 0: none yet */
 	u64 mapped;
-	/* the large block at hand */
+	/* the present large block */
 	u64 lvbn;
 	bool at_one, has_base;
 	u64 base;
@@ -617,7 +620,7 @@ static void walk_map(struct volume_walk *w, const struct hpm_disk_ptr *ptr,
 	u64 block = le64_to_cpu(ptr->block);
 	unsigned int i;
 
-	/* Faults were told when it was counted. */
+	/* Its faults were reported when it was counted. */
 	if (block >= w->c->meta_blocks || read_block(w->c, block, buf) ||
 	    node->head.level != level)
 		return;
@@ -844,7 +847,7 @@ static void take_refs_page(struct check *c, u32 page, u64 start)
 	const char *what;
 
 	if (home >= HPM_REFS_HOMES)
-		return; /* never written: all of it is free */
+		return; /* never written: all counts are 0 */
 	if (block >= c->meta_blocks || read_block(c, block, buf)) {
 		fault(c, "counts page %u cannot be read", page);
 		return;
@@ -861,7 +864,7 @@ static void take_refs_page(struct check *c, u32 page, u64 start)
 		c->disk_refs[first + i] = le32_to_cpu(p->refs[i]);
 }
 
-/* @nr pages were looked at. */
+/* Checks the checksum over @nr pages. */
 static void check_page_csums(struct check *c, u32 nr)
 {
 	const struct hpm_super *sb = c->sb;
@@ -910,7 +913,7 @@ static void take_refs(struct check *c)
 	check_page_csums(c, next);
 }
 
-/* The chain of batches behind the checkpoint. */
+/* Follows the chain of batches behind the checkpoint. */
 static void follow_journal(struct check *c)
 {
 	u64 pos = le64_to_cpu(c->sb->journal_pos);

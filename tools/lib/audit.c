@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What records take, measured where blocks are given out.
+ * Measures what records take, where blocks are allocated.
  *
- * A record has a number of blocks free when it begins.  Whenever it takes one it
- * is looked at how many are gone, apart from copies of blocks of the counts, and
- * what it owes: a block of the counts that it made, and volumes that it made
- * dirty.  The most of that is held against hpm_record_blocks(), the copies against
- * hpm_record_counts().  New blocks of the upper halves are held apart, against
- * hpm_record_high(), and there may be none while there are too few trees.
+ * The number of free blocks is noted when a record begins.  Each time the
+ * record takes a block, this computes how many blocks it has taken, apart from
+ * copies of blocks of the counts, and what it owes: blocks of the counts that
+ * it made, and volumes that it made dirty.  The maximum is compared with
+ * hpm_record_blocks(), the copies with hpm_record_counts().  New blocks of the
+ * upper halves are compared separately, with hpm_record_high(), and there must
+ * be none while there are too few trees.
  */
 #include "audit.h"
 #include "engine.h"
 
 static struct {
-	struct hpm_md *md; /* a record of it is being applied */
+	struct hpm_md *md; /* the engine that applies a record */
 	u64 nr_free, left, made, dirty, high;
 	u32 blocks;
 	hpm_audit_fn fn;
@@ -43,7 +44,7 @@ void hpm_audit_begin(struct hpm_md *md)
 	audit.blocks = 0;
 }
 
-/* New blocks of the upper halves so far. */
+/* The number of new blocks of the upper halves so far. */
 static u32 high_made(struct hpm_md *md)
 {
 	return md->array[HPM_ARR_SMALL_HI].nodes - audit.high;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The engine's way to the devices, in user space: whatever implementation was
- * opened.  Every call may sleep, and says so.
+ * The engine's I/O functions in user space, which call the implementation that
+ * was opened.  Every call may sleep, and declares it.
  */
 #include "hpm_lib.h"
 

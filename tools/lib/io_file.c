@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Devices that are files or block devices: for the tools. */
+/* Files and block devices as devices of a pool, for the tools. */
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -22,7 +22,10 @@ static struct file_io *to_file(struct hpm_io *io)
 	return container_of(io, struct file_io, io);
 }
 
-/* Reads or writes all of it: a short transfer goes on, the end is an error. */
+/*
+ * Transfers everything: continues after a short transfer; the end of the file
+ * is an error.
+ */
 static int transfer(int fd, bool write, struct iovec *iov, int nr, off_t at)
 {
 	while (nr) {
@@ -190,7 +193,10 @@ static int open_device(const char *path, unsigned int flags, int *fdp,
 	*fdp = open(path, mode | O_CLOEXEC);
 	if (*fdp < 0)
 		return -errno;
-	/* What was opened may not be what was looked at. */
+	/*
+	 * Checks the file that was opened; it may not be the one that was
+	 * looked at before.
+	 */
 	if (fstat(*fdp, &st))
 		return -errno;
 	r = device_size(*fdp, &st, blocks);

@@ -3,29 +3,29 @@
  * Devices in memory with volatile caches and a power switch; hpm_mem_io.h
  * tells what they promise.
  *
- * Both devices are one thing seen through two sector sizes: an array of
- * sectors that is read, one that is on the medium, and the writes between
- * them.  A sector of the metadata device has 512 bytes, one of the data device
- * the 8 bytes of a stamp.
+ * Both devices have the same implementation, with different sector sizes: an
+ * array of sectors that reads see, one that is on the medium, and the writes
+ * between the two.  A sector of the metadata device has 512 bytes, one of the
+ * data device the 8 bytes of a stamp.
  */
 #include "hpm_mem_io.h"
 #include "format.h"
 
 struct mem_write {
-	struct list_head list; /* of the device, in the order of their start */
+	struct list_head list; /* the device's writes, in start order */
 	u64 id;
 	u64 first; /* sector */
 	u64 nr;
-	bool done; /* a flush that comes now covers it */
+	bool done; /* a flush from now on covers it */
 	bool fua;
-	bool fails; /* when it ends; its end is what is left */
+	bool fails; /* fails when it ends; only that remains */
 	u8 data[];
 };
 
 struct mem_dev {
 	size_t sector; /* bytes */
 	u64 sectors;   /* size */
-	u64 alloc;     /* sectors that the arrays have */
+	u64 alloc;     /* sectors allocated in the arrays */
 	u8 *seen;
 	u8 *medium;
 	struct list_head writes;
@@ -49,7 +49,10 @@ static struct mem_io *to_mem(struct hpm_io *io)
 	return container_of(io, struct mem_io, io);
 }
 
-/* Its own numbers, so that the engine's do not depend on the device's. */
+/*
+ * A generator of its own, so that the engine's random numbers do not depend on
+ * the device.
+ */
 static u64 rnd(u64 *state)
 {
 	u64 z = *state += 0x9e3779b97f4a7c15ull;
@@ -61,8 +64,8 @@ static u64 rnd(u64 *state)
 
 /*
  *----------------------------------------------------------------
- * Images.  A test makes and drops thousands of one size, and to have each
- * mapped and zeroed anew takes longer than the test.
+ * Images.  A test makes and frees thousands of the same size, and mapping and
+ * zeroing each again would take longer than the test.
  *--------------------------------------------------------------
  */
 
@@ -73,7 +76,7 @@ static struct {
 	size_t size;
 } kept[KEPT_IMAGES];
 
-/* What is in it is of no use. */
+/* The content of the image is undefined. */
 static u8 *image_get(size_t size)
 {
 	unsigned int i;
@@ -117,7 +120,7 @@ static u8 *sector(const struct mem_dev *d, u8 *image, u64 nr)
 	return image + nr * d->sector;
 }
 
-/* What nobody has written is not zero. */
+/* Fills sectors that were never written with non-zero content. */
 static void dev_fill(struct mem_dev *d, u64 from, u64 to, u64 *rng)
 {
 	u64 i;
@@ -190,9 +193,9 @@ static void dev_retire(struct mem_dev *d, struct mem_write *w)
 }
 
 /*
- * Everything that is done goes to the medium.  A write that is still in flight
- * stays in the list, so it may yet land on top of a later one: that is what
- * happens when a block is given away too early.
+ * Writes everything that is complete to the medium.  A write that is still in
+ * flight stays in the list, so it can still overwrite a later one: this is what
+ * happens when a block is reused too early.
  */
 static void dev_flush(struct mem_dev *d)
 {
@@ -203,12 +206,12 @@ static void dev_flush(struct mem_dev *d)
 			dev_retire(d, w);
 }
 
-/* A write by FUA does not make durable what lies before it in the cache. */
+/* A FUA write does not make earlier writes in the cache durable. */
 static void dev_retire_fua(struct mem_dev *d, struct mem_write *fua)
 {
 	struct mem_write *w;
 
-	/* Older writes of the same sectors lose against it for good. */
+	/* It overwrites older writes of the same sectors for good. */
 	list_for_each_entry(w, &d->writes, list) {
 		u64 from = max(w->first, fua->first);
 		u64 to = min(w->first + w->nr, fua->first + fua->nr);
@@ -248,8 +251,8 @@ static void dev_end(struct mem_dev *d, struct mem_write *w)
 }
 
 /*
- * A write that fails may have written some of it: each sector is either the
- * new one or what was there, from now on.
+ * A write that fails may have written a part: from now on, each sector has
+ * either the new or the old content.
  */
 static void dev_fail(struct mem_dev *d, struct mem_write *w, u64 *rng)
 {
@@ -364,7 +367,7 @@ static int mem_put(struct mem_io *m, u64 block, void **data, unsigned int nr,
 	return v == GOES_ON ? 0 : -EIO;
 }
 
-/* In any order: it is shuffled. */
+/* The order is undefined, so it is shuffled. */
 static int mem_write(struct hpm_io *io, const struct hpm_io_vec *vec,
 		     unsigned int nr)
 {
@@ -507,7 +510,7 @@ int hpm_mem_data_read(struct hpm_io *io, u64 sector_nr, unsigned int nr,
 
 /*
  *----------------------------------------------------------------
- * The mark, which has bytes where all else of the data device has stamps
+ * The mark, which has bytes where the rest of the data device has stamps
  *--------------------------------------------------------------
  */
 
@@ -521,7 +524,7 @@ static int mem_read_mark(struct hpm_io *io, void *data)
 	return 0;
 }
 
-/* A write that fails, or is cut short, has written some of its sectors. */
+/* A write that fails, or is interrupted, has written some of its sectors. */
 static int mem_write_mark(struct hpm_io *io, void *data)
 {
 	struct mem_io *m = to_mem(io);
@@ -627,8 +630,9 @@ void hpm_mem_poke(struct hpm_io *io, u64 block, const void *data)
 }
 
 /*
- * Which sectors of the cache have reached the medium.  Sectors of one write
- * that go together are a unit: the whole write, a block, a sector.
+ * Decides which sectors of the cache have reached the medium.  Sectors of one
+ * write that share their fate are a unit: the whole write, a block, or a
+ * sector.
  */
 static void dev_crash(struct mem_dev *to, const struct mem_dev *from,
 		      enum hpm_mem_loss loss, u64 *rng)

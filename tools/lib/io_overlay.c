@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is written stays in memory, in front of devices that are only read: so
- * a pool can be recovered in order to look at it, and nothing is changed.
+ * Keeps writes in memory, in front of devices that are only read.  So a pool
+ * can be recovered and looked at, and its devices do not change.
  */
 #include "hpm_lib.h"
 #include "format.h"
@@ -86,7 +86,7 @@ static int overlay_write_run(struct hpm_io *io, u64 block, void **data,
 	return r;
 }
 
-/* Nothing here outlives the program, so there is nothing to flush. */
+/* The overlay does not outlive the program, so there is nothing to flush. */
 static int overlay_flush(struct hpm_io *io)
 {
 	(void)io;

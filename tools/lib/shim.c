@@ -105,7 +105,10 @@ static bool alloc_fails(gfp_t gfp)
 	return true;
 }
 
-/* Memory that was not asked to be zero is not: who relies on it shall fail. */
+/*
+ * Memory without __GFP_ZERO is filled with non-zero bytes, so that code that
+ * relies on zeroes fails.
+ */
 void *hpm_env_alloc(size_t size, size_t align, gfp_t gfp)
 {
 	void *p;
@@ -372,7 +375,7 @@ void sort(void *base, size_t nr, size_t size, cmp_func_t cmp, swap_func_t swp)
 {
 	size_t i;
 
-	BUG_ON(swp); /* nobody needs one of his own */
+	BUG_ON(swp); /* the engine never passes a swap function */
 	for (i = nr / 2; i-- > 0;)
 		sift(base, i, nr, size, cmp);
 	for (i = nr; i-- > 1;) {

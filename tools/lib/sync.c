@@ -8,7 +8,7 @@
 static struct hpm_cpu main_cpu;
 struct hpm_cpu *hpm_cpu = &main_cpu;
 
-/* Read sections and the like, of all CPUs: what holds RCU callbacks up. */
+/* Sections of all CPUs that delay RCU callbacks. */
 static unsigned int sections;
 
 typedef void (*hook_fn)(void *ctx, unsigned int held);
@@ -203,10 +203,10 @@ void hpm_env_might_sleep(const char *file, int line)
  *----------------------------------------------------------------
  * Locks
  *
- * A class stands for all locks that one line initialises, times the subclass.
- * before[a] has bit b if a lock of class a was held when one of class b was
- * taken.  What is found is direct inversions; with the few locks that there
- * are, longer circles contain one sooner or later.
+ * A class is the set of all locks that one line initialises, times the
+ * subclass.  before[a] has bit b if a lock of class a was held when one of
+ * class b was taken.  This finds direct inversions; with so few locks, a longer
+ * cycle also leads to one sooner or later.
  *--------------------------------------------------------------
  */
 

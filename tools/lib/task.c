@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tasks: several histories at a time, in one thread, by switching stacks.
+ * Tasks: several flows of control in one thread, by switching stacks.
  *
- * The address sanitizer has to be told of each switch, or it takes the new
+ * The address sanitizer must be told of each switch; if not, it takes the new
  * stack for an overflow of the old one.
  */
 #include <ucontext.h>
@@ -11,10 +11,10 @@
 #include "task.h"
 
 #define STACK_SIZE    (512u << 10)
-#define SWITCH_ONE_IN 4 /* chances that are taken */
+#define SWITCH_ONE_IN 4 /* one chance in this many is taken */
 
 struct task {
-	struct list_head list; /* of all, the running one too */
+	struct list_head list; /* all tasks, including the running one */
 	ucontext_t context;
 	struct hpm_cpu cpu;
 	struct hpm_cpu *running_on; /* while another task runs */
@@ -72,7 +72,7 @@ unsigned int hpm_env_tasks(void)
 	return nr_tasks;
 }
 
-/* What is left of tasks that have ended; not of the one that does this. */
+/* Frees tasks that have ended, except for the running one. */
 static void bury(void)
 {
 	struct task *t, *n;
@@ -88,7 +88,7 @@ static void bury(void)
 
 static void arrive(struct task *from)
 {
-	/* Where the one that was left has its stack is known only now. */
+	/* Only now is it known where the previous task's stack is. */
 	__sanitizer_finish_switch_fiber(current_task->fake_stack, &from->bottom,
 					&from->size);
 	hpm_cpu = current_task->running_on;
@@ -110,7 +110,10 @@ static void switch_to(struct task *to)
 	bury();
 }
 
-/* Another one that has not ended, the main program included; or NULL. */
+/*
+ * Picks another task that has not ended, or the main program; NULL: there is
+ * none.
+ */
 static struct task *pick(void)
 {
 	unsigned int others = 0, n;

@@ -4,7 +4,7 @@
 
 /* Now and then lets another task run. */
 void hpm_task_chance(void);
-/* Is there another one that could run? */
+/* Is there another task that could run? */
 bool hpm_task_others(void);
 
 #endif /* HPM_TASK_H */

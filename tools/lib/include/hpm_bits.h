@@ -146,7 +146,10 @@ static inline bool test_and_clear_bit(unsigned long n,
 #define __assign_bit(n, map, v) \
 	((v) ? __set_bit(n, map) : __clear_bit(n, map))
 
-/* The first bit >= @from that is @want; @size if there is none. */
+/*
+ * Returns the first bit >= @from that has the value @want; @size if there is
+ * none.
+ */
 static inline unsigned long hpm_find_bit(const unsigned long *map,
 					 unsigned long size,
 					 unsigned long from, bool want)

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The kernel as the metadata engine sees it, in user space.
+ * The kernel's interface to the metadata engine, in user space.
  *
  * dm-hpmapper/env.h lists what the engine may use; this header and those it
- * includes give exactly that over libc, so that the tools, the unit tests and
- * the fuzzers compile the very files that make up the module.
+ * includes implement exactly that with libc, so that the tools, the unit tests
+ * and the fuzzers compile the same files as the module.
  *
- * It is not only a translation, it is also stricter than the kernel.  The
- * engine runs in one thread here, so a lock that is taken twice is a deadlock
- * that was found; sleeping with a lock held is found when it happens, and not
- * when it hurts; and what is given to call_rcu() really is freed as soon as
- * the last reader has gone, under the eyes of the address sanitizer.  See
- * hpm_sync.h and hpm_mem.h.
+ * It is also stricter than the kernel.  The engine runs in one thread here, so
+ * taking a lock twice is detected as a deadlock; sleeping with a lock held is
+ * detected each time, not only when it does harm; and memory that is passed to
+ * call_rcu() is freed as soon as the last reader is gone, so that the address
+ * sanitizer detects later accesses.  See hpm_sync.h and hpm_mem.h.
  */
 #ifndef HPM_USER_ENV_H
 #define HPM_USER_ENV_H
@@ -37,7 +36,10 @@
  *--------------------------------------------------------------
  */
 
-/* 64 bits are "long long" as in the kernel, or every %llu would warn. */
+/*
+ * 64-bit types are "long long" as in the kernel; if not, every %llu would cause
+ * a warning.
+ */
 typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
@@ -194,7 +196,7 @@ static inline u64 mul_u64_u32_div(u64 a, u32 mul, u32 b)
 
 /*
  * Fields of the format are naturally aligned in aligned blocks, but they are
- * __packed, so what points to one must say that it may be anywhere.
+ * __packed, so types of pointers to them must allow any alignment.
  */
 typedef __le16 __attribute__((aligned(1))) hpm_unaligned_le16;
 typedef __le32 __attribute__((aligned(1))) hpm_unaligned_le32;
@@ -266,12 +268,15 @@ static inline int PTR_ERR_OR_ZERO(const void *p)
 
 enum hpm_env_level { HPM_ENV_ERR, HPM_ENV_WARN, HPM_ENV_INFO, HPM_ENV_DEBUG };
 
-/* Goes to the function set with hpm_env_set_log(); at first to stderr. */
+/*
+ * Passes a message to the function set with hpm_env_set_log(); the default is
+ * stderr.
+ */
 void hpm_env_log(enum hpm_env_level level, const char *fmt, ...) __printf(2, 3);
-/* A broken promise: says where and aborts. */
+/* A violated rule: prints the place and aborts. */
 void hpm_env_bug(const char *file, int line, const char *what)
 	__attribute__((noreturn, cold));
-/* A WARN: counted, told, and fatal unless the test has asked for it. */
+/* A WARN: counted, printed, and fatal unless the test expects it. */
 void hpm_env_warn(const char *file, int line, const char *what) __cold;
 
 #ifndef pr_fmt
@@ -317,14 +322,17 @@ ssize_t strscpy(char *dst, const char *src, size_t size);
 ssize_t strscpy_pad(char *dst, const char *src, size_t size);
 int scnprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
 void *memchr_inv(const void *p, int c, size_t n);
-/* A number and nothing else, but for one newline behind it; 0 or an error. */
+/*
+ * Parses a number, with nothing else but an optional newline after it; 0 or an
+ * error.
+ */
 int kstrtou64(const char *s, unsigned int base, u64 *res);
 int kstrtou32(const char *s, unsigned int base, u32 *res);
 #define kstrtouint		kstrtou32
 
 typedef int (*cmp_func_t)(const void *a, const void *b);
 typedef void (*swap_func_t)(void *a, void *b, int size);
-/* A heap sort as the kernel's: not stable, needs no memory. */
+/* A heap sort like the kernel's: not stable, uses no memory. */
 void sort(void *base, size_t nr, size_t size, cmp_func_t cmp, swap_func_t swp);
 
 /* Repeatable: the same seed gives the same numbers. */

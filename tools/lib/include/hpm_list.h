@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Lists, with the kernel's names and meaning.  An entry that is added beside
- * one whose neighbours do not point back, or that is taken out twice, ends the
- * program: what is corrupt here would be corrupt in the kernel.
+ * Lists, with the kernel's names and semantics.  Adding an entry beside one
+ * whose neighbours do not point back, or removing an entry twice, ends the
+ * program: a list that is corrupt here would be corrupt in the kernel.
  */
 #ifndef HPM_LIST_H
 #define HPM_LIST_H
@@ -76,7 +76,7 @@ static inline void list_del_init(struct list_head *e)
 	INIT_LIST_HEAD(e);
 }
 
-/* A reader that stands on @e can still go on from it. */
+/* A reader that is at @e can still continue from it. */
 static inline void list_del_rcu(struct list_head *e)
 {
 	__list_del_entry(e);
@@ -113,7 +113,7 @@ static inline void list_move_tail(struct list_head *e, struct list_head *head)
 	list_add_tail(e, head);
 }
 
-/* Moves @first..@last, which stand in one list, behind everything in @head. */
+/* Moves @first..@last, which are in one list, to the end of @head. */
 static inline void list_bulk_move_tail(struct list_head *head,
 				       struct list_head *first,
 				       struct list_head *last)
@@ -197,7 +197,7 @@ static inline void list_splice_tail_init(struct list_head *from,
 	INIT_LIST_HEAD(from);
 }
 
-/* Everything in @head up to and with @e goes to @out. */
+/* Moves everything in @head up to and including @e to @out. */
 static inline void list_cut_position(struct list_head *out,
 				     struct list_head *head,
 				     struct list_head *e)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Memory.  Every allocation can be made to fail (hpm_env_fail_alloc() in
- * hpm_lib.h), and one that may sleep says so when it is made where sleeping
- * is forbidden.
+ * hpm_lib.h), and an allocation that may sleep is detected where sleeping is
+ * forbidden.
  */
 #ifndef HPM_MEM_H
 #define HPM_MEM_H
@@ -35,7 +35,7 @@ static inline bool gfpflags_allow_blocking(gfp_t gfp)
 	return gfp & __GFP_DIRECT_RECLAIM;
 }
 
-/* @align 0: malloc's own. */
+/* @align 0: malloc()'s alignment. */
 void *hpm_env_alloc(size_t size, size_t align, gfp_t gfp);
 void *hpm_env_realloc(void *p, size_t size, gfp_t gfp);
 void hpm_env_free(const void *p);
@@ -96,7 +96,7 @@ struct kmem_cache {
 struct kmem_cache *kmem_cache_create(const char *name, size_t size,
 				     size_t align, unsigned int flags,
 				     void (*ctor)(void *p));
-/* Also fails the program if objects are left in it. */
+/* Ends the program if objects are left in the cache. */
 void kmem_cache_destroy(struct kmem_cache *c);
 void *kmem_cache_alloc(struct kmem_cache *c, gfp_t gfp);
 void kmem_cache_free(struct kmem_cache *c, void *p);
@@ -106,7 +106,7 @@ void kmem_cache_free(struct kmem_cache *c, void *p);
 	kmem_cache_create(#s, sizeof(struct s), __alignof__(struct s), flags, \
 			  NULL)
 
-/* The kernel's scopes for allocations in the path of write-back. */
+/* The kernel's scopes for allocations during writeback. */
 static inline unsigned int memalloc_noio_save(void)
 {
 	return 0;

@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Locks, RCU and memory order, for a program of one thread that checks.
+ * Locks, RCU and memory order, for a program with one thread that checks their
+ * use.
  *
- * What runs at a time is a "CPU" (struct hpm_cpu): the main program, and what
- * a test lets run in the middle of it with hpm_env_on_cpu(), as another CPU or
- * an interrupt would.  Each has its own depth of sections that must not sleep
- * and its own stack of held locks, so that:
+ * Each flow of control is a "CPU" (struct hpm_cpu): the main program, and
+ * functions that a test runs in the middle of it with hpm_env_on_cpu(), like
+ * another CPU or an interrupt.  Each has its own depth of sections that must
+ * not sleep and its own stack of held locks, so that:
  *
- *  - a lock taken while it is held, by whichever CPU, is a deadlock: abort;
- *  - two locks taken in both orders are a deadlock to come: abort (locks are
- *    told apart by where they were initialised, as lockdep does it);
+ *  - a lock taken while it is held, by any CPU, is a deadlock: abort;
+ *  - two locks taken in both orders are a possible deadlock: abort (locks are
+ *    identified by the place where they were initialised, as lockdep does it);
  *  - a lock that is taken in interrupts must never be taken with interrupts
  *    on: abort;
  *  - sleeping where the depth is not 0: abort.
  *
- * Several tasks (hpm_env_task_start()) share the one thread by turns; each is a
- * CPU, and a mutex that another one holds is waited for.
+ * Several tasks (hpm_env_task_start()) share the thread by turns; each is a
+ * CPU, and a task waits for a mutex that another task holds.
  *
- * A test interrupts a reader by setting a hook, which rcu_dereference() and
- * the read side of a seqcount call when the CPU holds no lock: what may happen
- * between two of a reader's steps on a real machine does happen there.
+ * A test interrupts a reader by setting a hook, which rcu_dereference() and the
+ * read side of a seqcount call when the CPU holds no lock: so everything that
+ * can happen between two steps of a reader on a real machine can happen there.
  *
- * RCU callbacks run as soon as no CPU is in a section that holds them up.
+ * RCU callbacks run as soon as no CPU is in a section that delays them.
  */
 #ifndef HPM_SYNC_H
 #define HPM_SYNC_H
@@ -204,7 +205,7 @@ struct hpm_held {
 
 struct hpm_cpu {
 	unsigned int depth;	/* of sections that must not sleep */
-	unsigned int readers;	/* of these, read sections without a lock */
+	unsigned int readers;	/* of these: read sections without a lock */
 	unsigned int irqs_off;	/* depth */
 	bool in_irq;		/* this is an interrupt */
 	unsigned int nr_held;
@@ -216,7 +217,7 @@ extern struct hpm_cpu *hpm_cpu;		/* the one that runs */
 void hpm_env_might_sleep(const char *file, int line);
 void hpm_env_enter_atomic(void);
 void hpm_env_exit_atomic(void);
-/* A point at which another CPU may get in between. */
+/* A point at which another CPU may run. */
 void hpm_env_interleave(void);
 
 #define might_sleep()		hpm_env_might_sleep(__FILE__, __LINE__)
@@ -469,8 +470,8 @@ static inline bool read_seqcount_retry(const seqcount_t *s, unsigned int seq)
  */
 
 /*
- * There is nobody to be woken by: the others have their turn while this one
- * asks, a number of times.
+ * There is nobody that could wake this one: it lets the others run and tests
+ * the condition, a number of times.
  */
 typedef struct { int unused; } wait_queue_head_t;
 
