@@ -11,17 +11,17 @@
 /* 10^18 times the largest unit still fits in 128 bits. */
 #define PLACES_MAX 18
 #define EXAMPLES   "4096, 64K, 1.5GiB, 2T, 2048s"
-/* Of what was given, a message repeats this much. */
+/* A message repeats this much of the input. */
 #define SHOWN 64
 
 typedef unsigned __int128 wide;
 
-/* A number as it is written: digits / 10^places. */
+/* A decimal number as it was written: digits / 10^places. */
 struct decimal {
 	wide digits;
 	unsigned int places;
-	bool large; /* its whole part alone is too large */
-	bool fine;  /* it has more places than can be exact */
+	bool large; /* its integer part alone is too large */
+	bool fine;  /* it has more places than fit */
 };
 
 static int bad(char *why, const char *text, const char *reason)
@@ -36,7 +36,7 @@ static void add_digit(struct decimal *d, char c)
 	d->digits = d->digits * 10 + (wide)(c - '0');
 }
 
-/* Returns where the number ends; NULL: there is none. */
+/* Returns the end of the number; NULL: there is no number. */
 static const char *take_decimal(const char *p, struct decimal *d)
 {
 	const char *end, *last;
@@ -63,7 +63,7 @@ static const char *take_decimal(const char *p, struct decimal *d)
 	return end;
 }
 
-/* The bytes that a unit stands for; 0: it is none. */
+/* The number of bytes in a unit; 0: unknown unit. */
 static uint64_t unit_bytes(const char *unit)
 {
 	static const char letters[] = "KMGTPE";

@@ -21,17 +21,18 @@
 #define SIZE_WHY 256
 
 /*
- * Returns 0, or -1 with a sentence in @why.  A size is below 2^63, so that two
- * of them can be added.
+ * Returns 0, or -1 with a sentence in @why.  A size is below 2^63, so that the
+ * sum of two sizes fits 64 bits.
  */
 int size_parse(const char *text, uint64_t *bytes, char why[SIZE_WHY]);
 
 /*
- * Bytes of metadata for a pool on so many bytes of data (or of a disk for both)
- * of whose use nothing is known: one byte in 64, whole 2 MiB, from 8 MiB to the
- * 16 GiB that metadata can have.  A mapping takes 12 bytes for 4 KiB at best and
- * about 24 when it was written at random; the rest is for what clones do not
- * share.  "hpmctl pool create" takes it, and hpm_metadata_size says it.
+ * The size of the metadata for a pool with @data_bytes of data, or on a disk of
+ * this size for both, if nothing is known about its use: one byte in 64,
+ * rounded to 2 MiB, from 8 MiB to the 16 GiB that metadata can have.  A mapping
+ * takes 12 bytes for 4 KiB at best, and about 24 when it was written at random;
+ * the rest is for the parts that clones do not share.  This is the default of
+ * "hpmctl pool create", and what hpm_metadata_size prints.
  */
 uint64_t meta_size_for(uint64_t data_bytes);
 

@@ -54,7 +54,9 @@ int sysfs_read(const char *num, const char *file, char *out, size_t size)
 	f = fopen(path, "re");
 	if (!f)
 		return -1;
-	/* The path of a file may have lines of its own: only the last ends here. */
+	/*
+	 * The path of a file may contain newlines: only the last one ends it.
+	 */
 	n = fread(out, 1, size - 1, f);
 	(void)fclose(f);
 	if (n && out[n - 1] == '\n')
@@ -63,7 +65,7 @@ int sysfs_read(const char *num, const char *file, char *out, size_t size)
 	return n ? 0 : -1;
 }
 
-/* The kernel's name for it is a link's last part: .../block/loop3 */
+/* The kernel's name is the last part of a link's target: .../block/loop3 */
 static int kernel_path(const char *num, char out[DEV_PATH_MAX])
 {
 	char link[64], target[512];
@@ -150,7 +152,7 @@ static const char *probe_type(blkid_probe pr)
 	return "unknown";
 }
 
-/* Each step finds the next signature; those found are refused or wiped. */
+/* Each step finds the next signature, which is refused or wiped. */
 static int probe_all(blkid_probe pr, const struct blkdev *dev, bool force)
 {
 	int ret;

@@ -17,13 +17,18 @@ struct blkdev {
 	uint64_t bytes;
 };
 
-/* Looks a device up that a person named; it must be a block device. */
+/*
+ * Looks up a device by the name that the user gave; it must be a block device.
+ */
 int blkdev_get(const char *path, struct blkdev *dev);
-/* The same by its numbers. */
+/* Looks up a device by its numbers. */
 int blkdev_get_num(const char *num, struct blkdev *dev);
-/* The same without opening it, to tell of it; what is not known stays empty. */
+/* The same for messages, without opening it; what is not known stays empty. */
 void blkdev_describe(const char *num, struct blkdev *dev);
-/* Nobody else may have it: mounted, swapped on, below another device, ... */
+/*
+ * Refuses a device that is in use: mounted, swapped on, below another device,
+ * ...
+ */
 int blkdev_check_free(const struct blkdev *dev);
 
 /*
@@ -33,10 +38,10 @@ int blkdev_check_free(const struct blkdev *dev);
 int blkdev_check_empty(const struct blkdev *dev, bool force);
 /* Zeroes the first @bytes. */
 int blkdev_zero(const struct blkdev *dev, uint64_t bytes);
-/* What file system is on it; *@type is "" if none is known. */
+/* Finds the file system on the device; *@type is "" if it is not known. */
 int blkdev_fs_type(const char *path, char *type, size_t size);
 
-/* One number of a device's directory in /sys; -1 without a sentence. */
+/* Reads a file of a device's directory in /sys; -1 without a sentence. */
 int sysfs_read(const char *num, const char *file, char *out, size_t size);
 
 #endif /* HPMCTL_BLKDEV_H */

@@ -38,7 +38,9 @@ json_t *choice_new(const char *digest, json_int_t size, const char *platform,
  * Platforms
  *--------------------------------------------------------------*/
 
-/* Other words for the same, and variants that go without saying. */
+/*
+ * Unifies synonyms of architectures, and drops variants that are the default.
+ */
 static const char *arch_normalize(const char *arch)
 {
 	static const char *const same[][2] = {
@@ -112,8 +114,9 @@ static const char *host_platform(void)
 }
 
 /*
- * How well a choice fits the platform; 0: not at all.  A machine runs what older
- * ones of its kind ran, but who asks for a variant gets that one.
+ * How well a choice fits the platform; 0: not at all.  A machine also runs
+ * programs for older machines of its kind, but if the user names a variant,
+ * only that variant fits.
  */
 static int fit_platform(const char *have, const char *want, bool asked)
 {
@@ -143,8 +146,8 @@ static bool is_digest(const char *name)
 }
 
 /*
- * As Docker completes a name: "redis" is docker.io/library/redis:latest.  A
- * digest behind "@" is cut off.
+ * Completes a name as Docker does: "redis" is docker.io/library/redis:latest.
+ * A digest behind "@" is cut off.
  */
 static void complete_name(const char *name, char out[NAME_TEXT])
 {
@@ -173,7 +176,7 @@ static bool is_tag_of(const char *tag, const char *name)
 	return colon && !strchr(colon, '/') && !strcmp(colon + 1, tag);
 }
 
-/* How well a name fits what was asked for: 0 not at all, 3 to the letter. */
+/* How well a name fits the wanted one: 0 not at all, 3 exactly. */
 static int fit_name(const char *name, const char *ref)
 {
 	char a[NAME_TEXT], b[NAME_TEXT];
@@ -208,10 +211,13 @@ static int fit_ref(const json_t *choice, const char *ref)
 }
 
 /*----------------------------------------------------------------
- * Telling the choices
+ * Listing the choices
  *--------------------------------------------------------------*/
 
-/* A name, if it has one that is not a digest, and what else tells it apart. */
+/*
+ * The name of a choice, unless that is a digest, and what else distinguishes
+ * it.
+ */
 static void label(const json_t *o, char out[NAME_TEXT])
 {
 	const char *name = json_string_value(
@@ -226,7 +232,7 @@ static void label(const json_t *o, char out[NAME_TEXT])
 		       *version ? " " : "", version);
 }
 
-/* Whether another choice looks the same. */
+/* Whether another choice has the same label. */
 static bool is_unclear(const json_t *list, const json_t *choice)
 {
 	char mine[NAME_TEXT], other[NAME_TEXT];
@@ -327,7 +333,7 @@ json_t *choose_by_ref(const json_t *list, const struct oci_want *want)
 	return NULL;
 }
 
-/* The same image under two names is one. */
+/* Whether all choices are the same image, perhaps with several names. */
 static bool all_same(const json_t *list)
 {
 	const char *first = text_of(json_array_get(list, 0), "digest");
@@ -340,7 +346,7 @@ static bool all_same(const json_t *list)
 	return true;
 }
 
-/* Whoever names an image by its digest needs no platform. */
+/* An image that is named by its digest needs no platform. */
 static bool is_digest_of(const json_t *list, const struct oci_want *want)
 {
 	const char *ref = want->ref ? want->ref : "";

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which image of several is meant.
+ * Chooses one image of several.
  *
  * A choice is a JSON object: "digest" and "size" of its manifest, "platform"
- * ("linux/arm/v7", "" if it is not told), "version" of the system that it needs
- * ("" mostly), and "names", a list in which those come first that tell most.
- * "bad" is a sentence that tells why it cannot be had, if it cannot.
+ * ("linux/arm/v7", "" if unknown), "version" of the system that it needs
+ * (usually ""), and "names", a list with the most specific names first.  If the
+ * image cannot be imported, "bad" is a sentence with the reason.
  */
 #ifndef HPMCTL_CHOOSE_H
 #define HPMCTL_CHOOSE_H
@@ -25,11 +25,15 @@ void platform_normalize(const char *text, char out[PLATFORM_TEXT]);
 json_t *choice_new(const char *digest, json_int_t size, const char *platform,
 		   const char *version, json_t *names);
 /*
- * Those of @list that have the name that is wanted (all if none is), as a new
- * list; NULL and a sentence that lists the names if there are none.
+ * Returns a new list with the choices that have the wanted name (all choices if
+ * no name is wanted).  If there are none: NULL, and a sentence that lists the
+ * names.
  */
 json_t *choose_by_ref(const json_t *list, const struct oci_want *want);
-/* The one of them for the platform; NULL and a sentence with the choices. */
+/*
+ * Returns the choice for the platform; NULL and a sentence that lists the
+ * choices.
+ */
 json_t *choose_by_platform(const json_t *list, const struct oci_want *want);
 
 #endif /* HPMCTL_CHOOSE_H */

@@ -24,7 +24,7 @@ static const struct opt common_opts[] = {
 	{ 0 },
 };
 
-/* The command's own options and the common ones, as getopt wants them. */
+/* The options of the command and the common ones, in getopt's format. */
 struct parser {
 	const struct opt *opt[MAX_OPTS];
 	struct option longopt[MAX_OPTS + 1];
@@ -163,8 +163,8 @@ static void cli_help(FILE *f, const struct cmd *cmd)
 }
 
 /*
- * Which of the arguments is too many, and the option that it may belong to: a
- * device's path behind a pool's name is mostly meant for --disk.
+ * Reports the argument that is too many, and the option that it may belong to:
+ * a device's path behind a pool's name is usually meant for --disk.
  */
 static int too_many(const struct cmd *cmd, const char *arg)
 {
@@ -194,7 +194,10 @@ static int check_count(const struct cmd *cmd, char **args, int nr)
 	return err_say(ST_USAGE, "missing arguments; usage: %s", usage);
 }
 
-/* "--sizee" may be a slip, "--s" may be several, "--json=yes" has too much. */
+/*
+ * "--sizee" may be a typing error, "--s" may be ambiguous, "--json=yes" has an
+ * argument too many.
+ */
 static int bad_long(const struct parser *p, const char *text)
 {
 	size_t len = strcspn(text + 2, "=");
@@ -226,7 +229,9 @@ static int bad_long(const struct parser *p, const char *text)
 		near ? "? " : "");
 }
 
-/* getopt has stepped over what it could not use, unless it is one letter. */
+/*
+ * getopt has advanced over the bad option, unless it is one letter of a word.
+ */
 static int bad_option(const struct parser *p, int value, char **argv)
 {
 	char letter[3] = { '-', (char)optopt, '\0' };
@@ -237,7 +242,7 @@ static int bad_option(const struct parser *p, int value, char **argv)
 		return err_say(ST_USAGE, "%s needs an argument",
 			       is_letter ? letter : word);
 	if (is_letter && isdigit((unsigned char)optopt)) {
-		/* In the middle of a word, getopt has not stepped over it. */
+		/* In the middle of a word, getopt has not advanced. */
 		if (word[0] != '-' || word[1] != optopt)
 			word = argv[optind];
 		return err_say(
@@ -274,7 +279,7 @@ static int parse(const struct cmd *cmd, int argc, char **argv)
 	}
 }
 
-/* Help is a document, too, if one is wanted. */
+/* With --json, the help is a document, too. */
 int cli_print_help(const struct cmd *cmd,
 		   void (*list)(FILE *f, const char *noun), const char *noun)
 {
@@ -297,7 +302,7 @@ int cli_print_help(const struct cmd *cmd,
 	return ret;
 }
 
-/* Memory for the error's own document may be what is missing. */
+/* There may be no memory for the error's document. */
 static void add_error(void)
 {
 	json_t *doc = err_json();

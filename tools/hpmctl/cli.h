@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The command line: every command is a table of what it takes, from which it
- * is parsed and its help is printed.
+ * The command line: a table describes the arguments of each command; the parser
+ * and the help use it.
  */
 #ifndef HPMCTL_CLI_H
 #define HPMCTL_CLI_H
@@ -33,22 +33,22 @@ struct opt {
 	char letter;	  /* 0: none */
 	enum opt_kind kind;
 	void *value;
-	const char *meta; /* what the help calls the argument */
+	const char *meta; /* the argument's name in the help */
 	const char *help;
 };
 
 struct cmd {
 	const char *noun; /* NULL for commands of one word */
 	const char *verb;
-	const char *args; /* as the help shows them */
-	const char *need; /* options that must be given, as it shows them */
+	const char *args; /* as shown in the help */
+	const char *need; /* required options, as shown in the help */
 	int min_args, max_args;
 	const char *summary;
 	const char *more; /* further paragraphs of the help, or NULL */
 	const char *examples;
 	const struct opt *opts;
 	int (*run)(char **args, int nr);
-	/* Which option the one argument too many may belong to, or NULL. */
+	/* Returns the option that a surplus argument may belong to, or NULL. */
 	const char *(*option_for)(const char *arg);
 };
 
@@ -59,26 +59,30 @@ extern bool want_json;
  * it; returns the exit status.
  */
 int cli_run(const struct cmd *cmd, int argc, char **argv);
-/* Prints it, or what @list prints; with --json as a document.  -1: failed */
+/*
+ * Prints the help, or what @list prints; with --json as a document.  -1: failed
+ */
 int cli_print_help(const struct cmd *cmd,
 		   void (*list)(FILE *f, const char *noun), const char *noun);
 /*
- * The end of every command: prints the document of --json and the error, if
- * there is one.  @ret: below 0 if the command failed; returns the exit status.
+ * The last step of every command: prints the document of --json and the error,
+ * if there is one.  @ret: below 0 if the command failed; returns the exit
+ * status.
  */
 int cli_finish(int ret);
 
 /*
- * The return value of a command that has done its work and then showed it:
- * @ret, what showing it returned, is below 0 if that failed.  Such a command has
- * not failed, as nothing is undone; that is told as a note.
+ * Returns the result of a command that has done its work and then tried to show
+ * it.  @ret, the result of showing it, is below 0 if that failed.  This is
+ * reported as a note only: the command itself has succeeded, and nothing is
+ * undone.
  */
 int cli_shown(int ret);
 
-/* All commands; the last has no verb. */
+/* All commands; the last one has no verb. */
 extern const struct cmd *const all_cmds[];
 
-/* The tables of the nouns. */
+/* The commands of each noun. */
 extern const struct cmd pool_create_cmd, pool_activate_cmd, pool_remove_cmd,
 	pool_status_cmd, pool_list_cmd, pool_grow_cmd, pool_checkpoint_cmd,
 	pool_set_cmd;

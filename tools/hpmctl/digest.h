@@ -22,10 +22,10 @@ struct digest {
 	char expect[DIGEST_TEXT];
 };
 
-/* An algorithm that we know and as many hex digits as it has, or -1. */
+/* Begins a digest; -1: unknown algorithm, or wrong number of hex digits. */
 int digest_begin(struct digest *d, const char *expect);
 void digest_add(struct digest *d, const void *data, size_t size);
-/* Whether what was added is what was expected. */
+/* Whether the added data have the expected digest. */
 bool digest_matches(struct digest *d);
 /* "sha256/abc...", a path below blobs/; the text was checked before. */
 void digest_path(const struct digest *d, char out[DIGEST_TEXT]);

@@ -23,7 +23,7 @@ struct dir {
 	UT_hash_handle hh;
 	void *acl; /* a lower layer's default ACL, set aside; or NULL */
 	size_t acl_size;
-	bool listed;		 /* what follows is the archive's */
+	bool listed;		 /* the archive has this directory; then: */
 	struct timespec when[2]; /* of access and of change, for futimens() */
 	mode_t mode;
 	uid_t uid;
@@ -62,10 +62,10 @@ static void free_dir(struct dir *dir)
 }
 
 /*----------------------------------------------------------------
- * Attributes that lower layers gave
+ * Attributes from lower layers
  *--------------------------------------------------------------*/
 
-/* A file system need not have any. */
+/* Whether the file system has no such attributes. */
 static bool is_absent(int errnum)
 {
 	return errnum == ENODATA || errnum == EOPNOTSUPP;
@@ -80,8 +80,8 @@ static int drop_attr(const char *path, const char *name)
 }
 
 /*
- * What is made in the directory would get its default ACL, and not the mode that
- * the archive says.
+ * Sets the default ACL aside.  If it stayed, new files in the directory would
+ * get it instead of the mode in the archive.
  */
 static int put_acl_aside(struct dir *dir)
 {
@@ -101,7 +101,7 @@ static int put_acl_aside(struct dir *dir)
 	return drop_attr(dir->path, ACL_DEFAULT);
 }
 
-/* Labels of security modules are the machine's, not a layer's. */
+/* Labels of security modules belong to the machine, not to a layer. */
 static bool is_layers(const char *name)
 {
 	return !strcmp(name, ACL_ACCESS) || !strcmp(name, ACL_DEFAULT) ||
@@ -109,7 +109,9 @@ static bool is_layers(const char *name)
 		strncmp(name, "system.", 7) != 0);
 }
 
-/* The archive says what the directory has; what it had before is no more. */
+/*
+ * Removes the old attributes, as the archive says which ones the directory has.
+ */
 static int drop_attrs(struct dir *dir)
 {
 	char *names, *name;
@@ -161,7 +163,7 @@ int dirs_touch(struct dirs *d, const char *path)
 	return put_acl_aside(dir);
 }
 
-/* What only libarchive can do is done by it, from a copy of the entry. */
+/* Keeps a copy of the entry for attributes that only libarchive can set. */
 static int keep_more(struct dir *dir, struct archive_entry *entry)
 {
 	archive_entry_free(dir->more);
@@ -198,7 +200,7 @@ int dirs_set(struct dirs *d, const char *path, struct archive_entry *entry)
 	return drop_attrs(dir) || keep_more(dir, entry) ? -1 : 0;
 }
 
-/* All are taken out, and those that stay are put back. */
+/* Removes all of them, then puts back those that stay. */
 void dirs_forget(struct dirs *d, const char *path)
 {
 	struct dir *dir = d->head, *next;
@@ -260,7 +262,7 @@ static int write_here(struct archive *a, struct archive_entry *entry)
 	return header || end || close ? ARCHIVE_WARN : ARCHIVE_OK;
 }
 
-/* In the directory itself, which is "." for libarchive. */
+/* libarchive works in the directory itself, whose name is then ".". */
 static int write_more(const struct dir *dir, int fd, uint64_t *warnings)
 {
 	struct archive *a;
@@ -302,7 +304,10 @@ static int apply_one(const struct dirs *d, const struct dir *dir,
 	int ret = 0, fd = open_dir(d, dir->path);
 
 	if (fd < 0) {
-		/* It is not there any more, or a link leads there now. */
+		/*
+		 * The directory no longer exists, or a link replaced a part of
+		 * its path.
+		 */
 		if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
 			return 0;
 		return err_sys(errno, "cannot open %s", dir->path);
@@ -314,7 +319,7 @@ static int apply_one(const struct dirs *d, const struct dir *dir,
 	return ret;
 }
 
-/* What is in a directory comes before it. */
+/* Directories come after what they contain. */
 static int deeper_first(const struct dir *a, const struct dir *b)
 {
 	return strcmp(b->path, a->path);

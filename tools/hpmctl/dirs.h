@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Directories that a layer brings, or only writes into.
+ * Directories that a layer lists, or only writes into.
  *
- * What a directory shall be is done when the layer is done: before that its time
- * changes with each entry that it gets, its mode may forbid what is still to
- * come, and its default ACL would go to all that is made in it.  One that the
- * layer writes into without listing it keeps its time and its ACL; one that it
- * lists has no attribute any more that a lower layer gave it.
+ * The attributes of a directory are set when the layer is complete.  Before
+ * that, its time would change with each new entry, its mode could forbid
+ * entries that are still to come, and its default ACL would be inherited by all
+ * that is made in it.  A directory that the layer writes into without listing
+ * it keeps its time and its ACL; a directory that it lists loses all attributes
+ * from lower layers.
  *
- * Each is found again by its path without any symbolic link: where the archive
- * has replaced a part of the path by a link meanwhile, nothing is done, or the
- * link would lead to directories outside.
+ * Each directory is found again by its path without symbolic links.  If the
+ * archive has meanwhile replaced a part of the path by a link, nothing is done,
+ * as the link could lead to a directory outside.
  */
 #ifndef HPMCTL_DIRS_H
 #define HPMCTL_DIRS_H
@@ -20,21 +21,22 @@
 struct dir;
 struct dirs {
 	struct dir *head;
-	int root; /* what the paths are below; "." is itself */
+	int root; /* the root of the paths; itself: "." */
 };
 
 /*
- * Something in the directory is about to change.  As all that follows up to
- * dirs_apply(), this is for the working directory's paths, which is the root.
+ * Must be called before something in the directory changes.  Like all functions
+ * up to dirs_apply(), this takes paths from the working directory, which is the
+ * root.
  */
 int dirs_touch(struct dirs *d, const char *path);
-/* The archive says what the directory is, which exists. */
+/* Notes the archive's attributes for a directory that exists. */
 int dirs_set(struct dirs *d, const char *path, struct archive_entry *entry);
-/* What is at the path, and below it, is about to be removed. */
+/* Must be called before the path and all below it are removed. */
 void dirs_forget(struct dirs *d, const char *path);
 /*
- * Makes them what they shall be; *@warnings grows for each attribute that could
- * not be set, which is also told.  The working directory changes.
+ * Sets all attributes.  Each one that could not be set is reported and counted
+ * in *@warnings.  The working directory changes.
  */
 int dirs_apply(struct dirs *d, uint64_t *warnings);
 void dirs_free(struct dirs *d);

@@ -13,7 +13,7 @@
 #include "run.h"
 #include "text.h"
 
-/* What udev rules must leave alone: nothing in it is a file system's. */
+/* For devices that udev rules must not look into: they hold no file system. */
 #define HIDDEN_FLAGS                            \
 	(DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG | \
 	 DM_UDEV_DISABLE_DISK_RULES_FLAG | DM_UDEV_DISABLE_OTHER_RULES_FLAG)
@@ -25,7 +25,7 @@
 static char lib_error[256];
 static int last_errno;
 
-/* The library writes to stderr unless it is given this. */
+/* Without this function, the library writes to stderr. */
 __attribute__((format(printf, 5, 6))) static void
 lib_log(int level, const char *file, int line, int dm_errno, const char *fmt,
 	...)
@@ -80,7 +80,7 @@ static int task_failed(struct dm_task *task, int mark, const char *what,
 	return -1;
 }
 
-/* Runs the task; a failure is told as "<what> <name>: <errno's text>". */
+/* Runs the task; a failure is reported as "<what> <name>: <errno's text>". */
 static int task_run(struct dm_task *task, const char *what, const char *name)
 {
 	int mark = kmsg_mark();
@@ -92,7 +92,7 @@ static int task_run(struct dm_task *task, const char *what, const char *name)
 	return ret;
 }
 
-/* The same for what makes nodes in /dev appear or vanish. */
+/* The same for tasks that make or remove nodes in /dev. */
 static int task_run_wait(struct dm_task *task, bool hidden, const char *what,
 			 const char *name)
 {
@@ -103,7 +103,7 @@ static int task_run_wait(struct dm_task *task, bool hidden, const char *what,
 		return err_say(ST_FAILED, "cannot prepare to wait for udev: %s",
 			       lib_error);
 	ret = task_run(task, what, name);
-	/* Also when it failed: this is what frees the semaphore. */
+	/* Also after a failure, as this frees the semaphore. */
 	if (!dm_udev_wait(cookie) && !ret)
 		ret = err_say(ST_FAILED, "udev did not finish with %s", name);
 	return ret;
@@ -176,7 +176,7 @@ static bool add_lines(struct dm_task *task, const struct dm_spec *spec)
 	return !spec->read_only || dm_task_set_ro(task);
 }
 
-/* An empty device; its node comes with its table. */
+/* Makes an empty device; its node is made when it gets a table. */
 static int make_empty(const struct dm_spec *spec)
 {
 	struct dm_task *task = task_new(DM_DEVICE_CREATE, spec->name);
@@ -232,8 +232,8 @@ void dm_unmake(const char *name)
 }
 
 /*
- * In three steps, as the library would do it; but what it does by itself, it
- * gives no errno for.
+ * Creates the device in three steps, like the library; but when the library
+ * does all of them, it returns no errno.
  */
 int dm_create(const struct dm_spec *spec)
 {
@@ -245,7 +245,7 @@ int dm_create(const struct dm_spec *spec)
 	return -1;
 }
 
-/* Without a new table, so that what is live stays. */
+/* Drops the new table, so that the live one stays. */
 static void drop_new_table(const char *name)
 {
 	struct dm_task *task = task_new(DM_DEVICE_CLEAR, name);
@@ -283,8 +283,8 @@ static uint64_t lines_length(const struct dm_line *line, unsigned int nr)
 }
 
 /*
- * A resume that fails may have put the new table in the old one's place
- * already; then the old one is put back.
+ * If a resume fails, the new table may already have replaced the old one; then
+ * the old one is put back.
  */
 static void put_back(const struct dm_spec *spec, const struct dm_line *old,
 		     int nr, const struct dm_undo *undo)
@@ -338,7 +338,7 @@ int dm_remove(const char *name, bool deferred)
 	last_errno = 0;
 	if (!task)
 		return -1;
-	/* Something like blkid may have it open for a moment. */
+	/* A program like blkid may have it open for a moment. */
 	if (!(deferred ? dm_task_deferred_remove(task) :
 			 dm_task_retry_remove(task)))
 		(void)err_nomem();
@@ -562,7 +562,7 @@ static const struct dm_versions *versions_next(const struct dm_versions *v)
 		       NULL;
 }
 
-/* 1: the kernel has it, 0: not, -1: cannot be asked */
+/* 1: the kernel has the target, 0: it does not, -1: cannot tell */
 static int has_target(const char *type)
 {
 	struct dm_task *task = task_new(DM_DEVICE_LIST_VERSIONS, NULL);

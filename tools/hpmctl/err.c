@@ -29,8 +29,8 @@ static enum status status_of(int errnum)
 }
 
 /*
- * The words of a sentence may come from an archive or a device: whatever these
- * hold, it stays one line, moves no cursor, and can be put into JSON.
+ * A part of a sentence may come from an archive or a device.  Whatever it is,
+ * the sentence stays on one line, moves no cursor, and can be put into JSON.
  */
 static void format(char *out, size_t size, const char *fmt, va_list ap)
 {
@@ -49,7 +49,7 @@ static bool err_begin(enum status status, int errnum, const char *fmt,
 	err.status = status;
 	err.errnum = errnum;
 	err.kernel[0] = '\0';
-	/* (what strerror() says has room behind it) */
+	/* (leaves room for the text of strerror()) */
 	format(err.text, sizeof(err.text) - 128, fmt, ap);
 	return true;
 }

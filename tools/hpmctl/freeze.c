@@ -46,7 +46,10 @@ static char *read_all(const char *path)
 	return text;
 }
 
-/* Mounted where we cannot see it, it cannot be frozen: then say so. */
+/*
+ * A file system that is mounted where we cannot see it cannot be frozen: report
+ * it.
+ */
 static int check_unmounted(const char *device, const char *num)
 {
 	char users[USERS_TEXT];
@@ -64,9 +67,9 @@ static int check_unmounted(const char *device, const char *num)
 }
 
 /*
- * The kernel does not tell who froze a file system.  A device that was suspended
- * with a freeze can be told apart; otherwise it was a program like fsfreeze, a
- * backup, or another snapshot that is being taken.
+ * The kernel does not tell which program froze a file system.  A device that
+ * was suspended with a freeze can be recognized; otherwise it was a program
+ * like fsfreeze, a backup, or another snapshot that is being taken.
  */
 static int say_frozen(const char *point, const char *device, const char *num)
 {

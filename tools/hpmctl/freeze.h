@@ -12,14 +12,15 @@ struct frozen {
 };
 
 /*
- * Freezes the file system that is mounted from the device.  Until
- * freeze_end(), which must follow, signals wait: nothing stays frozen because
- * somebody pressed ^C.
+ * Freezes the file system that is mounted from the device.  Signals are blocked
+ * until freeze_end(), which must follow, so that ^C leaves nothing frozen.
  */
 int freeze_begin(const char *device, const char *num, struct frozen *fs);
 int freeze_end(struct frozen *fs);
 
-/* Where the device @num is mounted, from lines of mountinfo; "" if nowhere. */
+/*
+ * Finds where the device @num is mounted, in lines of mountinfo; "" if nowhere.
+ */
 void mount_point_of(const char *mountinfo, const char *num, char *out,
 		    size_t size);
 

@@ -24,7 +24,7 @@ static const struct {
 	const char *type;
 	unsigned int mib;
 } least[] = {
-	{ "ext4", 1 }, { "xfs", 300 }, /* mkfs.xfs makes none that is smaller */
+	{ "ext4", 1 }, { "xfs", 300 }, /* the least that mkfs.xfs takes */
 };
 
 int fs_check_size(const char *type, uint64_t bytes)
@@ -42,9 +42,9 @@ int fs_check_size(const char *type, uint64_t bytes)
 }
 
 /*
- * A new volume reads as zeroes, and what nobody wrote takes no space.  So
- * nothing is discarded, and ext4 neither zeroes its inode tables now nor has
- * the kernel do it later, when they would be copied into each snapshot.
+ * A new volume reads as zeroes, and only written blocks take space.  So nothing
+ * is discarded, and ext4 neither zeroes its inode tables now nor lets the
+ * kernel do it later, when they would be copied into each snapshot.
  */
 static int run_mkfs(const char *const *argv)
 {
@@ -118,7 +118,7 @@ int fs_mount(const char *device, const char *type, struct fs_mount *m)
 	return 0;
 }
 
-/* What is found lost is put there by fsck, which makes it if it has to. */
+/* Keeps no lost+found: fsck makes it when it is needed. */
 int fs_empty(const struct fs_mount *m)
 {
 	if (!unlinkat(m->fd, "lost+found", AT_REMOVEDIR) || errno == ENOENT)
@@ -126,7 +126,7 @@ int fs_empty(const struct fs_mount *m)
 	return err_sys(errno, "cannot remove lost+found");
 }
 
-/* An error of writing back is told by syncfs(), not by umount(). */
+/* syncfs() reports errors of writeback; umount() does not. */
 static int sync_dir(const char *dir)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -147,7 +147,7 @@ int fs_unmount(struct fs_mount *m)
 	if (!m->dir[0])
 		return 0;
 	ret = sync_dir(m->dir);
-	/* This is the last who has it open: it is unmounted now. */
+	/* This closes the last descriptor, which unmounts it. */
 	(void)close(m->fd);
 	m->dir[0] = '\0';
 	return ret;

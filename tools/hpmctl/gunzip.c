@@ -50,7 +50,7 @@ static int damaged(const struct gunzip *g, const char *why)
 	return err_say(ST_BAD_INPUT, "cannot unpack %s: %s", g->in->name, why);
 }
 
-/* More to unpack; 0: there is none, and there need not be any. */
+/* Reads more input; 0: there is none, and none is needed. */
 static int fill(struct gunzip *g)
 {
 	const void *data;
@@ -66,8 +66,8 @@ static int fill(struct gunzip *g)
 }
 
 /*
- * Members follow each other.  What is no member ends the last one; gzip warns of
- * it and goes on, and padding with zeroes is usual on tapes.
+ * Goes on to the next member.  Data that do not begin a member end the input:
+ * gzip warns of them and goes on, and padding with zeroes is usual on tapes.
  */
 static bool next_member(struct gunzip *g)
 {

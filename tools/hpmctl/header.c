@@ -9,9 +9,9 @@
 #include "err.h"
 #include "header.h"
 
-/* (uid_t)-1 is nobody's: chown() takes it for "leave the owner alone". */
+/* chown() takes (uid_t)-1 for "leave the owner alone". */
 #define ID_MAX	  (UINT32_MAX - 1)
-#define MODE_MAX  0177777 /* with a file's type, as old archives have it */
+#define MODE_MAX  0177777 /* old archives include the file type */
 #define MAJOR_MAX ((1 << 12) - 1)
 #define MINOR_MAX ((1 << 20) - 1)
 #define BODY_MAX  (64 << 20) /* of an extended header */
@@ -27,7 +27,7 @@ static int bad(const char *what, const char *value, size_t len)
  * Fields of a tar header
  *--------------------------------------------------------------*/
 
-/* GNU's numbers: a bit that says so, then two's complement. */
+/* GNU's binary numbers: a bit that marks them, then two's complement. */
 static bool base256(const unsigned char *f, size_t len, int64_t *value)
 {
 	bool negative = f[0] & 0x40;
@@ -37,7 +37,7 @@ static bool base256(const unsigned char *f, size_t len, int64_t *value)
 	for (i = 0; i < len; i++) {
 		unsigned char c = f[i];
 
-		if (!i) /* the sign fills the bit that says so */
+		if (!i) /* the sign fills the marker bit */
 			c = (unsigned char)(negative ? c | 0x80 : c & 0x7f);
 		if (v >> 55 != (negative ? UINT64_MAX >> 55 : 0))
 			return false;
@@ -47,7 +47,7 @@ static bool base256(const unsigned char *f, size_t len, int64_t *value)
 	return true;
 }
 
-/* Octal digits with blanks before them; a field with nothing in it is 0. */
+/* Octal digits after blanks; an empty field is 0. */
 static bool octal(const unsigned char *f, size_t len, int64_t *value)
 {
 	size_t i = 0;
@@ -79,7 +79,7 @@ static int check_field(const unsigned char *h, const struct field *f)
 	return 0;
 }
 
-/* What extended headers say of the entry instead of its own header. */
+/* Fields of the entry that extended headers give instead of its own header. */
 enum {
 	HAS_UID = 1 << 0,
 	HAS_GID = 1 << 1,
@@ -139,7 +139,7 @@ static bool decimal(const char *s, size_t len, uint64_t max)
 	return len;
 }
 
-/* "-12.345": whole seconds that 64 bits hold, and digits behind a point */
+/* "-12.345": seconds that fit 64 bits, and digits behind a point */
 static bool is_time(const char *s, size_t len)
 {
 	const char *point = memchr(s, '.', len);
@@ -155,8 +155,8 @@ static bool is_time(const char *s, size_t len)
 }
 
 /*
- * "user:NAME:rwx" or "user:NAME:rwx:ID", and more of them behind commas.  An id
- * that an int does not hold would become another one's.
+ * "user:NAME:rwx" or "user:NAME:rwx:ID", and more of them after commas.  An id
+ * that does not fit an int would become another id.
  */
 static bool is_acl(const char *s, size_t len)
 {
@@ -251,7 +251,7 @@ static bool is_value(enum kind kind, const char *s, size_t len)
 	return false;
 }
 
-/* "LENGTH KEY=VALUE\n"; how long it is, 0 if it is none. */
+/* "LENGTH KEY=VALUE\n"; returns its length, 0 if it is not a record. */
 static size_t record_length(const char *p, size_t len)
 {
 	size_t i, n = 0;
@@ -264,7 +264,10 @@ static size_t record_length(const char *p, size_t len)
 	return n;
 }
 
-/* Its beginning is in another archive; libarchive would make zeroes of it. */
+/*
+ * The file begins in another archive; libarchive would make zeroes of that
+ * part.
+ */
 static int is_part(void)
 {
 	return err_say(
@@ -273,8 +276,8 @@ static int is_part(void)
 }
 
 /*
- * @global: libarchive does not apply those records to the entries that they are
- * for, so an archive that depends on one cannot be unpacked as it is meant.
+ * @global: libarchive does not apply these records to the entries that they are
+ * for, so an archive that depends on one of them cannot be unpacked correctly.
  */
 static int check_record(const char *p, size_t len, bool global,
 			unsigned int *has)
@@ -323,13 +326,15 @@ static int check_records(const char *p, size_t len, bool global,
  * The headers of an entry
  *--------------------------------------------------------------*/
 
-/* Whether the header is for what follows it, not an entry of its own. */
+/*
+ * Whether the header describes the next entry and is not an entry of its own.
+ */
 static bool is_special(unsigned char type)
 {
 	return type && strchr("xgXKLVA", type);
 }
 
-/* How many bytes of blocks follow a special header; -1: too many. */
+/* The number of bytes of blocks that follow a special header; -1: too many. */
 static int64_t body_length(const unsigned char *h)
 {
 	static const struct field size = { "size", 124, 12, 0, BODY_MAX };
@@ -342,7 +347,9 @@ static int64_t body_length(const unsigned char *h)
 		(void)base256(f, size.len, &n);
 	else
 		(void)octal(f, size.len, &n);
-	/* A volume's label has none; readers differ in what they do with it. */
+	/*
+	 * A volume label has no body; readers differ in what they do with one.
+	 */
 	if (n && h[156] == 'V')
 		return bad("size", (const char *)f, size.len);
 	return n;
@@ -408,7 +415,7 @@ int header_check_cpio(const unsigned char *raw, size_t len)
 		return all_of(raw + 6, 70, false) ?
 			       0 :
 			       bad("number", (const char *)raw, 76);
-	/* the binary ones cannot be wrong: all bits are numbers */
+	/* binary headers cannot be wrong: all bits are numbers */
 	if (len >= 2 && ((raw[0] == 0xc7 && raw[1] == 0x71) ||
 			 (raw[0] == 0x71 && raw[1] == 0xc7)))
 		return 0;

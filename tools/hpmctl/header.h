@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The numbers in an archive's headers, as they are written there.
+ * Checks the numbers in an archive's headers as they were written.
  *
- * libarchive reads what it can of a number and takes 0 for the rest: a file of
- * the owner "abc" becomes root's.  So the headers of each entry are looked at
- * before it is believed: a number that is none, or that no file can have, makes
- * the archive a bad one.
+ * libarchive reads the valid part of a number and takes 0 for the rest: a file
+ * with the owner "abc" becomes root's.  So the headers of each entry are
+ * checked before the entry is used: a field that is not a number, or has a
+ * value that no file can have, makes the archive a bad one.
  */
 #ifndef HPMCTL_HEADER_H
 #define HPMCTL_HEADER_H
@@ -17,14 +17,14 @@
 #define HEADER_BLOCK 512
 
 /*
- * The tar headers of one entry: its extended headers and long names, then its
- * own.  Returns how long they are together; what lies behind them in @raw does
- * not matter.
+ * Checks the tar headers of one entry: its extended headers and long names,
+ * then its own.  Returns the length of all of them; what follows them in @raw
+ * is ignored.
  */
 int64_t header_check_tar(const unsigned char *raw, size_t len);
 /* The same for cpio, which has one header for an entry. */
 int header_check_cpio(const unsigned char *raw, size_t len);
-/* What libarchive made of them, for what any format can get wrong. */
+/* Checks what libarchive read, for errors that are possible in any format. */
 int header_check_entry(struct archive_entry *entry);
 
 #endif /* HPMCTL_HEADER_H */

@@ -54,7 +54,7 @@ static void found_one(struct image_names *n, bool *found)
 	*found = true;
 }
 
-/* What is in a directory at the top, @len long, is called @name there. */
+/* Notes a member @name of a top-level directory, whose name has @len bytes. */
 static void add_below(struct image_names *n, const char *top, size_t len,
 		      const char *name)
 {

@@ -6,20 +6,21 @@
  * of the one below it.  A layer's volume is mounted, filled, unmounted, and
  * then read-only for good.
  *
- * Nothing of an import that fails may stay, whatever ends it.  So:
+ * Nothing may be left of an import that fails, whatever ends it.  So:
  *
- * - All of it is done by a worker, a process of its own.  When that is gone, the
- *   mount and all descriptors in it are gone as well (libarchive keeps one open
- *   if the end of a file cannot be written), and what is left is removed by the
- *   process that waits for it.  If that one dies, the worker gets SIGTERM, stops
- *   and cleans up itself.
- * - Until the image is complete, its volumes have names that say so, with a
- *   number of the import in them.  The last step gives them their own names, the
- *   image's own first: whoever finds that name finds a complete image.
- * - If both processes were killed, or the machine lost its power, the next import
- *   into the pool removes what has such a name.  It knows that nobody works on
- *   those: each import holds a shared lock (flock(2)) on the pool's node, and
- *   only who gets the exclusive one removes.
+ * - A worker process does all of it.  When it ends, the mount and all
+ *   descriptors in it are closed as well (libarchive keeps one open if the end
+ *   of a file cannot be written), and the process that waits for it removes
+ *   what is left.  If that process dies, the worker gets SIGTERM, stops, and
+ *   cleans up itself.
+ * - Until the image is complete, the names of its volumes say so and contain
+ *   the number of the import.  The last step gives them their final names, the
+ *   image's own name first: if this name exists, the image is complete.
+ * - If both processes were killed, or the machine lost power, the next import
+ *   into the pool removes volumes with such names.  It can tell that no other
+ *   import works on them: each import holds a shared lock (flock(2)) on the
+ *   pool's node, and only an import that gets the exclusive lock removes
+ *   volumes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -68,7 +69,7 @@ static const struct opt import_opts[] = {
 	{ 0 },
 };
 
-/* A layer that is done. */
+/* A finished layer. */
 struct done {
 	struct volume v;
 	char digest[DIGEST_TEXT];
@@ -83,12 +84,12 @@ struct import {
 	bool is_oci;
 	struct oci oci;
 	unsigned int nr;   /* layers */
-	struct done *done; /* of them, this many: */
+	struct done *done; /* the number of finished ones: */
 	unsigned int nr_done;
-	struct volume below; /* what the next layer is a snapshot of */
+	struct volume below; /* the origin of the next layer */
 	bool has_below;
-	char token[9]; /* of this import, in the names of what is not finished */
-	int lock;      /* the pool's node */
+	char token[9]; /* part of the names of unfinished volumes */
+	int lock;      /* locks the pool's node */
 };
 
 /*----------------------------------------------------------------
@@ -103,7 +104,7 @@ static int layer_name(const struct import *im, unsigned int n,
 	return print_to(out, HPM_NAME_SIZE, "%s.layer%u", im->name, n + 1);
 }
 
-/* Until all of the image is there; a long name is cut. */
+/* The name until the image is complete; a long name is cut. */
 static int unfinished_name(const struct import *im, unsigned int n,
 			   char out[HPM_NAME_SIZE])
 {
@@ -135,7 +136,10 @@ static int make_volume(struct import *im, const char *name, struct volume *v)
 			       want.size ? bytes : 0, v);
 }
 
-/* The file system that the device holds, made if the volume is the lowest. */
+/*
+ * Finds the file system on the device, or makes one if the volume is the
+ * lowest.
+ */
 static int prepare_fs(const struct import *im, const char *device, char *type,
 		      size_t size)
 {
@@ -183,7 +187,7 @@ static int unpack(struct import *im, unsigned int n, const char *dir,
 			ST_BAD_INPUT,
 			"%s is not a file system but has an OCI image layout in %s: unpack it, and import that directory",
 			im->source, image_names_dir(&d->stats.names));
-	/* (of a file, that was looked at before) */
+	/* (for a file, this was checked before) */
 	if (!ret && !im->is_oci && image_names_is_image(&d->stats.names))
 		return err_say(
 			ST_BAD_INPUT,
@@ -265,7 +269,7 @@ static int import_layer(struct import *im, unsigned int n)
  * All layers
  *--------------------------------------------------------------*/
 
-/* All names that will be needed are free; nothing is half done because not. */
+/* Checks that all names are free, so that this cannot fail half way. */
 static int check_names(const struct import *im)
 {
 	char name[HPM_NAME_SIZE];
@@ -322,10 +326,10 @@ static int check_want(const struct import *im)
 }
 
 /*----------------------------------------------------------------
- * What is not finished
+ * Unfinished volumes
  *--------------------------------------------------------------*/
 
-/* @token: of which import; NULL: of any */
+/* @token: the import; NULL: any import */
 static bool is_unfinished(const char *name, const char *token)
 {
 	const char *p = strstr(name, IMPORTING);
@@ -341,7 +345,7 @@ static bool is_unfinished(const char *name, const char *token)
 	return digits && !p[9 + digits];
 }
 
-/* Whatever the error is that is to be told, it stays. */
+/* Keeps the error that is to be reported. */
 static void remove_unfinished(const struct pool *pool, const char *token)
 {
 	struct err_state was;
@@ -368,7 +372,7 @@ static void remove_unfinished(const struct pool *pool, const char *token)
 	err_restore(&was);
 }
 
-/* Where there is no node, nothing is known of others, and all is left alone. */
+/* Without a node, other imports cannot be seen, so nothing is removed. */
 static int lock_pool(struct import *im)
 {
 	char path[DEV_PATH_MAX];
@@ -413,8 +417,8 @@ static int prepare(struct import *im, const char *pool)
 }
 
 /*
- * The image's own name comes first.  If that cannot be had, nothing has its name
- * yet; if another one cannot, all are deleted.
+ * Sets the image's own name first.  If this fails, no volume has its final name
+ * yet; if a later one fails, all volumes are deleted.
  */
 static int name_layers(struct import *im)
 {
@@ -438,8 +442,8 @@ static int name_layers(struct import *im)
 }
 
 /*
- * A device, a file system and a program say "no space" or "I/O error" when it is
- * the pool that has none.
+ * A device, a file system or a program reports "no space" or an I/O error when
+ * it is the pool that has no space.
  */
 static void explain(const struct import *im)
 {
@@ -497,7 +501,7 @@ static int show_import(const struct import *im)
  * Two processes
  *--------------------------------------------------------------*/
 
-/* What the worker does; its errors are told by it. */
+/* The worker; it reports its own errors. */
 static int work(struct import *im, pid_t parent)
 {
 	unsigned int n;
@@ -519,7 +523,7 @@ static int work(struct import *im, pid_t parent)
 	return -1;
 }
 
-/* Signals that only one of the two gets are for both. */
+/* Waits for the worker, and stops it if only this process got a signal. */
 static int wait_for_worker(pid_t worker)
 {
 	int status;
@@ -533,7 +537,7 @@ static int wait_for_worker(pid_t worker)
 	return status;
 }
 
-/* Does not return if the worker could say itself what went wrong. */
+/* Does not return if the worker reported its own error. */
 static int supervise(const struct import *im, pid_t worker)
 {
 	int status = wait_for_worker(worker);

@@ -8,7 +8,7 @@
 #include "ondisk.h"
 #include "text.h"
 
-/* Columns of /sys/block/.../stat that we look at */
+/* The columns of /sys/block/.../stat that are used */
 enum {
 	READS = 0,
 	READ_SECTORS = 2,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the kernel counts for a block device. */
+/* The kernel's I/O counters of a block device. */
 #ifndef HPMCTL_IOSTAT_H
 #define HPMCTL_IOSTAT_H
 

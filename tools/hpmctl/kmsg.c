@@ -24,7 +24,10 @@ void kmsg_close(int mark)
 		(void)close(mark);
 }
 
-/* Cuts " (-EINVAL)" or " (error -22)" off, as the errno is told anyway. */
+/*
+ * Removes " (-EINVAL)" or " (error -22)" from the end: the errno is printed
+ * anyway.
+ */
 static void cut_errno(char *text)
 {
 	char *p = strrchr(text, '(');
@@ -35,7 +38,7 @@ static void cut_errno(char *text)
 		p[-1] = '\0';
 }
 
-/* "253:1: ", by which a device is called there, tells a person nothing. */
+/* Skips "253:1: ", the device's number, which tells the user nothing. */
 static char *skip_number(char *text)
 {
 	size_t len = strspn(text, "0123456789:");
@@ -45,7 +48,7 @@ static char *skip_number(char *text)
 		       text;
 }
 
-/* Behind the last of the prefixes that the core and our targets put in front */
+/* Skips the prefixes of device-mapper's core and of our targets */
 static char *skip_prefixes(char *text)
 {
 	static const char *const prefix[] = { "hpmapper-pool: ", "hpmapper: ",
@@ -77,7 +80,7 @@ const char *kmsg_sentence(char *record)
 	return text;
 }
 
-/* What device-mapper's core says of every failure, whatever the reason. */
+/* Whether it is a sentence that device-mapper's core logs for any failure. */
 static bool says_nothing(const char *text)
 {
 	return !strncmp(text, "ioctl: error adding target", 26);

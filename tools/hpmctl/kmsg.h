@@ -9,13 +9,15 @@
 #include <stddef.h>
 #include <stdbool.h>
 
-/* A place in the log, before the ioctl; negative: the log cannot be read. */
+/*
+ * Marks a place in the log, before the ioctl; negative: the log cannot be read.
+ */
 int kmsg_mark(void);
-/* The last sentence about device-mapper behind @mark; false: there is none. */
+/* Finds the last sentence about device-mapper after @mark; false: none. */
 bool kmsg_reason(int mark, char *out, size_t size);
 void kmsg_close(int mark);
 
-/* The sentence in one record of the log (it is changed), or NULL. */
+/* Returns the sentence in one record of the log, which it modifies, or NULL. */
 const char *kmsg_sentence(char *record);
 
 #endif /* HPMCTL_KMSG_H */

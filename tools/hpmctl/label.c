@@ -9,8 +9,8 @@
 #include "label.h"
 
 /*
- * Past the page cache, which may hold what was there before the kernel wrote;
- * but not all files can be read so.
+ * Opens the file with O_DIRECT, as the page cache may hold what was there
+ * before the kernel wrote; if the file does not support it, without.
  */
 static int open_direct(const char *path, int flags)
 {
@@ -38,7 +38,7 @@ static int read_start(const char *path, void *buf, size_t size)
 	return 0;
 }
 
-/* The kernel checks the rest; this is only to know which pool it is. */
+/* This only finds out which pool it is; the kernel checks the rest. */
 static bool is_label(const struct hpm_label *l)
 {
 	return le32toh(l->head.magic) == HPM_MAGIC &&

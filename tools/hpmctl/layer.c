@@ -19,11 +19,11 @@
 
 #define WHITEOUT     ".wh."
 #define WHITEOUT_OPQ ".wh..wh..opq"
-#define WHITEOUT_AUX ".wh..wh." /* what an old aufs kept for itself */
+#define WHITEOUT_AUX ".wh..wh." /* aufs's own files */
 #define AUX_LINKS    ".wh..wh.plnk"
 #define WARNINGS_MAX 10
 
-/* What each file system that can be made has room for, in seconds. */
+/* The range of times that all file systems of ours can store, in seconds. */
 #define TIME_MIN INT32_MIN
 #define TIME_MAX 15032385535LL
 
@@ -39,7 +39,7 @@ struct layer {
 	struct archive *disk;
 	struct dirs dirs;
 	struct written *written;
-	bool aux_links; /* there is something in AUX_LINKS */
+	bool aux_links; /* AUX_LINKS is not empty */
 	struct layer_stats *stats;
 	/* the last parent that was resolved, as most entries share theirs */
 	char dir[PATH_MAX], resolved[PATH_MAX];
@@ -47,7 +47,7 @@ struct layer {
 };
 
 /*----------------------------------------------------------------
- * What was written
+ * Written paths
  *--------------------------------------------------------------*/
 
 static bool was_written(const char *path, void *ctx)
@@ -74,7 +74,10 @@ static int add_written(struct layer *l, const char *path)
 	return 0;
 }
 
-/* So are the directories above it, whether the archive names them or not. */
+/*
+ * Notes the directories above it as well, even if the archive does not list
+ * them.
+ */
 static int note_written(struct layer *l, const char *path)
 {
 	char dir[PATH_MAX], *slash;
@@ -134,8 +137,8 @@ static int resolve(struct layer *l, const char *path, char parent[PATH_MAX],
 }
 
 /*
- * The target of a hard link is a path in the archive as well, and must be there:
- * nothing that comes later can be meant.
+ * The target of a hard link is a path in the archive as well.  It must exist
+ * already, as it cannot be an entry that comes later.
  */
 static int resolve_link(struct layer *l, struct archive_entry *entry,
 			const char *path)
@@ -172,7 +175,8 @@ static bool is_directory(struct archive_entry *entry)
 }
 
 /*
- * A directory stays if a directory comes; anything else makes room for the new.
+ * A directory stays if the new entry is a directory; anything else is removed
+ * for the new entry.
  */
 static int make_room(struct layer *l, struct archive_entry *entry,
 		     const char *path)
@@ -199,7 +203,7 @@ static int make_room(struct layer *l, struct archive_entry *entry,
  * Whiteouts
  *--------------------------------------------------------------*/
 
-/* What this layer itself brought is not meant by its whiteouts. */
+/* A layer's whiteouts do not delete what the same layer has written. */
 static int delete_lower(struct layer *l, const char *path)
 {
 	struct stat st;
@@ -238,7 +242,7 @@ static int whiteout(struct layer *l, const char *parent, const char *base)
 	return ret ? -1 : 1;
 }
 
-/* What a component of a path says of it. */
+/* The kinds of components of a path. */
 enum name_kind {
 	NAME_PLAIN,
 	NAME_WHITEOUT,
@@ -260,12 +264,13 @@ static enum name_kind kind_of(const char *name, size_t len, bool last)
 }
 
 /*
- * An aufs kept its own files in its layers, and old images have them: they are
- * not the image's.  But other entries can be hard links to those below
- * .wh..wh.plnk of the root, which is why that is unpacked, and removed again at
+ * An aufs kept its own files in its layers, and old images contain them; they
+ * do not belong to the image.  But other entries can be hard links to files
+ * below .wh..wh.plnk of the root, so that directory is unpacked, and removed at
  * the end.
  *
- * 1: the entry is not for the image; 0: it is; -1: it is below a whiteout.
+ * Returns 1: the entry is not for the image; 0: it is; -1: it is below a
+ * whiteout.
  */
 static int skip_name(struct layer *l, const char *path)
 {
@@ -322,7 +327,7 @@ static void say_warning(struct layer *l, const char *of, const char *text)
 		warn("%s: %s", of, text);
 }
 
-/* The machine's failures; of all others, the archive is the reason. */
+/* Whether the machine is at fault; for all other errors, the archive is. */
 static bool is_machines(int errnum)
 {
 	static const int list[] = { EIO,    ENOSPC, EDQUOT, EROFS,  ENOMEM,
@@ -337,8 +342,8 @@ static bool is_machines(int errnum)
 }
 
 /*
- * "No space left" can be said of two things, one of which nobody thinks of.  A
- * file system that was there before has not grown with its volume.
+ * "No space left" can mean two things, one of which is easily overlooked: a
+ * file system that existed before has not grown with its volume.
  */
 static int no_space(const struct layer *l, const char *path)
 {
@@ -371,8 +376,8 @@ static int disk_failed(struct layer *l, const char *path)
 }
 
 /*
- * To libarchive it is a warning if the owner or the mode could not be set.  A
- * file that is another one's than in the archive is worse than no file.
+ * libarchive reports only a warning if the owner or the mode could not be set.
+ * But a file with the wrong owner is worse than no file.
  */
 static int check_written(struct layer *l, struct archive_entry *entry,
 			 const char *path)
@@ -442,7 +447,10 @@ static int write_dir(struct layer *l, struct archive_entry *entry,
 	return dirs_set(&l->dirs, path, entry);
 }
 
-/* Programs write year 1 if they know no time; the nearest that there is. */
+/*
+ * Programs that know no time write year 1; the nearest time that can be stored
+ * is used.
+ */
 static void keep_time(struct layer *l, struct archive_entry *entry,
 		      const char *path)
 {
@@ -540,7 +548,7 @@ static int touch(const char *dir, void *ctx)
 	return dirs_touch(&l->dirs, dir);
 }
 
-/* libarchive writes below the working directory, and so does this. */
+/* Works below the working directory, like libarchive. */
 static int unpack_here(struct layer *l, struct stream *in)
 {
 	mode_t mask = umask(0);
@@ -584,7 +592,7 @@ int layer_unpack(struct stream *in, const char *root, struct layer_stats *stats)
 		ret = err_sys(errno, "cannot enter %s", root);
 	else
 		ret = unpack_here(l, in);
-	/* Or the file system could not be unmounted. */
+	/* If this stayed here, the file system could not be unmounted. */
 	if (fchdir(home) && !ret)
 		ret = err_sys(errno, "cannot leave %s", root);
 	tree_close(&l->tree);

@@ -2,15 +2,15 @@
 /*
  * Unpacking a layer of an image into a mounted file system.
  *
- * Nothing in an archive gets out of the file system.  Whatever a path names is
- * looked up by the kernel with the mount's root as "/" (RESOLVE_IN_ROOT), so
- * that a symbolic link in the image leads to where it does in a container;
- * libarchive is then given the path without any link in it, and refuses links,
- * ".." and absolute paths all the same.  A path with ".." in it is refused.
+ * Nothing in an archive can be written outside of the file system.  The kernel
+ * looks up each path with the mount's root as "/" (RESOLVE_IN_ROOT), so a
+ * symbolic link in the image leads where it leads in a container.  libarchive
+ * then gets the path without any link in it, and still refuses links, ".." and
+ * absolute paths.  A path with ".." in it is refused.
  *
- * What a layer deletes from those below it is written as whiteouts: a file
- * ".wh.NAME" deletes NAME, ".wh..wh..opq" deletes all that lower layers put
- * into the directory.  Neither touches what the same layer brings.
+ * A layer deletes files of lower layers by whiteouts: a file ".wh.NAME" deletes
+ * NAME, and ".wh..wh..opq" deletes all that lower layers have put into the
+ * directory.  Neither deletes what the same layer has written.
  */
 #ifndef HPMCTL_LAYER_H
 #define HPMCTL_LAYER_H
@@ -25,10 +25,10 @@ struct layer_stats {
 	uint64_t whiteouts;
 	uint64_t bytes; /* of files' contents */
 	uint64_t warnings;
-	struct image_names names; /* that the archive has */
+	struct image_names names; /* the names in the archive */
 };
 
-/* Unpacks all of @in, which is then finished, below the directory @root. */
+/* Unpacks all of @in below the directory @root, and finishes @in. */
 int layer_unpack(struct stream *in, const char *root,
 		 struct layer_stats *stats);
 

@@ -16,10 +16,10 @@
 #include "text.h"
 
 /*
- * With O_DIRECT the kernel chooses a block size that direct I/O can use on
- * that file.  What cannot do direct I/O (tmpfs, 9p) goes through its own
- * cache; the kernel must not be asked then, as over an overlayfs it believes
- * that it can and fails every read.
+ * With O_DIRECT the kernel chooses a block size for the device that direct I/O
+ * can use on that file.  A file system that cannot do direct I/O (tmpfs, 9p)
+ * uses its page cache; then the kernel must not be asked for direct I/O, as
+ * over an overlayfs it would assume that it can do it, and fail every read.
  */
 static int open_as(const char *file, int mode, __u32 *flags)
 {
@@ -34,7 +34,7 @@ static int open_as(const char *file, int mode, __u32 *flags)
 	return fd;
 }
 
-/* A file system that has failed is read-only itself. */
+/* A file system that has failed is itself read-only. */
 static int open_backing(const char *file, bool read_only, __u32 *flags)
 {
 	int fd = open_as(file, O_RDWR, flags);
@@ -48,7 +48,7 @@ static int open_backing(const char *file, bool read_only, __u32 *flags)
 	return fd;
 }
 
-/* The next free device may be somebody else's by the time we have it. */
+/* Another program may take the next free device before us. */
 static int attach_free(int control, int backing, __u32 flags, const char *file,
 		       struct blkdev *dev)
 {
@@ -81,7 +81,7 @@ static int attach_free(int control, int backing, __u32 flags, const char *file,
 	return err_say(ST_BUSY, "no loop device stays free long enough");
 }
 
-/* Whether the device is one for the file that @st is of. */
+/* Whether the loop device has the file that @st describes. */
 static bool has_file(const char *name, const struct stat *st)
 {
 	struct loop_info64 info;
@@ -99,7 +99,7 @@ static bool has_file(const char *name, const struct stat *st)
 	return same;
 }
 
-/* Two devices for one file would be two pools on the same blocks. */
+/* Two loop devices for one file would be two pools on the same blocks. */
 static int check_unused(int backing, const char *file)
 {
 	struct dirent *d;
@@ -120,7 +120,7 @@ static int check_unused(int backing, const char *file)
 	return ret;
 }
 
-/* Without udev nobody has made the node before the module is there. */
+/* Without udev, the node may not exist before the module is loaded. */
 static int open_control(void)
 {
 	const char *const argv[] = { "modprobe", "-q", "loop", NULL };
@@ -219,7 +219,7 @@ int loop_set_capacity(const struct blkdev *dev)
 	return ret;
 }
 
-/* Space that is missing is the usual failure: then say what takes it. */
+/* The usual failure is a lack of space: then report what uses it. */
 static int set_size(int fd, const char *path, uint64_t bytes, bool preallocate)
 {
 	char text[SIZE_TEXT];
@@ -271,7 +271,7 @@ int file_grow(const char *path, uint64_t bytes, bool preallocate)
 			      path);
 	else
 		ret = set_size(fd, path, bytes, preallocate);
-	/* An allocation that failed may have come half of the way. */
+	/* An allocation that failed may have succeeded in part. */
 	if (ret && !statted && ftruncate(fd, st.st_size))
 		warn("%s is larger than it was", path);
 	(void)close(fd);
@@ -301,7 +301,10 @@ int file_fill(const char *path)
 	return ret;
 }
 
-/* A device's node or a directory would be renamed, and the node deleted. */
+/*
+ * Only a regular file may be put aside: a device node or a directory would be
+ * renamed, and the node deleted.
+ */
 static int check_file(int fd, const char *path)
 {
 	struct stat st;
@@ -320,7 +323,7 @@ int file_put_aside(const char *path, char *aside, size_t size)
 	int fd, ret;
 
 	*aside = '\0';
-	/* (or a pipe would be waited for) */
+	/* (O_NONBLOCK, as opening a pipe would wait) */
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ?

@@ -129,8 +129,8 @@ static int help_on(char **words, int nr)
 }
 
 /*
- * Whether --json stands anywhere: an error may be found before the option that
- * says how it is to be told.  getopt takes beginnings of it as well.
+ * Whether --json is among the arguments: an error may be found before the
+ * option is parsed.  getopt accepts abbreviations of it as well.
  */
 static bool asks_for_json(int argc, char **argv)
 {
@@ -151,7 +151,7 @@ static int run(int argc, char **argv)
 	int words;
 
 	want_json = asks_for_json(argc, argv);
-	/* Options that every command knows may come first, too. */
+	/* The common options may also come first. */
 	for (; argc > 1 && argv[1][0] == '-'; argv++, argc--) {
 		if (!strcmp(argv[1], "-v") || !strcmp(argv[1], "--verbose"))
 			verbose = true;
@@ -174,9 +174,9 @@ static int run(int argc, char **argv)
 }
 
 /*
- * A device that is opened while one of these is closed would get its number,
- * and what is printed would be written to the device.  What is opened here cannot
- * be written to, so that output to a closed file still fails.
+ * If one of these is closed, a device that is opened would get its number, and
+ * output would be written to the device.  What is opened here cannot be written
+ * to, so output to a closed file still fails.
  */
 static bool open_standard_files(void)
 {
@@ -194,7 +194,10 @@ int main(int argc, char **argv)
 
 	if (!open_standard_files())
 		return ST_FAILED;
-	/* A reader that goes away must not end what is half done. */
+	/*
+	 * A reader that closes the pipe must not interrupt a half-finished
+	 * command.
+	 */
 	(void)signal(SIGPIPE, SIG_IGN);
 	/* Names in archives are UTF-8 whatever the user's locale is. */
 	if (!setlocale(LC_CTYPE, "C.UTF-8"))

@@ -16,12 +16,12 @@
 #include "rawtar.h"
 #include "text.h"
 
-#define JSON_MAX  (4u << 20) /* no manifest is larger */
-#define DEPTH_MAX 4	     /* indexes in indexes */
-#define LOADS_MAX 1000	     /* of them in all */
+#define JSON_MAX  (4u << 20) /* the largest manifest */
+#define DEPTH_MAX 4	     /* of nested indexes */
+#define LOADS_MAX 1000	     /* indexes read in all */
 
 /*----------------------------------------------------------------
- * Is it one?
+ * Is it an image?
  *--------------------------------------------------------------*/
 
 static enum image_kind kind_of(const struct image_names *n)
@@ -34,8 +34,9 @@ static enum image_kind kind_of(const struct image_names *n)
 }
 
 /*
- * All names are looked at until one is no image's: an image has its index or
- * manifest anywhere, and a file system can have a file that is called so.
+ * All names are looked at until one does not belong to an image: an image can
+ * have its index or manifest anywhere, and a file system can have a file of
+ * that name.
  */
 static int probe_members(struct archive *a, const char *path)
 {
@@ -65,8 +66,9 @@ static int probe_members(struct archive *a, const char *path)
 }
 
 /*
- * The members of an image are read up to where each one ends, but the archive's
- * checksum comes behind all of them; and libarchive does not look at gzip's.
+ * The members of an image are read up to their ends, but the checksum of the
+ * archive's compression follows all of them; and libarchive does not check
+ * gzip's.
  */
 static int check_packed(const char *path)
 {
@@ -143,7 +145,7 @@ int oci_probe(const char *path)
 static int open_name(const struct oci *oci, const char *name,
 		     struct stream **sp)
 {
-	/* (what must have a digest may lie anywhere) */
+	/* (what is checked by a digest may be anywhere) */
 	if (oci->dir >= 0)
 		return stream_open_at(oci->dir, name, oci->kind != IMAGE_OCI,
 				      sp);
@@ -254,7 +256,7 @@ static json_t *read_blob(const struct oci *oci, const char *digest,
 	return open_blob(oci, digest, size, &s) ? NULL : read_json(s);
 }
 
-/* "os/architecture/variant", "" if it says none of it. */
+/* "os/architecture/variant", "" if none of them is given */
 static void get_platform(const json_t *o, char out[PLATFORM_TEXT])
 {
 	const char *os = get_string(o, "os");
@@ -276,8 +278,8 @@ static bool is_image_config(const char *type)
 }
 
 /*
- * What BuildKit says about how an image was made lies beside the image, as
- * signatures and the like do.
+ * BuildKit's statements of how an image was made are stored beside the image,
+ * as are signatures and the like.
  */
 static bool lies_beside(const json_t *o)
 {
@@ -299,9 +301,9 @@ static void add_name(json_t *names, const char *name)
 }
 
 /*
- * By what an image can be asked for: the whole name that containerd and Docker
- * note, the name that OCI has (a tag mostly), its digest, and all of those of
- * the index that it is in.
+ * The names by which an image can be chosen: the whole name that containerd and
+ * Docker store, the name that OCI has (usually a tag), its digest, and all
+ * names of the index that contains it.
  */
 static json_t *names_of(const json_t *o, const json_t *above)
 {
@@ -317,8 +319,8 @@ static json_t *names_of(const json_t *o, const json_t *above)
 }
 
 /*
- * What is wrong with an image matters only to who wants that one: it is kept with
- * the choice.  -1: the machine's failures.
+ * An error in an image matters only if this image is wanted: it is kept with
+ * the choice.  -1: a failure of the machine.
  */
 static int set_bad(json_t *choice)
 {
@@ -335,8 +337,8 @@ static bool is_index_type(const char *type)
 }
 
 /*
- * Whoever reads a document by its type and whoever looks what is in it must see
- * the same image.  @type: what the descriptor says, "" if nothing.
+ * A reader that goes by a document's type and one that goes by its content must
+ * see the same image.  @type: the type in the descriptor, "" if there is none.
  */
 static int check_meaning(const json_t *doc, const char *what, const char *type)
 {
@@ -357,7 +359,7 @@ static int check_meaning(const json_t *doc, const char *what, const char *type)
 
 struct collect {
 	const struct oci *oci;
-	json_t *list; /* of choices */
+	json_t *list; /* the choices */
 	unsigned int loads;
 };
 
@@ -365,8 +367,9 @@ static int collect_index(struct collect *c, const json_t *index,
 			 const json_t *names, int depth);
 
 /*
- * 1: the descriptor was of an index, which is done; 0: it was not; -1.  One that
- * cannot be read is a choice, too: that matters only to who wants it.
+ * Returns 1: the descriptor was that of an index, which was handled; 0: it was
+ * not; -1: error.  An index that cannot be read is a choice, too: this matters
+ * only if it is wanted.
  */
 static int collect_nested(struct collect *c, const json_t *o,
 			  const json_t *names, int depth)
@@ -377,7 +380,7 @@ static int collect_nested(struct collect *c, const json_t *o,
 	json_t *doc;
 	int ret = 0;
 
-	/* Without a type, one has to look. */
+	/* Without a type, only the content tells. */
 	if (*type && !is_index_type(type))
 		return 0;
 	if (++c->loads > LOADS_MAX)
@@ -442,8 +445,8 @@ static int collect_index(struct collect *c, const json_t *index,
 }
 
 /*
- * An index need not say what platform its images are for; their own
- * configuration does.  If somebody asks for one, that is looked at.
+ * An index need not give the platforms of its images; their configurations do.
+ * If a platform is wanted, the configuration is read.
  */
 static void look_for_platform(const struct oci *oci, json_t *choice)
 {
@@ -464,7 +467,7 @@ static void look_for_platform(const struct oci *oci, json_t *choice)
 			get_string(json_object_get(manifest, "config"),
 				   "digest"),
 			size);
-	err_clear(); /* then it fits any, as before */
+	err_clear(); /* then it fits any platform */
 	get_platform(config, platform);
 	platform_normalize(platform, normal);
 	(void)json_object_set_new(choice, "platform", json_string(normal));
@@ -527,7 +530,7 @@ static int new_layers(struct oci *oci, size_t nr)
 	return 0;
 }
 
-/* Charts, signatures and whatever else are kept in layouts as well. */
+/* Layouts also store charts, signatures and other things. */
 static int check_is_image(const json_t *manifest)
 {
 	const char *type = get_string(manifest, "artifactType");
@@ -603,7 +606,7 @@ static json_t *read_member(const struct oci *oci, const char *name,
 	return read_json(s);
 }
 
-/* "ID.json", "sha256:ID" or "blobs/sha256/ID": what the id is, or "" */
+/* "ID.json", "sha256:ID" or "blobs/sha256/ID": returns the id, or "" */
 static void digest_of_name(const char *name, char out[DIGEST_TEXT])
 {
 	const char *p = strrchr(name, '/');
@@ -618,7 +621,10 @@ static void digest_of_name(const char *name, char out[DIGEST_TEXT])
 		(void)snprintf(out, DIGEST_TEXT, "sha256:%.64s", p);
 }
 
-/* A configuration is called by its digest, and says the layers' digests. */
+/*
+ * The name of a configuration is its digest, and it contains the layers'
+ * digests.
+ */
 static int collect_docker(const struct oci *oci, const json_t *o, json_t *list)
 {
 	const char *name = get_string(o, "Config");
@@ -648,7 +654,10 @@ static int collect_docker(const struct oci *oci, const json_t *o, json_t *list)
 	return json_array_append_new(list, choice) ? err_nomem() : 0;
 }
 
-/* A path that stays in the image; of what is behind it, tree.h takes care. */
+/*
+ * Accepts only a path inside the image; symbolic links are checked when it is
+ * opened.
+ */
 static int set_name(struct oci_layer *layer, const char *name)
 {
 	const char *p;
@@ -718,7 +727,7 @@ static int load_docker(struct oci *oci, const json_t *doc,
 }
 
 /*----------------------------------------------------------------
- * The oldest: an image is a layer that has a parent
+ * The oldest format: an image is a layer with a parent
  *--------------------------------------------------------------*/
 
 static json_t *read_old(const struct oci *oci, const char *id)
@@ -762,7 +771,7 @@ static int collect_old(const struct oci *oci, const char *repository,
 	return 0;
 }
 
-/* From the top down, each at its place from the end. */
+/* From the top layer down; each is stored at its place from the end. */
 static int take_old(struct oci *oci, const char *top)
 {
 	char ids[OCI_LAYERS_MAX][65], name[DIGEST_TEXT];

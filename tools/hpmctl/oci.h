@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Images as they are stored: in OCI's image layout (index.json names a manifest,
- * the manifest names the layers, all by digest), or as "docker save" wrote them
- * before it wrote layouts (manifest.json, or "repositories" in the oldest).
- * Either is a directory or one tar file.
+ * Stored images: in OCI's image layout (index.json names a manifest, the
+ * manifest names the layers, all by digest), or in the formats that "docker
+ * save" wrote before (manifest.json, or "repositories" in the oldest).  An
+ * image is a directory or a tar file.
  */
 #ifndef HPMCTL_OCI_H
 #define HPMCTL_OCI_H
@@ -19,10 +19,10 @@
 #define OCI_LAYERS_MAX 512
 
 struct oci_layer {
-	/* of the layer as it is stored; for Docker's: without compression, or "" */
+	/* of the stored layer; for Docker's: of the uncompressed one, or "" */
 	char digest[DIGEST_TEXT];
-	uint64_t size; /* as it is stored; not known for Docker's */
-	char *name;    /* of Docker's: the file's */
+	uint64_t size; /* of the stored layer; unknown for Docker's */
+	char *name;    /* for Docker's: the file name */
 };
 
 enum image_kind {
@@ -37,20 +37,21 @@ struct oci {
 	char *path;
 	int dir; /* -1: path is a tar file */
 	enum image_kind kind;
-	char manifest[DIGEST_TEXT]; /* "" if there is none with a digest */
+	char manifest[DIGEST_TEXT]; /* "" if it has no digest */
 	struct oci_layer *layer;    /* the lowest first */
 	unsigned int nr;
 };
 
 /*
- * What the source is (an enum image_kind), or -1 if it cannot be read.  In a tar
- * file, what does not belong to an image makes it an ordinary one.
+ * Tells what the source is (an enum image_kind), or returns -1 if it cannot be
+ * read.  A tar file with a member that does not belong to an image is an
+ * ordinary archive.
  */
 int oci_probe(const char *path);
-/* @kind is what oci_probe() said. */
+/* @kind is the result of oci_probe(). */
 int oci_open(const char *path, enum image_kind kind,
 	     const struct oci_want *want, struct oci *oci);
-/* The bytes of a layer, checked when they have been read. */
+/* Opens the bytes of a layer, which are checked as they are read. */
 int oci_open_layer(const struct oci *oci, unsigned int n, struct stream **sp);
 void oci_close(struct oci *oci);
 

@@ -9,7 +9,7 @@
 #include "out.h"
 #include "text.h"
 
-/* What one byte becomes at the most: \xNN */
+/* The most that one byte becomes: \xNN */
 #define ESCAPED_MAX 4
 
 static json_t *document;
@@ -75,7 +75,7 @@ int out_stream(json_t *doc)
 	return doc ? print(doc) : err_nomem();
 }
 
-/* In memory that the caller frees; NULL: there is none. */
+/* Returns memory that the caller frees, or NULL. */
 static char *escaped(const char *text)
 {
 	size_t size = ESCAPED_MAX * strlen(text) + 1;
@@ -104,7 +104,7 @@ int out_flush(void)
 
 struct table {
 	unsigned int columns, rows, room;
-	bool failed; /* out of memory: what is there is printed */
+	bool failed; /* out of memory: the rows so far are printed */
 	size_t *width;
 	bool *right;
 	char **cell;

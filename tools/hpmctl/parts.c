@@ -64,8 +64,8 @@ void parts_done(struct parts *parts)
 }
 
 /*
- * What the kernel would say of a table that is too small or too large is about
- * sectors; and what is on the devices would be gone by then.
+ * The kernel would report a wrong table in sectors, and only after the content
+ * of the devices is gone.
  */
 static int check_sizes(uint64_t meta, uint64_t data, uint64_t large)
 {
@@ -134,7 +134,8 @@ static bool have_one_file(const struct blkdev *a, const struct blkdev *b)
 }
 
 /*
- * The kernel finds most of these, but when what --force overwrites is gone.
+ * The kernel finds most of these, but only after --force has overwritten the
+ * content.
  */
 int parts_check_apart(const struct blkdev *meta, const struct blkdev *data)
 {
@@ -187,7 +188,7 @@ static int devices_find(const struct parts_spec *spec, struct parts *parts)
 }
 
 /*----------------------------------------------------------------
- * A file, and PATH.meta beside it
+ * A file, and its metadata in PATH.meta
  *--------------------------------------------------------------*/
 
 static int meta_path(const struct parts_spec *spec, char out[DEV_PATH_MAX])
@@ -209,9 +210,9 @@ static int files_attach(const struct parts_spec *spec, struct parts *parts)
 }
 
 /*
- * The file for metadata takes its space at once: a pool whose metadata cannot be
- * written, as the file system is full, becomes read-only.  That data cannot be
- * written fails only those writes, so their file stays sparse.
+ * The metadata file gets all its space at once: if the file system is full, a
+ * pool that cannot write metadata becomes read-only.  If it cannot write data,
+ * only these writes fail, so the data file stays sparse.
  */
 static int files_create(const struct parts_spec *spec, const char *meta,
 			uint64_t meta_bytes, struct parts *parts)
@@ -245,7 +246,7 @@ static int files_make(const struct parts_spec *spec, struct parts *parts)
 	return files_attach(spec, parts);
 }
 
-/* Pools that were made before have a sparse file for metadata. */
+/* Pools of older versions have a sparse metadata file. */
 static void fill_meta(const struct parts_spec *spec)
 {
 	char meta[DEV_PATH_MAX];
@@ -268,7 +269,7 @@ static int files_find(const struct parts_spec *spec, struct parts *parts)
 }
 
 /*----------------------------------------------------------------
- * A disk, cut in two; and more disks behind it
+ * A disk that is cut in two, and more disks behind it
  *--------------------------------------------------------------*/
 
 int part_name(const char *pool, const char *part, char out[DM_NAME_MAX])
@@ -292,7 +293,7 @@ struct linear {
 	struct dm_spec spec;
 	char name[DM_NAME_MAX];
 	char uuid[DM_NAME_MAX + 16];
-	char params[DISKS_MAX][64]; /* of the spec's lines */
+	char params[DISKS_MAX][64]; /* parameters of the spec's lines */
 };
 
 static int linear_begin(struct linear *l, const char *pool, const char *part)
@@ -345,7 +346,10 @@ static int linear_create(struct linear *l, struct blkdev *dev)
 	return blkdev_get(path, dev);
 }
 
-/* Puts the added disks behind the first one, whose data end where they begin */
+/*
+ * Puts the added disks behind the first one; each must start where the data
+ * before it end
+ */
 static int add_more(const struct parts_spec *spec, const struct label *label,
 		    struct linear *l)
 {
@@ -481,7 +485,7 @@ static int extend_add(struct linear *l, const uint8_t *uuid,
 	return linear_add(l, dev->num, MARK_AREA, bytes);
 }
 
-/* The table as it is, line by line. */
+/* Reads the present table line by line. */
 static int linear_read(struct linear *l)
 {
 	struct dm_line line[DISKS_MAX];
@@ -520,7 +524,10 @@ int parts_extend(const char *pool, const uint8_t *uuid,
 	return (add && extend_add(&l, uuid, add)) || replace(&l) ? -1 : 0;
 }
 
-/* The disk that was added is as empty as it was, so that it can be added again. */
+/*
+ * The disk that was added becomes as empty as it was, so that it can be added
+ * again.
+ */
 void parts_shrink(const char *pool, struct parts_was *was)
 {
 	struct linear l;
@@ -543,10 +550,13 @@ void parts_was_free(struct parts_was *was)
 }
 
 /*----------------------------------------------------------------
- * All three
+ * All three kinds
  *--------------------------------------------------------------*/
 
-/* By this the mark that the kernel writes is known from one that was there. */
+/*
+ * Notes the present mark, to distinguish it from the one that the kernel
+ * writes.
+ */
 static void note_mark(struct parts *parts)
 {
 	enum data_kind kind;
@@ -580,9 +590,9 @@ int parts_make(const struct parts_spec *spec, struct parts *parts)
 }
 
 /*
- * The kernel refuses what is wrong by the metadata's word.  Here it is told what
- * was mixed up, as far as the first block of the data device can be believed: it
- * cannot if the pool has no mark, as a volume may have written what is there.
+ * The kernel refuses devices that do not fit the metadata.  This tells which
+ * devices were mixed up, if the first block of the data device can be trusted:
+ * it cannot if the pool has no mark, as a volume may have written it.
  */
 int parts_check_pair(const struct parts_spec *spec, const struct parts *parts)
 {
@@ -616,7 +626,7 @@ int parts_check_pair(const struct parts_spec *spec, const struct parts *parts)
 		       text);
 }
 
-/* There is no label: is the data device in its place? */
+/* There is no label: was the data device given for the metadata device? */
 static int no_pool(const struct parts *parts, const char *where)
 {
 	uint8_t uuid[HPM_UUID_SIZE];
@@ -658,9 +668,10 @@ int parts_find(const struct parts_spec *spec, struct parts *parts)
 }
 
 /*
- * Takes away what the kernel has written for a pool that nobody has now: the label
- * and what follows it, where zeroes were, and the mark in the data.  The mark goes
- * first: as long as the label stands, it is known that there is something.
+ * Removes what the kernel has written for a new pool that could not be
+ * activated: the label and the blocks behind it, where zeroes were, and the
+ * mark in the data.  The mark is removed first: as long as there is a label, it
+ * can be seen that something is left.
  */
 static int clear_format(const struct parts *parts)
 {
@@ -712,7 +723,7 @@ void parts_undo(const struct parts_spec *spec, struct parts *parts)
 {
 	char meta[DEV_PATH_MAX];
 
-	/* New files go as a whole. */
+	/* New files are deleted as a whole. */
 	if (parts->fresh && !parts->files)
 		unformat(spec, parts);
 	let_go(parts);

@@ -99,7 +99,7 @@ struct each {
 	void *ctx;
 };
 
-/* A pool that was removed while it was looked at is one less, no failure. */
+/* A pool that was removed while it was read is skipped; this is no failure. */
 static int forgive_gone(const char *name)
 {
 	struct dm_state st;
@@ -121,7 +121,7 @@ static int each_device(const struct dm_name *dev, void *ctx)
 
 	nr = dm_table_lines(dev->name, &line, 1);
 	if (nr < 0) {
-		/* it went away while we were looking */
+		/* it was removed meanwhile */
 		if (err_errno() == ENXIO) {
 			err_clear();
 			return 0;
@@ -162,7 +162,7 @@ static bool take_pair(char **text, uint64_t *a, uint64_t *b)
 	return word && parse_pair(word, a, b);
 }
 
-/* The words that dm-thin has, too. */
+/* The words that dm-thin's status has, too. */
 static bool take_fixed(char **text, struct pool_status *st)
 {
 	const char *word;
@@ -261,7 +261,7 @@ int pool_get_status(const struct pool *pool, bool flush, struct pool_status *st)
  * JSON
  *--------------------------------------------------------------*/
 
-/* A value is a number, "a/b" (which two, the key tells), or a word. */
+/* A value is a number, "a/b" (the key tells the two names), or a word. */
 static json_t *value_json(const char *key, const char *value)
 {
 	uint64_t a, b;
@@ -316,7 +316,7 @@ static json_t *device_json(const char *num)
 			 *file ? json_text(file) : json_null());
 }
 
-/* Of a pool that has failed, not even this may be readable. */
+/* If a pool has failed, even this may be unreadable. */
 static json_t *uuid_json(const struct pool *pool)
 {
 	char text[UUID_TEXT];
@@ -346,7 +346,7 @@ static json_t *status_json(const struct pool_status *st)
 
 json_t *pool_json(const struct pool *pool, const struct pool_status *st)
 {
-	/* (who made it by other means may have given it any name) */
+	/* (a pool that was not made by hpmctl may have any name) */
 	json_t *o = json_pack("{s:o, s:s, s:I, s:I, s:I}", "name",
 			      json_text(pool->name), "number", pool->num,
 			      "bytes", (json_int_t)pool->sectors * SECTOR_SIZE,

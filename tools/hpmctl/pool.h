@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A pool as the kernel tells of it. */
+/* A pool, as the kernel shows it. */
 #ifndef HPMCTL_POOL_H
 #define HPMCTL_POOL_H
 
@@ -13,7 +13,7 @@
 #define POOL_TARGET   "hpmapper-pool"
 #define VOLUME_TARGET "hpmapper"
 
-/* Its table: what it stands on. */
+/* The pool's table. */
 struct pool {
 	char name[DM_NAME_MAX];
 	char num[DM_NUM_TEXT];
@@ -21,10 +21,10 @@ struct pool {
 	char meta[DM_NUM_TEXT], data[DM_NUM_TEXT];
 	uint64_t large_sectors;
 	uint64_t low_water; /* small blocks */
-	char features[256]; /* as the table has them */
+	char features[256]; /* as in the table */
 };
 
-/* Its status; all of it in bytes. */
+/* The pool's status; sizes are in bytes. */
 #define STATUS_PAIRS 64
 struct pool_status {
 	char mode[24]; /* rw, ro, out_of_data_space, Fail or Error */
@@ -35,33 +35,36 @@ struct pool_status {
 	char discard[24], no_space[24];
 	bool needs_check;
 	uint64_t meta_low_water;
-	/* what follows in the status: keys and values */
+	/* the rest of the status: keys and values */
 	struct {
 		const char *key, *value;
 	} pair[STATUS_PAIRS];
 	unsigned int nr_pairs;
-	char *text; /* what the pairs point into */
+	char *text; /* the memory of these words */
 };
 
-/* The pool of this name must be there; a sentence says what is else. */
+/*
+ * Finds the pool of this name; if it is another kind of device, a sentence says
+ * so.
+ */
 int pool_get(const char *name, struct pool *pool);
-/* What the table of an "hpmapper-pool" says, taken apart. */
+/* Parses the table of an "hpmapper-pool". */
 int pool_parse_table(const char *params, struct pool *pool);
 
 int pool_get_status(const struct pool *pool, bool flush,
 		    struct pool_status *st);
 int pool_parse_status(const char *params, struct pool_status *st);
 void pool_status_free(struct pool_status *st);
-/* The number behind a key; 0 if there is none. */
+/* The value of a key; 0 if the status does not have it. */
 uint64_t pool_status_value(const struct pool_status *st, const char *key);
 
-/* All that is known about it. */
+/* All that is known about the pool. */
 json_t *pool_json(const struct pool *pool, const struct pool_status *st);
 
-/* Calls @fn for every pool until it returns other than 0. */
+/* Calls @fn for every pool until it returns non-zero. */
 int pool_each(int (*fn)(struct pool *pool, void *ctx), void *ctx);
 
-/* The dm name under the numbers @num; false: it is no dm device. */
+/* Finds the dm name of the device @num; false: it is not a dm device. */
 bool dm_name_of(const char *num, char name[DM_NAME_MAX]);
 
 #endif /* HPMCTL_POOL_H */

@@ -89,8 +89,8 @@ static void print_pool(const struct pool *pool, const struct pool_status *st)
 }
 
 /*
- * What a person wants to know of a pool that has just been made or activated;
- * "pool status" tells the rest.
+ * The main facts about a pool that was just made or activated; "pool status"
+ * prints the rest.
  */
 static void print_made(const struct pool *pool, const struct pool_status *st)
 {
@@ -110,7 +110,7 @@ static void print_made(const struct pool *pool, const struct pool_status *st)
 	       where_text(pool->meta, where, sizeof(where)));
 }
 
-/* Says what the pool is like now; the end of most commands. */
+/* Shows the present state of the pool; the end of most commands. */
 static int show(const char *name, void (*print)(const struct pool *pool,
 						const struct pool_status *st))
 {
@@ -230,8 +230,8 @@ static int table_params(const struct parts *parts, char *out, size_t size)
 }
 
 /*
- * A device may be larger than a pool can be, as a file is that was made so by
- * mistake: the pool uses what it can.
+ * The device may be larger than the largest pool, as a file of a wrong size is:
+ * the pool uses as much as it can.
  */
 static uint64_t table_length(uint64_t bytes)
 {
@@ -286,7 +286,10 @@ static int check_large(uint64_t bytes)
 	return 0;
 }
 
-/* The kernel knows best whether there should be a mark. */
+/*
+ * Reports a missing mark; only the kernel knows for certain whether there
+ * should be one.
+ */
 static void tell_no_mark(const struct parts *parts)
 {
 	const char *reason = err_reason();
@@ -410,7 +413,7 @@ static const struct opt no_opts[] = { { 0 } };
 struct listing {
 	bool names;	     /* nothing else */
 	json_t *json;	     /* an array, or NULL */
-	struct table *table; /* or NULL: status in full */
+	struct table *table; /* NULL: print the status in full */
 };
 
 static void list_row(struct table *t, const struct pool *pool,
@@ -535,15 +538,15 @@ static const struct opt grow_opts[] = {
 	{ 0 },
 };
 
-/* One file of the pool, and what it was before. */
+/* A file below the pool, and its old size. */
 struct file_part {
 	char path[4096];
 	struct blkdev dev;
-	uint64_t was, bytes; /* bytes 0: it is not to grow */
+	uint64_t was, bytes; /* bytes 0: does not grow */
 	bool changed;
 };
 
-/* Everything that can be said before anything is changed. */
+/* Finds everything that can be wrong before anything is changed. */
 static int plan_file(const char *num, const char *text, const char *what,
 		     uint64_t most, struct file_part *f)
 {
@@ -617,9 +620,9 @@ static int grow_disks(const struct pool *pool, struct parts_was *was)
 }
 
 /*
- * Whether the pool still has the size that it had.  If not, or if that cannot
- * be known, what is below it must stay as large as it is: the pool may have data
- * there already.
+ * Whether the pool still has its old size.  If not, or if this is not known,
+ * the devices below it must keep their size: the pool may already have data in
+ * the new space.
  */
 static bool is_as_before(const struct pool *pool, const struct pool_status *was)
 {
@@ -634,7 +637,7 @@ static bool is_as_before(const struct pool *pool, const struct pool_status *was)
 	return same;
 }
 
-/* What has been made larger below a pool, and what it all was before. */
+/* What has been enlarged below a pool, and its former state. */
 struct growth {
 	const struct pool *pool;
 	const struct pool_status *was;
@@ -643,7 +646,7 @@ struct growth {
 	bool undone;
 };
 
-/* In the other order, unless the pool has grown already. */
+/* Undoes the steps in reverse order, unless the pool has grown already. */
 static void undo_growth(void *ctx)
 {
 	struct growth *g = ctx;
@@ -656,7 +659,7 @@ static void undo_growth(void *ctx)
 	shrink_file(&g->data);
 }
 
-/* Loads the same table with the length that the data device has now. */
+/* Reloads the table with the present length of the data device. */
 static int reload_pool(struct growth *g)
 {
 	const struct dm_undo undo = { undo_growth, g };
@@ -684,9 +687,10 @@ static const char *data_or_disk(const char *arg)
 }
 
 /*
- * Grows what is below the pool, then the pool.  If a step fails, the steps
- * before it are undone.  If that is the pool's own step, they are undone before
- * it is resumed, as a pool takes the metadata that it finds then.
+ * Enlarges the devices below the pool, then the pool.  If a step fails, the
+ * steps before it are undone.  If the pool's own step fails, they are undone
+ * before the pool is resumed, as a pool uses the metadata device in the size
+ * that it finds then.
  */
 static int grow_pool(const struct pool *pool, const struct pool_status *st)
 {
@@ -713,7 +717,7 @@ static int pool_grow(char **args, int nr)
 	int ret;
 
 	(void)nr;
-	/* That they are sizes at all is known before anything is asked. */
+	/* Finds a malformed size before the pool is read. */
 	if ((grow.data && parse_new_size(grow.data, 0, &bytes)) ||
 	    (grow.meta && parse_new_size(grow.meta, 0, &bytes)) ||
 	    pool_get(args[0], &pool) || pool_get_status(&pool, false, &st))
@@ -767,7 +771,7 @@ const struct cmd pool_checkpoint_cmd = {
 	.run = pool_checkpoint,
 };
 
-/* What can be set, and the message that does it. */
+/* The settings, and the message that sets each. */
 static const struct setting {
 	const char *key, *message, *values;
 } settings[] = {
@@ -793,7 +797,7 @@ static const struct setting *find_setting(const char *key)
 	return NULL;
 }
 
-/* The words that the cache knows, before the kernel is asked. */
+/* Checks the words for the cache before the kernel is asked. */
 static int check_cache(const struct setting *s, char **args, int nr)
 {
 	static const struct number {
@@ -910,7 +914,7 @@ static const struct opt remove_opts[] = {
 	{ 0 },
 };
 
-/* What is needed to wipe a pool once it is no more. */
+/* What is needed to wipe a pool that is no longer active. */
 struct leftovers {
 	bool linear_meta, linear_data;
 	char meta_file[4096], data_file[4096];
@@ -936,7 +940,7 @@ static int look_below(const struct pool *pool, struct leftovers *l)
 	return label_read(l->meta.path, &l->label);
 }
 
-/* The label last: as long as it stands, the pool can be wiped once more. */
+/* Wipes the label last: as long as it is there, the pool can be wiped again. */
 static int wipe_pool(const struct leftovers *l)
 {
 	if (!*l->data_file && l->label.marked &&
@@ -959,7 +963,7 @@ static int delete_file(const char *path)
 	return 0;
 }
 
-/* The pool is gone: whatever of this fails, the rest is done. */
+/* The pool is gone: if one step fails, the others are done all the same. */
 static int remove_below(const struct pool *pool, const struct leftovers *l)
 {
 	int ret = rm.wipe && wipe_pool(l) ? -1 : 0;
@@ -975,7 +979,7 @@ static int remove_below(const struct pool *pool, const struct leftovers *l)
 	return ret;
 }
 
-/* A pool that cannot be removed has its volumes' devices again. */
+/* If the pool cannot be removed, its volumes' devices are restored. */
 static int deactivate_pool(const struct pool *pool)
 {
 	struct removed removed = { 0 };

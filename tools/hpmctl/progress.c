@@ -79,7 +79,7 @@ void progress_line(const char *what, uint64_t done, uint64_t total,
 		out[width] = '\0';
 }
 
-/* Ten times a second is enough for an eye. */
+/* Updates the line ten times a second at most. */
 void progress_stream(const struct stream *s, void *ctx)
 {
 	struct progress *p = ctx;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How far an import is: on a terminal one line that is rewritten, elsewhere
- * nothing but the line that progress_done() prints for each layer.
+ * The progress of an import: on a terminal one line that is rewritten;
+ * elsewhere, only the line that progress_done() prints for each layer.
  */
 #ifndef HPMCTL_PROGRESS_H
 #define HPMCTL_PROGRESS_H

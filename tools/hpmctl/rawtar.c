@@ -10,7 +10,7 @@
 
 int rawtar_failed(const struct rawtar *r)
 {
-	/* What the stream said is nearer to the reason. */
+	/* The stream's error is closer to the reason. */
 	const char *why = archive_error_string(r->a);
 
 	return err_say(ST_BAD_INPUT, "cannot unpack %s: %s", r->in->name,
@@ -118,8 +118,8 @@ static bool is_zero(const unsigned char *p, size_t len)
 }
 
 /*
- * What lies behind the end of the archive is read as well: there a compressed
- * file says whether it was whole.  *@zero becomes false if it is not all zeroes.
+ * Also reads what follows the end of the archive: only there a compressed file
+ * shows whether it is complete.  *@zero becomes false if it is not all zeroes.
  */
 static int drain(struct rawtar *r, bool *zero)
 {
@@ -148,7 +148,7 @@ static int open_plain(struct rawtar *r)
 	r->plain = archive_read_new();
 	if (!r->plain)
 		return err_nomem();
-	/* ARCHIVE_WARN: a filter is there, but as a program of its own. */
+	/* ARCHIVE_WARN: the filter exists, but as an external program. */
 	if (archive_read_support_filter_all(r->plain) < ARCHIVE_WARN ||
 	    archive_read_support_format_raw(r->plain) < ARCHIVE_WARN)
 		return err_say(ST_FAILED, "cannot use libarchive: %s",
@@ -233,7 +233,7 @@ static int check_headers(const struct rawtar *r, uint64_t begin,
 	n = header_check_tar(raw, len);
 	if (n < 0)
 		return -1;
-	/* Else it has not read the headers that were looked at. */
+	/* If not, it has read other headers than those that were checked. */
 	if ((uint64_t)n > end - begin)
 		return err_say(
 			ST_BAD_INPUT,
@@ -242,8 +242,8 @@ static int check_headers(const struct rawtar *r, uint64_t begin,
 }
 
 /*
- * Zeroes are the end of an archive, and an empty one has nothing else.  A disk's
- * image, too, begins with zeroes mostly.
+ * An archive ends with zeroes, and an empty one has nothing else.  But a disk
+ * image usually begins with zeroes, too.
  */
 static int finish(struct rawtar *r, bool empty)
 {
@@ -268,7 +268,7 @@ int rawtar_next(struct rawtar *r, struct archive_entry **entry,
 	int ret;
 
 	*warning = NULL;
-	/* Up to the next header, so that it is known where that begins. */
+	/* Go to the next header, so that it is known where that begins. */
 	if (archive_format(r->a) && archive_read_data_skip(r->a) < ARCHIVE_WARN)
 		return rawtar_failed(r);
 	begin = (uint64_t)archive_filter_bytes(r->a, 0);

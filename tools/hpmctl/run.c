@@ -41,7 +41,9 @@ int err_interrupted(void)
 		       (int)got_signal);
 }
 
-/* PATH of a user's shell may lack where mkfs and modprobe are. */
+/*
+ * The PATH of a user's shell may not have the directories of mkfs and modprobe.
+ */
 static int widen_path(void)
 {
 	const char *path = getenv("PATH");
@@ -70,7 +72,7 @@ static int spawn(pid_t *pid, const char *const *argv, int out)
 		(void)posix_spawn_file_actions_destroy(&fa);
 		return err_sys(ret, "cannot run %s", argv[0]);
 	}
-	/* We ignore SIGPIPE, which other programs do not expect. */
+	/* We ignore SIGPIPE, but other programs expect the default. */
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGPIPE);
 	(void)posix_spawnattr_setsigdefault(&attr, &set);
@@ -90,7 +92,7 @@ static int spawn(pid_t *pid, const char *const *argv, int out)
 	return ret ? err_sys(ret, "cannot run %s", argv[0]) : 0;
 }
 
-/* Reads to the end, so that the program never waits; keeps what fits. */
+/* Reads to the end, so that the program never blocks; keeps what fits. */
 static void drain(int fd, char *text, size_t size)
 {
 	char buf[4096];

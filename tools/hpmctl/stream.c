@@ -17,7 +17,7 @@
 #include "stream.h"
 #include "text.h"
 
-#define LINKS_MAX 8 /* behind a member's name */
+#define LINKS_MAX 8 /* that a member's name may lead through */
 
 static struct stream *stream_new(const char *name)
 {
@@ -96,7 +96,7 @@ struct archive *archive_reader(void)
 		(void)err_nomem();
 		return NULL;
 	}
-	/* ARCHIVE_WARN: a filter is there, but as a program of its own. */
+	/* ARCHIVE_WARN: the filter exists, but as an external program. */
 	if (archive_read_support_filter_all(a) < ARCHIVE_WARN ||
 	    archive_read_support_format_tar(a) < ARCHIVE_WARN ||
 	    archive_read_support_format_cpio(a) < ARCHIVE_WARN) {
@@ -108,7 +108,9 @@ struct archive *archive_reader(void)
 	return a;
 }
 
-/* What a link at @name leads to, within the archive; false: nothing in it. */
+/*
+ * Finds the target of a link at @name within the archive; false: it is outside.
+ */
 static bool link_target(const char *name, struct archive_entry *entry,
 			char out[PATH_MAX])
 {
@@ -147,8 +149,8 @@ static bool link_target(const char *name, struct archive_entry *entry,
 }
 
 /*
- * 0: the archive is at the member, whose contents come next; 1: a link is called
- * so, and *@name is what it leads to; -1
+ * Returns 0: the archive is at the member's contents; 1: there is a link of
+ * this name, and *@name is its target; -1
  */
 static int find_member(struct archive *a, const char *path, char name[PATH_MAX],
 		       struct stream *s)
@@ -265,7 +267,10 @@ static ssize_t read_source(struct stream *s)
 		return n;
 	}
 	n = read_fd(s, 0);
-	/* (a pipe may begin with one byte, which does not tell what comes) */
+	/*
+	 * (a pipe may return only one byte at first, which is too few to tell
+	 * the format)
+	 */
 	while (n == 1 && !s->done && (more = read_fd(s, 1)) > 0)
 		n += more;
 	return more < 0 ? -1 : n;

@@ -6,7 +6,7 @@
 #include "cli.h"
 #include "suggest.h"
 
-#define WORD_MAX 24 /* longer words are no command's */
+#define WORD_MAX 24 /* no command has a longer word */
 #define FAR	 100
 
 static unsigned int least(unsigned int a, unsigned int b)
@@ -40,7 +40,7 @@ unsigned int word_distance(const char *a, const char *b)
 	return row[la % 3][lb];
 }
 
-/* What other tools call what we have. */
+/* Words of other tools for our commands. */
 static const char *const synonyms[][2] = {
 	{ "ls", "list" },	    { "show", "list" },
 	{ "show", "stat" },	    { "show", "status" },
@@ -69,7 +69,7 @@ static const char *const synonyms[][2] = {
 	{ "vg", "pool" },	    { "monitor", "top" },
 };
 
-/* 0: the same, 1: other words for it, more: letters that differ, or FAR */
+/* 0: the same, 1: a synonym, more: the number of different letters, or FAR */
 static unsigned int cost(const char *typed, const char *word)
 {
 	unsigned int d;
@@ -120,7 +120,7 @@ static void add_command(const struct cmd *c, unsigned int nr, char *out,
 		       c->noun ? " " : "", c->verb);
 }
 
-/* "pools" alone: which command of that is not known. */
+/* "pools" alone: the noun without a command. */
 static void suggest_noun(const char *first, char *out, size_t size)
 {
 	const struct cmd *const *c;

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What a person may have meant by a word that does not exist. */
+/* Suggestions for words that do not exist. */
 #ifndef HPMCTL_SUGGEST_H
 #define HPMCTL_SUGGEST_H
 
 #include <stddef.h>
 
 /*
- * How many letters must be changed, added, left out or exchanged with their
- * neighbour to make one word of the other.
+ * The number of letters that must be changed, added, removed or exchanged with
+ * their neighbour to turn one word into the other.
  */
 unsigned int word_distance(const char *a, const char *b);
 
 /*
- * The commands that come nearest to the two words (@second may be NULL), as
- * "did you mean A, or B?"; "" if none is near: typing errors, words that other
- * tools have for the same, the two in the other order, or the second alone.
+ * The commands that are closest to the two words (@second may be NULL), as "did
+ * you mean A, or B?"; "" if none is close.  Finds typing errors, words that
+ * other tools use, words in the wrong order, and the second word alone.
  */
 void suggest_command(const char *first, const char *second, char *out,
 		     size_t size);

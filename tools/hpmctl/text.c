@@ -57,7 +57,7 @@ int parse_seconds(const char *text, double *value)
 	char *end;
 	double v = strtod(text, &end);
 
-	/* (it takes spaces before a number, and hexadecimal ones) */
+	/* (strtod() also takes leading spaces and hexadecimal numbers) */
 	if (text[strspn(text, "0123456789.")] || *end || end == text ||
 	    !(v >= 0.1 && v <= 86400))
 		return err_say(ST_USAGE,
@@ -170,13 +170,13 @@ bool parse_pair(const char *word, uint64_t *a, uint64_t *b)
 }
 
 /*----------------------------------------------------------------
- * What strangers have written
+ * Text from outside
  *--------------------------------------------------------------*/
 
 /*
- * The length of the UTF-8 character that @s begins with, and which one it is; 0
- * if there is none: a lone or a missing continuation, an overlong form, a
- * surrogate, or more than Unicode has.
+ * The length of the UTF-8 character at @s, and the character; 0 if there is
+ * none: a lone or a missing continuation, an overlong form, a surrogate, or a
+ * value beyond Unicode.
  */
 static size_t utf8_char(const unsigned char *s, uint32_t *c)
 {
@@ -202,8 +202,8 @@ static size_t utf8_char(const unsigned char *s, uint32_t *c)
 }
 
 /*
- * Not so: C0 and C1 controls (a terminal obeys both), marks that reorder or hide
- * text, and separators of lines.
+ * Harmful are C0 and C1 controls (a terminal obeys both), marks that reorder or
+ * hide text, and line separators.
  */
 static bool is_harmless(uint32_t c)
 {
@@ -221,7 +221,7 @@ static bool is_harmless(uint32_t c)
 	return true;
 }
 
-/* How much of @in one step takes, and what stands for it. */
+/* Escapes one character of @in into @part; returns its length in @in. */
 static size_t escape_one(const unsigned char *in, char part[8])
 {
 	uint32_t c;
@@ -239,7 +239,7 @@ static size_t escape_one(const unsigned char *in, char part[8])
 const char *text_escape(char *out, size_t size, const char *in)
 {
 	static const char more[] = "...";
-	size_t used = 0, fits = 0; /* fits: with "..." behind it */
+	size_t used = 0, fits = 0; /* fits: even with "..." appended */
 	char part[8];
 
 	while (*in) {

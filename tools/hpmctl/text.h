@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Sizes, numbers, names and words, as a person writes and reads them. */
+/* Parsing and printing sizes, numbers, names and words. */
 #ifndef HPMCTL_TEXT_H
 #define HPMCTL_TEXT_H
 
@@ -7,9 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/*
- * Sizes as size.h tells.  These say what is wrong and return -1, or return 0.
- */
+/* Sizes in the format of size.h.  Returns -1 and a sentence, or 0. */
 int parse_size(const char *text, uint64_t *bytes);
 /* "+1G" is 1 GiB more than @base; without the sign as parse_size(). */
 int parse_new_size(const char *text, uint64_t base, uint64_t *bytes);
@@ -25,7 +23,7 @@ const char *size_text(uint64_t bytes, char out[SIZE_TEXT]);
  * volume's name is not a number, or it could not be told from an id.
  */
 #define POOL_NAME_MAX 63
-/* In the names of volumes that an import has not finished. */
+/* Part of the names of volumes of an unfinished import. */
 #define IMPORTING ".importing-"
 int check_pool_name(const char *name);
 int check_volume_name(const char *name);
@@ -35,15 +33,15 @@ int check_volume_name(const char *name);
  * left.
  */
 char *next_word(char **text);
-/* Cuts line ends off the end. */
+/* Removes newlines from the end. */
 void chomp(char *text);
-/* "12/34"; false: it is not that. */
+/* "12/34"; false: another format. */
 bool parse_pair(const char *word, uint64_t *a, uint64_t *b);
 
 /*
- * @in as it can be printed on one line of a terminal, and as JSON: what is not
- * UTF-8, what controls a terminal and what reorders text becomes "\xNN", byte by
- * byte.  A result that is longer than @size ends in "...".
+ * Escapes @in so that it can be printed on one line of a terminal, and as JSON:
+ * bytes that are not UTF-8, that control a terminal or that reorder text become
+ * "\xNN".  A result that is longer than @size ends in "...".
  */
 const char *text_escape(char *out, size_t size, const char *in);
 

@@ -31,7 +31,7 @@ static const struct opt top_opts[] = {
 	{ 0 },
 };
 
-/* What a pool's cache has served. */
+/* What a pool's cache has served so far. */
 struct served {
 	uint64_t hits, bytes;
 };
@@ -111,8 +111,8 @@ static struct sample *add_sample(struct samples *s)
 }
 
 /*
- * Rates since the last time; zero for what was not there then.  @served is
- * NULL if there is nothing that serves.
+ * Rates since the last sample; zero for a device that was not there then.
+ * @served is NULL for devices without a cache.
  */
 static int take_sample(struct top *t, const char *key, const char *num,
 		       const struct served *served, struct rates *r)
@@ -128,7 +128,7 @@ static int take_sample(struct top *t, const char *key, const char *num,
 	(void)snprintf(s->num, sizeof(s->num), "%s", num);
 	s->served = served ? *served : (struct served){ 0 };
 	if (iostat_read(num, &s->io)) {
-		err_clear(); /* it has just been removed */
+		err_clear(); /* it was removed meanwhile */
 		t->now.nr--;
 		return 0;
 	}
@@ -194,7 +194,10 @@ static void served_by(const struct pool_status *st, struct served *served)
 	served->bytes = pool_status_value(st, "not_read");
 }
 
-/* What is cached, and what that saves; nothing, if the pool shares nothing. */
+/*
+ * Prints what is cached and what that saves; prints nothing if the pool does
+ * not share.
+ */
 static void print_cache(const struct pool_status *st, const struct rates *r)
 {
 	char rate[SIZE_TEXT], saved[SIZE_TEXT];
@@ -329,7 +332,7 @@ static int show_all(struct top *t)
 	return out_flush();
 }
 
-/* What is new becomes what is old. */
+/* The new samples become the old ones. */
 static void turn(struct top *t)
 {
 	struct samples old = t->old;
@@ -351,8 +354,8 @@ static void wait_a_while(void)
 }
 
 /*
- * The first screen has no rates, so with -n the samples before it are taken
- * quietly: "top -n 1" tells of the second that it takes.
+ * The first screen has no rates.  So with -n, one set of samples is taken
+ * before it without output: "top -n 1" shows the second that it takes.
  */
 static int quiet_sample(struct pool *pool, void *ctx)
 {

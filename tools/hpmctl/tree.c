@@ -14,10 +14,10 @@
 #include "text.h"
 #include "tree.h"
 
-#define DEPTH_MAX 1024 /* of directories to be made or removed */
+#define DEPTH_MAX 1024 /* depth of directories made or removed */
 #define LINKS_MAX 40   /* the kernel's limit for one path */
 
-/* The path that /proc has for a descriptor. */
+/* The path of a descriptor, from /proc. */
 static int fd_path(int fd, char out[PATH_MAX])
 {
 	char link[64];
@@ -41,7 +41,7 @@ int tree_open(struct tree *t, const char *path)
 		return -1;
 	}
 	t->prefix_len = strlen(t->prefix);
-	/* ("/" is what a mount that is nowhere in the tree has) */
+	/* (the path of a mount that is not in the directory tree is "/") */
 	while (t->prefix_len && t->prefix[t->prefix_len - 1] == '/')
 		t->prefix_len--;
 	return 0;
@@ -92,7 +92,7 @@ static int check_components(const char *path)
 	return 0;
 }
 
-/* Drops slashes and "." components from the ends; they name nothing. */
+/* Removes slashes and "." components from the end; they name nothing. */
 static void trim(char *path)
 {
 	size_t len = strlen(path);
@@ -131,12 +131,14 @@ static char *cut_last(char *path)
 }
 
 /*----------------------------------------------------------------
- * What is missing of a path
+ * Missing parts of a path
  *--------------------------------------------------------------*/
 
-/* A path that is looked up step by step, as the kernel would in the root. */
+/*
+ * A path that is looked up step by step, as the kernel does it below the root.
+ */
 struct walk {
-	char done[PATH_MAX]; /* without links; all of it is there */
+	char done[PATH_MAX]; /* without links; exists */
 	char rest[2 * PATH_MAX];
 	unsigned int links;
 	unsigned int made;
@@ -147,7 +149,9 @@ static int before_change(const struct tree *t, const char *dir)
 	return t->before_change ? t->before_change(dir, t->ctx) : 0;
 }
 
-/* Cuts the first component off the rest; NULL: there is none left. */
+/*
+ * Removes the first component of the rest and returns it; NULL: none is left.
+ */
 static char *next_component(struct walk *w, char out[NAME_MAX + 1])
 {
 	const char *p = w->rest + strspn(w->rest, "/");
@@ -161,7 +165,7 @@ static char *next_component(struct walk *w, char out[NAME_MAX + 1])
 	return out;
 }
 
-/* At @next is a link; what it says takes its place. */
+/* There is a link at @next; its target takes its place. */
 static int take_link(const struct tree *t, struct walk *w, const char *next)
 {
 	size_t rest = strlen(w->rest) + 1;
@@ -187,8 +191,8 @@ static int take_link(const struct tree *t, struct walk *w, const char *next)
 }
 
 /*
- * In a container, something else is mounted at /proc and /sys.  A link to what
- * an image has not there means another system's, so nothing is made for it.
+ * In a container, other file systems are mounted at /proc and /sys.  A link to
+ * a missing file there refers to one of these, so no target is made for it.
  */
 static bool is_kernels(const char *path)
 {
@@ -275,7 +279,7 @@ static int resolve_dir(const struct tree *t, const char *dir,
 	const char *rest;
 	int ret, fd = open_in_root(t, dir);
 
-	/* Whatever is wrong with it, the walk finds out where. */
+	/* If something is wrong with the path, the walk finds out where. */
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP ||
 		       errno == ENAMETOOLONG))
 		return walk(t, dir, out);
@@ -354,8 +358,8 @@ static bool is_dots(const char *name)
 }
 
 /*
- * What is in the directory @fd, which is closed, and at @path for @keep; @stays:
- * the directory itself is kept.
+ * Removes what is in the directory @fd, which is closed; @path is its path for
+ * @keep.  @stays: the directory itself is kept.
  */
 static int remove_inside(int fd, const char *path, const struct purge *p,
 			 int depth, bool stays)

@@ -17,9 +17,9 @@
 #include "text.h"
 #include "users.h"
 
-/* More of one kind are only counted. */
+/* If there are more of one kind, they are only counted. */
 #define SHOWN_MAX 6
-/* Mount namespaces that are looked at. */
+/* The most mount namespaces that are looked at. */
 #define SPACES_MAX 1024
 
 struct users {
@@ -27,7 +27,7 @@ struct users {
 	char *out;
 	unsigned int nr; /* of one kind */
 	unsigned int nr_all;
-	ino_t space[SPACES_MAX]; /* mount namespaces that were read */
+	ino_t space[SPACES_MAX]; /* the ones that were read */
 	unsigned int nr_spaces;
 };
 
@@ -77,7 +77,7 @@ static bool is_device(const char *path, const char *num)
  * Mounts
  *--------------------------------------------------------------*/
 
-/* mountinfo and swaps write blanks and backslashes as \ooo */
+/* mountinfo and swaps have blanks and backslashes as \ooo */
 static void unescape(char *text)
 {
 	char *out = text;
@@ -96,7 +96,7 @@ static void unescape(char *text)
 	*out = '\0';
 }
 
-/* A btrfs has a number of its own; only its source tells the device. */
+/* A btrfs has a device number of its own; only its source names the device. */
 static bool is_source(const char *line, const char *num)
 {
 	char type[32], source[PATH_MAX];
@@ -222,7 +222,7 @@ static void find_swap(struct users *u)
 		(void)fclose(f);
 }
 
-/* Devices that are made of it: device-mapper, md, bcache. */
+/* Devices on top of it: device-mapper, md, bcache. */
 static void find_holders(struct users *u)
 {
 	char path[64], name[DM_NAME_MAX], file[300];

@@ -117,7 +117,10 @@ int volumes_parse(char *text, struct volumes *vols, uint32_t *last)
 	return nr;
 }
 
-/* Asks on behind the last id until nothing comes, as an answer has its limits */
+/*
+ * Asks again from the last id on until the answer is empty, as the size of an
+ * answer is limited
+ */
 int volumes_read(const struct pool *pool, struct volumes *vols)
 {
 	uint32_t first = 0, last = 0;
@@ -171,7 +174,7 @@ struct volume *volume_by_serial(const struct volumes *vols, uint64_t serial)
 	return NULL;
 }
 
-/* The list comes in the order of the ids. */
+/* The list is in the order of the ids. */
 uint32_t volumes_free_id(const struct volumes *vols)
 {
 	uint32_t id = 0;
@@ -221,7 +224,7 @@ int volume_device_name(const struct pool *pool, const struct volume *v,
 			volume_label(v, label));
 }
 
-/* Whether a device is a volume of the pool; which one, *@id tells. */
+/* Whether a device is a volume of the pool; *@id is the volume's id. */
 static bool is_volume(const struct pool *pool, const char *name, uint32_t *id)
 {
 	char num[DM_NUM_TEXT];
@@ -233,7 +236,7 @@ static bool is_volume(const struct pool *pool, const char *name, uint32_t *id)
 	nr = dm_table_lines(name, &line, 1);
 	if (nr < 1) {
 		if (nr < 0 && dm_last_errno() == ENXIO && !pending)
-			err_clear(); /* it is gone by now */
+			err_clear(); /* it was removed meanwhile */
 		return false;
 	}
 	if (!strcmp(line.type, VOLUME_TARGET))
@@ -302,7 +305,10 @@ static int find_device(const struct pool *pool, struct volume *v)
 	return v->active ? volumes_find_devices(pool, &one) : 0;
 }
 
-/* It mostly has the name that we give; if not, all devices are looked at. */
+/*
+ * The device usually has the name that we give; if not, all devices are
+ * searched.
+ */
 int volume_find_device(const struct pool *pool, struct volume *v)
 {
 	struct err_state was;
@@ -314,7 +320,7 @@ int volume_find_device(const struct pool *pool, struct volume *v)
 	return ret;
 }
 
-/* The pool that a volume's device belongs to, by the device's table. */
+/* Finds the pool of a volume's device by the device's table. */
 static bool owner_of(const char *device, char pool[DM_NAME_MAX], uint32_t *id)
 {
 	char num[DM_NUM_TEXT];
@@ -429,7 +435,7 @@ int volume_deactivate_saved(const struct pool *pool, struct volume *v,
 	removed->dev = dev;
 	dev += removed->nr;
 	if (dm_save(v->device, dev)) {
-		/* gone before we could look: as if it had been inactive */
+		/* it was removed meanwhile: as if it had been inactive */
 		if (dm_last_errno() != ENXIO)
 			return -1;
 		err_clear();
@@ -528,7 +534,7 @@ static int read_back(const struct pool *pool, uint32_t id, struct volume *v)
 	return ret;
 }
 
-/* Checks what the kernel would refuse with less of a sentence. */
+/* Checks what the kernel would refuse with a less helpful message. */
 static int check_new(const struct pool *pool, const char *name, uint32_t *id)
 {
 	struct volumes vols;
@@ -552,8 +558,8 @@ static int check_new(const struct pool *pool, const char *name, uint32_t *id)
 }
 
 /*
- * Sends what makes a volume, with an id put between @before and @after.  Where
- * we may choose the id, somebody else may have taken it in the meantime.
+ * Sends a message that makes a volume, with an id between @before and @after.
+ * If we choose the id, another program may have taken it meanwhile.
  */
 static int make(const struct pool *pool, const char *name, uint32_t want,
 		const char *before, const char *after, struct volume *v)
@@ -589,7 +595,7 @@ int volume_create(const struct pool *pool, const char *name, uint32_t id,
 	return make(pool, name, id, "create_thin", sectors, v);
 }
 
-/* Whether the id is still that volume's: 1, or somebody has deleted it: 0 */
+/* Whether the id still belongs to that volume: 1: yes, 0: it was deleted */
 static int still_there(const struct pool *pool, const struct volume *v)
 {
 	bool pending = err_pending();
@@ -608,9 +614,9 @@ static int still_there(const struct pool *pool, const struct volume *v)
 #define DELETE_NSEC  100000000L
 
 /*
- * A device that another program removes is out of sight before the volume is
- * let go of: the pool says for a moment that the volume is active.  The serial
- * is looked at each time, as the id may be another volume's by now.
+ * A device that another program is removing disappears before the volume is
+ * released: for a moment, the pool still reports the volume as active.  The
+ * serial is compared each time, as the id may belong to another volume by now.
  */
 static int delete_it(const struct pool *pool, struct volume *v)
 {
@@ -638,7 +644,7 @@ static int delete_it(const struct pool *pool, struct volume *v)
 	}
 }
 
-/* It is also what undoes a command that has failed. */
+/* Commands that have failed also use this to undo their work. */
 int volume_delete(const struct pool *pool, struct volume *v)
 {
 	struct err_state was;
@@ -670,7 +676,7 @@ int volume_snapshot(const struct pool *pool, const struct volume *origin,
 	(void)snprintf(text, sizeof(text), "%u", origin->id);
 	if (make(pool, name, id, "create_snap", text, v))
 		return -1;
-	/* A snapshot of an image's layer is there to be written. */
+	/* A snapshot of an image's layer is made to be written. */
 	if ((v->read_only && volume_set_read_only(pool, v, false)) ||
 	    (bytes && bytes != v->bytes &&
 	     dm_message(pool->name, NULL, "set_size %u %llu", v->id,

@@ -18,12 +18,12 @@
 static struct {
 	uint64_t size, id;
 	bool activate, freeze, deferred, read_only, force, names;
-	bool several; /* volumes are named: --json has a list of them */
+	bool several; /* volumes are named: a list in --json */
 } want = { .id = NO_ID };
 
 static const struct opt no_opts[] = { { 0 } };
 
-/* A volume is as many whole small blocks as it takes. */
+/* The size of a volume is rounded up to whole small blocks. */
 static uint64_t whole_blocks(uint64_t bytes)
 {
 	return (bytes + HPM_BLOCK_SIZE - 1) & ~(uint64_t)(HPM_BLOCK_SIZE - 1);
@@ -37,7 +37,10 @@ static int check_id(void)
 	return 0;
 }
 
-/* One volume is "volume", those of a command that takes several "volumes". */
+/*
+ * The key for one volume is "volume"; for a command that takes several,
+ * "volumes".
+ */
 static int tell_json(const char *key, json_t *o)
 {
 	if (want.several)
@@ -45,7 +48,7 @@ static int tell_json(const char *key, json_t *o)
 	return out_json(json_pack("{s:o}", key, o));
 }
 
-/* What is told after a volume was made or changed. */
+/* Shows a volume that was made or changed. */
 static int show_volume(const struct pool *pool, const char *name)
 {
 	struct volumes vols;
@@ -74,8 +77,9 @@ static int show_volume(const struct pool *pool, const char *name)
 }
 
 /*
- * All volumes that a command names, in @named, with their devices: a name that
- * does not exist, or one that comes twice, is found before anything is done.
+ * Finds all volumes that a command names, in @named, with their devices.  A
+ * name that does not exist, or that comes twice, is found before anything is
+ * done.
  */
 static int find_named(const struct pool *pool, char **names, int nr,
 		      struct volumes *named)
@@ -128,8 +132,8 @@ static const struct opt create_opts[] = {
 };
 
 /*
- * A clone has the uuid of its origin's file system.  xfs refuses to mount that
- * twice, and btrfs takes the two for one; their own messages do not say why.
+ * A clone has the uuid of its origin's file system.  xfs refuses to mount both,
+ * and btrfs takes the two for one; their own messages do not tell the reason.
  */
 static void hint_clone(const char *device)
 {
@@ -137,7 +141,7 @@ static void hint_clone(const char *device)
 
 	if (print_to(path, sizeof(path), "/dev/mapper/%s", device) ||
 	    blkdev_fs_type(path, type, sizeof(type))) {
-		err_clear(); /* a hint less is no failure */
+		err_clear(); /* a missing hint is no failure */
 		return;
 	}
 	if (!strcmp(type, "xfs"))
@@ -159,7 +163,7 @@ static int finish_new(const struct pool *pool, struct volume *v)
 	return cli_shown(show_volume(pool, v->name));
 }
 
-/* The new volume's device, if it is to have one, can be made. */
+/* Checks that the new volume's device, if it is to have one, can be made. */
 static int check_device(const struct pool *pool, const char *name)
 {
 	struct volume v = { .id = NO_ID };
@@ -239,7 +243,10 @@ static int frozen_snapshot(const struct pool *pool, struct volume *origin,
 		return -1;
 	ret = volume_snapshot(pool, origin, name, (uint32_t)want.id,
 			      whole_blocks(want.size), v);
-	/* Thawed by somebody else meanwhile: it is not what was asked for. */
+	/*
+	 * If another program has thawed it meanwhile, the snapshot is not
+	 * consistent.
+	 */
 	if (!freeze_end(&fs))
 		return ret;
 	if (!ret)
@@ -306,7 +313,7 @@ static int check_activate(const struct pool *pool, const struct volume *v)
 	return volume_check_device_name(pool, v);
 }
 
-/* All of them, or none. */
+/* Activates all volumes, or none. */
 static int activate_all(const struct pool *pool, struct volumes *named)
 {
 	size_t i;
@@ -376,7 +383,9 @@ static int check_deactivate(const struct volume *v)
 	return want.deferred ? 0 : volume_check_unused(v);
 }
 
-/* All of them, or none; but for those whose removal is deferred. */
+/*
+ * Deactivates all volumes, or none, except for those whose removal is deferred.
+ */
 static int deactivate_all(const struct pool *pool, struct volumes *named)
 {
 	struct removed removed = { 0 };
@@ -434,7 +443,7 @@ static int tell_removed(const struct pool *pool, const char *name, uint32_t id)
 	return want.several ? out_json_item("volumes", o) : out_json(o);
 }
 
-/* One whose deletion is refused has its device again. */
+/* If the pool refuses to delete the volume, its device is restored. */
 static int remove_one(const struct pool *pool, struct volume *v,
 		      const char *name)
 {
@@ -454,8 +463,8 @@ static int remove_one(const struct pool *pool, struct volume *v,
 }
 
 /*
- * What is deleted does not come back, so everything that can be known is looked
- * at before the first one is: that all exist, and that none is in use.
+ * A deletion cannot be undone, so everything is checked before the first one:
+ * that all volumes exist, and that none is in use.
  */
 static int cmd_remove(char **args, int nr)
 {
@@ -639,7 +648,7 @@ static int read_highest(const struct volume *v, char *out, size_t size)
 	return 0;
 }
 
-/* Deactivated while it was looked at. */
+/* Whether the volume was deactivated meanwhile. */
 static bool is_gone(const struct volume *v)
 {
 	bool pending = err_pending();
@@ -801,7 +810,7 @@ const struct cmd volume_resize_cmd = {
 	.run = cmd_resize,
 };
 
-/* Neither a volume nor a device has the new name. */
+/* Checks that neither a volume nor a device has the new name. */
 static int check_new_name(const struct pool *pool, const struct volume *v,
 			  const char *name)
 {
