@@ -250,7 +250,7 @@ used=$(sed -n '1s/.* data_used="\([0-9]*\)".*/\1/p' text2)
 sed "1s/ data_used=\"$used\"/ data_used=\"$((used + 1))\"/" text2 >text3
 blank q
 ok "an older version's text of a pool with a mark" 0 "$bin/hpm_restore" -i text3 -o q
-says "that the mark is gone is said" "without a mark"
+says "that the mark is gone is said" "no mark on its data device"
 ok "it is whole" 0 "$bin/hpm_check" q
 "$bin/hpm_dump" -o text3 q
 ok "and as without the mark's word" 0 cmp text1 text3
@@ -263,7 +263,7 @@ pool p seed="$seed" steps=50
 if grep -q ' pbn="0"' text1; then
 	blank q
 	ok "a volume has the mark's block" 0 "$bin/hpm_restore" -i text1 -o q
-	says "which is said" "without a mark"
+	says "which is said" "no mark on its data device"
 	ok "and all is well" 0 "$bin/hpm_check" q
 else
 	ok "a volume has small block 0" 0 false

@@ -319,7 +319,7 @@ static int count_mark(struct build *b)
 	if (!low || !l)
 		return -1;
 	if (l->refs || get_unaligned_le16(low)) {
-		note("small block %u is a volume's: the pool is one without a mark on its data device",
+		note("small block %u belongs to a volume: the pool has no mark on its data device",
 		     HPM_MARK_BLOCK);
 		b->s.marked = false;
 		return 0;
@@ -409,7 +409,7 @@ static int flush_leaf(struct build *b)
 static int key_follows(struct build *b, u64 key)
 {
 	if (b->tree == TREE_NONE)
-		return complain("a mapping stands outside of a tree");
+		return complain("a mapping is outside of a tree");
 	if (b->any && key <= b->last_key)
 		return complain(
 			"the mapping of small block %llu comes after a higher one",
@@ -597,8 +597,9 @@ static int run_bad(const struct build *b, const struct run *r)
 	u64 mask = b->large_size - 1;
 
 	if (r->time > b->s.time)
-		return complain("a mapping is of time %u, which is to come",
-				r->time);
+		return complain(
+			"a mapping is of time %u, which is in the future",
+			r->time);
 	if (r->kind != RUN_HOLE &&
 	    (r->pbn >= b->s.data_blocks || r->nr > b->s.data_blocks - r->pbn))
 		return complain(
@@ -643,8 +644,9 @@ static int build_volume(void *ctx, const struct sink_volume *v)
 		return complain("there are two volumes %u", v->id);
 	if (!v->serial || v->serial >= b->s.next_serial ||
 	    v->snap_time > b->s.time)
-		return complain("volume %u is of a time or serial to come",
-				v->id);
+		return complain(
+			"volume %u has a time or a serial in the future",
+			v->id);
 	open_tree(b, TREE_VOLUME);
 	b->vol = *v;
 	return 0;
@@ -1142,7 +1144,7 @@ static bool mark_was_counted(struct build *b, u64 used)
 		     HPM_MARK_BLOCK >> b->s.large_shift);
 	if ((l && l->refs) || (low && get_unaligned_le16(low)))
 		return false;
-	note("the text counts small block %u, which no volume has, as older versions do with the mark: the pool is one without a mark on its data device",
+	note("the text counts small block %u, which no volume has, as older versions do with the mark: the pool has no mark on its data device",
 	     HPM_MARK_BLOCK);
 	return true;
 }

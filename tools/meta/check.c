@@ -35,7 +35,7 @@ static void __printf(2, 0)
 	char line[256];
 
 	if (rep->said++ == MAX_SAID)
-		note("(no more of them are told)");
+		note("(no more of them are reported)");
 	if (rep->said > MAX_SAID)
 		return;
 	vsnprintf(line, sizeof(line), fmt, ap);
@@ -138,7 +138,7 @@ static bool expect_again(struct check *c, struct expect *e, u64 block,
 
 	if (m->kind == BK_FIXED) {
 		fault(c->rep,
-		      "block %llu points to block %llu, which is no node's place",
+		      "block %llu points to block %llu, which cannot hold a node",
 		      e->from, block);
 		return false;
 	}
@@ -179,7 +179,7 @@ static void expect_block(struct check *c, const struct expect *from,
 	}
 	if (epoch > c->p->epoch)
 		fault(c->rep,
-		      "block %llu points to block %llu with epoch %llu, which is to come",
+		      "block %llu points to block %llu with epoch %llu, which is in the future",
 		      e->from, block, epoch);
 	*m = (struct meta_block){
 		.epoch = epoch,
@@ -350,7 +350,7 @@ static void take_volume(struct check *c, u64 block, bool held, u64 id,
 	if (!live && !serial)
 		return;
 	if (!live || !serial || id > HPM_MAX_VOLUME_ID) {
-		fault(c->rep, "block %llu: volume %llu is half there", block,
+		fault(c->rep, "block %llu: volume %llu is incomplete", block,
 		      id);
 		return;
 	}
@@ -362,11 +362,11 @@ static void take_volume(struct check *c, u64 block, bool held, u64 id,
 	}
 	if (serial >= le64_to_cpu(c->p->sb->next_serial))
 		fault(c->rep,
-		      "block %llu: volume %llu has serial %llu, which is to come",
+		      "block %llu: volume %llu has serial %llu, which is in the future",
 		      block, id, serial);
 	if (le32_to_cpu(v->snap_time) > c->p->time)
 		fault(c->rep,
-		      "block %llu: volume %llu was snapshotted in time %u, which is to come",
+		      "block %llu: volume %llu was snapshotted in time %u, which is in the future",
 		      block, id, le32_to_cpu(v->snap_time));
 	if (v->name[HPM_NAME_SIZE - 1])
 		fault(c->rep, "block %llu: the name of volume %llu has no end",

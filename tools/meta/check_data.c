@@ -315,7 +315,7 @@ static void take_entry(struct leaf_walk *w, u64 key, u64 value, bool first)
 
 	if (value >> HPM_PBN_BITS > w->c->p->time)
 		fault(w->c->rep,
-		      "block %llu maps %llu in time %llu, which is to come",
+		      "block %llu maps %llu in time %llu, which is in the future",
 		      w->block, vbn, value >> HPM_PBN_BITS);
 	if (first) {
 		w->first = true;

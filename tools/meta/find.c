@@ -337,7 +337,7 @@ static int make_up(struct finder *f, const struct find_params *fp)
 		return complain(
 			"the size of the data device is not known (--data-size)");
 	if (!fp->data_blocks)
-		note("the data device counts as %llu blocks: --data-size says it better",
+		note("the data device is assumed to have %llu blocks: --data-size gives its real size",
 		     data);
 	memset(sb, 0, sizeof(*sb));
 	sb->head.epoch = cpu_to_le64(f->epoch);

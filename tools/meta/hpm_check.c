@@ -10,7 +10,7 @@ static const struct opt check_opts[] = {
 	{ "auto-repair", 0, NULL, "lower counts that are too high", NULL,
 	  &opt_repair },
 	{ "clear-needs-check-flag", 0, NULL,
-	  "if all is well, let the pool be used again", NULL, &opt_clear },
+	  "if nothing is wrong, let the pool be used again", NULL, &opt_clear },
 	{ "metadata-snap", 'm', NULL,
 	  "check the held snapshot of a pool in use", NULL, &opt_snap },
 	{ "no-replay", 0, NULL, "do not look at the state behind the journal",
@@ -25,7 +25,7 @@ static const struct usage check_usage = {
 	.what = "Checks the metadata of a pool that is not in use: every block, every count, the\n"
 		"journal.  Nothing is written unless --auto-repair or --clear-needs-check-flag\n"
 		"is given.\n\n"
-		"exit status: 0 clean, 1 damaged, 2 usage or it cannot be told, 3 only leaks",
+		"exit status: 0 clean, 1 damaged, 2 usage or no result, 3 only leaks",
 	.opts = check_opts,
 	.examples = "  hpm_check /dev/vg/pool_meta\n"
 		    "  hpm_check --auto-repair /dev/vg/pool_meta\n"
@@ -120,7 +120,7 @@ static int mend(struct pool *p, struct report *rep)
 	if (pool_load(p, pool_fault, rep) || check_pool(p, rep))
 		return -1;
 	if (!rep->faults && !rep->leaks && !rep->stale_totals)
-		note("mended: %llu counts were lowered", leaks);
+		note("repaired: %llu counts were lowered", leaks);
 	return 0;
 }
 
@@ -132,7 +132,7 @@ static int verdict(const struct report *rep)
 		return ST_DAMAGED;
 	}
 	if (rep->leaks || rep->stale_totals) {
-		note("%llu counts are too high, %llu totals are wrong; nothing is lost (--auto-repair mends it)",
+		note("%llu counts are too high, %llu totals are wrong; nothing is lost (--auto-repair repairs this)",
 		     rep->leaks, rep->stale_totals);
 		return ST_LEAKS;
 	}

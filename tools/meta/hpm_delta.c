@@ -20,13 +20,13 @@ static const struct opt delta_opts[] = {
 	{ "metadata-snap", 'm', NULL, "read the held snapshot of a pool in use",
 	  NULL, &opt_snap },
 	{ "json", 'j', NULL, "print a JSON document", NULL, &opt_json },
-	{ "same", 's', NULL, "also tell what is the same", NULL, &opt_same },
+	{ "same", 's', NULL, "also print what is the same", NULL, &opt_same },
 	{ 0 },
 };
 
 static const struct usage delta_usage = {
 	.synopsis = "[options] --vol1 ID --vol2 ID DEV",
-	.what = "Tells the ranges of two volumes that differ, in blocks of 4 KiB: 'differ' maps\n"
+	.what = "Prints the ranges of two volumes that differ, in blocks of 4 KiB: 'differ' maps\n"
 		"both to other blocks, 'left_only' and 'right_only' are mapped in one of them.",
 	.opts = delta_opts,
 	.examples =

@@ -21,7 +21,7 @@ static const struct opt dump_opts[] = {
 static const struct usage dump_usage = {
 	.synopsis = "[options] DEV",
 	.what = "Writes the metadata of a pool as text that hpm_restore turns back into the\n"
-		"same metadata.  What volumes share is told once.",
+		"same metadata.  What volumes share is written once.",
 	.opts = dump_opts,
 	.examples =
 		"  hpm_dump -o pool.xml /dev/vg/pool_meta\n"

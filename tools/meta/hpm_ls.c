@@ -19,7 +19,8 @@ static const struct opt ls_opts[] = {
 	  NULL, &opt_snap },
 	{ "json", 'j', NULL, "print a JSON document", NULL, &opt_json },
 	{ "no-exclusive", 'n', NULL,
-	  "leave out what has to be counted: no map is read", NULL, &opt_fast },
+	  "leave out figures that must be counted: no map is read", NULL,
+	  &opt_fast },
 	{ 0 },
 };
 

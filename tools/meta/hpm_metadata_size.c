@@ -25,11 +25,11 @@ static const struct opt size_opts[] = {
 
 static const struct usage size_usage = {
 	.synopsis = "[options] --data-size SIZE",
-	.what = "Says how large the metadata device of a pool should be.  With the data's size\n"
-		"alone it is what \"hpmctl pool create\" takes, one byte in 64, which is plenty for\n"
-		"most uses.  With -b, -v or -s, which say what that is, it is\n"
+	.what = "Prints the size that the metadata device of a pool should have.  With the data's\n"
+		"size alone this is the default of \"hpmctl pool create\", one byte in 64, which is\n"
+		"plenty for most uses.  With -b, -v or -s, which describe the use, it is\n"
 		"what the pool needs at least: for all of the data device mapped, half-full nodes,\n"
-		"a metadata snapshot's worth of old nodes, the journal and the reserve.  A device\n"
+		"the old nodes of a metadata snapshot, the journal and the reserve.  A device\n"
 		"can be grown later.",
 	.opts = size_opts,
 	.examples =
@@ -119,7 +119,7 @@ static int print_size(double blocks)
 		return ST_USAGE;
 	}
 	if (blocks > HPM_MAX_META_BLOCKS) {
-		note("more than the 16 GiB that a metadata device can have would be wanted");
+		note("the pool would need more than the 16 GiB that a metadata device can have");
 		blocks = HPM_MAX_META_BLOCKS;
 	}
 	fprintf(tool.out, "%.0f%s\n",
@@ -140,7 +140,7 @@ int hpm_metadata_size_main(int argc, char **argv)
 	if (n == -2)
 		return ST_OK;
 	if (n > 0)
-		complain("%s is not wanted here", argv[1]);
+		complain("%s is not expected here", argv[1]);
 	if (n || parse_wish(&w))
 		return ST_USAGE;
 	if (!opt_large && !opt_volumes && !opt_small)

@@ -31,7 +31,7 @@ static const struct opt repair_opts[] = {
 	{ "output", 'o', "DEV2", "the device (or file) to build on", &opt_out,
 	  NULL },
 	{ "meta-size", 's', "SIZE",
-	  "how much of DEV2 is for metadata (all, or what a pool there has)",
+	  "size of the metadata on DEV2 (all, or as much as a pool there has)",
 	  &opt_size, NULL },
 	{ "large-block", 'b', "SIZE", "if the label is gone", &opt_large,
 	  NULL },
@@ -42,10 +42,10 @@ static const struct opt repair_opts[] = {
 
 static const struct usage repair_usage = {
 	.synopsis = "[options] -i DEV -o DEV2",
-	.what = "Builds metadata on DEV2 from what can be read of those on DEV, and says what is\n"
-		"lost.  DEV is never written to.\n\n"
-		"exit status: 0 nothing is lost, 1 nothing could be built, 2 usage, 3 built, and\n"
-		"the losses were told",
+	.what = "Builds metadata on DEV2 from what can be read of those on DEV, and reports\n"
+		"what is lost.  DEV is never written to.\n\n"
+		"exit status: 0 nothing is lost, 1 nothing could be built, 2 usage, 3 built,\n"
+		"with losses that were reported",
 	.opts = repair_opts,
 	.examples = "  hpm_repair -i /dev/vg/pool_meta -o /dev/vg/pool_meta2\n"
 		    "  hpm_repair -b 2M -i meta.img -o new.img\n",
@@ -216,7 +216,7 @@ static int check_built(struct repair *r)
 	if (!ret)
 		ret = check_state(&p, &rep);
 	if (rep.faults || rep.leaks || rep.stale_totals)
-		ret = complain("what was built is not whole");
+		ret = complain("what was built is not consistent");
 	free(rep.leak);
 	return ret;
 }

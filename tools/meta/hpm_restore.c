@@ -13,7 +13,7 @@ static const struct opt restore_opts[] = {
 	{ "output", 'o', "DEV", "the device (or file) to write to", &opt_out,
 	  NULL },
 	{ "meta-size", 's', "SIZE",
-	  "how much of DEV is for metadata (all, or what a pool there has)",
+	  "size of the metadata on DEV (all, or as much as a pool there has)",
 	  &opt_size, NULL },
 	{ "quiet", 'q', NULL, "no messages, only the exit status", NULL,
 	  &opt_quiet },
@@ -24,8 +24,8 @@ static const struct usage restore_usage = {
 	.synopsis = "[options] -i FILE -o DEV",
 	.what = "Writes the metadata that a text of hpm_dump describes to a device, whatever\n"
 		"was there before, and checks it.  A file must exist and be large enough\n"
-		"(hpm_metadata_size).  On a device that holds a pool no more is taken than that\n"
-		"pool's metadata have, as on a disk its data stand behind them.",
+		"(hpm_metadata_size).  On a device with a pool, only as much is used as the\n"
+		"metadata of that pool have, as its data may follow them on the same disk.",
 	.opts = restore_opts,
 	.examples =
 		"  hpm_restore -i pool.xml -o /dev/vg/pool_meta2\n"
@@ -63,7 +63,8 @@ static int check_built(struct dev *dev)
 	if (!r)
 		r = check_state(&p, &rep);
 	if (rep.faults || rep.leaks || rep.stale_totals)
-		r = complain("the text describes metadata that are not whole");
+		r = complain(
+			"the text describes metadata that are not consistent");
 	free(rep.leak);
 	return r;
 }

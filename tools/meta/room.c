@@ -131,7 +131,7 @@ int room_for_metadata(const struct dev *dev, const u8 *uuid, u64 *blocks)
 	if (room < HPM_MIN_META_BLOCKS || room > dev->blocks)
 		room = dev->blocks;
 	if (room < dev->blocks)
-		note("the metadata take the first %llu of the %llu blocks of %s, as those that were there did (--meta-size takes another size)",
+		note("the metadata take the first %llu of the %llu blocks of %s, as the old ones did (--meta-size gives another size)",
 		     room, dev->blocks, dev->path);
 	*blocks = room;
 	return 0;

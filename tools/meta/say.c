@@ -138,7 +138,7 @@ static int option_bad(char **argv, int c)
 {
 	const char letter[] = { '-', (char)optopt, '\0' };
 
-	complain("%s %s (--help tells more)",
+	complain("%s %s (see --help)",
 		 c == ':' ? "an argument is missing behind" :
 			    "there is no option",
 		 optopt > 0 && optopt < 256 ? letter : argv[optind - 1]);

@@ -565,7 +565,7 @@ static int read_top(struct text *t)
 static int read_element(struct text *t)
 {
 	if (t->ended)
-		return bad(t, "something stands behind the end");
+		return bad(t, "there is something behind the end");
 	if (t->began)
 		return t->tree ? read_in_tree(t) : read_top(t);
 	if (!is(t, "hpmapper") || !t->open)

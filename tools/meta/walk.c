@@ -220,7 +220,7 @@ static const char *entry_fault(const struct emit *e, u64 key, u64 value)
 	u64 pbn = value & HPM_PBN_MASK, mask = e->p->large_size - 1;
 
 	if (value >> HPM_PBN_BITS > e->p->time)
-		return "has a mapping of a time to come";
+		return "has a mapping with a time in the future";
 	if (key & 1)
 		return pbn == HPM_PBN_HOLE || pbn < e->p->data_blocks ?
 			       NULL :
