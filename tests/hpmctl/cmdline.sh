@@ -37,9 +37,9 @@ expect 0 'Commands:' help
 expect 0 'on-disk format' --version
 expect 0 'volume snapshot' volume --help
 expect 0 'Examples:' help pool create
-expect 2 'which command?'
+expect 2 'a command is missing'
 expect 2 'there is no command frob' frob
-expect 2 'pool what?' pool
+expect 2 'pool needs a command' pool
 expect 2 'there is no command pool frob' pool frob
 expect 2 'missing arguments' pool create
 expect 2 'too many arguments' pool create a b
@@ -48,10 +48,10 @@ expect 2 "--disk needs an argument" pool create a --disk
 expect 2 "there is no option -Z" pool create a -Z
 expect 2 "-s needs an argument" pool create a -s
 expect 2 'is not a size' pool create a --size x
-expect 2 'say what the pool stands on' pool create a
+expect 2 'name the devices of the pool' pool create a
 expect 2 'a large block is' pool create a --disk /dev/x --large-block 100K
 expect 2 'cannot be the name' pool create ../a --disk /dev/x
-expect 2 'how large is it' volume create p v
+expect 2 'the size is missing' volume create p v
 expect 2 'taken for an id' volume create p 12 --size 1G
 expect 2 'from 0 to' volume create p v --size 1G --id 16777216
 expect 2 'has no setting' volume set p v colour on
@@ -93,21 +93,21 @@ expect 2 'did you mean --large-block?' pool create a --large-blok 1M
 expect 2 'there is no option --frob before a command' --frob pool list
 expect 2 '--force takes no argument' pool remove p --force=yes
 "$hpmctl" pool create p --no >"$out" 2>"$err"
-grep -qF 'may be --no-discard-passdown, or --no-sharing' "$err"
+grep -qF 'is ambiguous: it may be --no-discard-passdown, or --no-sharing' "$err"
 ok $? 'an option that may be several is told so'
 for size in 0 0K 0.0G; do
-	expect 2 'nothing has no size' pool create p --file "$out.p" --size $size
-	expect 2 'nothing has no size' volume create p v --size $size
-	expect 2 'nothing has no size' import p v x.tar --size $size
+	expect 2 'a size must not be 0' pool create p --file "$out.p" --size $size
+	expect 2 'a size must not be 0' volume create p v --size $size
+	expect 2 'a size must not be 0' import p v x.tar --size $size
 done
-expect 2 'give the size that it shall have' volume resize p v -10M
-expect 2 'give the size that it shall have' volume resize p v -- -10M
-expect 2 'give the size that it shall have' volume resize -5 p v
-expect 2 'a size is not negative' volume create p v --size -5G
+expect 2 'give its new size' volume resize p v -10M
+expect 2 'give its new size' volume resize p v -- -10M
+expect 2 'give its new size' volume resize -5 p v
+expect 2 'a size must not be negative' volume create p v --size -5G
 expect 2 'no space in it' volume create p v --size '10 G'
 expect 2 'a whole number of bytes' volume create p v --size 0.3G
 expect 2 'must be below 8E' volume create p v --size 8E
-expect 2 '--iterations is at least 1' top -n 0
+expect 2 '--iterations must be at least 1' top -n 0
 
 for cmd in 'pool create' 'pool activate' 'pool status' 'pool list' 'pool grow' \
 	'pool checkpoint' 'pool set' 'pool remove' 'volume create' \

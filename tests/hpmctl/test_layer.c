@@ -458,9 +458,9 @@ static void bad_whiteouts(void **state)
 	const struct item nothing[] = { { "a/.wh.", 0, "" }, { 0 } };
 
 	(void)state;
-	assert_bad(unpack(dots), "whiteout of nothing");
-	assert_bad(unpack(dot), "whiteout of nothing");
-	assert_bad(unpack(nothing), "whiteout of nothing");
+	assert_bad(unpack(dots), "whiteout without a name");
+	assert_bad(unpack(dot), "whiteout without a name");
+	assert_bad(unpack(nothing), "whiteout without a name");
 }
 
 static void root_stays_directory(void **state)
@@ -670,9 +670,9 @@ static void links_to_nothing(void **state)
 	(void)state;
 	memset(name, 'n', sizeof(name));
 	name[sizeof(name) - 1] = '\0';
-	assert_bad(unpack(circle), "links in a circle");
-	assert_bad(unpack(itself), "links in a circle");
-	assert_bad(unpack(grows), "links in a circle");
+	assert_bad(unpack(circle), "a loop of links");
+	assert_bad(unpack(itself), "a loop of links");
+	assert_bad(unpack(grows), "a loop of links");
 	assert_bad(unpack(file), "which is not a directory");
 	assert_bad(unpack(below_file), "which is not a directory");
 	assert_bad(unpack(kernels), "leads to /proc/self");
@@ -868,11 +868,11 @@ static void zeroes(void **state)
 	/* an ext4 has its superblock at 1024, an ISO 9660 at 32 KiB */
 	disk[1080] = 'S';
 	spit(tar, disk, sizeof(disk));
-	assert_bad(unpack_file(tar), "is no archive");
+	assert_bad(unpack_file(tar), "is not an archive");
 	disk[1080] = 0;
 	disk[32769] = 'C';
 	spit(tar, disk, sizeof(disk));
-	assert_bad(unpack_file(tar), "is no archive");
+	assert_bad(unpack_file(tar), "is not an archive");
 }
 
 /* Of what cannot be written, the archive is the reason. */
@@ -883,7 +883,7 @@ static void impossible_files(void **state)
 
 	(void)state;
 	memset(target, 'x', sizeof(target) - 1);
-	assert_bad(unpack(long_link), "a file that cannot be: l");
+	assert_bad(unpack(long_link), "an impossible file: l");
 }
 
 int main(void)

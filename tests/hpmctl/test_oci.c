@@ -569,7 +569,7 @@ static void no_images(void **state)
 		"[o]", add_json(json_pack("{s:o, s:[o]}", "config", chart,
 					  "layers", add_layer("x", NULL)),
 				"application/vnd.oci.image.manifest.v1+json")));
-	refused(NULL, NULL, ST_BAD_INPUT, "something else than an image");
+	refused(NULL, NULL, ST_BAD_INPUT, "something other than an image");
 	write_index(json_pack("[o]", for_platform(image_of("x"), "unknown",
 						  "unknown")));
 	refused(NULL, NULL, ST_BAD_INPUT, "holds no image");
@@ -720,7 +720,7 @@ static void two_meanings(void **state)
 						  json_string(said[i][1]));
 		write_index(json_pack(
 			"[o]", add_json(doc, said[i & 1][i < 2 ? 0 : 1])));
-		refused(NULL, NULL, ST_BAD_INPUT, "is called application/");
+		refused(NULL, NULL, ST_BAD_INPUT, "has the type application/");
 	}
 	/* index.json is one, too */
 	doc = json_pack("{s:[], s:[o]}", "layers", "manifests", image_of("b"));

@@ -405,7 +405,8 @@ static void loops(void **state)
 	assert_int_equal(dev.bytes, 16 << 20);
 	loop_file(dev.num, again, sizeof(again));
 	assert_string_equal(again, path);
-	assert_fails(loop_attach(path, false, &other), "is in use behind");
+	assert_fails(loop_attach(path, false, &other),
+		     "is in use by the loop device");
 	/* what is deleted or made larger is that file, and no other */
 	assert_works(loop_check_file(dev.num, path));
 	assert_works(loop_check_file(dev.num, ""));
@@ -485,7 +486,8 @@ static void overlaps(void **state)
 	assert_works(file_make(file, 16 << 20, false));
 	if (losetup(file, &a) || losetup(file, &b))
 		skip();
-	assert_fails(parts_check_apart(&a, &a), "at once");
+	assert_fails(parts_check_apart(&a, &a),
+		     "both the metadata and the data");
 	assert_fails(parts_check_apart(&a, &b), "the same file");
 	(void)snprintf(cmd, sizeof(cmd), "addpart %s 1 2048 8192", a.path);
 	parted = !system(cmd);

@@ -60,7 +60,7 @@ static void sizes(void **state)
 	}
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_fails(parse_size(bad[i], &bytes), "is not a size");
-	assert_fails(parse_size("-5G", &bytes), "not negative");
+	assert_fails(parse_size("-5G", &bytes), "must not be negative");
 	assert_fails(parse_size("10 G", &bytes), "no space in it");
 	assert_fails(parse_size("0.1G", &bytes), "a whole number of bytes");
 	assert_fails(parse_size("8E", &bytes), "too large");
@@ -80,7 +80,7 @@ static void new_sizes(void **state)
 	assert_int_equal(bytes, 1024);
 	assert_fails(parse_new_size("++1K", 0, &bytes), "not a size");
 	assert_fails(parse_new_size("+7E", 7ULL << 60, &bytes), "too large");
-	assert_fails(parse_new_size("-1K", 8192, &bytes), "that it shall have");
+	assert_fails(parse_new_size("-1K", 8192, &bytes), "give its new size");
 	assert_fails(parse_new_size("", 8192, &bytes), "not a size");
 }
 
@@ -130,7 +130,7 @@ static void names(void **state)
 	assert_works(check_pool_name("fast-1.x_y+z"));
 	assert_works(check_volume_name("redis.layer1"));
 	assert_works(check_volume_name("7zip"));
-	assert_fails(check_pool_name(""), "has a name");
+	assert_fails(check_pool_name(""), "must have a name");
 	assert_fails(check_pool_name("-x"), "cannot be the name");
 	assert_fails(check_pool_name(".."), "cannot be the name");
 	assert_fails(check_pool_name("a/b"), "cannot be the name");
@@ -138,8 +138,8 @@ static void names(void **state)
 	assert_fails(check_volume_name("a\\x20b"), "cannot be the name");
 	assert_fails(check_volume_name("k\xc3\xb6ln"), "cannot be the name");
 	assert_fails(check_volume_name("123"), "taken for an id");
-	assert_fails(check_volume_name("meta"), "can be called meta");
-	assert_fails(check_volume_name("data"), "can be called data");
+	assert_fails(check_volume_name("meta"), "can be named meta");
+	assert_fails(check_volume_name("data"), "can be named data");
 	memset(name, 'a', sizeof(name));
 	name[63] = '\0';
 	assert_works(check_volume_name(name));
@@ -309,18 +309,18 @@ static void ways(void **state)
 	struct parts_spec s = { .pool = "p" };
 
 	(void)state;
-	assert_fails(parts_check(&s), "say what the pool stands on");
+	assert_fails(parts_check(&s), "name the devices of the pool");
 	s.disk = "/dev/x";
 	assert_works(parts_check(&s));
 	s.file = "/f";
-	assert_fails(parts_check(&s), "say what the pool stands on");
+	assert_fails(parts_check(&s), "name the devices of the pool");
 	s.disk = NULL;
 	s.size = 1 << 30;
 	assert_works(parts_check(&s));
 	s.more.nr = 1;
 	assert_fails(parts_check(&s), "--add goes with --disk");
 	s = (struct parts_spec){ .meta = "/dev/m" };
-	assert_fails(parts_check(&s), "say what the pool stands on");
+	assert_fails(parts_check(&s), "name the devices of the pool");
 	s.data = "/dev/d";
 	assert_works(parts_check(&s));
 	s.meta_size = 1;

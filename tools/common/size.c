@@ -111,7 +111,7 @@ int size_parse(const char *text, uint64_t *bytes, char why[SIZE_WHY])
 	uint64_t factor;
 
 	if (text[0] == '-')
-		return bad(why, text, ": a size is not negative");
+		return bad(why, text, ": a size must not be negative");
 	if (text[strcspn(text, " \t\n\v\f\r")])
 		return bad(why, text, ": there must be no space in it");
 	unit = take_decimal(text, &d);

@@ -30,7 +30,7 @@ json_t *choice_new(const char *digest, json_int_t size, const char *platform,
 	if (!o)
 		(void)err_say(
 			ST_BAD_INPUT,
-			"the image has a name or a platform that is no text");
+			"the image has a name or a platform that is not text");
 	return o;
 }
 

@@ -19,7 +19,8 @@ static bool want_help;
 
 static const struct opt common_opts[] = {
 	{ "json", 0, OPT_FLAG, &want_json, NULL, "print a JSON document" },
-	{ "verbose", 'v', OPT_FLAG, &verbose, NULL, "say what is being done" },
+	{ "verbose", 'v', OPT_FLAG, &verbose, NULL,
+	  "print what is being done" },
 	{ "help", 'h', OPT_FLAG, &want_help, NULL, "print this" },
 	{ 0 },
 };
@@ -81,7 +82,7 @@ static int set_size(const struct opt *o, const char *arg)
 	if (parse_size(arg, &bytes))
 		return -1;
 	if (!bytes && o->kind == OPT_SIZE)
-		return err_say(ST_USAGE, "--%s is %s: nothing has no size",
+		return err_say(ST_USAGE, "--%s is %s, but a size must not be 0",
 			       o->name, arg);
 	*(uint64_t *)o->value = bytes;
 	return 0;
@@ -94,8 +95,8 @@ static int set_number(const struct opt *o, const char *arg)
 	if (parse_uint(arg, UINT32_MAX, &n))
 		return -1;
 	if (!n && o->kind == OPT_COUNT)
-		return err_say(ST_USAGE, "--%s is at least 1, not %s", o->name,
-			       arg);
+		return err_say(ST_USAGE, "--%s must be at least 1, not %s",
+			       o->name, arg);
 	*(uint64_t *)o->value = n;
 	return 0;
 }
@@ -219,12 +220,12 @@ static int bad_long(const struct parser *p, const char *text)
 				       "%s--%s", nr++ ? ", or " : "", names[i]);
 	}
 	if (nr)
-		return err_say(ST_USAGE, "%s may be %s: write more of it", text,
+		return err_say(ST_USAGE, "%s is ambiguous: it may be %s", text,
 			       several);
 	near = suggest_word(word, names, (size_t)p->nr);
 	return err_say(
 		ST_USAGE,
-		"there is no option %s here (%s%s%s--help tells those there are)",
+		"there is no option %s here (%s%s%s--help lists the options)",
 		text, near ? "did you mean --" : "", near ? near : "",
 		near ? "? " : "");
 }
@@ -247,13 +248,13 @@ static int bad_option(const struct parser *p, int value, char **argv)
 			word = argv[optind];
 		return err_say(
 			ST_USAGE,
-			"\"%s\" is no option, and no size or number is negative: to make something smaller, give the size that it shall have",
+			"\"%s\" is not an option, and sizes and numbers are not negative: to make something smaller, give its new size",
 			word ? word : letter);
 	}
 	if (is_letter)
 		return err_say(
 			ST_USAGE,
-			"there is no option %s here (--help tells those there are)",
+			"there is no option %s here (--help lists the options)",
 			letter);
 	return bad_long(p, word);
 }

@@ -226,7 +226,7 @@ void dm_unmake(const char *name)
 
 	err_save(&first);
 	if (dm_remove(name, false))
-		warn("the device %s stays: %s; \"dmsetup remove %s\" removes it",
+		warn("the device %s could not be removed: %s; remove it with \"dmsetup remove %s\"",
 		     name, err_text(), name);
 	err_restore(&first);
 }
@@ -472,7 +472,7 @@ void dm_restore(const struct dm_saved *saved)
 		.line[0] = saved->line,
 	};
 
-	note("making the device %s again", saved->name);
+	note("restoring the device %s", saved->name);
 	(void)dm_create(&spec);
 }
 

@@ -16,7 +16,7 @@ int fs_check_type(const char *type)
 {
 	if (!strcmp(type, "ext4") || !strcmp(type, "xfs"))
 		return 0;
-	return err_say(ST_USAGE, "the file system is ext4 or xfs, not %s",
+	return err_say(ST_USAGE, "the file system must be ext4 or xfs, not %s",
 		       type);
 }
 

@@ -94,7 +94,7 @@ static int step(struct gunzip *g)
 	else if (ret == Z_MEM_ERROR)
 		return err_nomem();
 	else if (ret != Z_OK && ret != Z_BUF_ERROR)
-		return damaged(g, g->z.msg ? g->z.msg : "not what gzip packs");
+		return damaged(g, g->z.msg ? g->z.msg : "not in gzip format");
 	return 1;
 }
 

@@ -300,7 +300,7 @@ static int check_record(const char *p, size_t len, bool global,
 	if (global && key->kind != K_TIME)
 		return err_say(
 			ST_BAD_INPUT,
-			"the archive says one %s for all its entries (a global header), which cannot be unpacked",
+			"the archive gives one %s for all its entries (a global header), which is not supported",
 			key->what);
 	*has |= key->has;
 	return 0;

@@ -58,13 +58,13 @@ static const struct opt import_opts[] = {
 	{ "fs", 't', OPT_STRING, &want.fs, "TYPE",
 	  "ext4 (default) or xfs, for the lowest layer" },
 	{ "size", 's', OPT_SIZE, &want.size, "SIZE",
-	  "of the volumes (default: 10G; they take what they hold)" },
+	  "size of each volume (default: 10G; only used blocks take space)" },
 	{ "from", 0, OPT_STRING, &want.from, "VOLUME",
 	  "put the layers on top of this volume" },
 	{ "ref", 0, OPT_STRING, &want.ref, "REF",
-	  "which image of a source that holds several" },
+	  "the image to import, if the source holds several" },
 	{ "platform", 0, OPT_STRING, &want.platform, "OS/ARCH[/VARIANT]",
-	  "for another platform than this machine's" },
+	  "import for another platform than this machine's" },
 	{ "quiet", 'q', OPT_FLAG, &want.quiet, NULL, "no line per layer" },
 	{ 0 },
 };
@@ -593,7 +593,7 @@ const struct cmd import_cmd = {
 		"OCI image layout (a directory, or a tar file of one), or what \"docker save\"\n"
 		"wrote.  --ref takes a name, a tag or a digest.  Every layer becomes\n"
 		"a read-only volume and a snapshot of the one below it: NAME.layer1, ..., and\n"
-		"the last one NAME.  Digests are checked, whiteouts obeyed.\n",
+		"the last one NAME.  Digests are checked, whiteouts are applied.\n",
 	.examples =
 		"  mmdebstrap bookworm - | hpmctl import fast debian -\n"
 		"  hpmctl import fast app app-layer.tar.zst --from debian\n"

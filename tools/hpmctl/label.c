@@ -189,7 +189,7 @@ void mark_wipe(const char *path)
 	if (fd < 0 ||
 	    pwrite(fd, zeroes, sizeof(zeroes), 0) != (ssize_t)sizeof(zeroes) ||
 	    fsync(fd))
-		warn("the disk %s may still have the mark of the pool (%s): once that is mended, --force overwrites it",
+		warn("the disk %s may still have the mark of the pool (%s): when this is fixed, --force overwrites it",
 		     path, strerror(errno));
 	if (fd >= 0)
 		(void)close(fd);

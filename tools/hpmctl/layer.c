@@ -228,9 +228,10 @@ static int whiteout(struct layer *l, const char *parent, const char *base)
 		return 0;
 	l->stats->whiteouts++;
 	if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
-		return err_say(ST_BAD_INPUT,
-			       "the archive has a whiteout of nothing: %s/%s",
-			       parent, base);
+		return err_say(
+			ST_BAD_INPUT,
+			"the archive has a whiteout without a name: %s/%s",
+			parent, base);
 	if (dirs_touch(&l->dirs, parent))
 		return -1;
 	if (!strcmp(base, WHITEOUT_OPQ)) {
@@ -371,7 +372,7 @@ static int disk_failed(struct layer *l, const char *path)
 		return err_sys(e, "cannot write %s (%s)", path,
 			       archive_error_string(l->disk));
 	return err_say(ST_BAD_INPUT,
-		       "the archive has a file that cannot be: %s (%s)", path,
+		       "the archive has an impossible file: %s (%s)", path,
 		       archive_error_string(l->disk));
 }
 
@@ -566,7 +567,7 @@ static int unpack_here(struct layer *l, struct stream *in)
 	if (!ret && in->check_plain && !digest_matches(&in->plain))
 		return err_say(
 			ST_BAD_INPUT,
-			"%s is damaged: it has not the digest that the image names",
+			"%s is damaged: its digest is not the one that the image names",
 			in->name);
 	return ret ? -1 : stream_finish(in);
 }

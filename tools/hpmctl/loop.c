@@ -71,8 +71,9 @@ static int attach_free(int control, int backing, __u32 flags, const char *file,
 		if (!ioctl(fd, LOOP_CONFIGURE, &config))
 			return fd;
 		if (errno != EBUSY) {
-			(void)err_sys(errno, "cannot put %s behind %s", file,
-				      dev->path);
+			(void)err_sys(errno,
+				      "cannot make a loop device of %s as %s",
+				      file, dev->path);
 			(void)close(fd);
 			return -1;
 		}
@@ -114,7 +115,8 @@ static int check_unused(int backing, const char *file)
 		return err_sys(errno, "cannot look for loop devices");
 	while (!ret && (d = readdir(dir)))
 		if (!strncmp(d->d_name, "loop", 4) && has_file(d->d_name, &st))
-			ret = err_say(ST_BUSY, "%s is in use behind /dev/%s",
+			ret = err_say(ST_BUSY,
+				      "%s is in use by the loop device /dev/%s",
 				      file, d->d_name);
 	(void)closedir(dir);
 	return ret;
@@ -236,7 +238,7 @@ static int set_size(int fd, const char *path, uint64_t bytes, bool preallocate)
 			ST_FAILED,
 			"the file system has no space for %s, which takes all of its %s at once",
 			path, size_text(bytes, text));
-	return err_sys(err, "cannot give %s its size", path);
+	return err_sys(err, "cannot set the size of %s", path);
 }
 
 int file_make(const char *path, uint64_t bytes, bool preallocate)
@@ -280,9 +282,9 @@ int file_grow(const char *path, uint64_t bytes, bool preallocate)
 
 void file_shrink(const char *path, uint64_t bytes)
 {
-	note("giving %s its old size again", path);
+	note("restoring the old size of %s", path);
 	if (truncate(path, (off_t)bytes))
-		warn("cannot give %s its old size again", path);
+		warn("cannot restore the old size of %s", path);
 }
 
 int file_fill(const char *path)
@@ -345,5 +347,5 @@ int file_put_aside(const char *path, char *aside, size_t size)
 void file_put_back(const char *aside, const char *path)
 {
 	if (*aside && rename(aside, path))
-		warn("what was in %s is in %s now", path, aside);
+		warn("the old content of %s is in %s now", path, aside);
 }

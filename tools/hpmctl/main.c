@@ -37,7 +37,7 @@ static void print_usage(FILE *f, const char *noun)
 	print_list(f, noun);
 	(void)fprintf(
 		f,
-		"\n\"hpmctl COMMAND --help\" tells more, with examples; hpmctl(8) tells all.\n"
+		"\n\"hpmctl COMMAND --help\" prints details and examples; see also hpmctl(8).\n"
 		"Exit status: 0 done, 1 failed, 2 wrong usage, 3 not found,\n"
 		"4 exists already or in use, 5 bad input, 130 interrupted.\n");
 }
@@ -73,25 +73,28 @@ static int wrong_usage(const char *first, const char *second)
 	char hint[256];
 
 	if (!first)
-		return err_say(ST_USAGE,
-			       "which command? (hpmctl --help tells)");
+		return err_say(
+			ST_USAGE,
+			"a command is missing (hpmctl --help lists them)");
 	if (first[0] == '-')
 		return err_say(
 			ST_USAGE,
-			"there is no option %s before a command (hpmctl --help tells those there are)",
+			"there is no option %s before a command (hpmctl --help lists the options)",
 			first);
 	if (is_noun(first) && !second)
-		return err_say(ST_USAGE, "%s what? (hpmctl %s --help tells)",
-			       first, first);
+		return err_say(
+			ST_USAGE,
+			"%s needs a command (hpmctl %s --help lists them)",
+			first, first);
 	suggest_command(first, second, hint, sizeof(hint));
 	if (is_noun(first))
 		return err_say(
 			ST_USAGE,
-			"there is no command %s %s (%s%shpmctl %s --help tells those there are)",
+			"there is no command %s %s (%s%shpmctl %s --help lists the commands)",
 			first, second, hint, *hint ? " " : "", first);
 	return err_say(
 		ST_USAGE,
-		"there is no command %s (%s%shpmctl --help tells those there are)",
+		"there is no command %s (%s%shpmctl --help lists the commands)",
 		first, hint, *hint ? " " : "");
 }
 

@@ -60,7 +60,7 @@ static int probe_members(struct archive *a, const char *path)
 	if (names.twice && kind_of(&names) != IMAGE_NONE)
 		return err_say(
 			ST_BAD_INPUT,
-			"%s has an index.json, manifest.json or repositories twice: which one is meant cannot be known",
+			"%s has an index.json, manifest.json or repositories twice: it is ambiguous which one is meant",
 			path);
 	return kind_of(&names);
 }
@@ -121,7 +121,7 @@ static int probe_dir(const char *path)
 	}
 	return err_say(
 		ST_BAD_INPUT,
-		"the directory %s is no OCI image layout: it has no index.json (nor manifest.json, as \"docker save\" writes it)",
+		"the directory %s is not an OCI image layout: it has no index.json (nor manifest.json, as \"docker save\" writes it)",
 		path);
 }
 
@@ -352,8 +352,8 @@ static int check_meaning(const json_t *doc, const char *what, const char *type)
 	if (!*type || is_index_type(type) == index)
 		type = said;
 	if (*type && is_index_type(type) != index)
-		return err_say(ST_BAD_INPUT, "%s is called %s, but is %s", what,
-			       type, index ? "an index" : "none");
+		return err_say(ST_BAD_INPUT, "%s has the type %s, but is %s",
+			       what, type, index ? "an index" : "not an index");
 	return 0;
 }
 
@@ -433,7 +433,8 @@ static int collect_index(struct collect *c, const json_t *index,
 	size_t i;
 
 	if (depth > DEPTH_MAX)
-		return err_say(ST_BAD_INPUT, "the image's indexes go too deep");
+		return err_say(ST_BAD_INPUT,
+			       "the image's indexes are nested too deeply");
 	if (!json_is_array(list))
 		return err_say(ST_BAD_INPUT, "%s names no manifests",
 			       depth ? "an index" : "index.json");
@@ -542,7 +543,7 @@ static int check_is_image(const json_t *manifest)
 	if (!*type || is_image_config(type))
 		return 0;
 	return err_say(ST_BAD_INPUT,
-		       "the source holds something else than an image: %s",
+		       "the source holds something other than an image: %s",
 		       type);
 }
 
@@ -634,7 +635,8 @@ static int collect_docker(const struct oci *oci, const json_t *o, json_t *list)
 	size_t i;
 
 	if (!*name)
-		return err_say(ST_BAD_INPUT, "manifest.json is not an image's");
+		return err_say(ST_BAD_INPUT,
+			       "manifest.json does not describe an image");
 	digest_of_name(name, digest);
 	config = read_member(oci, name, digest);
 	names = json_array();
@@ -687,7 +689,7 @@ static int take_docker(const json_t *choice, struct oci *oci)
 	if (json_array_size(ids) != oci->nr)
 		return err_say(
 			ST_BAD_INPUT,
-			"the image has %u layers, but digests of %zu of them",
+			"the image has %u layers, but digests of %zu layers",
 			oci->nr, json_array_size(ids));
 	json_array_foreach(layers, i, o) {
 		const char *name = json_string_value(o);
@@ -712,7 +714,8 @@ static int load_docker(struct oci *oci, const json_t *doc,
 	size_t i;
 
 	if (!json_is_array(doc))
-		ret = err_say(ST_BAD_INPUT, "manifest.json is not an image's");
+		ret = err_say(ST_BAD_INPUT,
+			      "manifest.json does not describe an image");
 	json_array_foreach(doc, i, o) {
 		ret = collect_docker(oci, o, list);
 		if (ret)
@@ -844,7 +847,7 @@ static int load(struct oci *oci, const struct oci_want *want)
 	static_assert(sizeof(kinds) / sizeof(kinds[0]) == NR_IMAGE_KINDS,
 		      "a kind is missing");
 	if (!kinds[oci->kind].load)
-		return err_say(ST_BAD_INPUT, "%s is no image", oci->path);
+		return err_say(ST_BAD_INPUT, "%s is not an image", oci->path);
 	oci->dir = open(oci->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (oci->dir < 0 && errno != ENOTDIR)
 		return err_sys(errno, "cannot open %s", oci->path);

@@ -30,7 +30,7 @@ int parts_check(const struct parts_spec *spec)
 	if (ways != 1 || !spec->meta != !spec->data)
 		return err_say(
 			ST_USAGE,
-			"say what the pool stands on: --disk DEV, or --file PATH, or --meta DEV and --data DEV");
+			"name the devices of the pool: --disk DEV, or --file PATH, or --meta DEV and --data DEV");
 	if (spec->more.nr && !spec->disk)
 		return err_say(ST_USAGE, "--add goes with --disk");
 	if ((spec->size || spec->preallocate) && !spec->file)
@@ -140,18 +140,19 @@ static bool have_one_file(const struct blkdev *a, const struct blkdev *b)
 int parts_check_apart(const struct blkdev *meta, const struct blkdev *data)
 {
 	if (!strcmp(meta->num, data->num))
-		return err_say(ST_USAGE,
-			       "%s cannot be for metadata and for data at once",
-			       meta->path);
+		return err_say(
+			ST_USAGE,
+			"%s cannot be both the metadata and the data device",
+			meta->path);
 	if (is_partition_of(meta, data) || is_partition_of(data, meta))
 		return err_say(
 			ST_USAGE,
-			"of %s and %s, one is a partition of the other: a pool's metadata and data do not overlap",
+			"one of %s and %s is a partition of the other: a pool's metadata and data must not overlap",
 			meta->path, data->path);
 	if (have_one_file(meta, data))
 		return err_say(
 			ST_USAGE,
-			"%s and %s have the same file behind them: a pool's metadata and data do not overlap",
+			"%s and %s are loop devices of the same file: a pool's metadata and data must not overlap",
 			meta->path, data->path);
 	return 0;
 }
@@ -252,7 +253,7 @@ static void fill_meta(const struct parts_spec *spec)
 	char meta[DEV_PATH_MAX];
 
 	if (!meta_path(spec, meta) && file_fill(meta) == 1)
-		warn("%s is sparse, and its file system has no space for all of it, or cannot reserve it: if that runs out, the pool becomes read-only",
+		warn("%s is sparse, and its file system has no space for all of it, or cannot reserve it: if the file system becomes full, the pool becomes read-only",
 		     meta);
 }
 
@@ -695,7 +696,7 @@ static void unformat(const struct parts_spec *spec, const struct parts *parts)
 
 	err_save(&first);
 	if (clear_format(parts))
-		warn("%s%s%s may hold what was written for the new pool (%s): once that is mended, \"pool create\" with --force overwrites it",
+		warn("%s%s%s may hold what was written for the new pool (%s): when this is fixed, \"pool create\" with --force overwrites it",
 		     spec->disk ? spec->disk : parts->meta.path,
 		     spec->disk ? "" : " and ",
 		     spec->disk ? "" : parts->data.path, err_text());
@@ -712,8 +713,8 @@ static void remove_linear(const char *pool, const char *part)
 		return;
 	err_save(&first);
 	if (dm_state_of(name, &st))
-		warn("it is not known whether the device %s stays: %s", name,
-		     err_text());
+		warn("it is not known whether the device %s was removed: %s",
+		     name, err_text());
 	err_restore(&first);
 	if (st.exists && !strncmp(st.uuid, PART_UUID, strlen(PART_UUID)))
 		dm_unmake(name);

@@ -146,15 +146,15 @@ static struct {
 /* clang-format off */
 #define TABLE_OPTS							\
 	{ "low-water", 0, OPT_SIZE_0, &want.low_water, "SIZE",		\
-	  "tell by a dm event when less is free (default: 1/16)" },	\
+	  "send a dm event when less is free (default: 1/16)" },	\
 	{ "queue-if-no-space", 0, OPT_FLAG, &want.queue, NULL,		\
 	  "writes wait (at most a minute) if the pool is full" },	\
 	{ "ignore-discard", 0, OPT_FLAG, &want.ignore_discard, NULL,	\
-	  "volumes take no discards" },					\
+	  "volumes refuse discards" },					\
 	{ "no-discard-passdown", 0, OPT_FLAG, &want.no_passdown, NULL,	\
 	  "do not discard freed space on the data device" },		\
 	{ "no-sharing", 0, OPT_FLAG, &want.no_sharing, NULL,		\
-	  "each volume reads for itself" },				\
+	  "do not serve reads from cached copies" },			\
 	{ "disk", 0, OPT_STRING, &want.parts.disk, "DEV",		\
 	  "a disk, for metadata and data" },				\
 	{ "file", 0, OPT_STRING, &want.parts.file, "PATH",		\
@@ -167,13 +167,13 @@ static struct {
 
 static const struct opt create_opts[] = {
 	TABLE_OPTS,
-	{ "size", 's', OPT_SIZE, &want.parts.size, "SIZE", "of the file" },
+	{ "size", 's', OPT_SIZE, &want.parts.size, "SIZE", "size of the file" },
 	{ "meta-size", 0, OPT_SIZE, &want.parts.meta_size, "SIZE",
-	  "of the metadata on a disk or file (default: 1/64)" },
+	  "size of the metadata on a disk or in a file (default: 1/64)" },
 	{ "large-block", 0, OPT_SIZE, &want.large, "SIZE",
 	  "64K to 2M, a power of two (default: 256K)" },
 	{ "preallocate", 0, OPT_FLAG, &want.parts.preallocate, NULL,
-	  "the files are not sparse" },
+	  "allocate all space of the files at once" },
 	{ "force", 'f', OPT_FLAG, &want.parts.force, NULL,
 	  "overwrite what is on the devices, replace the files" },
 	{ 0 },
@@ -182,11 +182,11 @@ static const struct opt create_opts[] = {
 static const struct opt activate_opts[] = {
 	TABLE_OPTS,
 	{ "add", 0, OPT_LIST, &want.parts.more, "DEV",
-	  "a disk that \"pool grow --add\" took; in that order" },
+	  "a disk added by \"pool grow --add\"; in that order" },
 	{ "read-only", 'r', OPT_FLAG, &want.read_only, NULL,
 	  "write nothing to the pool" },
 	{ "adopt-data", 0, OPT_FLAG, &want.parts.adopt, NULL,
-	  "take the data device although it has not the pool's mark" },
+	  "accept the data device although it has no mark of the pool" },
 	{ 0 },
 };
 
@@ -390,8 +390,8 @@ const struct cmd pool_activate_cmd = {
 	.min_args = 1,
 	.max_args = 1,
 	.option_for = disk_or_file,
-	.summary = "bring a pool that was made before back to life",
-	.more = "Nothing is ever formatted by this.  Volumes are activated one by one.\n",
+	.summary = "activate an existing pool",
+	.more = "This never formats anything.  Volumes are activated one by one.\n",
 	.examples =
 		"  hpmctl pool activate fast --disk /dev/nvme1n1\n"
 		"  hpmctl pool activate fast --disk /dev/nvme1n1 --add /dev/nvme2n1\n"
@@ -474,7 +474,7 @@ const struct cmd pool_status_cmd = {
 	.verb = "status",
 	.args = "[NAME]",
 	.max_args = 1,
-	.summary = "tell how a pool, or every pool, is doing",
+	.summary = "show the state of a pool, or of every pool",
 	.examples = "  hpmctl pool status\n"
 		    "  hpmctl pool status fast --json\n",
 	.opts = no_opts,
@@ -562,7 +562,7 @@ static int plan_file(const char *num, const char *text, const char *what,
 	if (!*f->path)
 		return err_say(
 			ST_USAGE,
-			"the pool's %s are not in a file: make %s larger by its own means, then \"pool grow\" without a size",
+			"the pool's %s are not in a file: enlarge %s with its own tools, then \"pool grow\" without a size",
 			what, f->dev.path);
 	if (loop_check_file(num, f->path) ||
 	    parse_new_size(text, f->was, &f->bytes))
@@ -735,7 +735,7 @@ const struct cmd pool_grow_cmd = {
 	.max_args = 1,
 	.option_for = data_or_disk,
 	.summary = "give a pool more space, while it is in use",
-	.more = "Files are made larger.  Without a size, the pool takes what its disk or its\n"
+	.more = "Files are enlarged.  Without a size, the pool uses what its disk or its\n"
 		"devices have gained.  A pool never shrinks.\n",
 	.examples = "  hpmctl pool grow test --data +10G\n"
 		    "  hpmctl pool grow fast --add /dev/nvme2n1\n"
@@ -881,14 +881,14 @@ const struct cmd pool_set_cmd = {
 	.max_args = 12,
 	.summary = "change how a pool works, or start and stop a job",
 	.more = "Settings:\n"
-		"  defrag start [KiB/s]   move what is scattered together, in the background\n"
+		"  defrag start [KiB/s]   join scattered blocks, in the background\n"
 		"  defrag stop | status\n"
 		"  map-cache BLOCKS       how much of the map is kept in memory\n"
 		"  cache share on|off     serve reads of shared blocks from memory, or not\n"
 		"  cache copies_limit N   how many copies of a block may stay\n"
 		"  cache entries N        how many copies are known at most\n"
-		"  cache scan_ms N        how often the copies are looked through\n"
-		"  cache evict            look through them now\n"
+		"  cache scan_ms N        the time between two scans of the copies\n"
+		"  cache evict            scan and evict copies now\n"
 		"  transaction-id OLD NEW a number that a manager keeps in the pool\n"
 		"  metadata-snap reserve | release\n",
 	.examples = "  hpmctl pool set fast defrag start 20480\n"
@@ -908,9 +908,9 @@ static struct {
 
 static const struct opt remove_opts[] = {
 	{ "wipe", 0, OPT_FLAG, &rm.wipe, NULL,
-	  "give up what the pool holds: overwrite its label, delete its files" },
+	  "destroy the pool: overwrite its label, delete its files" },
 	{ "force", 'f', OPT_FLAG, &rm.force, NULL,
-	  "deactivate its volumes first (those in use still stop it)" },
+	  "deactivate its volumes first (fails if one is in use)" },
 	{ 0 },
 };
 
@@ -1016,8 +1016,8 @@ const struct cmd pool_remove_cmd = {
 	.args = "NAME",
 	.min_args = 1,
 	.max_args = 1,
-	.summary = "deactivate a pool; with --wipe, give up what it holds",
-	.more = "Without --wipe nothing is lost: \"pool activate\" brings the pool back.\n",
+	.summary = "deactivate a pool; with --wipe, destroy it",
+	.more = "Without --wipe nothing is lost: \"pool activate\" activates it again.\n",
 	.examples = "  hpmctl pool remove fast\n"
 		    "  hpmctl pool remove test --force --wipe\n",
 	.opts = remove_opts,

@@ -256,7 +256,7 @@ static int finish(struct rawtar *r, bool empty)
 	if (begins && !zero)
 		return err_say(
 			ST_BAD_INPUT,
-			"%s is no archive (a disk's image is copied to a volume's device instead)",
+			"%s is not an archive (copy a disk image to a volume's device instead)",
 			r->in->name);
 	return 0;
 }

@@ -190,7 +190,7 @@ static int open_member(struct stream *s, const char *path, char name[PATH_MAX])
 	for (links = 0; ret == 1; links++) {
 		if (links > LINKS_MAX)
 			return err_say(ST_BAD_INPUT,
-				       "%s has links in a circle: %s", path,
+				       "%s has a loop of links: %s", path,
 				       name);
 		if (s->member)
 			(void)archive_read_free(s->member);
@@ -308,7 +308,7 @@ int stream_finish(struct stream *s)
 	if (s->done != s->total || !digest_matches(&s->digest))
 		return err_say(
 			ST_BAD_INPUT,
-			"%s is damaged: it has not the digest by which it is called",
+			"%s is damaged: its digest is not the expected one",
 			s->name);
 	return 0;
 }

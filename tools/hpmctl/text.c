@@ -25,7 +25,7 @@ int parse_new_size(const char *text, uint64_t base, uint64_t *bytes)
 	if (text[0] == '-')
 		return err_say(
 			ST_USAGE,
-			"\"%s\" is not a size: to make something smaller, give the size that it shall have",
+			"\"%s\" is not a size: to make something smaller, give its new size",
 			text);
 	if (text[0] != '+')
 		return parse_size(text, bytes);
@@ -94,7 +94,7 @@ static int check_name(const char *what, const char *name, size_t max)
 				      "0123456789_.+-";
 
 	if (!*name)
-		return err_say(ST_USAGE, "a %s has a name", what);
+		return err_say(ST_USAGE, "a %s must have a name", what);
 	if (strlen(name) > max)
 		return err_say(ST_USAGE,
 			       "the name %s is longer than %zu characters",
@@ -124,12 +124,12 @@ int check_volume_name(const char *name)
 	if (strstr(name, IMPORTING))
 		return err_say(
 			ST_USAGE,
-			"%s cannot be the name of a volume: what an import has not finished is called so",
+			"%s cannot be the name of a volume: the names of unfinished imports look like this",
 			name);
 	if (!strcmp(name, "meta") || !strcmp(name, "data"))
 		return err_say(
 			ST_USAGE,
-			"no volume can be called %s: the pool's own parts are",
+			"no volume can be named %s: the pool's own devices have this name",
 			name);
 	return 0;
 }

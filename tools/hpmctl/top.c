@@ -25,9 +25,9 @@ static struct {
 
 static const struct opt top_opts[] = {
 	{ "iterations", 'n', OPT_COUNT, &want.count, "N",
-	  "stop after so many (default: go on)" },
+	  "stop after N updates (default: do not stop)" },
 	{ "delay", 'd', OPT_SECONDS, &want.delay, "SECONDS",
-	  "between two (default: 1)" },
+	  "time between two updates (default: 1)" },
 	{ 0 },
 };
 

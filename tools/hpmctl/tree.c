@@ -177,7 +177,7 @@ static int take_link(const struct tree *t, struct walk *w, const char *next)
 	target[n] = '\0';
 	if (++w->links > LINKS_MAX)
 		return err_say(ST_BAD_INPUT,
-			       "the archive has links in a circle: %s", next);
+			       "the archive has a loop of links: %s", next);
 	if (target[0] == '/')
 		w->done[0] = '\0';
 	if ((size_t)n + rest + 1 > sizeof(w->rest))
@@ -213,7 +213,8 @@ static int make_one(const struct tree *t, struct walk *w, const char *next)
 			"the archive has a path through a symbolic link that leads to /%s",
 			next);
 	if (++w->made > DEPTH_MAX)
-		return err_say(ST_BAD_INPUT, "%.60s... is too deep", next);
+		return err_say(ST_BAD_INPUT, "%.60s... is nested too deeply",
+			       next);
 	if (before_change(t, w->done))
 		return -1;
 	if (mkdirat(t->root, next, 0755))
@@ -391,7 +392,8 @@ static int remove_at(int dir, const char *name, const char *path,
 	int fd;
 
 	if (depth > DEPTH_MAX)
-		return err_say(ST_BAD_INPUT, "%.60s... is too deep", path);
+		return err_say(ST_BAD_INPUT, "%.60s... is nested too deeply",
+			       path);
 	if (!kept && (!unlinkat(dir, name, 0) || errno == ENOENT))
 		return 0;
 	if (!kept && errno != EISDIR && errno != EPERM)

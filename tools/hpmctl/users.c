@@ -321,7 +321,7 @@ const char *users_text(const char *num, char out[USERS_TEXT])
 	each_process(&u, opened_by);
 	kind_done(&u, "processes");
 	if (!u.nr_all)
-		strcpy(out, "in use, but by what cannot be seen from here");
+		strcpy(out, "in use, but the user cannot be seen from here");
 	return out;
 }
 

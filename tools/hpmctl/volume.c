@@ -528,7 +528,7 @@ static int read_back(const struct pool *pool, uint32_t id, struct volume *v)
 	if (!volume_parse(text, v))
 		ret = err_say(
 			ST_FAILED,
-			"cannot understand what the pool says of a volume: %s",
+			"cannot understand the pool's answer about a volume: %s",
 			text);
 	free(text);
 	return ret;

@@ -123,7 +123,7 @@ static int find_named(const struct pool *pool, char **names, int nr,
  *--------------------------------------------------------------*/
 
 static const struct opt create_opts[] = {
-	{ "size", 's', OPT_SIZE, &want.size, "SIZE", "how large it is" },
+	{ "size", 's', OPT_SIZE, &want.size, "SIZE", "its size" },
 	{ "id", 0, OPT_UINT, &want.id, "N",
 	  "its id (default: the lowest that is free)" },
 	{ "activate", 'a', OPT_FLAG, &want.activate, NULL,
@@ -187,7 +187,7 @@ static int cmd_create(char **args, int nr)
 
 	(void)nr;
 	if (!want.size)
-		return err_say(ST_USAGE, "how large is it? (--size)");
+		return err_say(ST_USAGE, "the size is missing (--size)");
 	if (check_volume_name(args[1]) || check_id() ||
 	    pool_get(args[0], &pool) || check_device(&pool, args[1]) ||
 	    volume_create(&pool, args[1], (uint32_t)want.id,
@@ -219,7 +219,7 @@ static const struct opt snapshot_opts[] = {
 	{ "id", 0, OPT_UINT, &want.id, "N",
 	  "its id (default: the lowest that is free)" },
 	{ "freeze", 0, OPT_FLAG, &want.freeze, NULL,
-	  "freeze the origin's file system for that moment" },
+	  "freeze the origin's file system meanwhile" },
 	{ "activate", 'a', OPT_FLAG, &want.activate, NULL,
 	  "make its device, too" },
 	{ 0 },
@@ -280,10 +280,10 @@ const struct cmd volume_snapshot_cmd = {
 	.args = "POOL ORIGIN NAME",
 	.min_args = 3,
 	.max_args = 3,
-	.summary = "make a writable copy of a volume, at once",
-	.more = "The snapshot is what the origin is at that instant, also while it is written\n"
-		"to.  A mounted file system in it is as after a power cut, unless --freeze\n"
-		"makes it write everything first.\n",
+	.summary = "make a writable copy of a volume in an instant",
+	.more = "The snapshot has the content of the origin at that instant, even while the\n"
+		"origin is written to.  A mounted file system in it looks as after a power\n"
+		"cut, unless --freeze makes it write everything first.\n",
 	.examples = "  hpmctl volume snapshot fast redis c1 --activate\n"
 		    "  hpmctl volume snapshot fast c1 c1-backup --freeze\n",
 	.opts = snapshot_opts,
@@ -369,7 +369,7 @@ const struct cmd volume_activate_cmd = {
 
 static const struct opt deactivate_opts[] = {
 	{ "deferred", 0, OPT_FLAG, &want.deferred, NULL,
-	  "if it is in use: when its last user lets it go" },
+	  "if it is in use: when its last user closes it" },
 	{ 0 },
 };
 
@@ -428,7 +428,7 @@ const struct cmd volume_deactivate_cmd = {
 	.args = "POOL VOLUME...",
 	.min_args = 2,
 	.max_args = 1 << 20,
-	.summary = "take a volume's device away; the volume stays",
+	.summary = "remove a volume's device, but keep the volume",
 	.examples = "  hpmctl volume deactivate fast c1\n"
 		    "  hpmctl volume deactivate fast c1 --deferred\n",
 	.opts = deactivate_opts,
@@ -490,9 +490,9 @@ const struct cmd volume_remove_cmd = {
 	.args = "POOL VOLUME...",
 	.min_args = 2,
 	.max_args = 1 << 20,
-	.summary = "delete a volume; what it alone holds becomes free",
-	.more = "An active volume that nobody uses is deactivated first.  Snapshots of it live\n"
-		"on.  The command returns at once, the space comes back in the background.\n",
+	.summary = "delete a volume and free the space that only it uses",
+	.more = "An active volume that is not in use is deactivated first.  Its snapshots stay.\n"
+		"The command returns at once; the space is freed in the background.\n",
 	.examples = "  hpmctl volume remove fast c1 c2\n",
 	.opts = no_opts,
 	.run = cmd_remove,
@@ -593,7 +593,7 @@ const struct cmd volume_list_cmd = {
 	.min_args = 1,
 	.max_args = 1,
 	.summary = "list a pool's volumes",
-	.more = "MAPPED is what a volume reaches, shared with others or not.\n",
+	.more = "MAPPED is the space that a volume maps, shared with others or not.\n",
 	.examples =
 		"  hpmctl volume list fast\n"
 		"  hpmctl volume list fast --json | jq -r '.volumes[].name'\n",
@@ -720,7 +720,7 @@ const struct cmd volume_stat_cmd = {
 	.args = "POOL VOLUME...",
 	.min_args = 2,
 	.max_args = 1 << 20,
-	.summary = "tell all about a volume",
+	.summary = "show all about a volume",
 	.examples = "  hpmctl volume stat fast c1\n",
 	.opts = no_opts,
 	.run = cmd_stat,
@@ -732,7 +732,7 @@ const struct cmd volume_stat_cmd = {
 
 static const struct opt resize_opts[] = {
 	{ "force", 'f', OPT_FLAG, &want.force, NULL,
-	  "make it smaller, although what is behind the new end is lost" },
+	  "make it smaller; data behind the new end is lost" },
 	{ 0 },
 };
 
@@ -756,7 +756,7 @@ static int reload_volume(const struct volume *v, uint64_t bytes)
 static int check_resize(const struct volume *v, uint64_t bytes)
 {
 	if (!bytes)
-		return err_say(ST_USAGE, "a volume is not empty");
+		return err_say(ST_USAGE, "the size of a volume must not be 0");
 	if (bytes < v->bytes && v->device[0])
 		return err_say(
 			ST_BUSY,
@@ -764,7 +764,7 @@ static int check_resize(const struct volume *v, uint64_t bytes)
 	if (bytes < v->bytes && !want.force)
 		return err_say(
 			ST_USAGE,
-			"that makes the volume smaller, and what is behind its new end is lost; --force does it");
+			"that makes the volume smaller, and the data behind its new end would be lost; --force does it");
 	return 0;
 }
 
@@ -904,7 +904,7 @@ const struct cmd volume_set_cmd = {
 	.args = "POOL VOLUME SETTING on|off",
 	.min_args = 4,
 	.max_args = 4,
-	.summary = "set what is kept with a volume: readonly, sharing",
+	.summary = "change a setting of a volume: readonly, sharing",
 	.more = "  readonly   it cannot be written to; snapshots of it can\n"
 		"  sharing    its blocks may be served from other volumes' cached copies\n",
 	.examples = "  hpmctl volume set fast golden readonly on\n",

@@ -203,7 +203,7 @@ group_faults() {
 	works pool activate e --file "$work/e"
 	faulty 4 pool checkpoint e --json && jq -e '.note | test("it is done, but")' "$out" >/dev/null && said_done
 	ok $? 'what is done but cannot be shown is done'
-	fails 4 'is in use behind' pool create g --file "$work/e" --size 64M --force
+	fails 4 'is in use by the loop device' pool create g --file "$work/e" --size 64M --force
 	faults true pool grow e --data 24M --meta 12M
 	works volume create e a --size 32M --activate
 	works volume create e b --size 16M --activate
@@ -286,7 +286,7 @@ create_undo_fails() {
 }
 
 said_stays() {
-	grep -q "note: the device $1 stays: .*\"dmsetup remove $1\"" "$err"
+	grep -q "note: the device $1 could not be removed: .*\"dmsetup remove $1\"" "$err"
 }
 
 # Makes each call of an import, or of mkfs, fail.
@@ -484,7 +484,7 @@ group_file_pool() {
 	works pool status f
 	fails 4 'there is a device f already' pool create f --file "$work/g" --size 64M
 	fails 4 'File exists' pool create g --file "$work/f.pool" --size 64M
-	fails 4 'is in use behind' pool activate g --file "$work/f.pool"
+	fails 4 'is in use by the loop device' pool activate g --file "$work/f.pool"
 	works pool checkpoint f
 	works pool set f defrag status
 	works pool set f map-cache 2000
@@ -539,7 +539,7 @@ group_devices() {
 	modprobe brd rd_nr=4 rd_size=65536 max_part=0
 	fails 2 'not a block device' pool create d --meta /dev/null --data /dev/ram1
 	fails 3 'cannot use' pool create d --meta /dev/nowhere --data /dev/ram1
-	fails 2 'for data at once' pool create d --meta /dev/ram0 --data /dev/ram0
+	fails 2 'both the metadata and the data device' pool create d --meta /dev/ram0 --data /dev/ram0
 	mkfs.ext4 -q /dev/ram1
 	fails 4 'a signature of type ext4' pool create d --meta /dev/ram0 --data /dev/ram1
 	mkdir -p "$work/mnt"
@@ -652,7 +652,7 @@ group_wrong_pair() {
 	refused "holds the data of the pool with uuid $second" $a $db
 	refused 'were the two mixed up' $da $a
 	refused "holds no data of this pool, but a pool's metadata" $a $b
-	fails 2 'for data at once' pool activate wa --meta $a --data $a
+	fails 2 'both the metadata and the data device' pool activate wa --meta $a --data $a
 	# The kernel checks by itself.
 	check 'nor does the kernel take it' bash -c "! dmsetup create wa --table '0 131072 hpmapper-pool $a $db 512 0'"
 	dmsetup remove wa 2>/dev/null
@@ -1170,7 +1170,7 @@ group_import_undone() {
 	mkdir -p "$work/many" "$work/plain"
 	truncate -s 32T "$work/huge" &&
 		tar -C "$work" -S -cf "$work/huge.tar" huge
-	fails 5 'a file that cannot be: huge' import i v "$work/huge.tar" --size 64M
+	fails 5 'an impossible file: huge' import i v "$work/huge.tar" --size 64M
 	nothing_stays i 'a sparse file of 32 TiB'
 	(cd "$work/many" && seq 1 6000 | xargs touch)
 	tar -C "$work/many" -cf "$work/many.tar" .
