@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What must be read: arrays of stamps, and a log of what a crash may undo.
+ * The expected content: arrays of stamps, and a log of writes that a crash may
+ * undo.
  */
 #include <stdarg.h>
 
@@ -146,7 +147,7 @@ void sim_log_inherit(struct sim *s, struct sim_vol *origin, struct sim_vol *v)
 		BUG_ON(!copy);
 		*copy = *w;
 		copy->vi = vol_index(s, v);
-		/* In front: the loop does not come to it. */
+		/* Added in front, so that the loop skips it. */
 		list_add(&copy->list, &s->log);
 	}
 }
@@ -157,7 +158,7 @@ void sim_log_drop(struct sim_write *w)
 	free(w);
 }
 
-/* What failed before it and lies under it does not come back. */
+/* Failed writes below a later one cannot reappear. */
 static void drop_failed_under(struct sim *s, struct sim_write *over)
 {
 	struct sim_write *w, *n;
@@ -171,7 +172,10 @@ static void drop_failed_under(struct sim *s, struct sim_write *over)
 	}
 }
 
-/* A FUA write is durable before what it lies over, which stays under it. */
+/*
+ * A FUA write is durable before older writes of the same sectors, which stay
+ * below it.
+ */
 static void write_durable(struct sim_vol *v, const struct sim_write *w)
 {
 	u64 i;
@@ -340,7 +344,7 @@ static void compare_info(struct sim *s, struct sim_vol *v)
 	v->serial = info.serial;
 }
 
-/* The volumes that the pool lists are the ones that there should be. */
+/* Checks that the pool lists exactly the expected volumes. */
 static void compare_list(struct sim *s)
 {
 	struct hpm_vol_info info;
@@ -412,7 +416,9 @@ static void walk(struct sim *s)
 	s->st.punched = max(s->st.punched, res.punched);
 	s->st.nodes = max(s->st.nodes, res.nodes);
 
-	/* The older state is kept whole too, unless its superblock was torn. */
+	/*
+	 * The older state must be valid, too, unless its superblock was torn.
+	 */
 	p.super = HPM_CHECK_OLDER;
 	p.error = rig_drop_fault;
 	if (hpm_check(s->io, &p, &res) || !res.errors)
@@ -488,7 +494,10 @@ static bool listed(struct sim *s, u32 id, struct hpm_vol_info *info)
 	return !hpm_vol_next(s->md, id, info) && info->id == id;
 }
 
-/* A message was under way, or was not committed: did it come through? */
+/*
+ * Finds out whether a message that was in flight, or not committed, had an
+ * effect.
+ */
 static void resolve_message(struct sim *s, struct sim_message *m)
 {
 	struct hpm_vol_info info;
@@ -586,7 +595,7 @@ void sim_crash(struct sim *s, enum hpm_mem_loss loss, u64 seed)
 	sim_past_clear(s);
 }
 
-/* Opens until a recovery is not interrupted any more. */
+/* Opens the pool until a recovery is no longer interrupted. */
 static void open_with_cut(struct sim *s, enum hpm_mem_loss loss, u64 seed,
 			  u64 cut)
 {

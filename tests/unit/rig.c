@@ -80,7 +80,10 @@ void rig_drop_fault(void *ctx, const char *line)
 	(void)line;
 }
 
-/* A record that takes more than its credit may make a pool fail for ever. */
+/*
+ * Reports a record that takes more than its credit: it could make a pool fail
+ * for ever.
+ */
 static void too_much(u8 type, u32 blocks, u32 counts)
 {
 	fprintf(stderr,

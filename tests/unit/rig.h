@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What all test programs share.
+ * Functions that all test programs share.
  *
  *	SEED=n	the seed that random tests start from, 1 if it is not given;
  *		a test that fails tells the seed with which it fails again
@@ -17,27 +17,27 @@
 
 u64 rig_seed(void);
 u64 rig_scale(void);
-/* Says on stderr with which seed a part of a test begins. */
+/* Prints the seed with which a part of a test begins to stderr. */
 void rig_say(const char *what, u64 seed);
 
-/* The engine's messages are dropped, or counted by rig_logged(). */
+/* Drops the engine's messages, or counts them for rig_logged(). */
 void rig_quiet(void);
-/* Errors and warnings since the last call. */
+/* The number of errors and warnings since the last call. */
 unsigned int rig_logged(void);
-/* The last of them. */
+/* The last of these messages. */
 const char *rig_last_line(void);
-/* The last few of them to stderr. */
+/* Prints the last few messages to stderr. */
 void rig_dump(void);
 
-/* What hpm_check() says goes to stderr, or nowhere: struct hpm_check_params. */
+/* Error functions for hpm_check(): print to stderr, or drop. */
 void rig_print_fault(void *ctx, const char *line);
 void rig_drop_fault(void *ctx, const char *line);
 
-/* Memory that a test allocated and did not free makes it fail. */
+/* Let a test fail that does not free all memory that it allocated. */
 int rig_setup(void **state);
 int rig_teardown(void **state);
 
-/* In place of cmocka's: minds ONLY. */
+/* Runs the tests that ONLY selects. */
 #define rig_run(tests)                                          \
 	({                                                      \
 		if (getenv("ONLY"))                             \

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A small target over the engine, and arrays that know better.
+ * A small target on top of the engine, and arrays with the expected content.
  *
- * The simulator does with the engine what the volume target does: it looks up,
- * writes in place or to new blocks, publishes, discards, snapshots, frees.
- * Bios are struct sim_op; they can be held back at each step, and many are
- * under way at a time.  Everything runs in one thread, in an order that comes
- * from one seed.
+ * The simulator uses the engine as the volume target does: it looks up, writes
+ * in place or to new blocks, publishes, discards, snapshots and frees.  Bios
+ * are struct sim_op; they can be delayed at each step, and many are in flight
+ * at a time.  Everything runs in one thread, in an order that depends only on
+ * the seed.
  *
- * Beside each volume stand two arrays with a stamp for each sector: what must
- * be read now, and what is there whatever happens.  What was written in between
- * is in a log; after a power cut, a sector may hold what was durable or what
- * any write since then put there, and nothing else ever.
+ * Each volume has two arrays with a stamp for each sector: what must be read
+ * now, and what is durable.  Writes in between are in a log; after a power cut,
+ * a sector must hold what was durable, or the data of any write since then.
  */
 #ifndef SIM_H
 #define SIM_H
@@ -31,10 +30,10 @@ struct sim_params {
 	unsigned int max_vols;
 	unsigned int max_ops;
 	unsigned long cache_nodes;
-	bool interleave;	/* let things happen inside engine calls */
-	unsigned int max_tasks; /* flushes, loads and the like at a time */
+	bool interleave;	/* other actions run inside engine calls */
+	unsigned int max_tasks; /* concurrent flushes, loads and so on */
 	bool mark;		/* the data device has a mark */
-	unsigned int rare; /* commits and messages: one of so many; 0: all */
+	unsigned int rare; /* one in this many commits and messages; 0: all */
 	u64 seed;
 };
 
@@ -69,10 +68,10 @@ struct sim_write {
 	struct list_head list;
 	unsigned int vi; /* in sim.vols */
 	u64 first, nr;
-	u64 stamp; /* of the first sector; 0: a discard */
+	u64 stamp; /* stamp of the first sector; 0: a discard */
 	bool done;
-	u64 when;    /* it was done, by sim.clock */
-	bool failed; /* may be there, may be not */
+	u64 when;    /* when it was done, by sim.clock */
+	bool failed; /* may be there or not */
 };
 
 struct sim_vol {
@@ -85,12 +84,12 @@ struct sim_vol {
 	u64 *now, *durable; /* stamps by sector */
 	u64 *durable_at;    /* when, by sim.clock, the write was done */
 
-	struct hpm_vol *vol; /* while it is open */
+	struct hpm_vol *vol; /* NULL if it is not open */
 	struct hpm_stock stock;
-	unsigned int writes; /* ops that are not reads and are under way */
+	unsigned int writes; /* ops in flight that are not reads */
 	unsigned int users;  /* tasks */
 	bool parked;
-	/* of a snapshot that came to light after a crash: the origin, + 1 */
+	/* for a snapshot that was found after a crash: its origin, + 1 */
 	unsigned int twin;
 };
 
@@ -103,18 +102,18 @@ enum sim_kind {
 
 enum sim_state {
 	SIM_NEW,     /* to be mapped */
-	SIM_IO,	     /* its data is in flight, or it is to publish */
-	SIM_BLOCKED, /* behind another change */
+	SIM_IO,	     /* its data is in flight or was written */
+	SIM_BLOCKED, /* waits for another change */
 	SIM_NEED_LOAD,
 	SIM_NEED_CREDIT,
 	SIM_NEED_SPACE,
-	SIM_NEED_COMMIT, /* FUA on a mapping that is not durable yet */
+	SIM_NEED_COMMIT, /* FUA write with a mapping that is not durable */
 	SIM_DONE,
 };
 
 struct sim_op {
 	struct list_head list;
-	struct list_head waiter; /* in the change it is blocked by */
+	struct list_head waiter; /* queued on the change that blocks it */
 	struct sim *s;
 	struct sim_vol *v;
 	enum sim_kind kind;
@@ -127,21 +126,21 @@ struct sim_op {
 	bool fua;
 	bool fua_passed; /* ... down to the device */
 	struct hpm_change *change;
-	u64 large; /* a whole large block taken for it */
+	u64 large; /* a large block that was taken for it */
 	bool has_large;
-	bool no_large; /* there was none */
+	bool no_large; /* no large block was free */
 	unsigned int tries;
 	u64 data_id;
-	u64 pbn; /* what it reads, or writes to */
+	u64 pbn; /* the block that it reads or writes */
 	bool mapped;
-	u64 since;   /* reads: when it began, by sim.clock */
-	u64 *before; /* reads: what was there then */
+	u64 since;   /* reads: when it began */
+	u64 *before; /* reads: the stamps then */
 };
 
 struct sim_drain {
 	struct list_head list;
 	struct hpm_free_batch *batch;
-	u64 barrier; /* tokens up to here must be back */
+	u64 barrier; /* tokens up to this one must be back */
 };
 
 struct sim_stats {
@@ -150,10 +149,10 @@ struct sim_stats {
 	u64 snapshots, creates, deletes, commits, checkpoints, drains;
 	u64 crashes, no_space, hooks, tasks;
 	u64 blocked;
-	u64 punched, nodes; /* the most that the walker saw */
+	u64 punched, nodes; /* maxima that the checker saw */
 };
 
-/* What a message that was under way when the power failed wanted. */
+/* The effect of a message that was in flight when the power failed. */
 struct sim_message {
 	enum {
 		SIM_MSG_NONE,
@@ -169,7 +168,7 @@ struct sim_message {
 	u64 value;
 	char name[HPM_NAME_SIZE];
 	u64 since;	    /* when it began, by sim.clock */
-	enum hpm_mode mode; /* of the pool, then */
+	enum hpm_mode mode; /* of the pool, at that time */
 };
 
 struct sim {
@@ -177,28 +176,28 @@ struct sim {
 	struct hpm_io *io;
 	struct hpm_md *md;
 	u64 rng;
-	u64 stamp; /* the next */
+	u64 stamp; /* the next stamp */
 	u64 clock; /* counts completions */
 	u64 token_seq;
 	struct sim_vol vols[SIM_MAX_VOLS];
-	struct list_head log;  /* struct sim_write, as they began */
-	struct list_head past; /* durable ones that a read may have seen */
+	struct list_head log;  /* struct sim_write, in start order */
+	struct list_head past; /* durable writes that a read may see */
 	unsigned int nr_reads; /* under way */
 	struct list_head ops;
 	unsigned int nr_ops;
 	struct list_head drains;
 	u64 transaction_id;
 	struct sim_message msg;	   /* under way */
-	struct sim_message unsure; /* its commit failed: durable or not */
-	u64 *image;		   /* what the last snapshot has, by sectors */
+	struct sim_message unsure; /* its commit failed, it may be durable */
+	u64 *image;		   /* the last snapshot's content, by sector */
 	unsigned long kicks;
-	bool may_fail; /* faults are injected, or it has failed */
+	bool may_fail; /* faults are injected, or have happened */
 	bool hooks_on;
-	struct sim_vol *stream_vol; /* where a stream writes, alone */
+	struct sim_vol *stream_vol; /* the volume that a stream writes to */
 	u64 stream_at;		    /* sector */
 	enum hpm_mode mode;
 	struct sim_stats st;
-	const struct sim *look; /* whose log this one looks at */
+	const struct sim *look; /* the simulator whose log is compared */
 };
 
 /* Formats and opens a pool on fresh devices. */
@@ -207,46 +206,51 @@ struct sim *sim_create(const struct sim_params *p);
 void sim_destroy(struct sim *s);
 
 int sim_open(struct sim *s);
-/* Everything under way is finished, everything durable, the journal empty. */
+/* Finishes and commits everything and empties the journal. */
 void sim_shutdown(struct sim *s);
-/* Drops the engine as a crash does; ops under way are forgotten. */
+/* Drops the engine as in a crash, with all ops in flight. */
 void sim_drop(struct sim *s);
 
-/* One random thing; sim_finish() completes all ops that are under way. */
+/*
+ * sim_step() does one random action; sim_finish() completes all ops in flight.
+ */
 void sim_step(struct sim *s);
 void sim_finish(struct sim *s);
 
 /*
- * The power fails now, or has failed; the machine comes back with what
- * @loss leaves.  Opens the pool, compares all of it with the arrays, which
- * take on what was found, and walks the metadata.
+ * Lets the power fail now, unless it has failed.  The machine comes back with
+ * what @loss leaves.  Opens the pool, compares all of it with the arrays, which
+ * take over what was found, and checks the metadata.
  */
 void sim_crash(struct sim *s, enum hpm_mem_loss loss, u64 seed);
 /*
- * The same on a copy, leaving @s as it is, for looking at one cut in many
- * ways.  @recovery_cut: the power fails again at that event of the recovery.
+ * The same on a copy, which leaves @s unchanged, so that one power cut can be
+ * looked at in many ways.  @recovery_cut: the power fails again at that event
+ * of the recovery.
  */
 void sim_crash_look(struct sim *s, enum hpm_mem_loss loss, u64 seed,
 		    u64 recovery_cut);
-/* The same, and if both superblocks are whole, the newer one rots. */
+/* The same, but if both superblocks are valid, the newer one is damaged. */
 void sim_crash_rot(struct sim *s, enum hpm_mem_loss loss, u64 seed);
 
-/* Every block of every volume against the arrays; nothing may be under way. */
+/*
+ * Compares every block of every volume with the arrays; no op may be in flight.
+ */
 void sim_compare(struct sim *s);
-/* The same of those that are open, whatever the pool lists. */
+/* The same for the open volumes only, whatever the pool lists. */
 void sim_compare_data(struct sim *s);
-/* Checkpoints and walks the metadata; nothing may be under way. */
+/* Makes a checkpoint and checks the metadata; no op may be in flight. */
 void sim_check(struct sim *s);
 /*
- * Nothing is under way: with checkpoints settled, there is room for a delete,
- * whatever was done or refused before.
+ * Checks that, after two checkpoints, there is room for a delete, whatever was
+ * done or refused before.  No op may be in flight.
  */
 void sim_may_delete(struct sim *s);
-/* All frees drained and stocks returned: nothing may be missing. */
+/* Drains all frees, returns the stocks, and checks that no block is missing. */
 void sim_check_space(struct sim *s);
 
 /*
- * Scripted steps for small histories.  Each returns the engine's result; @at
+ * Steps for small scripted histories.  Each returns the engine's result; @at
  * and @nr are in small blocks.
  */
 int sim_msg_create(struct sim *s, u32 id);
@@ -263,7 +267,7 @@ int sim_move(struct sim *s, u32 id, u64 at);
 int sim_commit(struct sim *s);
 int sim_checkpoint(struct sim *s);
 int sim_reclaim(struct sim *s);
-/* Applies, and drains what the engine has handed out by itself. */
+/* Applies records, and drains what the engine frees. */
 int sim_drain_now(struct sim *s);
 int sim_drain_all(struct sim *s);
 struct sim_vol *sim_vol(struct sim *s, u32 id);
@@ -273,20 +277,22 @@ u64 sim_rnd(struct sim *s, u64 n);
 /* oracle.c */
 struct sim_write *sim_log_add(struct sim *s, struct sim_vol *v, u64 first,
 			      u64 nr, u64 stamp);
-/* It is in front of everybody's eyes now. */
+/* The write is complete: reads must see it. */
 void sim_log_done(struct sim *s, struct sim_write *w);
-/* It may be there or not, from now on. */
+/* The write failed: it may be there or not. */
 void sim_log_failed(struct sim_write *w);
-/* What may or may not have been written of the origin may show in a snapshot. */
+/* Failed writes to the origin may be visible in the snapshot. */
 void sim_log_inherit(struct sim *s, struct sim_vol *origin, struct sim_vol *v);
 void sim_log_drop(struct sim_write *w);
-/* What was done until @since, by sim.clock, is durable. */
+/* Everything that was done before @since, by sim.clock, is durable. */
 void sim_durable(struct sim *s, u64 since);
 void sim_durable_write(struct sim *s, struct sim_write *w);
-/* Does a read that began with @before, @since then, rightly see @value? */
+/*
+ * May a read return @value that began at @since, when the sector had @before?
+ */
 bool sim_may_read(struct sim *s, struct sim_vol *v, u64 sector, u64 value,
 		  u64 before, u64 since);
-/* The last read has ended. */
+/* Forgets the past when the last read has ended. */
 void sim_past_clear(struct sim *s);
 struct sim_vol *sim_vol_new(struct sim *s, u32 id);
 void sim_vol_forget(struct sim *s, struct sim_vol *v);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Sparse arrays and the node cache under them, against plain arrays. */
+/* Tests sparse arrays, with the node cache, against plain arrays. */
 #include "hpm_mem_io.h"
 #include "rig.h"
 
@@ -26,7 +26,7 @@ static void end(void)
 	hpm_io_close(io);
 }
 
-/* Indices all over the range, some of them close together. */
+/* Indices from the whole range, some of them close together. */
 static u64 some_index(unsigned int i)
 {
 	static const u64 base[] = { 0,		1000,
@@ -64,7 +64,9 @@ static int stop(void *ctx, u64 first, const void *elts, unsigned int nr)
 	return 7;
 }
 
-/* HPM_ARR_LARGE, as an array of its own: checkpoints do not save it. */
+/*
+ * Uses an array like HPM_ARR_LARGE of its own, which checkpoints do not save.
+ */
 static int nothing(struct hpm_md *m, const void *elts, unsigned int nr)
 {
 	(void)m;
@@ -122,7 +124,10 @@ static void test_random(void **state)
 		if (leaf)
 			hpm_node_put(leaf);
 		if (i % 500 == 0) {
-			/* Shadowed from here on; read back from the device. */
+			/*
+			 * From here on nodes are copied, and read back from the
+			 * device.
+			 */
 			mutex_unlock(&md->lock);
 			assert_int_equal(hpm_md_checkpoint(md), 0);
 			hpm_array_release(&a);
@@ -146,7 +151,7 @@ static void test_random(void **state)
 	end();
 }
 
-/* The cache keeps to its limit, and a limit of nothing still works. */
+/* The cache obeys its limit, and a limit of 0 still works. */
 static void test_limit(void **state)
 {
 	struct hpm_md_stats st;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What records take: the metadata blocks that patterns of writes come to, and
- * the most that one record takes of them, in trees as bad as any.
+ * The cost of records: the metadata blocks that patterns of writes use, and the
+ * most that one record takes, in the worst trees.
  *
- * A tree is planted node by node, so that it has what today's splices would not
- * make, but those of an earlier version did: leaves of one entry, inner nodes of
- * one child, every node shared.  Records are applied to it one by one, with no
- * more blocks to be had than their credit has reserved.
+ * A tree is planted node by node, so that it has shapes that the present
+ * splices do not make, but those of an earlier version did: leaves with one
+ * entry, inner nodes with one child, all nodes shared.  Records are applied to
+ * it one by one, with only as many free blocks as their credit has reserved.
  */
 #include "hpm_check.h"
 #include "hpm_mem_io.h"
@@ -29,7 +29,7 @@ struct pool {
 	struct hpm_md *md;
 	u64 rng;
 	struct hpm_stock stock;
-	u64 most; /* that one record has taken and not given back */
+	u64 most; /* the most that one record took */
 };
 
 static u64 mix(u64 z)
@@ -118,7 +118,7 @@ static void walk(struct pool *p)
  *--------------------------------------------------------------
  */
 
-static u64 writes; /* how many there are of a pattern */
+static u64 writes; /* the number of writes in a pattern */
 
 static u64 ascending(u64 i)
 {
@@ -187,9 +187,9 @@ static u64 down_from_middle(u64 i)
 
 enum ground {
 	BARE,
-	FULL_LEAF, /* one, in front of all that is written */
-	SPARSE,	   /* an entry here and there */
-	BASES,	   /* all that is written overrides a base */
+	FULL_LEAF, /* a full leaf in front of all writes */
+	SPARSE,	   /* scattered entries */
+	BASES,	   /* all writes override a base */
 };
 
 static const struct pattern {
@@ -199,14 +199,14 @@ static const struct pattern {
 	enum ground ground;
 	u64 limit; /* metadata blocks */
 } patterns[] = {
-	/* The first five may be no worse than they were. */
+	/* The limits of the first five are those of an earlier version. */
 	{ "ascending", ascending, 100000, BARE, 355 },
 	{ "every second", every_second, 100000, BARE, 355 },
 	{ "scattered", scattered, 100000, BARE, 505 },
 	{ "descending", descending, 100000, BARE, 652 },
 	{ "alternating", alternating, 100000, BARE, 498 },
 	{ "downwards behind a full leaf", descending, 10000, FULL_LEAF, 100 },
-	/* The counts of 20,000 blocks are 12 of the blocks. */
+	/* The counts of 20,000 blocks take 12 of the blocks. */
 	{ "downwards, strided", downward_strided, 20000, FULL_LEAF, 160 },
 	{ "downwards, far apart", downward_far, 20000, FULL_LEAF, 160 },
 	{ "eight downwards", eight_down, 20000, FULL_LEAF, 160 },
@@ -243,14 +243,20 @@ static void put(struct pool *p, struct hpm_vol *vol, u64 key, u64 pbn)
 	mutex_unlock(&p->md->lock);
 }
 
-/* What is there before; returns the next free PBN. */
+/*
+ * Makes the entries that are there before the writes; returns the next free
+ * PBN.
+ */
 static u64 lay_ground(struct pool *p, struct hpm_vol *vol, enum ground ground)
 {
 	u64 i, shift = ground == FULL_LEAF ? 1ull << 24 : 0;
 
 	switch (ground) {
 	case FULL_LEAF:
-		/* In front, and a region of its own would be no test. */
+		/*
+		 * In front of the writes; in another region this would test
+		 * nothing.
+		 */
 		for (i = 0; i < HPM_LEAF_MAX; i++)
 			put(p, vol, hpm_key_small(2 * i), i);
 		return shift ? HPM_LEAF_MAX : 0;
@@ -313,10 +319,10 @@ static void test_patterns(void **state)
 #define PLANT_MAX 4096u
 
 struct shape {
-	unsigned int leaf;   /* entries in each, at the most; but see exact */
-	unsigned int fan;    /* children in each inner node ... */
-	unsigned int levels; /* ... of so many levels; above, as few as can be */
-	bool exact;	     /* that many in each leaf */
+	unsigned int leaf;   /* the most entries in a leaf; but see exact */
+	unsigned int fan;    /* children of each inner node ... */
+	unsigned int levels; /* ... on this many levels; above, full nodes */
+	bool exact;	     /* exactly @leaf entries in each leaf */
 };
 
 struct plant {
@@ -344,7 +350,7 @@ static void plant_leaf(struct pool *p, struct plant *t,
 	hpm_node_put(n);
 }
 
-/* The level above the @t->nr nodes. */
+/* Makes the level above the @t->nr nodes. */
 static void plant_level(struct pool *p, struct plant *t, unsigned int level,
 			unsigned int fan)
 {
@@ -367,7 +373,7 @@ static void plant_level(struct pool *p, struct plant *t, unsigned int level,
 	t->nr = nr;
 }
 
-/* The volume's map becomes a tree of these entries. */
+/* Replaces the volume's map by a tree of these entries. */
 static void plant(struct pool *p, struct hpm_vol *vol, struct shape s,
 		  const struct hpm_entry *e, unsigned int nr)
 {
@@ -398,7 +404,10 @@ static void plant(struct pool *p, struct hpm_vol *vol, struct shape s,
  *--------------------------------------------------------------
  */
 
-/* What a credit is worth now, but for what the counts' new nodes owe later. */
+/*
+ * The blocks that a credit reserves now, except those for later copies of new
+ * nodes of the counts.
+ */
 static u64 credit_worth(struct pool *p)
 {
 	u64 worth = hpm_record_blocks(p->md) +
@@ -409,7 +418,7 @@ static u64 credit_worth(struct pool *p)
 	return worth;
 }
 
-/* Applies what is published, with the blocks of one credit and no more. */
+/* Applies published records with the blocks of one credit only. */
 static void apply_with_credit(struct pool *p, const char *what)
 {
 	struct hpm_refs *refs = &p->md->refs;
@@ -427,7 +436,10 @@ static void apply_with_credit(struct pool *p, const char *what)
 	refs->nr_free = all - most + refs->nr_free;
 }
 
-/* In one run: of a free large block, or fewer if there is none. */
+/*
+ * Takes blocks in one run: a free large block or, if there is none, fewer
+ * blocks.
+ */
 static void take_blocks(struct pool *p, u32 *nr, u64 *pbn)
 {
 	if (!hpm_space_take_large(p->md, pbn)) {
@@ -440,7 +452,10 @@ static void take_blocks(struct pool *p, u32 *nr, u64 *pbn)
 	assert_int_not_equal(*nr, 0);
 }
 
-/* Not applied; @nr may become less for a MAP or a MOVE. */
+/*
+ * Publishes a record without applying it; @nr may become smaller for a MAP or a
+ * MOVE.
+ */
 static void publish(struct pool *p, struct hpm_vol *vol, u8 type, u64 vbn,
 		    u32 *nr, u64 *pbn, u64 old)
 {
@@ -462,7 +477,7 @@ static void publish(struct pool *p, struct hpm_vol *vol, u8 type, u64 vbn,
 	hpm_change_publish(c, &waiters);
 }
 
-/* One record. */
+/* Publishes and applies one record. */
 static void record(struct pool *p, struct hpm_vol *vol, u8 type, u64 vbn,
 		   u32 *nr, u64 *pbn, u64 old)
 {
@@ -474,7 +489,10 @@ static void record(struct pool *p, struct hpm_vol *vol, u8 type, u64 vbn,
 	apply_with_credit(p, what);
 }
 
-/* All of it from what was committed, as after a power cut at this point. */
+/*
+ * Compares everything after a power cut at this point, as far as it was
+ * committed.
+ */
 static void look_after_cut(struct pool *p, u32 id, u64 vbn, u32 nr,
 			   const u64 *seen)
 {
@@ -506,7 +524,7 @@ static void look_after_cut(struct pool *p, u32 id, u64 vbn, u32 nr,
 #define GROUPS 6u
 #define VBNS   (GROUPS * LARGE)
 
-/* By VBN: what is seen; and whether it is an override or shows from a base. */
+/* By VBN: what is visible, and whether it is an override or part of a base. */
 struct model {
 	u64 seen[VBNS];	  /* PBN + 1; 0: nothing */
 	u64 base[GROUPS]; /* PBN; 0: none */
@@ -552,7 +570,7 @@ static void compare(struct pool *p, struct hpm_vol *vol, const struct model *m)
 	assert_int_equal(vol->mapped, mapped);
 }
 
-/* Entries of a random kind for the large blocks, in key order. */
+/* Makes random entries for the large blocks, in key order. */
 static unsigned int make_entries(struct pool *p, struct hpm_entry *e,
 				 u64 *mapped)
 {
@@ -595,7 +613,7 @@ static void model_record(struct pool *p, struct hpm_vol *vol, struct model *m,
 	u64 pbn = 0, old = 0, g = vbn / LARGE, i;
 
 	if (type == HPM_REC_MOVE) {
-		/* Where it is, one block: runs of planted ones are rare. */
+		/* Moves one block only, as runs of planted blocks are rare. */
 		nr = 1;
 		old = m->seen[vbn] - 1;
 		if (!m->seen[vbn])
@@ -607,7 +625,7 @@ static void model_record(struct pool *p, struct hpm_vol *vol, struct model *m,
 		return;
 	record(p, vol, type, vbn, &nr, &pbn, old);
 	if (type == HPM_REC_MOVE || type == HPM_REC_PUNCH) {
-		/* It may rightly have changed nothing. */
+		/* The record may correctly have changed nothing. */
 		look_at(p, vol, m);
 		return;
 	}
@@ -636,7 +654,10 @@ static void random_record(struct pool *p, struct hpm_vol *vol, struct model *m)
 		look_at(p, vol, m);
 		return;
 	}
-	/* All of a large block but one, and then that: the base goes. */
+	/*
+	 * Overrides all of a large block but one block, and then that: the base
+	 * must go.
+	 */
 	if (type == HPM_REC_MAP && nr == 1)
 		model_record(p, vol, m, HPM_REC_MAP, lvbn + 77, 1);
 }
@@ -652,7 +673,7 @@ static void cut_here(struct pool *p, struct model *m)
 	look_after_cut(p, 1, 0, VBNS, m->seen);
 }
 
-/* So few counts that what a record takes is what it takes of the map. */
+/* There are so few counts that a record only takes blocks for the map. */
 #define FEW (128u * LARGE)
 
 static void random_tree(u64 seed, struct shape s)
@@ -712,7 +733,7 @@ static void test_random(void **state)
  *--------------------------------------------------------------
  */
 
-/* All of group 1 but one block, with a base; a little on either side. */
+/* All of group 1 but one block, with a base; a few entries on either side. */
 static unsigned int comb_entries(struct pool *p, struct hpm_entry *e, u8 type)
 {
 	u64 i, pbn = type == HPM_REC_COLLAPSE ? 80 * LARGE : 1;
@@ -736,7 +757,7 @@ static unsigned int comb_entries(struct pool *p, struct hpm_entry *e, u8 type)
 static const struct comb_case {
 	const char *name;
 	u64 vbn;
-	u64 seen_nr; /* of group 1, afterwards */
+	u64 seen_nr; /* blocks of group 1, afterwards */
 	u32 nr;
 	u8 type;
 } comb_cases[] = {
@@ -764,7 +785,10 @@ static void comb_case(const struct comb_case *c, struct shape s, bool shared)
 	const char *why;
 	u64 seen = 0, pbn = 0;
 
-	/* Otherwise there is nothing to collapse or to move. */
+	/*
+	 * If the tree were shared, there would be nothing to collapse or to
+	 * move.
+	 */
 	shared = shared && c->type != HPM_REC_COLLAPSE &&
 		 c->type != HPM_REC_MOVE;
 	plant(p, vol, s, e, n);
@@ -813,12 +837,12 @@ static void test_combs(void **state)
 
 /*
  *----------------------------------------------------------------
- * Counts: each entry in a leaf of its own
+ * Counts: the count of each entry in a leaf of its own
  *--------------------------------------------------------------
  */
 
 #define MANY	 (1ull << 22)
-#define PAGES	 2050u /* leaves of the small counts */
+#define PAGES	 2050u /* leaves of the small counts array */
 #define PER_PAGE 2016u
 
 static u64 page_pbn(u64 i)
@@ -827,9 +851,9 @@ static u64 page_pbn(u64 i)
 }
 
 /*
- * A base that is overridden but for its last block, the first and the last
- * leaf of it full and shared, those between alone the volume's: one MAP changes
- * the counts of all their entries.
+ * A base that is overridden except for its last block.  Its first and its last
+ * leaf are full and shared, those between belong to the volume alone: one MAP
+ * changes the counts of all their entries.
  */
 static void test_counts(void **state)
 {
@@ -858,7 +882,7 @@ static void test_counts(void **state)
 	vol->mapped = n - 1 - (LARGE - 1) + LARGE;
 	assert_int_equal(hpm_vol_snapshot(p->md, 2, 1, NULL, &why), 0);
 	checkpoints(p);
-	/* The leaf between becomes the volume's, with other blocks. */
+	/* The leaf between is made the volume's own, with other blocks. */
 	for (i = 0; i < HPM_LEAF_MAX; i++)
 		put(p, vol, e[HPM_LEAF_MAX + i].key, page_pbn(n + i));
 	checkpoints(p);
@@ -869,7 +893,7 @@ static void test_counts(void **state)
 	counts -= p->md->counts_left;
 	fprintf(stderr, "    %llu nodes of the counts, %u kept\n", counts,
 		hpm_record_counts(p->md));
-	/* Twice what two leaves have, and the base is gone. */
+	/* More counts than two leaves have, twice, and the base is gone. */
 	assert_true(counts > 2 * HPM_LEAF_MAX + 300);
 	assert_int_equal(hpm_map_value(p->md, vol->root, hpm_key_base(lvbn),
 				       &pbn),
@@ -880,7 +904,7 @@ static void test_counts(void **state)
 	pool_end(p);
 }
 
-/* The lower half of the count of @pbn is as high as it can be. */
+/* Sets the lower half of the count of @pbn to its maximum. */
 static void fill_low(struct pool *p, u64 pbn)
 {
 	struct hpm_node *leaf;
@@ -894,9 +918,10 @@ static void fill_low(struct pool *p, u64 pbn)
 }
 
 /*
- * So many snapshots share a leaf's blocks that one copy more needs upper halves for
- * the counts of all of them, each in a leaf of its own.  The counts are set, as
- * 32,767 snapshots would take as many leaves, and so is the number of volumes.
+ * So many snapshots share a leaf's blocks that one more copy needs upper halves
+ * for the counts of all of them, each in a leaf of its own.  The counts are set
+ * directly, as 32,767 snapshots would take as many leaves; so is the number of
+ * volumes.
  */
 static void test_high_halves(void **state)
 {
@@ -936,7 +961,10 @@ static void test_high_halves(void **state)
 	pool_end(p);
 }
 
-/* Credits that are out when there come to be so many trees do not lock out deletes. */
+/*
+ * Credits that are out when the number of trees gets that high do not prevent
+ * deletes.
+ */
 static void test_many_out(void **state)
 {
 	struct pool *p = pool_new(12000, 1ull << 24, 1);
@@ -955,7 +983,7 @@ static void test_many_out(void **state)
 	pool_end(p);
 }
 
-/* A snapshot, and a leaf of its own for the origin; false: refused. */
+/* Makes a snapshot, and a leaf of its own for the origin; false: refused. */
 static bool one_tree_more(struct pool *p, struct hpm_vol *vol, u32 id)
 {
 	const char *why;
@@ -974,7 +1002,7 @@ static bool one_tree_more(struct pool *p, struct hpm_vol *vol, u32 id)
 	return true;
 }
 
-/* Volumes 1 to @last, which are all, and what they had. */
+/* Deletes volumes 1 to @last, which are all, and reclaims their trees. */
 static void delete_all(struct pool *p, u32 last)
 {
 	const char *why;
@@ -990,7 +1018,7 @@ static void delete_all(struct pool *p, u32 last)
 	assert_int_equal(p->md->space.used, 0);
 }
 
-/* The same with snapshots that are there, each with a leaf; some do not fit. */
+/* The same with real snapshots, each with a leaf; some do not fit. */
 static void many_trees(u64 meta, bool fits)
 {
 	struct pool *p = pool_new(meta, MANY, 1);
@@ -1026,7 +1054,10 @@ static void test_many_trees(void **state)
 	many_trees(42500, false);
 }
 
-/* A table that is held keeps its trees: they count, also after an opening. */
+/*
+ * A held table keeps its trees: they count, also after the pool is opened
+ * again.
+ */
 static void test_held_trees(void **state)
 {
 	struct pool *p = pool_new(2048, 1 << 17, 1);
@@ -1052,8 +1083,9 @@ static void test_held_trees(void **state)
 }
 
 /*
- * A subtree that was shared when a step of the reclaim was recorded is not any
- * more when the record is applied: the other volume's writes came in between.
+ * A subtree that was shared when a step of the reclaim was recorded is
+ * exclusive when the record is applied, as writes to the other volume came in
+ * between.
  */
 static void test_reclaim(void **state)
 {
@@ -1077,7 +1109,7 @@ static void test_reclaim(void **state)
 	vol->mapped = ARRAY_SIZE(e);
 	assert_int_equal(hpm_vol_snapshot(p->md, 2, 1, NULL, &why), 0);
 	assert_int_equal(hpm_vol_open(p->md, 2, &other), 0);
-	/* In its second half: the first stays shared. */
+	/* In the tree's second half, so that the first half stays shared. */
 	put(p, other, e[ARRAY_SIZE(e) - 1].key, 7);
 	hpm_vol_put(vol);
 	assert_int_equal(hpm_vol_delete(p->md, 1, &why), 0);
@@ -1104,7 +1136,7 @@ static void test_reclaim(void **state)
 	bound = hpm_key_small(HPM_RECLAIM_LEAVES * HPM_LEAF_MAX);
 	assert_int_equal(d->cursor, bound);
 	assert_true(to > bound);
-	/* The rest of it, and nothing is missing. */
+	/* Reclaims the rest; nothing must be missing. */
 	while ((i = hpm_md_reclaim_step(p->md)) == 1)
 		assert_int_equal(hpm_md_checkpoint(p->md), 0);
 	assert_int_equal(i, 0);
@@ -1123,10 +1155,10 @@ static struct {
 	struct pool *pool;
 	struct hpm_vol *vol;
 	const struct hpm_io_ops *ops;
-	struct hpm_io *crashed; /* what a power cut leaves */
+	struct hpm_io *crashed; /* the result of a power cut */
 } cut_short;
 
-/* Life goes on after the cut, and the superblock does not get there. */
+/* The pool continues after the cut, but the superblock is not written. */
 static int write_run(struct hpm_io *io, u64 block, void **data, unsigned int nr,
 		     unsigned int flags)
 {
@@ -1162,9 +1194,9 @@ static void checkpoint_cut_short(struct pool *p, struct hpm_vol *vol)
 }
 
 /*
- * The cut flushes volumes whose leaves the held table shares until then; a replay from
- * the superblock before finds them shared still.  The trees that a step makes dying
- * ones are the same, and so are the serials of all that comes after it.
+ * The cut flushes volumes whose leaves the held table shares until then; a
+ * replay from the superblock before finds them still shared.  A step must make
+ * the same trees dying ones, and all later serials must be the same.
  */
 static void test_let_go_replayed(void **state)
 {

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Small histories, and the power fails at every single event of them.
+ * Small histories in which the power fails at every single event.
  *
- * For each event the history is run again from the start up to there; the
- * event itself is then in flight.  What is left on the media is decided in
- * several ways, and in each of them the pool is opened and compared with the
- * arrays.  So is the power cut during recovery.
+ * For each event, the history is run again from the start up to that event,
+ * which is then in flight.  What is left on the media is chosen in several
+ * ways, and each time the pool is opened and compared with the arrays.  The
+ * power also fails during recovery.
  */
 #include "rig.h"
 #include "sim.h"
 
 typedef int (*history_fn)(struct sim *s);
 
-/* The step failed because the power did: nothing more happens. */
+/* A step that failed because the power failed ends the history. */
 #define STEP(x)                     \
 	do {                        \
 		int __r = (x);      \
@@ -96,8 +96,8 @@ static int history_jobs(struct sim *s)
 }
 
 /*
- * Blocks that are freed and wanted again, with and without a commit between,
- * in a pool that has few others.
+ * Blocks that are freed and allocated again, with and without a commit between,
+ * in a pool with few other blocks.
  */
 #define REUSE_BLOCKS 304
 
@@ -116,7 +116,7 @@ static int history_reuse(struct sim *s)
 	STEP(sim_msg_delete(s, 2));
 	STEP(sim_write_blocks(s, 1, 64, 16));
 	STEP(sim_commit(s));
-	/* All the device has, freed and written again. */
+	/* All blocks of the device are freed and written again. */
 	for (at = 0; at < 256; at += 16)
 		STEP(sim_write_blocks(s, 1, at, 16));
 	STEP(sim_commit(s));
@@ -184,7 +184,7 @@ static void look(struct sim *s, u64 event, u64 seed)
 		sim_crash_rot(s, loss, seed + event);
 		for (i = 0; i < (loss < HPM_LOSE_TAIL ? 1 : 2); i++) {
 			sim_crash_look(s, loss, seed + event * 16 + i, 0);
-			/* Somewhere in the recovery, another time. */
+			/* The power fails again somewhere in the recovery. */
 			sim_crash_look(s, loss, seed + event * 16 + i,
 				       1 + sim_rnd(s, 24));
 		}
@@ -247,7 +247,7 @@ static void test_messages(void **state)
 
 #define TORN_RECORDS 300u
 
-/* A batch of several blocks, of a part of the volume that is still empty. */
+/* A batch of several blocks, for a part of the volume that is still empty. */
 static int big_batch(struct sim *s, u64 first)
 {
 	u64 i;
@@ -258,9 +258,9 @@ static int big_batch(struct sim *s, u64 first)
 }
 
 /*
- * The power fails while a batch is written, the pool is recovered, and it fails
- * while another one is written over what is left of the first.  Blocks of the
- * two must never be taken for one batch.
+ * The power fails while a batch is written, the pool is recovered, and the
+ * power fails again while another batch is written over the rest of the first.
+ * Blocks of the two must never be taken for one batch.
  */
 static void torn_twice(u64 seed)
 {
@@ -295,7 +295,10 @@ static void test_torn_twice(void **state)
 		torn_twice(rig_seed() + i);
 }
 
-/* The power fails while the pool is made: it is a pool then, or still blank. */
+/*
+ * The power fails while the pool is made: afterwards it is a pool, or still
+ * blank.
+ */
 static void test_format(void **state)
 {
 	struct hpm_md_params p = { .large_shift = 4, .may_format = true };
@@ -310,7 +313,7 @@ static void test_format(void **state)
 	assert_int_equal(hpm_md_open(io, &p, NULL, NULL, &md, &why), 0);
 	hpm_md_close(md);
 	last = hpm_mem_events(io);
-	/* Made is made: nothing of it waits for a flush. */
+	/* A pool that was made is durable: nothing of it waits for a flush. */
 	crashed = hpm_mem_crash(io, HPM_LOSE_ALL, 1);
 	p.may_format = false;
 	assert_int_equal(hpm_md_open(crashed, &p, NULL, NULL, &md, &why), 0);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What credits promise: a record takes no more than was kept for it (the rig's
- * audit sees to that in every test), credits never add up to more than there is,
- * and whatever was done or refused, a delete is possible afterwards.
+ * Guarantees of credits: a record takes no more than was reserved for it (the
+ * rig's audit checks this in every test), credits never add up to more than
+ * there is, and a delete is always possible, whatever was done or refused
+ * before.
  */
 #include "hpm_check.h"
 #include "engine.h"
@@ -24,7 +25,7 @@ static struct sim *begin(void)
 
 /*
  *----------------------------------------------------------------
- * Many who ask at a time
+ * Many callers at a time
  *--------------------------------------------------------------
  */
 
@@ -35,7 +36,7 @@ struct asker {
 	pthread_t thread;
 	pthread_barrier_t *barrier;
 	struct hpm_md *md;
-	unsigned int got; /* in this round */
+	unsigned int got; /* credits of this round */
 	bool *stop;
 };
 
@@ -52,7 +53,7 @@ static void *ask(void *ctx)
 	}
 }
 
-/* All ask at once, and there is room for one. */
+/* All ask at once, but there is room for only one. */
 static void one_round(struct asker *a, unsigned int round)
 {
 	unsigned int i, got = 0;
@@ -82,7 +83,7 @@ static void test_many_ask(void **state)
 
 	(void)state;
 	atomic_add(HPM_MAX_BACKLOG - 1, &s->md->journal.in_flight);
-	s->md->refs.nr_free += 1u << 24; /* no wall but the backlog */
+	s->md->refs.nr_free += 1u << 24; /* only the backlog is limited */
 	pthread_barrier_init(&barrier, NULL, ASKERS + 1);
 	for (i = 0; i < ASKERS; i++) {
 		a[i] = (struct asker){ .barrier = &barrier,
@@ -109,7 +110,7 @@ static void test_many_ask(void **state)
  *--------------------------------------------------------------
  */
 
-/* A hold that is refused has changed nothing; one that is not can be let go. */
+/* A hold that is refused changes nothing; one that succeeds can be let go. */
 static void hold_or_release(struct sim *s, bool *held)
 {
 	const char *why;
@@ -121,7 +122,7 @@ static void hold_or_release(struct sim *s, bool *held)
 		*held = !*held;
 }
 
-/* Each in a leaf of the volume table of its own. */
+/* Ids such that each volume has a leaf of the volume table of its own. */
 #define ID(k) ((k)*397)
 
 static void something(struct sim *s, bool *held)
@@ -157,7 +158,7 @@ static void something(struct sim *s, bool *held)
 	}
 }
 
-/* One thing after another in a pool that is full most of the time. */
+/* Random actions in a pool that is full most of the time. */
 static void test_always_room(void **state)
 {
 	struct sim *s = begin();
@@ -166,7 +167,7 @@ static void test_always_room(void **state)
 
 	(void)state;
 	sim_msg_create(s, 0);
-	/* Fifteen of sixteen: each block has an entry of its own. */
+	/* Fifteen of sixteen blocks: each has an entry of its own. */
 	for (i = 0; i < s->p.vol_blocks; i += 16)
 		sim_write_blocks(s, 0, i, 15);
 	for (i = 0; s->st.no_space == full; i++) {
@@ -204,7 +205,7 @@ static void test_always_room(void **state)
  *--------------------------------------------------------------
  */
 
-/* All blocks of the counts are copied by this epoch. */
+/* Makes this epoch copy all blocks of the counts. */
 static void touch_counts(struct sim *s)
 {
 	struct hpm_array *a = &s->md->array[HPM_ARR_SMALL];
@@ -221,8 +222,8 @@ static void touch_counts(struct sim *s)
 }
 
 /*
- * A cut makes all blocks of the counts shared with a superblock again, and there
- * is less free than before.  The credits that are out are covered all the same.
+ * After a cut, a superblock has all blocks of the counts again, and fewer
+ * blocks are free than before.  The credits that are out must still be covered.
  */
 static void test_over_cut(void **state)
 {
@@ -252,7 +253,10 @@ static void test_over_cut(void **state)
 	sim_destroy(s);
 }
 
-/* Whoever waits for metadata makes no checkpoint that can gain nothing. */
+/*
+ * A caller that waits for metadata space makes no checkpoint that gains
+ * nothing.
+ */
 static void test_no_idle_checkpoints(void **state)
 {
 	struct sim *s = begin();
@@ -277,7 +281,7 @@ static void test_no_idle_checkpoints(void **state)
 
 /*
  *----------------------------------------------------------------
- * Messages that are refused, and not their records
+ * Messages that are refused before there is a record
  *--------------------------------------------------------------
  */
 
@@ -289,7 +293,7 @@ static u64 records(struct sim *s)
 	return st.record;
 }
 
-/* No place is left in the list of dying trees. */
+/* The list of dying trees is full. */
 static void test_no_dying_slot(void **state)
 {
 	struct sim *s = begin();
@@ -315,7 +319,7 @@ static void test_no_dying_slot(void **state)
 	sim_destroy(s);
 }
 
-/* What a volume's element was when the table was held. */
+/* A volume's element at the time when the table was held. */
 struct held {
 	struct sim *s;
 	u32 id[256];
@@ -397,8 +401,8 @@ static void random_life(struct sim *s, unsigned int steps)
 }
 
 /*
- * A held table is one count, shares its nodes with the living one, and stays as it
- * was whatever is done; letting it go can be cut off at any place.
+ * A held table takes one count, shares its nodes with the living one, and does
+ * not change, whatever is done; letting it go can be interrupted at any place.
  */
 static void test_held_table(void **state)
 {
@@ -448,8 +452,8 @@ static void test_held_table(void **state)
 }
 
 /*
- * What was held is let go between the two halves of a snapshot: trees that die then
- * must not take the serial that the snapshot's record has already.
+ * A held table is let go between the two halves of a snapshot: trees that die
+ * then must not take the serial that the snapshot's record already has.
  */
 static void test_let_go_beside_snapshot(void **state)
 {
@@ -465,7 +469,7 @@ static void test_let_go_beside_snapshot(void **state)
 		sim_msg_create(s, ID(i));
 	random_life(s, 100);
 	assert_int_equal(hpm_md_hold(s->md, &why), 0);
-	/* Trees that nobody else has any more. */
+	/* Trees that only the held table has. */
 	for (i = 1; i < p.max_vols - 3; i++)
 		if (sim_vol(s, ID(i)))
 			sim_msg_delete(s, ID(i));
@@ -479,7 +483,10 @@ static void test_let_go_beside_snapshot(void **state)
 
 	assert_int_equal(hpm_vol_snapshot_begin(s->md, 7, ID(0), NULL, &why),
 			 0);
-	/* Not "nothing is left": who gives back to get room would give up. */
+	/*
+	 * The result is not "nothing is left": a caller that reclaims to get
+	 * room would give up.
+	 */
 	for (i = 0; i < 20; i++)
 		assert_int_equal(hpm_md_reclaim_step(s->md), -ERESTART);
 	hpm_vol_snapshot_publish(s->md);
@@ -487,7 +494,7 @@ static void test_let_go_beside_snapshot(void **state)
 	assert_int_equal(hpm_md_apply(s->md), 0);
 	assert_int_equal(hpm_md_mode(s->md), HPM_MODE_WRITE);
 	assert_int_equal(hpm_vol_delete(s->md, 7, &why), 0);
-	/* One that is given up lets the work go on, too. */
+	/* A cancelled snapshot also lets the work go on. */
 	assert_int_equal(hpm_vol_snapshot_begin(s->md, 7, ID(0), NULL, &why),
 			 0);
 	hpm_vol_snapshot_cancel(s->md);
@@ -498,7 +505,7 @@ static void test_let_go_beside_snapshot(void **state)
 	sim_destroy(s);
 }
 
-/* Who waits in a circle fails the test, in place of never ending it. */
+/* A caller that loops fails the test, which would never end otherwise. */
 static void count_turns(void *ctx, unsigned int held)
 {
 	unsigned int *turns = ctx;
@@ -523,9 +530,9 @@ static void hold_twenty(struct sim *s)
 }
 
 /*
- * Metadata space is short while a snapshot is prepared, and there is a table to let
- * go: who waits for a credit is told that it takes a moment, not that there is no
- * more, and does not ask again and again by itself.
+ * Metadata space is short while a snapshot is prepared, and there is a table to
+ * let go: a caller that waits for a credit is told to try again, not that there
+ * is no more space, and does not loop by itself.
  */
 static void test_credits_beside_snapshot(void **state)
 {
@@ -556,8 +563,9 @@ static void test_credits_beside_snapshot(void **state)
 }
 
 /*
- * What is held may name a root more than once, a snapshot's and its origin's.  With
- * the last of them the tree dies: a step counts it as one that does.
+ * A held table may name a root more than once, as that of a snapshot and of its
+ * origin.  With the last of these elements the tree dies: a step must count it
+ * as one that does.
  */
 static void test_let_go_of_pairs(void **state)
 {
@@ -590,9 +598,9 @@ static void test_let_go_of_pairs(void **state)
 }
 
 /*
- * Writes that are not applied when a step of letting a table go is recorded part
- * the living trees from those that were held: these die then, more of them than
- * the step has seen.  It takes no more than it may.
+ * Writes that are not applied when a step of letting a table go is recorded
+ * separate the living trees from the held ones.  Then more trees die than the
+ * step has seen.  It must not take more than it may.
  */
 static void test_let_go_behind_writes(void **state)
 {
@@ -621,8 +629,9 @@ static void test_let_go_behind_writes(void **state)
 }
 
 /*
- * A hold for whose table there is no room is refused before there is a record of it.
- * After one that is not, what gives back is possible.
+ * A hold whose table would not have enough room is refused before there is a
+ * record of it.  After a hold that succeeds, everything that gives space back
+ * must be possible.
  */
 static void test_hold_refused(void **state)
 {
@@ -664,7 +673,7 @@ static void test_hold_refused(void **state)
  *--------------------------------------------------------------
  */
 
-/* Takes what is free but for @left blocks: leaves of the table, without volumes. */
+/* Takes all free blocks but @left, for leaves of the table without volumes. */
 static void take_all(struct sim *s, u64 left)
 {
 	struct hpm_array *a = &s->md->array[HPM_ARR_VOLUME];
@@ -682,9 +691,9 @@ static void take_all(struct sim *s, u64 left)
 }
 
 /*
- * A pool with next to nothing free, and records behind its checkpoint, in @batches
- * batches, each of another leaf: writes to what a snapshot shares, or discards of
- * what nobody does.  No credit allowed that.
+ * Makes a pool with almost no free block, and with records behind its
+ * checkpoint, in @batches batches, each for another leaf: writes to shared
+ * blocks, or discards of unshared ones.  No credit allowed this.
  */
 static struct sim *locked_out(u64 left, unsigned int batches, bool shared)
 {
@@ -714,7 +723,7 @@ static struct sim *locked_out(u64 left, unsigned int batches, bool shared)
 	return s;
 }
 
-/* As it is for reading; for writing on a larger device. */
+/* It opens for reading as it is, and for writing on a larger device. */
 static void test_locked_out(void **state)
 {
 	struct sim *s = locked_out(6, 1, true);
@@ -753,7 +762,10 @@ static void test_locked_out(void **state)
 	sim_destroy(s);
 }
 
-/* What one epoch cannot do, a checkpoint after each batch can. */
+/*
+ * A checkpoint after each batch makes a replay possible that one epoch cannot
+ * do.
+ */
 static void test_replay_in_steps(void **state)
 {
 	struct sim *s = locked_out(24, 12, false);
@@ -764,12 +776,12 @@ static void test_replay_in_steps(void **state)
 		sim_crash_look(s, HPM_LOSE_SECTORS, cut, cut);
 	rig_logged();
 	assert_int_equal(sim_open(s), 0);
-	assert_true(rig_logged()); /* of the second try */
+	assert_true(rig_logged()); /* about the second attempt */
 	assert_int_equal(hpm_md_mode(s->md), HPM_MODE_WRITE);
 	sim_destroy(s);
 }
 
-/* Each superblock that is there fits what it names. */
+/* Checks that each valid superblock fits what it names. */
 static u64 supers_whole(struct hpm_io *io)
 {
 	struct hpm_check_params p = {
@@ -787,7 +799,9 @@ static u64 supers_whole(struct hpm_io *io)
 	return res.data_used;
 }
 
-/* The power fails in the replay, and what is found is replayed: blocks in use. */
+/*
+ * The power fails in the replay; returns the blocks in use after the next one.
+ */
 static u64 used_after_cut(struct sim *s, u64 cut, bool *over)
 {
 	struct hpm_io *io = hpm_mem_crash(s->io, HPM_LOSE_NONE, 0), *found;
@@ -816,7 +830,10 @@ static void used_in_steps(struct sim *s, u64 used)
 	bool over = false;
 	u64 cut;
 
-	/* No checkpoint has fewer events, so each is somebody's newest. */
+	/*
+	 * A checkpoint has more events than this step, so each is the newest
+	 * one in some run.
+	 */
 	for (cut = 1; !over; cut += 3)
 		assert_int_equal(used_after_cut(s, cut, &over), used);
 	assert_true(cut > 100);
@@ -824,7 +841,10 @@ static void used_in_steps(struct sim *s, u64 used)
 	sim_destroy(s);
 }
 
-/* A checkpoint between two batches of a replay knows how much is in use. */
+/*
+ * A checkpoint between two batches of a replay has the right number of blocks
+ * in use.
+ */
 static void test_used_in_steps(void **state)
 {
 	struct sim *s = locked_out(24, 12, false);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Blocks that rot: one superblock costs nothing, anything else is found, named
- * and never read as if it were right.
+ * Damaged blocks: the loss of one superblock costs nothing; any other damage is
+ * found, named, and never read as if it were right.
  */
 #include "hpm_check.h"
 #include "engine.h"
@@ -19,7 +19,7 @@ static struct sim *begin(void)
 	return sim_create(&p);
 }
 
-/* A copy of the pool as a crash right now would leave it. */
+/* Returns a copy of the pool as a crash right now would leave it. */
 static struct hpm_io *copy(struct sim *s)
 {
 	return hpm_mem_crash(s->io, HPM_LOSE_NONE, 1);
@@ -59,7 +59,7 @@ static void write_some(struct sim *s)
  *--------------------------------------------------------------
  */
 
-/* @s is looked at with each superblock damaged; the state must be the same. */
+/* Opens @s with each superblock damaged; the state must be the same. */
 static void lose_each_super(struct sim *s)
 {
 	static const u64 place[2] = { HPM_SUPER_A, HPM_SUPER_B };
@@ -114,7 +114,9 @@ static void test_both_supers(void **state)
 	sim_destroy(s);
 }
 
-/* What the older superblock cannot know of: growth, and what came after it. */
+/*
+ * Changes that are not in the older superblock: growth, and what came after it.
+ */
 static void test_super_after_growth(void **state)
 {
 	struct sim_params p = sim_small(rig_seed());
@@ -155,7 +157,10 @@ static void test_super_needs_check(void **state)
 	write_some(s);
 	assert_int_equal(hpm_md_set_needs_check(s->md), 0);
 	for (i = 0; i < 3; i++) {
-		/* Durable by itself, though nothing else was flushed. */
+		/*
+		 * The write is durable by itself, although nothing else was
+		 * flushed.
+		 */
 		io = hpm_mem_crash(s->io, HPM_LOSE_ALL, i);
 		if (i)
 			flip_bit(io, i == 1 ? HPM_SUPER_A : HPM_SUPER_B, 999);
@@ -247,7 +252,7 @@ static void test_journal_middle(void **state)
 			rig_logged();
 			r = open_io(io, &md, &why);
 			if (i == nr - 1) {
-				/* The last batch looks as if torn. */
+				/* The last batch looks torn. */
 				assert_int_equal(r, 0);
 				hpm_md_close(md);
 			} else {
@@ -263,7 +268,7 @@ static void test_journal_middle(void **state)
 	sim_destroy(s);
 }
 
-/* Damage of a batch of several blocks, in each of them. */
+/* Damages a batch of several blocks, in each of them. */
 static void test_journal_long_batch(void **state)
 {
 	struct sim_params p = sim_small(rig_seed());
@@ -303,7 +308,7 @@ static void test_journal_long_batch(void **state)
 	sim_destroy(s);
 }
 
-/* Does the newest batch stand across the end of the ring? */
+/* Does the newest batch wrap around the end of the ring? */
 static bool batch_wraps(struct sim *s)
 {
 	const struct hpm_journal_block *first =
@@ -317,7 +322,7 @@ static bool batch_wraps(struct sim *s)
 	       le64_to_cpu(next->seq) <= le64_to_cpu(first->seq);
 }
 
-/* The ring goes round many times, with long and short batches. */
+/* The ring wraps many times, with long and short batches. */
 static void test_journal_wraps(void **state)
 {
 	struct sim_params p = sim_small(rig_seed());
@@ -337,7 +342,9 @@ static void test_journal_wraps(void **state)
 			sim_msg_delete(s, 2);
 		if (i % 16 == 0)
 			sim_msg_snap(s, 2, 1);
-		/* Two records for each: in place there would be none. */
+		/*
+		 * Two records for each write; writes in place would have none.
+		 */
 		n = i % 4 ? sim_rnd(s, 8) : 350;
 		for (k = 0; k < n; k++) {
 			at = sim_rnd(s, 1024);
@@ -347,7 +354,7 @@ static void test_journal_wraps(void **state)
 				hpm_md_apply(s->md);
 		}
 		sim_commit(s);
-		/* Of a batch that wraps the first part has no FUA of its own. */
+		/* The first part of a batch that wraps has no FUA. */
 		if (batch_wraps(s)) {
 			wraps++;
 			sim_crash_look(s, HPM_LOSE_ALL, i, 0);
@@ -390,7 +397,7 @@ static u64 faults(struct hpm_io *io)
 	return r ? 1 : res.errors;
 }
 
-/* Every block of every volume: right, or an error. */
+/* Reads every block of every volume: the result must be right, or an error. */
 static void read_all(struct sim *s, struct hpm_md *md)
 {
 	unsigned int i;
@@ -427,7 +434,7 @@ static void read_all(struct sim *s, struct hpm_md *md)
 	}
 }
 
-/* Not opened, or what is read is right, or an error. */
+/* The pool is not opened, or every read is right or an error. */
 static void open_and_read(struct sim *s, unsigned int *opened)
 {
 	struct hpm_io *io = copy(s);
@@ -443,8 +450,8 @@ static void open_and_read(struct sim *s, unsigned int *opened)
 }
 
 /*
- * A bit of each block in use flips.  Either the pool is not opened, or what is
- * read is right or an error; and the walker finds it.
+ * Flips a bit of each block in use.  Either the pool is not opened, or every
+ * read is right or an error; and the checker finds the damage.
  */
 static void test_any_block(void **state)
 {
@@ -481,7 +488,10 @@ static void test_any_block(void **state)
 				continue;
 			io = copy(s);
 			flip_bit(io, b, sim_rnd(s, HPM_BLOCK_SIZE * 8));
-			/* Free blocks, the older state's: not looked at. */
+			/*
+			 * Free blocks, and blocks of the older state, are not
+			 * checked.
+			 */
 			if (!faults(io)) {
 				hpm_io_close(io);
 				continue;
@@ -505,7 +515,10 @@ static void test_any_block(void **state)
 	sim_destroy(s);
 }
 
-/* An older version of a block, with a good checksum: a write that was lost. */
+/*
+ * Puts an older version of a block in its place, with a good checksum: a lost
+ * write.
+ */
 static void test_lost_write(void **state)
 {
 	u64 b, found = 0, missed = 0;
@@ -519,7 +532,7 @@ static void test_lost_write(void **state)
 	sim_msg_create(s, 1);
 	for (i = 0; i < 200; i++)
 		sim_write_blocks(s, 1, i, 1);
-	/* Round and round, until blocks are used again for the same. */
+	/* Repeats until blocks are reused for the same purpose. */
 	for (i = 0; i < 150; i++) {
 		sim_write_blocks(s, 1, sim_rnd(s, 200), 3);
 		if (sim_vol(s, 2))
@@ -584,7 +597,10 @@ static struct sim *begin_holed(void)
 	return s;
 }
 
-/* The first leaf of the small blocks' counts, in each state that there is of it. */
+/*
+ * Damages the first leaf of the small blocks' counts, in each version that
+ * exists.
+ */
 static void damage_counts(struct hpm_io *io, u64 blocks)
 {
 	unsigned int done = 0;
@@ -603,7 +619,7 @@ static void damage_counts(struct hpm_io *io, u64 blocks)
 	assert_true(done);
 }
 
-/* Changes the count as a record would that names what was allocated. */
+/* Changes a count like a record that names allocated blocks. */
 static int count(struct hpm_md *md, u64 pbn, u32 nr, int delta)
 {
 	int r;
@@ -614,7 +630,7 @@ static int count(struct hpm_md *md, u64 pbn, u32 nr, int delta)
 	return r;
 }
 
-/* Takes all that can be had; each block must be one that a record could name. */
+/* Allocates everything; a record must be able to name each block. */
 static u64 take_all(struct hpm_md *md, u64 *last)
 {
 	struct hpm_stock st;
@@ -636,9 +652,9 @@ static u64 take_all(struct hpm_md *md, u64 *last)
 }
 
 /*
- * One damaged block of counts makes its large blocks useless, and no others: all
- * that is free elsewhere is allocated, by small blocks and whole, and then the pool is
- * full, which is not asked for again and again.
+ * One damaged block of counts makes its large blocks unusable, and no others:
+ * everything that is free elsewhere is allocated, in small blocks and in large
+ * ones.  Then the pool is full, and callers are not told to try again.
  */
 static void test_counts_damaged(void **state)
 {
@@ -658,7 +674,7 @@ static void test_counts_damaged(void **state)
 	total = take_all(md, &last);
 	assert_true(rig_logged() > 0);
 	assert_int_equal(hpm_space_take_large(md, &pbn), -ENOSPC);
-	/* All that is in use stands where the damage is. */
+	/* All blocks in use are where the damage is. */
 	assert_int_equal(total, s->p.data_blocks - span);
 
 	hpm_md_get_stats(md, &st);
@@ -667,7 +683,7 @@ static void test_counts_damaged(void **state)
 	assert_int_equal(take_all(md, &last), 0);
 	assert_int_equal(lines + rig_logged(), 0);
 
-	/* What comes back elsewhere is there for the next one. */
+	/* A block that is freed elsewhere can be allocated. */
 	assert_int_equal(count(md, last, 1, -1), 0);
 	assert_int_equal(hpm_md_commit(md), 0);
 	hpm_md_get_stats(md, &st);
@@ -679,7 +695,7 @@ static void test_counts_damaged(void **state)
 	sim_destroy(s);
 }
 
-/* A large block is the first that somebody asks for when damage is known. */
+/* A large block is the first allocation after the damage is known. */
 static void test_counts_damaged_large(void **state)
 {
 	struct sim *s = begin_holed();
@@ -704,7 +720,10 @@ static void test_counts_damaged_large(void **state)
 	sim_destroy(s);
 }
 
-/* What could not be read for a while is there again when the pool is opened. */
+/*
+ * Counts that could not be read for a while are used again when the pool is
+ * opened.
+ */
 static void test_counts_unreadable(void **state)
 {
 	struct sim *s = begin_holed();
@@ -730,7 +749,7 @@ static void test_counts_unreadable(void **state)
 		assert_int_equal(hpm_space_refill(md, &st), 0);
 		hpm_space_return(md, &st);
 	}
-	/* From one on, with nothing of it in memory. */
+	/* From one of them on, with none of them in memory. */
 	hpm_array_release(&md->array[HPM_ARR_SMALL]);
 	hpm_array_release(&md->array[HPM_ARR_LARGE]);
 	hpm_md_cache_scan(md, 1000);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Scripted cases at the edges: what is asked of a volume, limits of the
- * journal and of what is in flight, many deletions at once.
+ * Scripted edge cases: requests to volumes, limits of the journal and of
+ * changes in flight, many deletions at once.
  */
 #include "hpm_check.h"
 #include "rig.h"
@@ -83,7 +83,7 @@ static void test_highest(void **state)
 	assert_int_equal(highest(s, 1), 40);
 	sim_discard_blocks(s, 1, 33, 7);
 	assert_int_equal(highest(s, 1), 33);
-	/* The last of it goes: what is below is the highest. */
+	/* The last block is unmapped: the one below is the highest. */
 	sim_discard_blocks(s, 1, 32, 1);
 	assert_int_equal(highest(s, 1), 16);
 	for (i = 0; i < 16; i++)
@@ -93,7 +93,7 @@ static void test_highest(void **state)
 	end(s);
 }
 
-/* A large block that is discarded bit by bit is given back in the end. */
+/* A large block that is discarded piece by piece is freed in the end. */
 static void test_discard_in_pieces(void **state)
 {
 	struct sim *s = begin(1024, 1024, 256);
@@ -109,7 +109,7 @@ static void test_discard_in_pieces(void **state)
 	}
 	sim_msg_snap(s, 2, 1);
 	sim_discard_blocks(s, 1, 32, 9);
-	/* The snapshot shows them. */
+	/* The snapshot still has them. */
 	assert_int_equal(used(s), 16);
 	sim_msg_delete(s, 2);
 	while (sim_reclaim(s) > 0)
@@ -123,8 +123,8 @@ static void test_discard_in_pieces(void **state)
 }
 
 /*
- * A base goes with the last of it that shows, wherever that is, and whatever
- * has been done to the rest.
+ * A base is freed with its last visible block, wherever that is, and whatever
+ * was done to the rest.
  */
 static void test_overridden_in_pieces(void **state)
 {
@@ -152,7 +152,7 @@ static void test_overridden_in_pieces(void **state)
 		assert_int_equal(used(s), 48);
 		assert_int_equal(mapped(s, 1), 48);
 	}
-	/* The last of it with a discard, or behind holes. */
+	/* The last visible block goes by a discard, or behind holes. */
 	sim_write_blocks(s, 1, 64, 32);
 	sim_msg_snap(s, 2, 1);
 	for (i = 0; i < 15; i++)
@@ -169,7 +169,7 @@ static void test_overridden_in_pieces(void **state)
 	end(s);
 }
 
-/* What overrides hide of a base: given back bit by bit, or all at once. */
+/* Blocks that overrides hide in a base are freed one by one, or all at once. */
 static void test_punch(void **state)
 {
 	struct sim *s = begin(1024, 1024, 256);
@@ -182,7 +182,7 @@ static void test_punch(void **state)
 	for (i = 0; i < 15; i++)
 		sim_write_blocks(s, 1, 16 + i, 1);
 	assert_int_equal(used(s), 31);
-	/* The snapshot shows all of it. */
+	/* The snapshot still has all of it. */
 	sim_punch(s, 1, 16);
 	assert_int_equal(used(s), 31);
 	sim_msg_delete(s, 2);
@@ -192,11 +192,11 @@ static void test_punch(void **state)
 	assert_int_equal(used(s), 16);
 	sim_check(s);
 	sim_drain_all(s);
-	/* What was given back is used again, and the base shows one block. */
+	/* Freed blocks are used again, and one block of the base is visible. */
 	sim_write_blocks(s, 1, 64, 16);
 	sim_write_blocks(s, 1, 100, 15);
 	sim_msg_snap(s, 3, 1);
-	/* Nothing of the base shows any more, but in the snapshot. */
+	/* Nothing of the base is visible, except in the snapshot. */
 	sim_write_blocks(s, 1, 31, 1);
 	sim_punch(s, 1, 16);
 	sim_check(s);
@@ -225,14 +225,14 @@ static void test_cow_amount(void **state)
 	for (i = 0; i < 100; i++)
 		sim_write_sectors(s, 2, 8 * 40 * i + 3, 2);
 	assert_int_equal(used(s), before + 100);
-	/* Again: in place. */
+	/* Writes them again, in place. */
 	for (i = 0; i < 100; i++)
 		sim_write_sectors(s, 2, 8 * 40 * i + 5, 2);
 	assert_int_equal(used(s), before + 100);
 	end(s);
 }
 
-/* More trees are given back at a time than the list had room for at first. */
+/* More trees are dying at a time than the list had room for at first. */
 static void test_many_dying(void **state)
 {
 	struct sim *s = begin(4096, 4096, 64);
@@ -261,7 +261,7 @@ static void test_many_dying(void **state)
 	end(s);
 }
 
-/* Nobody applies: the backlog has a limit, and writers get over it. */
+/* If nothing is applied, the backlog has a limit, and writers get past it. */
 static void test_backlog(void **state)
 {
 	struct sim *s = begin(65536, 8192, 4096);
@@ -278,7 +278,7 @@ static void test_backlog(void **state)
 	end(s);
 }
 
-/* Nobody commits: the batch has a limit. */
+/* If nothing is committed, the batch has a limit. */
 static void test_batch(void **state)
 {
 	struct sim *s = begin(2048, 8192, 4096);
@@ -298,7 +298,7 @@ static void test_batch(void **state)
 	end(s);
 }
 
-/* Nobody checkpoints: the records to replay have a limit. */
+/* Without checkpoints, the number of records to replay has a limit. */
 static void test_records(void **state)
 {
 	struct sim *s = begin(65536, 1024, 256);
@@ -328,7 +328,7 @@ static void test_records(void **state)
 	end(s);
 }
 
-/* Both ways of asking whether something is durable. */
+/* Both functions that tell whether something is durable. */
 static void test_durable(void **state)
 {
 	struct sim *s = begin(1024, 1024, 256);
@@ -344,7 +344,7 @@ static void test_durable(void **state)
 	sim_commit(s);
 	assert_true(hpm_md_all_durable(s->md));
 	assert_true(hpm_vol_durable(sim_vol(s, 1)->vol));
-	/* In place: no record. */
+	/* A write in place makes no record. */
 	sim_write_blocks(s, 1, 0, 1);
 	assert_true(hpm_md_all_durable(s->md));
 	end(s);
@@ -383,7 +383,10 @@ static void test_recovery_reads(void **state)
 				assert_non_null(why);
 			failed += r != 0;
 			hpm_mem_fail(io, HPM_MEM_READ, 0, false);
-			/* Whatever it did, the pool is what it was. */
+			/*
+			 * Whatever the failed attempt did, the pool is
+			 * unchanged.
+			 */
 			if (n % 7 == 0) {
 				assert_int_equal(hpm_md_open(io, &p, NULL, NULL,
 							     &md, &why),
@@ -403,7 +406,9 @@ static void test_recovery_reads(void **state)
 
 static struct sim *slow;
 
-/* Once: while a block is being read, its number goes round to a new node. */
+/*
+ * Runs once: while a block is being read, its number is reused for a new node.
+ */
 static void meanwhile(void *ctx, unsigned int held)
 {
 	struct sim *s = slow;
@@ -428,8 +433,8 @@ static void meanwhile(void *ctx, unsigned int held)
 }
 
 /*
- * A node is read so slowly that it is given back and its block used again:
- * the one that is in memory by then must stay.
+ * The read of a node takes so long that the node is given back and its block
+ * reused: the node that is in memory by then must stay.
  */
 static void test_slow_read(void **state)
 {
@@ -465,7 +470,9 @@ static void count_rest(void *ctx, unsigned int held)
 	rests++;
 }
 
-/* Who finds credit does not rest, however much of it others have out. */
+/*
+ * A caller that gets a credit does not wait, however many credits others have.
+ */
 static void test_no_rest(void **state)
 {
 	struct sim *s = begin(1024, 1024, 256);
@@ -481,7 +488,10 @@ static void test_no_rest(void **state)
 	end(s);
 }
 
-/* A snapshot counts from its number on, and once, applied or not. */
+/*
+ * A snapshot is counted from the moment it has a number, and once, applied or
+ * not.
+ */
 static void test_snapshot_counts(void **state)
 {
 	struct sim *s = begin(1024, 1024, 256);
@@ -512,7 +522,7 @@ static void test_snapshot_counts(void **state)
 	end(s);
 }
 
-/* One that was begun and is given up has changed nothing. */
+/* A snapshot that is begun and cancelled changes nothing. */
 static void test_snapshot_cancelled(void **state)
 {
 	struct sim *s = begin(1024, 1024, 256);
@@ -525,7 +535,7 @@ static void test_snapshot_cancelled(void **state)
 	hpm_md_get_stats(s->md, &before);
 	assert_int_equal(hpm_vol_snapshot_begin(s->md, 2, 1, NULL, &why), 0);
 	hpm_vol_snapshot_cancel(s->md);
-	/* The id is free, and so is what one snapshot at a time has. */
+	/* The id is free, and the next snapshot can begin. */
 	assert_int_equal(hpm_vol_create(s->md, 2, 0, NULL, &why), 0);
 	assert_int_equal(hpm_vol_delete(s->md, 2, &why), 0);
 	hpm_md_get_stats(s->md, &st);
@@ -536,7 +546,7 @@ static void test_snapshot_cancelled(void **state)
 	end(s);
 }
 
-/* As many credits as one gets whose writes do not end. */
+/* Takes as many credits as a volume can get whose writes do not end. */
 static unsigned int hoard(struct sim *s)
 {
 	unsigned int n = 0;
@@ -559,7 +569,10 @@ static void share_fairly(u64 meta)
 		had[i] = hoard(s);
 		assert_true(had[i] > 0);
 		assert_true(!i || had[i] <= had[i - 1]);
-		/* Whoever has none gets one at once, and makes a volume. */
+		/*
+		 * A volume without credits gets one at once, and a volume can
+		 * be made.
+		 */
 		assert_int_equal(hpm_credit_get(s->md, 1, HPM_FOR_DATA), 0);
 		hpm_credit_put(s->md, 1);
 		assert_int_equal(hpm_vol_create(s->md, 2, 0, NULL, &why), 0);
@@ -567,7 +580,7 @@ static void share_fairly(u64 meta)
 	}
 	fprintf(stderr, "    of %llu blocks: %u, %u, %u, %u credits\n",
 		(unsigned long long)meta, had[0], had[1], had[2], had[3]);
-	/* Each leaves half of what there was to the others. */
+	/* Each volume leaves half of the remaining credits to the others. */
 	for (i = 1; i < 4; i++)
 		assert_true(had[i - 1] <= 2 * had[i] + 2);
 	for (i = 0; i < 4; i++)
@@ -575,7 +588,10 @@ static void share_fairly(u64 meta)
 	end(s);
 }
 
-/* However many volumes throttle their writes: what does not wait for I/O goes on. */
+/*
+ * However many volumes throttle their writes, everything that does not wait for
+ * I/O goes on.
+ */
 static void hoard_all(u64 meta)
 {
 	struct sim *s = begin(meta, 8192, 4096);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Devices and allocations that fail: the pool may refuse to go on, but what it
- * has acknowledged stays, what it reads is right, and nothing is leaked.
+ * Failing devices and allocations: the pool may refuse to go on, but
+ * acknowledged data stays, reads are right, and no memory or block leaks.
  */
 #include "rig.h"
 #include "sim.h"
@@ -13,7 +13,7 @@ static struct sim *begin(u64 seed)
 	return sim_create(&p);
 }
 
-/* With nothing in the node cache, so that there are reads that can fail. */
+/* With an empty node cache, so that there are reads that can fail. */
 #define STEP(x)                                 \
 	do {                                    \
 		int __r = (x);                  \
@@ -53,7 +53,7 @@ static int history(struct sim *s)
 	return sim_commit(s);
 }
 
-/* After a failure: reads are right, and so is what a crash leaves. */
+/* After a failure, reads must be right, and so must the result of a crash. */
 static void look_after(struct sim *s, u64 seed)
 {
 	hpm_env_fail_alloc(0, false);
@@ -92,12 +92,15 @@ static void fail_each(enum hpm_mem_op op, bool ever)
 		hpm_mem_fail(s->io, op, i, ever);
 		r = history(s);
 		hpm_mem_fail(s->io, op, 0, false);
-		/* A data flush that failed must not be forgiven. */
+		/* A failed data flush must not be ignored. */
 		if (op == HPM_MEM_FLUSH_DATA && r != -EIO && r != -EROFS)
 			sim_fail(s,
 				 "data flush %llu failed, and all is well: %d",
 				 i, r);
-		/* One failed write of metadata, of whatever kind, is tried again. */
+		/*
+		 * A metadata write of any kind that fails once must be
+		 * repeated.
+		 */
 		if ((op == HPM_MEM_RUN || op == HPM_MEM_WRITE) && !ever && r)
 			sim_fail(s, "write %llu failed once: %d", i, r);
 		look_after(s, rig_seed() + i);
@@ -138,7 +141,10 @@ static void fail_allocs(bool ever, unsigned int step)
 		s->may_fail = true;
 		hpm_env_fail_alloc(i, ever);
 		r = history(s);
-		/* What was asked for may be refused; the pool is as well as before. */
+		/*
+		 * The request may be refused, but the pool must be in the same
+		 * state as before.
+		 */
 		if ((r && r != -ENOMEM) || hpm_md_mode(s->md) != HPM_MODE_WRITE)
 			sim_fail(s, "allocation %llu failed: %d, mode %d", i, r,
 				 hpm_md_mode(s->md));
@@ -159,7 +165,9 @@ static void test_alloc_ever(void **state)
 	fail_allocs(true, 3);
 }
 
-/* Every allocation while a pool is opened, formatted or recovered. */
+/*
+ * Every allocation fails once while a pool is opened, formatted or recovered.
+ */
 static void test_alloc_open(void **state)
 {
 	struct hpm_md_params p = { .large_shift = 4, .may_format = true };
@@ -202,8 +210,8 @@ static void test_alloc_open(void **state)
 }
 
 /*
- * A flush that a volume passed on fails, and later ones do not: what had been
- * written may be gone, so no batch may speak of it any more.
+ * A flush that a volume passed on fails, and later ones do not.  Data written
+ * before may be lost, so no batch with records of it may be written.
  */
 static void test_foreign_flush(void **state)
 {
@@ -239,9 +247,9 @@ static struct sim *begin_cold(void)
 }
 
 /*
- * A block of the map that cannot be read, before anything is recorded: who needs
- * it gets an error, the pool stays as it is, and once the block can be read
- * again nothing is left of it.
+ * A block of the map cannot be read, before anything is recorded: the caller
+ * that needs it gets an error, and the pool does not change.  When the block
+ * can be read again, the failure has no effect.
  */
 static void test_read_before(void **state)
 {
@@ -269,8 +277,8 @@ static void test_read_before(void **state)
 }
 
 /*
- * The same when a record is applied: what it said has been acknowledged and
- * readers see it, but the trees cannot follow.  Nothing more is written.
+ * The same when a record is applied: its change was acknowledged and readers
+ * see it, but the trees cannot be changed.  Nothing more is written.
  */
 static void test_read_while_applied(void **state)
 {
@@ -289,7 +297,7 @@ static void test_read_while_applied(void **state)
 	assert_true(sim_checkpoint(s) < 0);
 	assert_int_equal(hpm_mem_ops(s->io, HPM_MEM_RUN), super + 1);
 
-	/* Now as then: the record is in the journal, and in front of the tree. */
+	/* The record is still in the journal, and in the chains. */
 	hpm_mem_fail(s->io, HPM_MEM_READ, 0, false);
 	look_after(s, 1);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the format itself has to hold: writes that a device has lost, growth in
- * every step, words that only newer versions know.
+ * Properties of the format: lost writes, growth at every step, and fields that
+ * only newer versions know.
  */
 #include "hpm_check.h"
 #include "engine.h"
@@ -34,7 +34,7 @@ static int open_io(struct hpm_io *io, struct hpm_md **md)
 	return hpm_md_open(io, &p, NULL, NULL, md, &why);
 }
 
-/* Opened for writing, and closed again as it is. */
+/* Opens the pool for writing, and closes it again. */
 static void opens(struct hpm_io *io)
 {
 	struct hpm_md *md;
@@ -84,7 +84,7 @@ static bool is_refs(const void *block)
 	return le32_to_cpu(h->magic) == HPM_MAGIC && h->type == HPM_BT_REFS;
 }
 
-/* Does the superblock at @super mean this home of a page? */
+/* Does the superblock at @super name this home of a page? */
 static bool is_home(struct hpm_io *io, u64 super, u64 block)
 {
 	const struct hpm_super *sb = hpm_mem_peek(io, super);
@@ -120,7 +120,7 @@ static void reseal(struct hpm_io *io, u64 block, void *data)
  *--------------------------------------------------------------
  */
 
-/* A pool that went on for a while, and what it was before. */
+/* Makes a pool with some history; *before is an earlier state of it. */
 static struct sim *pool_with_past(struct hpm_io **before)
 {
 	struct sim *s = begin(4096, 4096);
@@ -178,7 +178,10 @@ static void test_lost_page(void **state)
 	sim_destroy(s);
 }
 
-/* What an older version leaves in the superblock, and what none leaves. */
+/*
+ * The fields that an older version leaves in the superblock, and values that no
+ * version leaves.
+ */
 static void test_page_csum_words(void **state)
 {
 	struct hpm_io *before, *io;
@@ -197,17 +200,16 @@ static void test_page_csum_words(void **state)
 		if (i == 0) { /* a checkpoint of an older version */
 			sb->refs_epoch = 0;
 			sb->refs_csum = 0;
-		} else if (i == 1) { /* one that had kept the words */
+		} else if (i == 1) { /* one that kept the fields */
 			sb->refs_epoch =
 				cpu_to_le64(le64_to_cpu(sb->refs_epoch) - 1);
 			sb->refs_csum ^= cpu_to_le32(1);
-		} else if (i ==
-			   2) { /* a flag that it sets; all else as it is */
+		} else if (i == 2) { /* sets a flag; keeps the rest */
 			sb->generation =
 				cpu_to_le64(le64_to_cpu(sb->generation) + 1);
 			sb->head.blocknr = cpu_to_le64(other(at));
 			at = other(at);
-		} else { /* this is no version's */
+		} else { /* no version writes this */
 			sb->refs_csum ^= cpu_to_le32(1u << i);
 		}
 		reseal(io, at, data);
@@ -242,9 +244,9 @@ static u64 highest_epoch(struct hpm_io *io, u64 blocks)
 }
 
 /*
- * What a checkpoint that was cut short has written is not of the epoch of the
- * recovery, which writes other nodes to the same places: a pointer to one whose
- * write is lost would take the old one for it.
+ * Nodes that an interrupted checkpoint has written do not have the epoch of the
+ * recovery, which writes other nodes to the same places.  If the write of one
+ * of these is lost, a pointer to it must not accept the old node.
  */
 static void test_epoch_after_crash(void **state)
 {
@@ -321,7 +323,10 @@ static u64 data_total(struct sim *s)
 	return st.data_total;
 }
 
-/* As often as there are places for segments, and on, a page at a time. */
+/*
+ * Grows as often as there are places for segments, and more, by a page at a
+ * time.
+ */
 static struct sim *grow_often(unsigned int times)
 {
 	struct sim *s = begin(1024, 512);
@@ -351,7 +356,9 @@ static void test_grow_often(void **state)
 	sim_destroy(s);
 }
 
-/* What is too little for the counts of itself waits until there is more. */
+/*
+ * Space that is too small for its own counts stays unused until there is more.
+ */
 static void test_grow_little(void **state)
 {
 	struct sim *s = begin(2 * HPM_REFS_PER_PAGE, 512);
@@ -366,13 +373,13 @@ static void test_grow_little(void **state)
 	assert_non_null(strstr(rig_last_line(), "stay unused"));
 	grow(s, full + 3, 1024);
 	assert_int_equal(meta_total(s), full);
-	/* It may go away again. */
+	/* The device may lose it again. */
 	grow(s, full, 1040);
 	assert_int_equal(data_total(s), 1040);
 	grow(s, full + 4, 1040);
 	assert_int_equal(meta_total(s), full + 4);
 	sim_check(s);
-	/* The rest of the last page needs no room, and is taken at once. */
+	/* The rest of the last page needs no homes, and is used at once. */
 	grow(s, full + 5, 1040);
 	assert_int_equal(meta_total(s), full + 5);
 	grow(s, full + HPM_REFS_PER_PAGE, 1040);
@@ -383,13 +390,13 @@ static void test_grow_little(void **state)
 	sim_check_space(s);
 	sim_crash(s, HPM_LOSE_ALL, 1);
 	assert_int_equal(meta_total(s), full + HPM_REFS_PER_PAGE);
-	/* Smaller than what is in use it may not be. */
+	/* But it must not be smaller than what is in use. */
 	hpm_mem_resize(s->io, full + HPM_REFS_PER_PAGE - 1, 1040);
 	assert_int_equal(hpm_md_grow(s->md, &why), -EINVAL);
 	sim_destroy(s);
 }
 
-/* No errors, whatever state is looked at. */
+/* Checks that neither state has errors. */
 static void is_whole(struct hpm_io *io)
 {
 	struct hpm_check_params p = { .super = HPM_CHECK_NEWEST };
@@ -421,8 +428,8 @@ static void whole_after_crash(struct hpm_io *cut, enum hpm_mem_loss loss,
 }
 
 /*
- * The growth that moves the homes of all pages, cut short at some events.  Then
- * nothing is lost, from either superblock.
+ * The growth that moves the homes of all pages is interrupted at some events.
+ * Nothing may be lost, from either superblock.
  */
 static void test_grow_merge_crash(void **state)
 {
@@ -434,7 +441,7 @@ static void test_grow_merge_crash(void **state)
 	bool cut;
 
 	(void)state;
-	/* What would not even hold the homes of them all. */
+	/* Space that would not even hold the homes of all pages. */
 	grow(s, meta_total(s) + 3ull * (HPM_MAX_SEGMENTS + 1), 4096);
 	assert_int_equal(data_total(s), 4096);
 	assert_true(meta_total(s) < meta);
@@ -461,7 +468,7 @@ static void test_grow_merge_crash(void **state)
 	sim_destroy(s);
 }
 
-/* The format's largest is all that is ever used, and no segment too many. */
+/* Never uses more than the format's maximum, nor too many segments. */
 static void test_grow_limits(void **state)
 {
 	(void)state;
@@ -471,7 +478,7 @@ static void test_grow_limits(void **state)
 	assert_int_equal(sizeof(struct hpm_label), HPM_BLOCK_SIZE);
 }
 
-/* With a snapshot of the metadata held, and with hardly a block left. */
+/* Growth with a held metadata snapshot, and with hardly a free block. */
 static void test_grow_full(void **state)
 {
 	struct sim *s = begin(1024, 8192);
@@ -550,7 +557,7 @@ static const struct hpm_label *label_of(struct hpm_io *io)
 	return hpm_mem_peek(io, HPM_LABEL_BLOCK);
 }
 
-/* The pool's own, another one's, none, and what else may stand there. */
+/* The pool's own mark, that of another pool, none, and other content. */
 static void test_mark(void **state)
 {
 	struct hpm_io *io = marked_pool(1024), *b = marked_pool(1024);
@@ -588,7 +595,7 @@ static void test_mark(void **state)
 	mark_refused(io, "pool's mark");
 	memcpy(mark, label_of(b), HPM_BLOCK_SIZE);
 	mark_refused(io, "holds the metadata");
-	/* What cannot be read may be right. */
+	/* A mark that cannot be read may be right. */
 	hpm_mem_fail(io, HPM_MEM_DATA_READ, 1, true);
 	rig_logged();
 	md = open_or_format(io, false);
@@ -600,7 +607,7 @@ static void test_mark(void **state)
 	md = open_or_format(io, false);
 	assert_non_null(md);
 	hpm_md_close(md);
-	/* A new device in the place of one that is lost. */
+	/* A new device replaces a lost one. */
 	memcpy(mark, hpm_mem_mark(b), HPM_BLOCK_SIZE);
 	assert_int_equal(hpm_md_open(io, &adopt_ro, NULL, NULL, &md, &why), 0);
 	hpm_md_close(md);
@@ -615,7 +622,7 @@ static void test_mark(void **state)
 	hpm_io_close(b);
 }
 
-/* What tenants of a pool without a mark have written there means nothing. */
+/* What the users of a pool without a mark have written there means nothing. */
 static void test_mark_none(void **state)
 {
 	struct hpm_io *b = marked_pool(1024), *io;
@@ -636,7 +643,7 @@ static void test_mark_none(void **state)
 	hpm_io_close(b);
 }
 
-/* An older version's hpm_check has taken the block for a leak. */
+/* The hpm_check of an older version has freed the block as a leak. */
 static void test_mark_mended_away(void **state)
 {
 	struct hpm_io *io = marked_pool(1024);
@@ -663,7 +670,7 @@ static void test_mark_mended_away(void **state)
 	hpm_io_close(io);
 }
 
-/* Whatever is cut short while a pool is made: it can be made again. */
+/* A crash at any point while a pool is made: it can be made again. */
 static void test_mark_crash(void **state)
 {
 	struct hpm_io *io, *after;
@@ -702,7 +709,7 @@ static void test_mark_crash(void **state)
 	}
 }
 
-/* The mark's block: nobody is given it, and it is never discarded. */
+/* The mark's block is never allocated and never discarded. */
 static void test_mark_block(void **state)
 {
 	struct sim_params p = {

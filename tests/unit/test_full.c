@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Metadata that runs out: an error, nothing worse, and a pool that is full can
- * always be emptied.
+ * Metadata space runs out: this gives errors and nothing worse, and a full pool
+ * can always be emptied.
  */
 #include "rig.h"
 #include "sim.h"
 
-/* Scattered writes, and a snapshot now and then, until there is no more. */
+/* Scattered writes, and sometimes a snapshot, until there is no space left. */
 static void fill(struct sim *s)
 {
 	u64 before, i;
 	u32 next = 1;
 
 	sim_msg_create(s, 0);
-	/* Fifteen of sixteen: each has an entry of its own. */
+	/* Fifteen of sixteen blocks: each has an entry of its own. */
 	for (i = 0; i < s->p.vol_blocks; i += 16)
 		sim_write_blocks(s, 0, i, 15);
 	for (i = 0;; i++) {
@@ -56,7 +56,7 @@ static void test_full(void **state)
 		status(s, "full");
 		assert_int_equal(hpm_md_mode(s->md), HPM_MODE_WRITE);
 		assert_int_equal(sim_msg_create(s, 50), -ENOSPC);
-		/* In place is still possible, and so is reading. */
+		/* Writes in place are still possible, and so are reads. */
 		sim_compare(s);
 		sim_check(s);
 		sim_crash_look(s, HPM_LOSE_SECTORS, round, 0);
@@ -91,8 +91,8 @@ static void test_full(void **state)
 }
 
 /*
- * Discards in trees that snapshots share take metadata and give none back.
- * When even they find none, volumes can still be deleted.
+ * Discards in trees that snapshots share take metadata space and give none
+ * back.  When even they find no space, volumes can still be deleted.
  */
 static void test_discards_first(void **state)
 {
@@ -122,7 +122,7 @@ static void test_discards_first(void **state)
 	sim_destroy(s);
 }
 
-/* The same with everything at once, and crashes. */
+/* The same with all kinds of actions, and crashes. */
 static void test_full_random(void **state)
 {
 	struct sim_params p = {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the other tests stand on: does the environment find what it must find,
- * and does the device in memory lose what it must lose?
+ * Tests of the test environment: does it detect what it must detect, and does
+ * the device in memory lose what it must lose?
  */
 #include <sys/wait.h>
 #include <unistd.h>
@@ -141,7 +141,7 @@ static void take_turns(void *ctx)
 	}
 }
 
-/* Tasks get in each other's way, but not where a mutex keeps them out. */
+/* Tasks interleave, but not where a mutex prevents it. */
 static void test_tasks(void **state)
 {
 	char first[512], a = 'a', b = 'b', c = 'c';
@@ -278,7 +278,7 @@ static void data_write(struct hpm_io *io, u64 sector, u64 stamp, bool fua)
 	assert_int_equal(hpm_mem_data_end(io, id), 0);
 }
 
-/* What is there if everything that may be lost is. */
+/* Returns the content if everything is lost that may be. */
 static u64 data_after(struct hpm_io *io, u64 sector)
 {
 	struct hpm_io *crashed = hpm_mem_crash(io, HPM_LOSE_ALL, 1);
@@ -300,7 +300,7 @@ static void test_data_cache(void **state)
 	assert_true(data_after(io, 5) >> 63);
 	assert_int_equal(hpm_io_flush_data(io), 0);
 	assert_int_equal(data_after(io, 5), 1);
-	/* FUA: its own write, and no other. */
+	/* FUA makes its own write durable, and no other. */
 	data_write(io, 6, 2, false);
 	data_write(io, 5, 3, true);
 	assert_int_equal(data_after(io, 5), 3);
@@ -310,7 +310,7 @@ static void test_data_cache(void **state)
 	data_write(io, 7, 5, true);
 	assert_int_equal(hpm_io_flush_data(io), 0);
 	assert_int_equal(data_after(io, 7), 5);
-	/* In flight: a flush does not cover it. */
+	/* A flush does not cover a write in flight. */
 	id = hpm_mem_data_start(io, 8, 1, &a, false);
 	assert_int_equal(hpm_io_flush_data(io), 0);
 	assert_true(data_after(io, 8) >> 63);
@@ -318,7 +318,7 @@ static void test_data_cache(void **state)
 	assert_true(data_after(io, 8) >> 63);
 	assert_int_equal(hpm_io_flush_data(io), 0);
 	assert_int_equal(data_after(io, 8), 11);
-	/* One that lands late lands on top. */
+	/* A write that completes late overwrites later ones. */
 	id = hpm_mem_data_start(io, 9, 1, &a, false);
 	data_write(io, 9, b, false);
 	assert_int_equal(hpm_mem_data_end(io, id), 0);
@@ -326,7 +326,7 @@ static void test_data_cache(void **state)
 	hpm_io_close(io);
 }
 
-/* The first byte of a block, if all that may be lost is. */
+/* Returns the first byte of a block, if everything is lost that may be. */
 static u8 meta_after(struct hpm_io *io, u64 block)
 {
 	struct hpm_io *crashed = hpm_mem_crash(io, HPM_LOSE_ALL, 1);
@@ -361,7 +361,7 @@ static void test_meta_cache(void **state)
 	meta_run(io, 13, 4, HPM_IO_PREFLUSH | HPM_IO_FUA);
 	assert_int_equal(meta_after(io, 12), 3);
 	assert_int_equal(meta_after(io, 13), 4);
-	/* The devices' caches have nothing to do with each other. */
+	/* The caches of the two devices are independent. */
 	meta_run(io, 14, 5, 0);
 	assert_int_equal(hpm_io_flush_data(io), 0);
 	assert_int_equal(meta_after(io, 14), 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Map trees by themselves: random splices against a plain array, with trees
- * that share nodes, and look-ups of every kind.
+ * Tests map trees alone: random splices against a plain array, with trees that
+ * share nodes, and look-ups of every kind.
  */
 #include "hpm_check.h"
 #include "hpm_mem_io.h"
@@ -86,7 +86,7 @@ static void uproot(struct forest *f)
 	free(f);
 }
 
-/* Visible small blocks by the array. */
+/* The number of visible small blocks, by the array. */
 static u64 count_mapped(const struct tree *t)
 {
 	u64 vbn, n = 0;
@@ -101,14 +101,14 @@ static u64 count_mapped(const struct tree *t)
 	return n;
 }
 
-/* The counts of everything, after a checkpoint. */
+/* Checks the counts of everything, after a checkpoint. */
 static void walk(struct forest *f)
 {
 	struct hpm_check_params p = { .error = rig_print_fault };
 	struct hpm_check_result res;
 	unsigned int i;
 
-	/* Splices by hand leave this one out. */
+	/* Direct splices do not update this sum. */
 	mutex_lock(&f->md->lock);
 	for (i = 0; i < TREES; i++) {
 		f->tree[i]->vol->mapped = count_mapped(f->tree[i]);
@@ -126,7 +126,10 @@ static void walk(struct forest *f)
  *--------------------------------------------------------------
  */
 
-/* Entries for [from, to): bases on large blocks, smalls and holes elsewhere. */
+/*
+ * Makes entries for [from, to): bases for large blocks, small entries and holes
+ * elsewhere.
+ */
 static unsigned int make_entries(struct forest *f, u64 from, u64 to,
 				 struct hpm_entry *e, unsigned int density)
 {
@@ -191,7 +194,7 @@ static void random_splice(struct forest *f, struct tree *t)
  *--------------------------------------------------------------
  */
 
-/* All entries, in pieces of random size. */
+/* Compares all entries, in pieces of random size. */
 static void compare_entries(struct forest *f, const struct tree *t)
 {
 	static struct hpm_entry e[600];
@@ -217,7 +220,7 @@ static void compare_entries(struct forest *f, const struct tree *t)
 	mutex_unlock(&f->md->lock);
 }
 
-/* What one small block is, by the array. */
+/* The mapping of one small block, by the array. */
 static u64 seen_at(const struct tree *t, u64 vbn, bool *base)
 {
 	u64 v = t->value[2 * vbn + 1];
@@ -290,7 +293,7 @@ static void compare_highest(const struct tree *t)
 			last = vbn;
 	r = hpm_vol_highest(t->vol, &vbn);
 	if (last == vbns) {
-		/* Holes that stand above all that is mapped may be counted. */
+		/* Holes above the highest mapped block may be counted. */
 		return;
 	}
 	assert_int_equal(r, 0);
@@ -308,7 +311,7 @@ static void compare(struct forest *f)
 	}
 }
 
-/* Tree @to becomes what tree @from is, as a snapshot does it. */
+/* Tree @to becomes a copy of tree @from, like a snapshot. */
 static void share(struct forest *f, unsigned int from, unsigned int to)
 {
 	struct tree *a = f->tree[from], *b = f->tree[to];
@@ -352,7 +355,7 @@ static void test_splice(void **state)
 	}
 }
 
-/* One key after the other: leaves that are full, whatever the direction. */
+/* Keys in sequence fill leaves completely, in either direction. */
 static void test_sequential(void **state)
 {
 	struct forest *f = plant(rig_seed(), 16384);
@@ -379,7 +382,7 @@ static void test_sequential(void **state)
 	walk(f);
 	compare(f);
 	assert_int_equal(hpm_check(f->io, &p, &res), 0);
-	/* 49 full leaves, one node, and the arrays of what they refer to. */
+	/* 49 full leaves, one inner node, and the arrays of their counts. */
 	assert_true(res.nodes < 49 + 1 + 32768 / 2016 + 12);
 
 	for (i = vbns; i-- > 0;) {
@@ -413,7 +416,7 @@ static void put_one(struct forest *f, struct tree *t, u64 vbn, u64 pbn)
 	t->value[e.key] = e.value;
 }
 
-/* So many leaves that inner nodes are split, and go again. */
+/* So many leaves that inner nodes are split, and removed again. */
 static void test_three_levels(void **state)
 {
 	struct forest *f = plant(rig_seed(), 120000);
@@ -424,7 +427,7 @@ static void test_three_levels(void **state)
 
 	(void)state;
 	for (order = false;; order = true) {
-		/* Upwards first, and then every seventh, round and round. */
+		/* Upwards first, then every seventh key, again and again. */
 		for (i = 0; i < vbns; i++) {
 			put_one(f, t, order ? i * 7 % vbns : i,
 				1 + i % (PBNS - 1));
@@ -441,7 +444,7 @@ static void test_three_levels(void **state)
 		walk(f);
 		compare_entries(f, t);
 		compare_entries(f, f->tree[1]);
-		/* Taken out in stretches, from both ends and the middle. */
+		/* Removed in ranges, from both ends and the middle. */
 		for (from = 0; from < 2 * vbns; from = to) {
 			to = min(from + 1 + rnd(f, 4000), 2 * vbns);
 			mutex_lock(&f->md->lock);
@@ -460,7 +463,7 @@ static void test_three_levels(void **state)
 	uproot(f);
 }
 
-/* The last snapshot that the pool's time can tell apart. */
+/* The last snapshot that the pool's time can distinguish. */
 static void test_end_of_time(void **state)
 {
 	struct forest *f = plant(rig_seed(), 1024);
@@ -527,7 +530,7 @@ static void test_regions(void **state)
 					 64, &nr),
 			 0);
 	assert_int_equal(nr, 64);
-	/* All but the ends goes at once. */
+	/* Everything but the ends is removed at once. */
 	assert_int_equal(hpm_map_splice(t->vol, hpm_key_small(vbn[0]) + 1,
 					hpm_key_small(vbn[63]), NULL, 0, &sp),
 			 0);

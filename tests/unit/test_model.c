@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Random histories against arrays: whatever the order of things, what is read
- * is what was written, also after crashes, and the metadata stays whole.
+ * Random histories against arrays: in any order of events, reads return what
+ * was written, also after crashes, and the metadata stays consistent.
  */
 #include "rig.h"
 #include "sim.h"
@@ -43,7 +43,7 @@ static void run(const struct shape *shape, u64 seed)
 {
 	struct sim_params p = shape->p;
 	struct sim *s;
-	/* Slow, but it shows the step at which something went wrong. */
+	/* Slow, but this shows the step at which something went wrong. */
 	bool paranoid = getenv("PARANOID");
 	unsigned int i, k, steps;
 
@@ -83,7 +83,7 @@ static void test_shape(void **state)
 }
 
 static struct shape shapes[] = {
-	/* Everything small and often. */
+	/* Small sizes and frequent actions. */
 	{
 		.name = "test_plain",
 		.p = {
@@ -114,7 +114,7 @@ static struct shape shapes[] = {
 		.crashes = 16,
 		.runs = 6,
 	},
-	/* Several that flush, apply, checkpoint and load at a time. */
+	/* Several tasks that flush, apply, make checkpoints and load at a time. */
 	{
 		.name = "test_tasks",
 		.p = {
@@ -131,7 +131,7 @@ static struct shape shapes[] = {
 		.crashes = 16,
 		.runs = 6,
 	},
-	/* Next to no node stays in memory. */
+	/* Almost no node stays in memory. */
 	{
 		.name = "test_small_cache",
 		.p = {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Opening, formatting, growing, closing; and every message with what it must
+ * Opening, formatting, growing, closing; and for every message, what it must
  * refuse.
  */
 #include "hpm_check.h"
@@ -24,7 +24,7 @@ static int open_as(struct hpm_io *io, unsigned int shift, bool format, bool ro)
 	return hpm_md_open(io, &p, NULL, NULL, &md, &why);
 }
 
-/* It refuses, says why, and has written nothing. */
+/* Checks that opening fails with a reason, and writes nothing. */
 static void refused(struct hpm_io *io, unsigned int shift, bool format, int err,
 		    const char *word)
 {
@@ -69,7 +69,7 @@ static void test_foreign(void **state)
 	u64 b;
 
 	(void)state;
-	/* Something in any block of the head, the first one zero. */
+	/* Content in any block of the head, with the first block zero. */
 	for (b = 0; b < HPM_RESERVED_BLOCKS; b++) {
 		io = hpm_mem_create(1024, 1024, 1);
 		memset(block, 0, sizeof(block));
@@ -80,7 +80,7 @@ static void test_foreign(void **state)
 			b ? "something else" : "not a pool");
 		hpm_io_close(io);
 	}
-	/* Behind the head nothing matters. */
+	/* The content behind the head does not matter. */
 	io = hpm_mem_create(1024, 1024, 1);
 	for (b = HPM_RESERVED_BLOCKS; b < 1024; b++)
 		hpm_mem_poke(io, b, block);
@@ -127,7 +127,7 @@ static void test_versions(void **state)
 			hpm_md_close(md);
 		}
 	}
-	/* A label that rots is damage, not something else. */
+	/* A damaged label counts as damage, not as foreign content. */
 	memcpy(block, kept, sizeof(kept));
 	block[200] ^= 1;
 	hpm_mem_poke(io, 0, block);
@@ -135,7 +135,10 @@ static void test_versions(void **state)
 	hpm_io_close(io);
 }
 
-/* Wiped at its first block, formatted again: nothing of the old comes back. */
+/*
+ * A pool whose first block was wiped is formatted again: nothing of the old
+ * pool comes back.
+ */
 static void test_format_over(void **state)
 {
 	static const u8 zero[HPM_BLOCK_SIZE];
@@ -164,7 +167,7 @@ static void test_format_over(void **state)
 		sim_crash_look(s, HPM_LOSE_NONE, k, 9);
 		sim_write_blocks(s, 2, 7, 3);
 		sim_commit(s);
-		/* With a rotten superblock either: the old ones are gone. */
+		/* Not even with a damaged superblock: the old ones are gone. */
 		memset(hpm_mem_peek(s->io, HPM_SUPER_A), 0x11, 64);
 		hpm_mem_poke(s->io, HPM_SUPER_A,
 			     hpm_mem_peek(s->io, HPM_SUPER_A));
@@ -190,7 +193,7 @@ static void test_read_only(void **state)
 	sim_msg_snap(s, 2, 1);
 	io = hpm_mem_crash(s->io, HPM_LOSE_ALL, 1);
 	events = hpm_mem_events(io);
-	/* What the journal says is seen; nothing is written. */
+	/* The records of the journal are visible; nothing is written. */
 	assert_int_equal(open_as(io, 4, true, true), 0);
 	assert_int_equal(hpm_md_mode(md), HPM_MODE_READ_ONLY);
 	assert_int_equal(hpm_vol_next(md, 2, &info), 0);
@@ -371,7 +374,7 @@ static void test_messages(void **state)
 	hpm_io_close(io);
 }
 
-/* A held table keeps its trees while volumes change and go. */
+/* A held table keeps its trees while volumes change and are deleted. */
 static void test_hold(void **state)
 {
 	struct sim_params p = sim_small(rig_seed());
@@ -410,7 +413,7 @@ static void test_hold(void **state)
 	sim_check_space(s);
 	sim_check(s);
 	sim_compare(s);
-	/* With no volume at all, and once more. */
+	/* Without any volume, and again. */
 	for (i = 0; i < 11; i++)
 		if (sim_vol(s, i))
 			sim_msg_delete(s, i);

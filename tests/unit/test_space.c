@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Data space by itself: counts of every size, given-back parts, allocation
- * that never gives a block twice, and what is freed coming back in its time.
+ * Tests the data space alone: counts of every size, punched blocks, allocation,
+ * which never gives out a block twice, and freed blocks, which can be allocated
+ * again at the right time.
  */
 #include "hpm_check.h"
 #include "hpm_mem_io.h"
@@ -86,7 +87,7 @@ static int count_large(u64 pbn, int delta)
 	return r;
 }
 
-/* Past 2^15 the upper half of the count comes into being. */
+/* The upper half of a count is made when the count passes 2^15. */
 static void test_high_counts(void **state)
 {
 	unsigned int i, n = 70000;
@@ -95,7 +96,10 @@ static void test_high_counts(void **state)
 	begin(8192, 4);
 	for (i = 0; i < n; i++)
 		assert_int_equal(count_small(2015, 3, 1), 0);
-	/* No leaf maps them: three counts, two large blocks, the sum. */
+	/*
+	 * No leaf maps them, so the faults are: three counts, two large blocks,
+	 * the sum.
+	 */
 	assert_int_equal(faults(), 3 + 2 + 1);
 	for (i = 0; i < n; i++) {
 		assert_int_equal(count_small(2015, 3, -1), 0);
@@ -107,7 +111,7 @@ static void test_high_counts(void **state)
 	end();
 }
 
-/* Random counting against plain arrays, large and small tier together. */
+/* Random changes of counts against plain arrays, in both tiers. */
 static void test_counts(void **state)
 {
 	enum {
@@ -201,7 +205,7 @@ static void test_counts(void **state)
 	end();
 }
 
-/* Blocks taken, put into use, freed, unreserved: none has two owners. */
+/* Blocks are taken, used, freed and unreserved: none ever has two owners. */
 static void test_allocation(void **state)
 {
 	enum {
@@ -291,7 +295,7 @@ static void test_allocation(void **state)
 				;
 			if (k == pbn)
 				break;
-			/* Not before it has come back through the drain. */
+			/* Not before it was drained. */
 			assert_int_equal(count_small(pbn, k - pbn, -1), 0);
 			if (get_random_u32_below(4) == 0)
 				assert_int_equal(hpm_md_commit(md), 0);
@@ -318,7 +322,7 @@ static void test_allocation(void **state)
 	end();
 }
 
-/* What is freed is not allocatable until hpm_free_done(). */
+/* Freed blocks cannot be allocated before hpm_free_done(). */
 static void test_freed_waits(void **state)
 {
 	struct hpm_stock st;
