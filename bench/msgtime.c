@@ -10,12 +10,12 @@
  *
  * Prints, in microseconds: the least, the median and the greatest time of a
  * message; the longest write of the half second without messages; and the most
- * that a message took longer than the longest of the writes that were in flight
- * when it was sent.  It fails if there were not DEPTH of them each time, but for
- * one that the thread may be about to send.
+ * by which a message took longer than the longest of the writes that were in
+ * flight when it was sent.  It fails if there were not DEPTH writes in flight
+ * each time, except for one that the thread may be about to send.
  *
- * The thread has the lowest priority.  Where there is but one CPU, and a disk
- * that takes no time, it would else take half of that CPU from the message.
+ * The thread has the lowest priority.  If not, it would take half of the CPU
+ * from the message on a machine with one CPU and a disk without latency.
  */
 #include <fcntl.h>
 #include <libdevmapper.h>
@@ -43,7 +43,7 @@ struct span {
 	double start, end;
 };
 
-/* The load: what it is told, and what it tells when it has ended. */
+/* The load: its parameters, and its results when it has ended. */
 struct load {
 	int fd;
 	unsigned int depth;
@@ -183,7 +183,9 @@ static void load_stop(struct load *l)
 	close(l->fd);
 }
 
-/* The longest that ended before @t; they are in the order of their ends. */
+/*
+ * The longest write that ended before @t; they are in the order of their ends.
+ */
 static double longest_before(const struct load *l, double t)
 {
 	double most = 0;
@@ -195,7 +197,7 @@ static double longest_before(const struct load *l, double t)
 	return most;
 }
 
-/* The longest of those in flight at @t, and how many they were. */
+/* The longest write in flight at @t, and how many were in flight. */
 static double longest_at(const struct load *l, double t, unsigned int *nr)
 {
 	double most = 0;
@@ -243,7 +245,7 @@ static void send_all(const char *device, const char *format, int count,
 	int i;
 
 	for (i = 0; i < count; i++) {
-		/* The format is the caller's, as printf(1)'s is. */
+		/* The user gives the format, as for printf(1). */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 		snprintf(message, sizeof(message), format, i + 1);
@@ -260,7 +262,7 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The most that a message exceeds the longest write in flight by. */
+/* The most by which a message took longer than the longest write in flight. */
 static double worst_excess(const struct load *l, const struct span *sent,
 			   int count)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a container does at its start, and what tells whether it saw the right
- * bytes.  Linked statically and run from memory: see share.sh.
+ * Imitates the start of a container, and checks that it saw the right bytes.
+ * Linked statically and run from memory: see share.sh.
  *
  *	startup fill DIR FILES		makes the image's files
  *	startup start DIR FILES [SIZE]	reads half of them, SIZE bytes at a
@@ -103,7 +103,7 @@ static void fill(const char *dir, unsigned int files)
 	}
 }
 
-/* Of those that are read, far from one another. */
+/* Chooses files that are read, far from one another. */
 static unsigned int changed_file(unsigned int files, unsigned int i)
 {
 	return files / STEP / NR_CHANGED * i * STEP;
@@ -145,7 +145,7 @@ static double read_half(const char *dir, unsigned int files)
 	return now_us() - start;
 }
 
-/* A kilobyte in the first block. */
+/* Changes a kilobyte in the first block. */
 static double change_some(const char *dir, unsigned int files)
 {
 	double start = now_us();

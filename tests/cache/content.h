@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A tree of files whose every byte follows from a seed.
+ * A tree of files in which every byte is determined by a seed.
  */
 #ifndef HPM_TEST_CONTENT_H
 #define HPM_TEST_CONTENT_H
@@ -18,7 +18,7 @@ static inline uint64_t mix(uint64_t z)
 	return z ^ z >> 31;
 }
 
-/* About 40 KiB on average: most files are small, some are not. */
+/* About 40 KiB on average: most files are small, some are large. */
 static inline size_t size_of(unsigned int file, uint64_t seed)
 {
 	uint64_t r = mix(seed + file * 0x9e3779b97f4a7c15ull);

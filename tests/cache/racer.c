@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a script cannot do to a file.
+ * Operations on files that a script cannot do.
  *
  *	racer peek FILE OFFSET		reads a block directly, while another thread
  *					notes all that the buffer shows
@@ -50,7 +50,10 @@ static atomic_bool done;
 static uint64_t seen[MOST];
 static unsigned int nr_seen;
 
-/* Low, so that its page looks as much like a file's as it can. */
+/*
+ * At a low address, so that its page looks as much like a file's page as
+ * possible.
+ */
 static void *block_buffer(void)
 {
 	static char *at = (char *)0x10000000;
@@ -101,7 +104,7 @@ static void *peeker(void *arg)
 	return NULL;
 }
 
-/* Until the first bytes have come the device has not written. */
+/* The device has not written before the first bytes have arrived. */
 static void *planter(void *arg)
 {
 	unsigned int i;
@@ -115,7 +118,7 @@ static void *planter(void *arg)
 	return NULL;
 }
 
-/* The bytes that the buffer showed must be the old or the final ones. */
+/* The buffer must have shown only the old or the final bytes. */
 static int peek(const char *path, off_t at, bool plant)
 {
 	int fd = open_or_die(path, O_RDONLY | O_DIRECT);
@@ -189,8 +192,8 @@ static int nowait(const char *path, off_t at)
 }
 
 /*
- * Three reads, as of so many io_uring makes one plug: they go to the device
- * together, when all have been submitted.
+ * Three reads, the number for which io_uring makes one plug: they go to the
+ * device together, when all have been submitted.
  */
 static int pair(const char *a, const char *b, off_t at)
 {
@@ -228,7 +231,7 @@ static int pair(const char *a, const char *b, off_t at)
 	return memcmp((void *)sqe[0].addr, (void *)sqe[1].addr, BLOCK) ? 3 : 0;
 }
 
-/* One key for all. */
+/* The same key for all directories. */
 static int key(const char *dir, bool encrypt)
 {
 	struct fscrypt_policy_v2 policy = {
@@ -265,7 +268,7 @@ static int hog(size_t mib)
 	return 0;
 }
 
-/* It is read at the end. */
+/* The last step reads the file. */
 static int again(const char *file, unsigned int times)
 {
 	int fd = open_or_die(file, O_RDONLY);

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A tree of files whose every byte is known, so that whoever reads one can say
- * whether it is right.
+ * A tree of files in which every byte is known, so that a reader can check it.
  *
  *	sharefiles fill DIR FILES SEED
  *	sharefiles check [-s STEP] [-o FILE] [-d] [-m] DIR FILES SEED
  *	sharefiles churn [-t SECONDS] DIR FILES SEED
  *
  * File n of a tree has a size and contents that follow from n and the seed.
- * check reads every STEP-th file, or only one; -d with O_DIRECT, -m by mmap.  It prints the
- * bytes that it has read, and names the first wrong one.  churn does to files,
- * in page-cache and out of it, what makes a cached page something else than
- * the block it was read from.
+ * check reads every STEP-th file, or only one; -d with O_DIRECT, -m by mmap.
+ * It prints the bytes that it has read, and names the first wrong one.  churn
+ * changes files, through the page cache and past it, so that cached pages
+ * differ from the blocks they were read from.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -115,7 +114,7 @@ static size_t check_file(const char *dir, unsigned int file, uint64_t seed,
 	return size;
 }
 
-/* One of the things that may happen to a file, after it was read. */
+/* One of the actions that change a file after it was read. */
 static void churn_file(const char *dir, unsigned int file, unsigned int what)
 {
 	off_t at = rand() % MAX_SIZE;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The fingerprint: computed right, and not fooled where others are.
+ * Tests the fingerprint: it is computed correctly, and detects changes that
+ * simpler functions miss.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +28,7 @@ static u64 rng(void)
 
 typedef u64 fingerprint_fn(const struct hpm_fp_key *key, const void *block);
 
-/* The function that is tested. */
+/* The function under test. */
 static fingerprint_fn *fingerprint = hpm_fingerprint;
 
 static void fill(void *p, size_t size)
@@ -40,7 +41,7 @@ static void fill(void *p, size_t size)
 }
 
 /*
- * The definition once more, in digits of 32 bits and without a type of 128.
+ * The definition again, in digits of 32 bits and without a 128-bit type.
  */
 struct wide {
 	u32 digit[4];
@@ -142,7 +143,7 @@ static u64 clnh_by_hand(const struct hpm_fp_key *key, const u64 *m)
 
 typedef u64 copy_fn(const struct hpm_fp_key *key, void *to, const void *from);
 
-/* Copies @m and nothing else, and its fingerprint is @fp. */
+/* Checks that @fn copies @m and nothing else, and computes @fp. */
 static void check_copy(copy_fn *fn, const struct hpm_fp_key *key, const u64 *m,
 		       u64 fp)
 {
@@ -182,7 +183,7 @@ static void test_clmul_definition(void **state)
 	}
 }
 
-/* As functions that do not copy. */
+/* The functions as fingerprints without a copy. */
 static u64 by_avx2(const struct hpm_fp_key *key, const void *block)
 {
 	u64 copy[WORDS] __aligned(16);
@@ -198,7 +199,7 @@ static u64 by_vpclmul(const struct hpm_fp_key *key, const void *block)
 }
 #endif
 
-/* A flipped bit, swapped words and moved words all show. */
+/* A flipped bit, swapped words and moved words all change the fingerprint. */
 static void test_sees_changes(void **state)
 {
 	struct hpm_fp_key key;
@@ -262,7 +263,7 @@ static u64 xxh64_block(const u64 *m, u64 seed)
 	return h ^ h >> 32;
 }
 
-/* Of an odd number, mod 2^64. */
+/* The inverse of an odd number, mod 2^64. */
 static u64 inverse(u64 a)
 {
 	u64 x = a;
@@ -274,9 +275,9 @@ static u64 inverse(u64 a)
 }
 
 /*
- * Word 0 changes the top bit of its lane, whatever the lane's state is.  The
- * rotation makes that +2^30 or -2^30, depending on the state alone; word 4, of
- * the same lane, takes one of the two back.
+ * Word 0 changes the top bit of its lane, for any state of the lane.  The
+ * rotation turns this into +2^30 or -2^30, depending only on the state; word 4,
+ * of the same lane, cancels one of the two.
  */
 static void make_xxh64_pair(u64 *a, u64 *b)
 {
@@ -311,7 +312,9 @@ static void test_xxh64_pair(void **state)
 	assert_int_equal(ours, 0);
 }
 
-/* NH without its upper half: a difference in a top bit meets an even factor. */
+/*
+ * NH without its upper half: an even factor cancels a difference in a top bit.
+ */
 static u64 short_nh(const struct hpm_fp_key *key, const u64 *m)
 {
 	u64 sum = 0;
@@ -343,7 +346,7 @@ static void test_short_nh_pair(void **state)
 	assert_int_equal(ours, 0);
 }
 
-/* Blocks of the kinds that are on disks: few bits, small numbers, repeats. */
+/* Blocks like those on disks: few bits, small numbers, repeats. */
 static void make_plain(u64 *m, unsigned int n)
 {
 	memset(m, 0, HPM_BLOCK_SIZE);
@@ -393,7 +396,10 @@ static void test_plain_blocks(void **state)
 		assert_true(fps[i] != fps[i - 1]);
 }
 
-/* Another key, other results: none can be kept from one activation. */
+/*
+ * Another key gives other results, so none can be kept from one activation to
+ * the next.
+ */
 static void test_key_matters(void **state)
 {
 	struct hpm_fp_key a, b;

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Which copies go.
- */
+/* Tests which copies are evicted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +15,7 @@
 #define H HPM_HEAT_HOT
 #define P HPM_HEAT_PINNED
 
-/* Names the pages as they are numbered; returns the victims as a string. */
+/* Names the pages by their numbers; returns the victims as a string. */
 static const char *select_pages(const u8 *heat, unsigned int nr, char first,
 				unsigned int limit)
 {
@@ -60,7 +58,7 @@ static void test_order(void **state)
 	assert_string_equal(select_pages(alike, 0, 'a', 1), "");
 }
 
-/* What a process has mapped stays, and counts. */
+/* Pages that a process has mapped stay, and count as copies. */
 static void test_pinned_stay(void **state)
 {
 	static const u8 some[] = { H, P, C, P };

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Clones of one image torment each other's caches, and every byte that is read
- * is compared with what it must be.
+ * Clones of one image change what the others have cached, and every byte that
+ * is read is compared with its expected value.
  *
  *	torture [-t SECONDS] [-v VOLUMES] [-r READERS] [-f FILES] [-x FS]
  *		[-S SIZE IN SECTORS] [-s SEED] POOL
  *
  * Volume 0 of the pool is the image, filled by "sharefiles fill DIR FILES 1".
- * Each of the clones has one thread, which alone works on it and knows in
- * memory what its files must hold.  READERS of them only read, drop what is
- * cached and mount again.  The others also do to their files whatever makes of
- * a cached page something else than the block that it was read from: write by
- * all ways there are, truncate, punch, shift, move the extents, replace.  What
- * races are the volumes: one reads a block from a page that another has at
- * work.  From time to time a clone is thrown away for a new one, since what it
- * has changed is its own and no longer shared.
+ * Each of the clones has one thread, which alone works on it and has a model of
+ * its files in memory.  READERS of them only read, drop the cache and mount
+ * again.  The others also change their files so that cached pages differ from
+ * the blocks that they were read from: they write in all possible ways,
+ * truncate, punch, shift, move extents and replace files.  The races are
+ * between volumes: one reads a block from a page that another volume's thread
+ * is changing.  From time to time a clone is replaced by a new one, since
+ * blocks that it has changed are its own and no longer shared.
  *
  * Status 3: a wrong byte was read.
  */
@@ -43,7 +43,7 @@
 #define MAX_FILES 256
 #define BLOCK	  4096
 
-/* What a file must be. */
+/* The expected content of a file. */
 struct model {
 	unsigned char *bytes;
 	size_t size;
@@ -100,7 +100,7 @@ static void umount_volume(struct volume *v)
 {
 	unsigned int tries;
 
-	/* A child on its way to exec() has our open files for a moment. */
+	/* A child between fork() and exec() has our open files for a moment. */
 	for (tries = 0; umount2(v->dir, 0); tries++) {
 		if (errno != EBUSY || tries == 500)
 			err(1, "umount %s", v->dir);
@@ -108,7 +108,7 @@ static void umount_volume(struct volume *v)
 	}
 }
 
-/* What the image holds. */
+/* Resets the model to the image's content. */
 static void forget(struct volume *v)
 {
 	struct model *m;
@@ -397,7 +397,7 @@ static void do_insert(struct volume *v, struct model *m, int fd)
 		err(1, "insert");
 }
 
-/* The file gets other blocks, under pages that stay what they were. */
+/* Gives the file other blocks, while its pages do not change. */
 static void do_move(struct volume *v, struct model *m, int fd)
 {
 	struct move_extent move = { 0 };
@@ -412,7 +412,7 @@ static void do_move(struct volume *v, struct model *m, int fd)
 	if (donor < 0 || fallocate(donor, 0, 0, move.len * BLOCK))
 		err(1, "%s", path);
 	move.donor_fd = donor;
-	/* A file with holes is moved up to the first. */
+	/* A file with holes is moved up to the first hole. */
 	if (ioctl(fd, EXT4_IOC_MOVE_EXT, &move) && errno != ENODATA &&
 	    errno != EINVAL && errno != EBUSY)
 		err(1, "EXT4_IOC_MOVE_EXT");
@@ -420,7 +420,7 @@ static void do_move(struct volume *v, struct model *m, int fd)
 	unlink(path);
 }
 
-/* Two files of one volume have the same blocks. */
+/* Makes two files of one volume share their blocks. */
 static void do_clone(struct volume *v, struct model *m, int fd)
 {
 	unsigned int to = rnd(v, nr_files);
@@ -438,7 +438,7 @@ static void do_clone(struct volume *v, struct model *m, int fd)
 	other->size = m->size;
 }
 
-/* Another inode, perhaps where the old one was. */
+/* Makes another inode, perhaps in the place of the old one. */
 static void do_replace(struct volume *v, struct model *m, unsigned int f)
 {
 	char path[4096], new[128];
@@ -511,7 +511,7 @@ static void change(struct volume *v, unsigned int f)
 			err(1, "chmod");
 		break;
 	}
-	/* A clean page that is another than the block is the worst. */
+	/* A clean page that differs from the block is the hardest case. */
 	if (rnd(v, 2))
 		fsync(fd);
 	close(fd);

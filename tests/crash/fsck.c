@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A volume's content as a file, and what e2fsck says of it.  Only the kernel
- * replays an XFS log, so that is left to a guest (fsck.sh).
+ * Exports a volume's content to a file and runs e2fsck on it.  Only the kernel
+ * replays an XFS log, so XFS is checked in a guest (fsck.sh).
  */
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -47,7 +47,7 @@ static int run(const char *how, const char *path)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* The journal is replayed, as a mount would; then nothing may be wrong. */
+/* Replays the journal, as a mount would; then no error may be left. */
 void fsck_ext4(const char *path)
 {
 	char line[300] = "", log[500];

@@ -6,7 +6,7 @@
 
 #define IMAGE_SIZE ((u64)(META_ROOM + DATA_ROOM) * SECTOR)
 
-/* What stood in a place before it was written to in a view. */
+/* The old content of a place that was written to in a view. */
 struct undo {
 	u64 offset, len;
 	u64 old;      /* in the arena */
@@ -20,7 +20,7 @@ static struct {
 	u64 nr_undo, max_undo;
 	u8 *arena;
 	u64 used, size;
-	u64 flushed; /* undo entries that a flush has covered */
+	u64 flushed; /* undo entries that a flush covered */
 	u64 events, cut_at;
 	bool cut;
 } im;
@@ -119,7 +119,9 @@ void image_view_close(void)
  * The pool's devices
  *--------------------------------------------------------------*/
 
-/* 0: go on; 1: this is the one at which the power fails; < 0: it is off. */
+/*
+ * Counts an event.  0: go on; 1: the power fails at this one; < 0: it is off.
+ */
 static int event(void)
 {
 	if (im.cut)

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The life of a pool after a recovery: it is used, and crashes again.
+ * Uses a pool after a recovery, and crashes it again.
  *
- * A crash leaves parts of batches in the journal that recovery has not taken.
- * What comes next is written over some of them, and what stays must never be
- * taken for a part of it.  So each round maps another stretch of a new volume,
+ * A crash leaves parts of batches in the journal that the recovery did not use.
+ * Later batches overwrite some of them, and the rest must never be taken for a
+ * part of a later batch.  So each round maps another range of a new volume,
  * with more records than one journal block holds, and the power fails while the
- * batch is written; afterwards all of the round is there or nothing, and of the
- * rounds before what was there already.
+ * batch is written.  Afterwards, all mappings of the round must be there or
+ * none, and those of earlier rounds must be unchanged.
  */
 #include "replay.h"
 
 #define LIFE_VOLUME 999u
-/* Two blocks; metadata for more could only be had by a checkpoint between. */
+/*
+ * Two journal blocks; more records would need a checkpoint between, for
+ * metadata space.
+ */
 #define LIFE_RECORDS 150u
 #define LIFE_ROUNDS  3u
 
@@ -40,7 +43,7 @@ static int publish(struct hpm_md *md, struct hpm_vol *vol, u64 vbn, u64 pbn)
 	return 0;
 }
 
-/* Every other block, or they would be few records. */
+/* Every other block, so that each takes a record. */
 static u64 vbn_of(unsigned int round, unsigned int i)
 {
 	return (u64)round * 2 * LIFE_RECORDS + 2 * i;
@@ -64,7 +67,7 @@ static int use(struct hpm_md *md, struct hpm_vol *vol, unsigned int round,
 	return r;
 }
 
-/* Where @vbn is; HPM_PBN_HOLE: nowhere. */
+/* Returns where @vbn is mapped; HPM_PBN_HOLE: it is not. */
 static u64 where(struct hpm_vol *vol, u64 vbn)
 {
 	struct hpm_run run;
@@ -80,7 +83,7 @@ static u64 where(struct hpm_vol *vol, u64 vbn)
 	return run.mapped ? run.pbn : HPM_PBN_HOLE;
 }
 
-/* What it has come to; the first @safe records were durable before the cut. */
+/* Compares the result; the first @safe records were durable before the cut. */
 static void compare(struct hpm_vol *vol, u64 seen[][LIFE_RECORDS],
 		    unsigned int round, const u64 *new, unsigned int safe)
 {
@@ -105,7 +108,7 @@ static void compare(struct hpm_vol *vol, u64 seen[][LIFE_RECORDS],
 	}
 }
 
-/* How many of the records are durable already: space was wanted. */
+/* Returns how many records are durable already, because space was needed. */
 static unsigned int durable_records(struct hpm_md *md)
 {
 	struct hpm_md_stats st;

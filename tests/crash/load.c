@@ -8,9 +8,9 @@
  *	load --verify DIR <expected
  *
  * Writers on stamped volumes and on files of mounted volumes, which sync often;
- * meanwhile snapshots are taken, written to and deleted.  Whatever is durable
- * by a promise of the pool's is told by a mark in the write log (load.h).  What
- * a snapshot holds is read when it has been taken, and kept beside the log.
+ * meanwhile snapshots are taken, written to and deleted.  A mark in the write
+ * log (load.h) says what the pool has promised to be durable.  The content of a
+ * snapshot is read when it was taken, and stored beside the log.
  *
  * With --again: the pool has been made anew.  With --plain: there is none, and
  * volume 1 is any device.  With --verify: does a directory
@@ -106,7 +106,9 @@ static void pause_ms(unsigned int ms)
  * Device mapper
  *--------------------------------------------------------------*/
 
-/* Programs would take a second to start beside all this. */
+/*
+ * Device-mapper is called directly, as starting a program would take a second.
+ */
 struct request {
 	struct dm_ioctl io;
 	union {
@@ -246,7 +248,7 @@ static void do_op(struct writer *w, uint64_t k, const struct op *op)
 
 	switch (op->kind) {
 	case OP_DISCARD:
-		/* Only of a volume it leaves zeroes. */
+		/* A discard leaves zeroes only on a volume. */
 		r = ioctl(w->fd, plain ? BLKZEROOUT : BLKDISCARD, range);
 		break;
 	case OP_ZERO:
@@ -278,7 +280,10 @@ static void *write_ops(void *arg)
 			die("fdatasync of volume %u", w->volume);
 		if (op.sync || op.kind == OP_DSYNC)
 			mark("S,%u,%llu", w->nr, (unsigned long long)k);
-		/* Many things are to happen, not much of each. */
+		/*
+		 * Pauses, so that there are many different actions, but not
+		 * many writes.
+		 */
 		if (!plain)
 			pause_ms(8);
 	}
@@ -332,7 +337,9 @@ static void stop_writers(unsigned int volume)
  * Snapshots
  *--------------------------------------------------------------*/
 
-/* Which operation each sector of a volume is from; 0: zeroes. */
+/*
+ * Stores, for each sector of a volume, the operation that wrote it; 0: zeroes.
+ */
 static void keep_content(unsigned int volume)
 {
 	uint8_t *buf = aligned(VOL_SECTORS * SECTOR);
@@ -436,7 +443,7 @@ static void write_file(struct tree *t, unsigned int file, uint8_t *buf)
 	close(fd);
 }
 
-/* What makes the file system's own metadata change. */
+/* Actions that change the file system's own metadata. */
 static void churn(struct tree *t, uint64_t *state)
 {
 	unsigned int nr = crash_rnd(state, 16);
@@ -503,7 +510,9 @@ static void stop_all_trees(void)
 		pthread_join(trees[i].thread, NULL);
 }
 
-/* A file system shares its blocks with its clone, and both are written to. */
+/*
+ * Makes a clone of a file system; both share blocks, and both are written to.
+ */
 static void clone_tree(unsigned int nr, const char *type, unsigned int volume)
 {
 	char *dir = NULL;
@@ -566,7 +575,7 @@ static int verify(const char *dir)
  * The course of it
  *--------------------------------------------------------------*/
 
-/* Snapshots come, are written to and go; now and then something larger. */
+/* Makes, writes and deletes snapshots, and sometimes does something larger. */
 static void control_loop(void)
 {
 	unsigned int next = 10, oldest = 10, step;
@@ -616,7 +625,7 @@ static void first_pool(char **tree, unsigned int nr)
 	mark("P,end");
 }
 
-/* On the new pool; none of the old one's volumes may come back. */
+/* Makes a new pool; none of the old pool's volumes may come back. */
 static void second_pool(void)
 {
 	nr_writers = MAX_WRITERS - 4;

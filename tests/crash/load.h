@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the load in the guest and the replayer on the host agree on.
+ * The interface between the load in the guest and the replayer on the host.
  *
  * Stamped volumes
  * ---------------
  * A writer owns a range of one volume's sectors and does one operation after
- * another.  What its k-th operation is follows from the seed, its number and k
- * alone, so that the replayer knows it too.  Each sector that it writes says
- * which writer and which operation it is from, and where it belongs.
+ * another.  Its k-th operation depends only on the seed, the writer's number
+ * and k, so the replayer knows it, too.  Each sector that it writes names the
+ * writer, the operation and the sector's place.
  *
  * Marks
  * -----
@@ -42,7 +42,10 @@
 #define MAX_WRITERS    64u
 #define MAX_OP_SECTORS 160u
 
-/* On the recorded device: the metadata device's room, then the data device's. */
+/*
+ * On the recorded device: the space for the metadata device, then for the data
+ * device.
+ */
 #define META_ROOM  (16u << 11) /* sectors */
 #define DATA_ROOM  (256u << 11)
 
@@ -52,11 +55,11 @@
 struct stamp {
 	uint64_t magic;
 	uint64_t writer;
-	uint64_t op; /* from 1 on */
+	uint64_t op; /* counted from 1 */
 	uint64_t sector;
 };
 
-/* At the head of each block of a file. */
+/* The header of each block of a file. */
 struct file_stamp {
 	uint64_t magic;
 	uint64_t file;
@@ -91,9 +94,9 @@ static inline uint64_t crash_rnd(uint64_t *state, uint64_t n)
 }
 
 /*
- * The @k-th operation of a writer.  A DSYNC may go straight down with FUA, and
- * the log then has it before what the writer wrote there unflushed; so it comes
- * only behind an operation that was flushed.
+ * The @k-th operation of a writer.  A DSYNC write may be sent with FUA, and is
+ * then in the log before older, unflushed writes to the same place; so it only
+ * follows an operation that was flushed.
  */
 static inline struct op crash_op_raw(uint64_t seed, unsigned int writer,
 				     uint64_t k, uint32_t first, uint32_t nr)

@@ -3,11 +3,11 @@
  * Reading a log of dm-log-writes: a superblock, then for each entry a sector
  * that describes it and, if it has data, that data.
  *
- * What its order means: entries stand as they became durable, which is not as
- * they were written.  A plain write stands before the first flush that was sent
- * after it had completed; a write by FUA where it completed.  So plain writes
- * that stand right behind an entry were in the device's cache, or on their way
- * there, when that entry was complete.
+ * The order of entries is that in which they became durable, not that in which
+ * they were written.  A plain write is before the first flush that was sent
+ * after it had completed; a FUA write is where it completed.  So plain writes
+ * directly behind an entry were in the device's cache, or on their way there,
+ * when that entry was complete.
  */
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What must be there, at each point of the log.
+ * The expected content at each point of the log.
  *
  * For each sector of a stamped volume there is a floor: the last operation on
- * it that is known to be durable.  A sector holds what its floor left there, or
- * what an operation did that came behind its writer's last mark and, as its
- * next one shows, may have been under way; nothing else.
+ * it that is known to be durable.  A sector must hold the data of its floor, or
+ * of an operation after its writer's last mark that may have been in flight, as
+ * the writer's next mark shows.
  *
- * A snapshot begins with what the load read of it when it was new, and that
- * must be what its origin was: each writer's operations up to the one that had
- * ended when the snapshot was asked for, none behind the one that was under way
- * when it was there.
+ * A snapshot begins with the content that the load read when it was new.  This
+ * must be the content of its origin: each writer's operations up to the one
+ * that had ended when the snapshot was requested, and none after the one that
+ * was in flight when the snapshot was there.
  */
 #include <fcntl.h>
 #include <unistd.h>
@@ -22,22 +22,22 @@
 #define MAX_FILES   64u
 #define VOL_BLOCKS  (VOL_SECTORS / BLOCK)
 #define NEVER	    (~0ull)
-#define NEW_POOL    900u /* volumes of the pool that is made last */
+#define NEW_POOL    900u /* ids in the pool that is made last */
 
 struct writer {
 	bool used;
 	unsigned int volume; /* an index */
 	u32 first, nr;
-	u64 durable;	/* operations, at the present point */
-	u64 *mark, *op; /* where in the log, and what it says */
+	u64 durable;	/* durable operations, at this point */
+	u64 *mark, *op; /* each mark's entry and operation */
 	unsigned int nr_marks;
 };
 
 struct volume {
 	u32 id;
 	bool stamped;
-	u64 maybe, there, going, gone; /* since which entry */
-	u64 *base;		       /* by sector, when it was new */
+	u64 maybe, there, going, gone; /* entries of the states */
+	u64 *base;		       /* by sector: content when it was new */
 	u64 *floor;		       /* by sector: writer and operation; 0 */
 	bool seen;
 };
@@ -58,8 +58,8 @@ struct oracle {
 	struct tree tree[MAX_TREES];
 	u64 wiped, made;     /* entries; NEVER */
 	u64 next;	     /* entry to look at */
-	struct volume *at;   /* the one whose mappings come */
-	u64 map[VOL_BLOCKS]; /* ... come so far */
+	struct volume *at;   /* whose mappings are being compared */
+	u64 map[VOL_BLOCKS]; /* its mappings so far */
 	u64 checked;	     /* sectors */
 };
 
@@ -96,7 +96,7 @@ static void apply_ops(const struct oracle *o, const struct writer *w, u64 *to,
 	}
 }
 
-/* Did an operation behind the @from-th, up to the @upto-th, leave @value? */
+/* Did an operation after the @from-th, up to the @upto-th, write @value? */
 static bool op_left(const struct oracle *o, const struct writer *w, u32 sector,
 		    u64 value, u64 from, u64 upto)
 {
@@ -112,7 +112,7 @@ static bool op_left(const struct oracle *o, const struct writer *w, u32 sector,
 	return false;
 }
 
-/* What the writer may have begun by now: up to its next mark. */
+/* The last operation that the writer may have begun: up to its next mark. */
 static u64 horizon(const struct writer *w, u64 now)
 {
 	unsigned int lo = 0, hi = w->nr_marks;
@@ -208,7 +208,7 @@ static void old_pool_ends(struct oracle *o, u64 at, bool wholly)
 		o->wiped = at;
 }
 
-/* First reading: when what is and is not. */
+/* First pass: notes when volumes exist. */
 static void scan_mark(struct oracle *o, u64 at, const char *text)
 {
 	unsigned int a = 0, b = 0, c = 0, d = 0;
@@ -220,7 +220,7 @@ static void scan_mark(struct oracle *o, u64 at, const char *text)
 		return;
 	}
 	if (text[1] && text[1] != ',')
-		return; /* dm-log-writes' own, at the end */
+		return; /* the mark of dm-log-writes at the end */
 	sscanf(text + 1, ",%u,%u,%u,%u", &a, &b, &c, &d);
 	switch (text[0]) {
 	case 'W':
@@ -275,7 +275,7 @@ static void read_content(struct oracle *o, struct volume *v)
 	memcpy(v->base, v->floor, size);
 }
 
-/* "<writer>:<k>-<l>": is it what the origin was? */
+/* "<writer>:<k>-<l>": compares a snapshot with what its origin was. */
 static void check_snapshot(struct oracle *o, struct volume *snap,
 			   struct volume *origin, const char *text)
 {
@@ -287,7 +287,7 @@ static void check_snapshot(struct oracle *o, struct volume *snap,
 
 	if (!was)
 		die("no memory");
-	/* The floor may be higher by now. */
+	/* The origin's floor may be higher by now. */
 	memcpy(was, origin->base, VOL_SECTORS * sizeof(*was));
 	while ((text = strchr(text, ',')) &&
 	       sscanf(++text, "%u:%llu-%llu", &nr, &k, &l) == 3) {
@@ -330,7 +330,7 @@ static void pass_snapshot(struct oracle *o, const char *text)
 	check_snapshot(o, snap, origin, text ? text : "");
 }
 
-/* Second reading, when the point passes it. */
+/* Second pass, when the point passes the mark. */
 static void pass_mark(struct oracle *o, const char *text)
 {
 	unsigned int a, b;
@@ -416,7 +416,7 @@ void oracle_begin(struct oracle *o)
 	o->at = NULL;
 }
 
-/* What a sector holds as one word; NEVER: nothing of ours. */
+/* A sector's content as one word; NEVER: it is not one of our sectors. */
 static u64 sector_value(const u8 *data, u32 sector)
 {
 	const struct stamp *s = (const void *)data;
@@ -487,7 +487,7 @@ void oracle_volume(struct oracle *o, u32 id)
 		o->map[vbn] = HPM_PBN_HOLE;
 }
 
-/* Those of one large block come in any order. */
+/* The mappings of one large block come in any order. */
 void oracle_mapping(struct oracle *o, u64 vbn, u64 pbn, u32 nr)
 {
 	for (; o->at && nr-- && vbn < VOL_BLOCKS; vbn++, pbn++)

@@ -1,31 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Opens a recorded pool as it would be found if the power had failed, at one
- * point of the log after another, and looks at all of it.
+ * Opens a recorded pool as a power failure would have left it, at one point of
+ * the log after another, and compares all of it.
  *
  *	replay --log FILE --dir DIR [--load-seed N] [--seed N] [--points N]
  *	       [--point P --variant V] [--fsck N] [--exports N] [--stop]
  *	       [--fault NAME] [--plain]
  *
- * A point is a place behind a flush, a FUA write or a mark, and a variant: in
- * variant 0 all that was not flushed is lost; in the others some of it is
- * there, as chance from the seed wants it: all, what was first, or each write,
- * block or sector or not; and some of the FUA write that comes next.  Of these,
- * in one of three the power fails again during the recovery, and one of eight
- * is used after it and crashes a few times more (life.c).
+ * A point is a place behind a flush, a FUA write or a mark, and a variant.  In
+ * variant 0, all that was not flushed is lost.  In the others, a random part of
+ * it is there: all of it, the first part, or a random choice of writes, blocks
+ * or sectors; and a part of the next FUA write.  In one of three of these, the
+ * power fails again during the recovery; one of eight is used afterwards and
+ * crashes a few more times (life.c).
  *
- * At each point the pool must open; its metadata must be whole, by a walk that
- * knows nothing of the engine; each volume must be there that should, none that
- * should not, and each sector of the stamped ones must hold what it may
- * (oracle.c).  Of every N-th point (--fsck) e2fsck must find nothing in the
- * ext4 volumes.  --exports leaves the file systems of so many points in DIR,
- * for a kernel to look at.  With --stop, the first point with a violation is
- * the last.
+ * At each point the pool must open, and its metadata must be consistent, by a
+ * check that uses nothing of the engine.  Exactly the expected volumes must
+ * exist, and each sector of the stamped ones must have an allowed content
+ * (oracle.c).  At every N-th point (--fsck), e2fsck must find no error in the
+ * ext4 volumes.  --exports writes the file systems of this many points to DIR,
+ * to be mounted by a kernel.  --stop ends the run at the first point with a
+ * violation.
  *
- * With --plain there is no pool: the data slice itself is volume 1.  What the
- * log says is durable is compared with what the writers were told.
+ * With --plain there is no pool: the data slice itself is volume 1.  The
+ * durable content by the log is compared with what the writers were told.
  *
- * Status 0: no violation.  1: some.  Each says how to see it again.
+ * Status 0: no violation.  1: some violations; each message says how to repeat
+ * it.
  */
 #include <getopt.h>
 #include <sys/stat.h>
@@ -45,7 +46,7 @@ static struct {
 	bool one, stop, plain;
 	u64 point; /* the present one, or the only one */
 	u64 variant;
-	u64 *cache[NR_SLICES]; /* entries that are not flushed */
+	u64 *cache[NR_SLICES]; /* unflushed entries */
 	u64 nr_cache[NR_SLICES], max_cache[NR_SLICES];
 	u64 tried, recoveries, lives, fscks, exported;
 	u64 violations, told;
@@ -128,7 +129,7 @@ static void cache_flush(enum slice s)
 	r.nr_cache[s] = 0;
 }
 
-/* The device goes on by one entry. */
+/* Advances the device by one entry. */
 static void pass_entry(u64 at)
 {
 	const struct entry *e = &r.log.entry[at];
@@ -164,7 +165,9 @@ static void put_some(const struct entry *e, enum loss loss, uint64_t *rnd)
 			put_part(e, at, min(unit, e->nr - at));
 }
 
-/* Both slices' entries in the order of the log, and those that come next. */
+/*
+ * The unflushed entries of both slices in log order, and those that come next.
+ */
 static u64 unflushed(u64 p, u64 **list)
 {
 	u64 nr = 0, i = 0, j = 0, at, *all;
@@ -199,7 +202,7 @@ static void lose(u64 p, uint64_t *rnd)
 		put_some(&r.log.entry[list[i]],
 			 loss == LOSE_TAIL ? LOSE_NONE : loss, rnd);
 	free(list);
-	/* Only if nothing, and no mark, came in between. */
+	/* Only if nothing, not even a mark, is in between. */
 	e = &r.log.entry[p + 1];
 	if (p + 1 < r.log.nr && e->flags & LOG_FUA && crash_rnd(rnd, 2))
 		put_some(e, crash_rnd(rnd, 2) ? LOSE_SECTORS : LOSE_BLOCKS,
@@ -231,7 +234,7 @@ struct hpm_md *reopen(void)
 	return NULL;
 }
 
-/* The recovery itself is cut short, and done again. */
+/* Interrupts the recovery, and repeats it. */
 static struct hpm_md *open_twice(uint64_t *rnd)
 {
 	struct hpm_md *md;
@@ -284,7 +287,7 @@ static void compare(void)
 	oracle_begin(r.oracle);
 	if (!hpm_check(image_io(), &p, &res) && !res.errors)
 		oracle_end(r.oracle);
-	/* The older state is whole as well. */
+	/* The older state must be consistent as well. */
 	p.super = HPM_CHECK_OLDER;
 	p.volume = NULL;
 	p.mapping = NULL;
@@ -476,13 +479,16 @@ static void progress(u64 p, double start, bool end)
 	fflush(stdout);
 }
 
-/* The variants at a barrier, so that r.points come together. */
+/*
+ * Looks at some variants of a barrier, such that r.points are looked at in
+ * total.
+ */
 static void look_here(u64 p, u64 nr, u64 barriers)
 {
 	u64 first = nr * r.points / barriers;
 	u64 count = (nr + 1) * r.points / barriers - first, v;
 
-	/* Fewer points than barriers: every third is a strict one. */
+	/* With fewer points than barriers, every third one is of variant 0. */
 	if (r.points < barriers) {
 		if (count)
 			look(p, first % 3);

@@ -38,8 +38,8 @@ enum slice {
 struct entry {
 	u64 sector, nr;
 	u32 flags;
-	enum slice slice; /* of a flush, too */
-	const u8 *data;	  /* or the mark's text */
+	enum slice slice; /* also of a flush */
+	const u8 *data;	  /* data, or the mark's text */
 };
 
 struct log {
@@ -57,18 +57,19 @@ static inline bool entry_is_plain(const struct entry *e)
  * The image
  *--------------------------------------------------------------*/
 
-#define DISCARDED 0xdb /* what is read where nothing is */
+#define DISCARDED 0xdb /* what discarded sectors read as */
 
 /*
- * Everything that is put while a view is open is undone when it is closed.  So
- * to look at a crash costs what it changes, not what the device holds.
+ * Everything that is written while a view is open is undone when it is closed.
+ * So looking at a crash costs as much as it changes, whatever the size of the
+ * device.
  */
 void image_init(u8 data);
 void image_put(u64 offset, const void *data, u64 len);
 void image_fill(u64 offset, u64 len);
 const u8 *image_at(u64 offset);
 void image_view_open(void);
-/* What has been put so far is on the medium for good. */
+/* What was written so far is on the medium for good. */
 void image_view_settle(void);
 void image_view_close(void);
 
@@ -77,15 +78,15 @@ static inline const u8 *image_block(u64 pbn)
 	return image_at((u64)META_ROOM * SECTOR + pbn * HPM_BLOCK_SIZE);
 }
 
-/* The pool's devices on it. */
+/* The pool's devices on the image. */
 struct hpm_io *image_io(void);
-/* The power fails at the @nth write or flush from now on; 0: never. */
+/* Lets the power fail at the @nth write or flush from now on; 0: never. */
 void image_cut_at(u64 nth);
 bool image_is_cut(void);
 u64 image_events(void);
 /*
- * What was written through image_io() since the last flush is there or not,
- * sector by sector (or block by block), and the power is on again.
+ * Keeps or drops each sector (or block) that was written through image_io()
+ * since the last flush, and turns the power on again.
  */
 void image_tear(u64 *rnd, bool by_block);
 
@@ -96,13 +97,13 @@ void image_tear(u64 *rnd, bool by_block);
 struct oracle;
 
 struct oracle *oracle_create(const struct log *log, u64 seed, const char *dir);
-/* The point behind entry @p; only ever forwards. */
+/* Advances to the point behind entry @p; never goes back. */
 void oracle_advance(struct oracle *o, u64 p);
-/* May there be no pool at all? */
+/* Is it allowed that there is no pool at all? */
 bool oracle_may_be_blank(const struct oracle *o);
 /*
- * Compares what a check of the pool has seen: a call for each volume and each
- * mapping, then the end of it.  Faults go to complain().
+ * Compares the pool with what is expected: a call for each volume and each
+ * mapping, then oracle_end().  Faults go to complain().
  */
 void oracle_begin(struct oracle *o);
 void oracle_volume(struct oracle *o, u32 id);
@@ -110,7 +111,7 @@ void oracle_mapping(struct oracle *o, u64 vbn, u64 pbn, u32 nr);
 void oracle_end(struct oracle *o);
 /* The file system in a volume: its type, 'e', 'x' or 0. */
 char oracle_fs(const struct oracle *o, u32 id);
-/* <file> <generation> for what was synced in it. */
+/* Writes <file> <generation> for each file that was synced. */
 void oracle_expect(const struct oracle *o, u32 id, FILE *f);
 u64 oracle_checked(const struct oracle *o);
 
@@ -118,17 +119,20 @@ u64 oracle_checked(const struct oracle *o);
  * The rest
  *--------------------------------------------------------------*/
 
-/* A fault at the point that is looked at. */
+/* Reports a fault at the present point. */
 void complain(const char *fmt, ...) __printf(1, 2);
-/* The program cannot go on. */
+/* Ends the program with an error. */
 void die(const char *fmt, ...) __printf(1, 2) __attribute__((noreturn));
 
-/* Uses the pool in the view, crashes it in the middle and looks, some times. */
+/*
+ * Uses the pool in the view, crashes it in the middle and compares it, some
+ * times.
+ */
 void life(struct hpm_md *md, u64 seed);
-/* The pool in the view, opened as after a power cut, or NULL and a complaint. */
+/* Opens the pool in the view as after a power cut; NULL after a complaint. */
 struct hpm_md *reopen(void);
 
-/* Begins and ends the export of volume @id; mappings come in between. */
+/* Begin and end the export of volume @id; the mappings come in between. */
 void fsck_begin(u32 id, const char *path);
 void fsck_mapping(u64 vbn, u64 pbn, u32 nr);
 void fsck_end(void);

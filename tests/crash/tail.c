@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tail FILE: a pool that crashed with as many records behind its checkpoint as
- * a pool ever has, each to another leaf.
+ * tail FILE: makes a pool that crashed with the most records behind its
+ * checkpoint that a pool can have, each for another leaf.
  *
- * The volume's blocks stand one behind the other, so a leaf holds at most
- * HPM_LEAF_MAX of them, and of two that are farther apart each has its own.
+ * The volume's blocks are consecutive, so a leaf holds at most HPM_LEAF_MAX of
+ * them, and two blocks that are farther apart are in different leaves.
  */
 #include "hpm_lib.h"
 #include "format.h"
@@ -18,7 +18,7 @@
 #define META	(1024ull << 8)
 #define DATA	(BLOCKS + (RECORDS << 2))
 
-/* There is no data: only the metadata is looked at. */
+/* There is no data device: only the metadata are used. */
 static int no_flush(struct hpm_io *io)
 {
 	(void)io;
@@ -51,7 +51,7 @@ static void publish(u8 type, u64 vbn, u32 nr, u64 pbn)
 	hpm_change_publish(c, &waiters);
 }
 
-/* All but the first block of each large one, as small blocks. */
+/* Maps all blocks of each large block but the first, as small blocks. */
 static void fill(void)
 {
 	u32 nr = (1u << SHIFT) - 1;
@@ -67,7 +67,7 @@ static void fill(void)
 	must(hpm_md_checkpoint(md), "checkpoint");
 }
 
-/* False: no record more before a checkpoint. */
+/* Gets a credit; false: none is left before a checkpoint. */
 static bool credit(void)
 {
 	int r = hpm_credit_get(md, 1, HPM_FOR_DATA);

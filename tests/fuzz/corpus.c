@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * corpus DIRECTORY: inputs for fuzz_meta that change, one by one, the fields
- * in which the format can lie, of blocks all over the device; and in directories
- * of their own the beginnings of the other fuzzers: texts for hpm_restore, lines
+ * corpus DIRECTORY: writes inputs for fuzz_meta that change one field each, of
+ * those that can be wrong, in blocks all over the device; and, in directories
+ * of their own, seed inputs of the other fuzzers: texts for hpm_restore, lines
  * of tables and of messages, journals.
  */
 #include <sys/stat.h>
@@ -108,7 +108,7 @@ static const char *const message[] = {
 	"defrag start 1024\ndefrag stop\ndefrag status",
 };
 
-/* Records as the engine writes them, each kind in one of its uses. */
+/* One record of each type, as the engine writes it. */
 static const u8 journal[] = {
 	0,					   /* the pool */
 	5,  0,					   /* records; no lie */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the fuzzers of words have in common. */
+/* What the fuzzers of table and message lines have in common. */
 #ifndef FUZZ_H
 #define FUZZ_H
 
@@ -15,7 +15,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 			hpm_env_bug(__FILE__, __LINE__, #c); \
 	} while (0)
 
-/* An input as lines of words, cut up as device-mapper does it. */
+/* Splits an input into lines and words, as device-mapper does. */
 #define FUZZ_WORDS 64
 
 struct fuzz_line {

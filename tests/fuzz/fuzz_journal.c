@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fuzzes recovery: the input becomes batches behind a pool's last checkpoint,
- * with everything in order that is not the input's to choose, so that records
- * are reached.  A batch is
+ * Fuzzes recovery: the input becomes batches behind a pool's last checkpoint.
+ * Everything that the input does not choose is valid, so that records are
+ * reached.  A batch is
  *
  *	u8 records, u8 lie
  *	{ u8 type, u8 nr, u8 serial, u16 vbn, u16 pbn, u16 arg }...
  *
- * where a lie is a field of the batch's head that is wrong.  The pool is opened
- * read-only, which replays in memory, and for writing.  It is recovered or it is
- * refused with a sentence.  Once recovered its volumes are looked up from end to
- * end, what the device holds is checked, and everything is deleted.  (A forged
- * record may tell of what the engine would never have written, a block with two
- * owners or a cursor inside a leaf.  So faults may be found, and a step may fail;
- * what may not happen is a crash, a warning, a hang.)
+ * where a lie is a wrong field in the batch's head.  The pool is opened
+ * read-only, which replays in memory, and for writing.  It must be recovered,
+ * or refused with a sentence.  After a recovery, its volumes are looked up from
+ * end to end, the device's content is checked, and everything is deleted.  (A
+ * forged record may describe what the engine would never have written, such as
+ * a block with two owners or a cursor inside a leaf.  So faults may be found,
+ * and a step may fail; but there must be no crash, no warning and no hang.)
  */
 #include <unistd.h>
 
@@ -150,7 +150,7 @@ static void find_end(struct at *at, struct hpm_io *io)
 	};
 }
 
-/* A number is as it is, or one of those at the edges. */
+/* Uses the number as it is, or one at the limits. */
 static u64 number(u16 v)
 {
 	static const u64 edge[] = {
@@ -313,7 +313,7 @@ static bool recover(struct hpm_io *io, bool read_only)
 	return true;
 }
 
-/* Opened once more, as its journal is empty now. */
+/* Opens the pool once more, with an empty journal. */
 static void empty(struct hpm_io *io)
 {
 	const struct hpm_md_params p = { 0 };

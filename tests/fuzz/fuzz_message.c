@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fuzzes messages: the input is lines, each a message for one pool in memory.
- * Those that are understood are carried out by the engine, as the pool target
- * has it done.  In the end everything must be as the messages that succeeded
- * made it: the volumes, their names and sizes, the transaction id; and the
- * metadata must be whole, before a crash and after it.
+ * Fuzzes messages: each line of the input is a message for a pool in memory.
+ * The engine executes valid messages, as for the pool target.  In the end, the
+ * volumes, their names and sizes and the transaction id must be what the
+ * successful messages have made; and the metadata must be consistent, before
+ * and after a crash.
  */
 #include "fuzz.h"
 #include "hpm_check.h"
@@ -250,7 +250,7 @@ static void check(struct hpm_io *io)
 	must(!hpm_check(io, &p, &res) && !res.errors);
 }
 
-/* Messages are durable when they return: so no flush is missing here. */
+/* Messages are durable when they return, so this needs no flush. */
 static void crash(struct hpm_io *io)
 {
 	struct hpm_io *after = hpm_mem_crash(io, HPM_LOSE_ALL, 1);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fuzzes a metadata tool with whatever bytes on the device.
+ * Fuzzes a metadata tool with arbitrary bytes on the device.
  *
- * A device of random bytes ends at the label's checksum, so an input is not a
- * device but a list of edits to one that the engine made:
+ * A device with random bytes would be refused at the label's checksum.  So an
+ * input is a list of edits to a device that the engine made:
  *
  *	u8 which pool
  *	{ u16 block, u16 offset, u8 length and flags, bytes }...
  *
- * and the blocks that were edited get a good checksum again, unless a flag says
- * that theirs is to be bad.  Built once for each tool, with TOOL_MAIN and the
+ * and edited blocks get a valid checksum again, unless a flag asks for a bad
+ * one.  The program is built once for each tool, with TOOL_MAIN and the
  * arguments in TOOL_ARGS; hpm_restore gets the input as its text instead.
  */
 #include <sys/mman.h>
@@ -168,7 +168,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		return 0;
 	pool = data[0] % NR_POOLS;
 	whole = pool_bytes[pool];
-	/* Edits are undone; a tool that writes leaves more behind. */
+	/*
+	 * Edits are undone; after a tool that writes, everything is restored.
+	 */
 	if (pool != last || !strcmp(args[0], "--auto-repair"))
 		memcpy(device, whole, POOL_BLOCKS * HPM_BLOCK_SIZE);
 	last = pool;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fuzzes the parsing of table lines: the input is a line.  What is accepted
- * must be in bounds, and must say the same again when it is said again as the
- * status does it (which leaves out adopt_data: that is to be done once).
+ * Fuzzes the parsing of table lines: the input is a line.  If the line is
+ * accepted, all values must be in bounds, and printing them as the status does
+ * and parsing the result must give the same values (except for adopt_data,
+ * which is not printed, as it applies only once).
  */
 #include "fuzz.h"
 #include "parse.h"

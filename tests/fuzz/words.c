@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "fuzz.h"
 
-/* A copy of its very size, so that a read behind it is seen. */
+/* Makes a copy of exactly this size, so that a read behind it is detected. */
 void fuzz_begin(struct fuzz_line *l, const u8 *data, size_t size)
 {
 	l->text = malloc(size + 1);
@@ -22,7 +22,7 @@ bool fuzz_next(struct fuzz_line *l)
 	return true;
 }
 
-/* Blanks part words; what follows a backslash is taken as it is. */
+/* Blanks separate words; a character after a backslash is taken literally. */
 unsigned int fuzz_words(struct fuzz_line *l, char *argv[FUZZ_WORDS])
 {
 	char *from = l->line, *to;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A library to preload: the FAULT_AT-th call that changes something outside the
- * program, or asks device-mapper, fails with EIO and is not made.  What it was is
- * written to the file FAULT_LOG; a program that makes fewer calls leaves no such
- * file.  Of several processes only the first that gets there fails.  FAULT_AT may
- * be several numbers, in order, with commas between them.
+ * program, or calls device-mapper, fails with EIO and is not made.  Its name is
+ * written to the file FAULT_LOG; a program that makes fewer calls leaves no
+ * such file.  If there are several processes, only the first that gets there
+ * fails.  FAULT_AT may be several numbers, in order, separated by commas.
  *
- * Thawing a file system is left out: there is nothing to be done about it.
+ * Thawing a file system does not fail: a program could do nothing about it.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -116,7 +116,7 @@ ssize_t pwrite(int fd, const void *buf, size_t bytes, off_t at)
 	return hit("pwrite", 0) ? -1 : NEXT(pwrite)(fd, buf, bytes, at);
 }
 
-/* What an import does besides. */
+/* Other calls that an import makes. */
 pid_t fork(void)
 {
 	return hit("fork", 0) ? -1 : NEXT(fork)();

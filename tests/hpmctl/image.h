@@ -105,7 +105,7 @@ static inline void sha256_text(const char *data, size_t size, char out[72])
 		(void)snprintf(out + 7 + 2 * i, 3, "%02x", sum[i]);
 }
 
-/* A directory that goes away with all that is in it. */
+/* Makes a directory that is removed with all that is in it. */
 static inline char *make_dir(void)
 {
 	char *dir = strdup("/tmp/hpmctl-test-XXXXXX");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What all test programs of hpmctl share. */
+/* Definitions that all test programs of hpmctl share. */
 #ifndef HPMCTL_TEST_H
 #define HPMCTL_TEST_H
 
@@ -14,7 +14,7 @@
 
 #include "err.h"
 
-/* The expression fails, and its sentence has these words in it. */
+/* The expression must fail, with these words in its sentence. */
 #define assert_fails(expr, words)                                           \
 	do {                                                                \
 		err_clear();                                                \
@@ -24,7 +24,7 @@
 		err_clear();                                                \
 	} while (0)
 
-/* The same, and the status is that of an archive or a device that is bad. */
+/* The same, with the status for a bad archive or device. */
 #define assert_bad(expr, words)                                             \
 	do {                                                                \
 		err_clear();                                                \
@@ -37,7 +37,7 @@
 		err_clear();                                                \
 	} while (0)
 
-/* The expression is 0; if not, its sentence is shown. */
+/* The expression must be 0; if not, its sentence is printed. */
 #define assert_works(expr)                                  \
 	do {                                                \
 		err_clear();                                \

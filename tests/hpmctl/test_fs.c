@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* File systems made, mounted in private, filled, and clean afterwards. */
+/*
+ * Making, privately mounting and filling file systems, which must be clean
+ * afterwards.
+ */
 #include "image.h"
 #include <locale.h>
 #include <sys/mount.h>
@@ -62,7 +65,10 @@ static bool seen_by_others(const char *where)
 	return !system(cmd);
 }
 
-/* @most: what mkfs writes (its log, mostly; inode tables it need not) */
+/*
+ * @most: the most that mkfs may write (mainly its log; inode tables are not
+ * needed)
+ */
 static void make_and_fill(const char *type, const char *fsck, long most)
 {
 	struct fs_mount m;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Numbers in headers that are none, or that no file can have: the archive is
- * bad, and nothing of it is anybody else's than it says.
+ * Fields in headers that are not numbers, or that no file can have: the archive
+ * is bad, and no file may get another owner than the archive says.
  */
 #include "image.h"
 #include <locale.h>
@@ -74,7 +74,7 @@ static void sum(unsigned char *h)
 	(void)snprintf((char *)h + 148, 8, "%06o", n);
 }
 
-/* A header of a file that is empty, or of one that is for the next. */
+/* Adds a header of an empty file, or of an extended header for the next one. */
 static unsigned char *add(const char *name, char type, size_t size)
 {
 	static const char magic[8] = { 'u', 's', 't', 'a', 'r', 0, '0', '0' };
@@ -123,7 +123,7 @@ static void put(void)
 	spit(tar, (char *)blocks, used + 1024);
 }
 
-/* A file with something else in one field of its header. */
+/* Unpacks a file with other bytes in one field of its header. */
 static int with_field(size_t at, const char *bytes, size_t len, char type)
 {
 	unsigned char *h;
@@ -242,7 +242,7 @@ static void bad_records(void **state)
 	size_t i;
 
 	(void)state;
-	/* (of a size that is negative, libarchive tells itself) */
+	/* (libarchive itself reports a negative size) */
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_bad(with_pax(bad[i]), "");
 }
@@ -277,7 +277,7 @@ static void malformed_records(void **state)
 			   "impossible");
 }
 
-/* libarchive does not apply them, so nobody would have these files. */
+/* libarchive does not apply them, so no file would have them. */
 static void global_records(void **state)
 {
 	(void)state;
@@ -288,7 +288,7 @@ static void global_records(void **state)
 	assert_bad(with_body(FIELD("8 uid=x\n"), 'g'), "owner");
 }
 
-/* What is large, but right, stays right. */
+/* Large but valid numbers stay right. */
 static void large_numbers(void **state)
 {
 	static const char most[] = "\x80\0\0\0\xff\xff\xff\xfe";
@@ -308,7 +308,7 @@ static void large_numbers(void **state)
 	assert_int_equal(look("f").st_uid, 4294967294U);
 	assert_works(with_pax("gid=3000000000"));
 	assert_int_equal(look("f").st_gid, 3000000000U);
-	/* nothing said: root's, as with every other tool */
+	/* an empty field means root, as with every other tool */
 	assert_works(with_field(108, FIELD("\0\0\0\0\0\0\0\0"), '0'));
 	assert_int_equal(look("f").st_uid, 0);
 	assert_works(with_field(100, FIELD("0100600\0"), '0'));
@@ -316,7 +316,7 @@ static void large_numbers(void **state)
 	assert_works(with_field(329, FIELD("0007777\0"), '3'));
 }
 
-/* A record says it, so what the header has in its place does not matter. */
+/* A record gives the value, so the field in the header does not matter. */
 static void record_wins(void **state)
 {
 	char body[512];
@@ -344,7 +344,7 @@ static void times(void **state)
 	assert_int_equal(look("f").st_mtime, -5);
 	assert_works(with_pax("mtime=1000000000.123456789123"));
 	assert_int_equal(look("f").st_mtim.tv_nsec, 123456789);
-	/* year 1, which Go's programs write if they know none */
+	/* year 1, which programs in Go write for an unknown time */
 	assert_works(with_pax("mtime=-62135596800"));
 	assert_int_equal(look("f").st_mtime, INT32_MIN);
 	assert_works(with_pax("mtime=9223372036854775807"));
@@ -380,7 +380,7 @@ static void chains(void **state)
 	(void)add("f", '0', 0);
 	put();
 	assert_bad(unpack(), "owner");
-	/* a label with something behind it, which not all readers skip */
+	/* a label with a body, which not all readers skip */
 	begin();
 	(void)add("label", 'V', 512);
 	(void)add("f", '0', 0);
@@ -388,7 +388,7 @@ static void chains(void **state)
 	assert_bad(unpack(), "size");
 }
 
-/* Of a file that began in another archive, only a part is here. */
+/* Only a part of the file is in this archive; it begins in another one. */
 static void further_volumes(void **state)
 {
 	(void)state;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Unpacking: what a layer brings, what it deletes, and that nothing gets out.
+ * Unpacking: what a layer writes and deletes, and that nothing is written
+ * outside.
  *
  * Each test has a directory with "root", where layers are unpacked, beside
  * "outside", which nothing may touch.
@@ -97,7 +98,7 @@ static void assert_holds(const char *path, const char *data)
 	free(text);
 }
 
-/* Beside the secret, that is; teardown() looks at that one. */
+/* Except for the secret, which teardown() checks. */
 static void assert_nothing_outside(void)
 {
 	char path[64];
@@ -164,7 +165,7 @@ static void owners_and_devices(void **state)
 	assert_int_equal(look("link").st_uid, 4243);
 }
 
-/* In a real image, attributes and ACLs matter: ping, and mail spools. */
+/* Real images use attributes and ACLs: ping, and mail spools. */
 static void attributes(void **state)
 {
 	char cmd[1024];
@@ -258,7 +259,7 @@ static void upper_replaces(void **state)
 	assert_holds("usr/lib/one", "1");
 	assert_holds("was-dir", "a file now");
 	assert_holds("was-link/f", "in it");
-	/* the other name of a hard link keeps what it had */
+	/* the other name of a hard link keeps its content */
 	assert_holds("hard", "old");
 	assert_holds("same", "new");
 }
@@ -286,7 +287,7 @@ static void whiteouts(void **state)
 	assert_true(exists("etc/keep"));
 	assert_false(exists("etc/gone"));
 	assert_false(exists("etc/dir"));
-	/* log was deleted below and made anew here, whatever the order */
+	/* log was deleted from below and made again here, in any order */
 	assert_false(exists("var/log/old"));
 	assert_holds("var/log/new", "n");
 	assert_false(exists(".wh..wh.plnk"));
@@ -340,7 +341,7 @@ static void opaque_root(void **state)
 	assert_holds("d", "z");
 }
 
-/* Links lead to where they would in a container, never outside. */
+/* Links lead where they lead in a container, never outside. */
 static void links_stay_inside(void **state)
 {
 	char outside[64];
@@ -493,7 +494,10 @@ static void broken_archives(void **state)
 	text = slurp(tar, &size);
 	spit(tar, text, size / 2);
 	assert_bad(unpack_file(tar), "truncated gzip");
-	/* cut behind the last entry: what lies there says whether it is whole */
+	/*
+	 * cut behind the last entry: what follows it says whether the file is
+	 * complete
+	 */
 	spit(tar, text, size - 9);
 	assert_bad(unpack_file(tar), "truncated gzip");
 	free(text);
@@ -503,7 +507,7 @@ static void broken_archives(void **state)
 	assert_fails(unpack_file("/nowhere/x.tar"), "cannot open");
 }
 
-/* What a packed archive says of itself is compared with what came out. */
+/* The checksums in a packed archive are compared with its content. */
 static void checksums(void **state)
 {
 	static const char *const filters[] = { "gzip", "bzip2", "xz" };
@@ -521,7 +525,9 @@ static void checksums(void **state)
 		assert_bad(unpack_file(tar), "cannot unpack");
 		free(text);
 	}
-	/* Members may follow each other, and padding the last one. */
+	/*
+	 * Members may follow each other, and padding may follow the last one.
+	 */
 	write_tar(tar, "gzip", items);
 	assert_works(unpack_file(tar));
 	text = slurp(tar, &size);
@@ -538,7 +544,10 @@ static void checksums(void **state)
 	free(text);
 }
 
-/* Every byte of an archive wrong in turn: any error, no crash, no escape. */
+/*
+ * Changes each byte of an archive in turn: any error is allowed, but no crash
+ * and no escape.
+ */
 static void mutated_archives(void **state)
 {
 	char outside[64];
@@ -584,8 +593,8 @@ static void deep_paths(void **state)
 }
 
 /*
- * A directory gets its mode when the layer is done.  By then a link can be where
- * a part of its path was.
+ * A directory gets its mode when the layer is complete.  By then a link may
+ * have replaced a part of its path.
  */
 static void replaced_directories(void **state)
 {
@@ -609,7 +618,9 @@ static void replaced_directories(void **state)
 	assert_int_equal(look("e").st_mode, S_IFDIR | 0755);
 }
 
-/* What a link leads to may come later; until then it is made, in the root. */
+/*
+ * The target of a link may come later; until then it is made, below the root.
+ */
 static void links_to_later(void **state)
 {
 	const struct item items[] = {
@@ -695,8 +706,8 @@ static void set_time(const char *path, time_t seconds)
 }
 
 /*
- * A directory has the time that the uppermost layer that lists it gives it;
- * nothing that is put into it or deleted from it changes that.
+ * A directory has the time from the uppermost layer that lists it; entries that
+ * are added to it or deleted from it do not change the time.
  */
 static void directory_times(void **state)
 {
@@ -741,7 +752,9 @@ static void directory_times(void **state)
 	assert_holds("implied/made/here", "x");
 }
 
-/* The last that the archive says of a directory holds, whatever came between. */
+/*
+ * The last entry of a directory in the archive counts, whatever came between.
+ */
 static void directories_again(void **state)
 {
 	const struct item items[] = {
@@ -765,8 +778,8 @@ static ssize_t attr_size(const char *path, const char *name)
 }
 
 /*
- * The default ACL of a lower layer's directory goes to nothing that a layer puts
- * into it: that has the mode that the archive says.
+ * What a layer puts into a directory does not inherit the default ACL from a
+ * lower layer: it has the mode from the archive.
  */
 static void lower_acls(void **state)
 {
@@ -808,7 +821,10 @@ static void lower_acls(void **state)
 	assert_int_equal(look("d/in").st_mode, S_IFDIR | 0777);
 	assert_int_equal(look("d/implied").st_mode, S_IFDIR | 0755);
 	assert_int_equal(look("listed/f").st_mode, S_IFREG | 0666);
-	/* what is not listed has what it had, and what is has what it says */
+	/*
+	 * a directory that is not listed keeps its attributes, a listed one has
+	 * the archive's
+	 */
 	assert_true(attr_size("d", def) > 0);
 	assert_true(attr_size("d", "system.posix_acl_access") > 0);
 	assert_true(attr_size("d", "user.a") > 0);
@@ -818,7 +834,7 @@ static void lower_acls(void **state)
 	assert_int_equal(look("listed").st_mode, S_IFDIR | 0751);
 }
 
-/* What an old aufs kept in its layers is not the image's. */
+/* Files that an old aufs kept in its layers do not belong to the image. */
 static void aufs(void **state)
 {
 	const struct item items[] = {
@@ -854,7 +870,10 @@ static void aufs(void **state)
 	assert_false(exists("d/.wh..wh..opq"));
 }
 
-/* An empty archive is zeroes, but not all that begins with zeroes is one. */
+/*
+ * An empty archive consists of zeroes, but not everything that begins with
+ * zeroes is one.
+ */
 static void zeroes(void **state)
 {
 	static char disk[64 << 10];
@@ -875,7 +894,7 @@ static void zeroes(void **state)
 	assert_bad(unpack_file(tar), "is not an archive");
 }
 
-/* Of what cannot be written, the archive is the reason. */
+/* If a file cannot be written, the archive is at fault. */
 static void impossible_files(void **state)
 {
 	static char target[5000];

@@ -37,7 +37,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Puts a blob into the layout; its descriptor. */
+/* Puts a blob into the layout; returns its descriptor. */
 static json_t *add_blob(const char *data, size_t size, const char *type)
 {
 	char digest[72], path[128];
@@ -235,7 +235,7 @@ static void refs(void **state)
 	oci_close(&oci);
 }
 
-/* Turns a bit of a blob over. */
+/* Flips a bit of a blob. */
 static void damage(const char *digest)
 {
 	char path[128], *text;
@@ -429,7 +429,7 @@ static const char *digest_of(const json_t *d)
 	return json_string_value(json_object_get(d, "digest"));
 }
 
-/* What is chosen has this digest. */
+/* The chosen image must have this digest. */
 static void assert_chosen(const char *ref, const char *platform,
 			  const char *digest)
 {
@@ -486,7 +486,7 @@ static void whole_names(void **state)
 	assert_chosen(at, NULL, da);
 }
 
-/* One image under two names, or what is no image beside it. */
+/* One image under two names, or beside something that is not an image. */
 static void same_image(void **state)
 {
 	json_t *a = image_of("a"), *again = json_deep_copy(a);
@@ -540,7 +540,7 @@ static void variants(void **state)
 	refused(NULL, "windows/amd64", ST_NOT_FOUND, "linux/mips");
 }
 
-/* No platform in the index: the image's configuration tells. */
+/* If the index has no platform, the image's configuration tells it. */
 static void platform_of_config(void **state)
 {
 	json_t *config = add_json(json_pack("{s:s, s:s}", "os", "linux",
@@ -577,7 +577,10 @@ static void no_images(void **state)
 	refused("c", NULL, ST_NOT_FOUND, "a\\x1b[31m:b");
 }
 
-/* A layout need not hold all that its index names: other platforms, images. */
+/*
+ * A layout need not contain everything that its index names: other platforms,
+ * images.
+ */
 static void missing_others(void **state)
 {
 	json_t *a = called(image_of("a"), "docker.io/shop/a:1");
@@ -593,13 +596,13 @@ static void missing_others(void **state)
 	assert_chosen("shop/a:1", NULL, da);
 	refused("shop/b:1", NULL, ST_BAD_INPUT, gone + 13);
 	refused("1", NULL, ST_USAGE, "docker.io/shop/a:1, docker.io/shop/b:1");
-	/* and one that is another than its name says */
+	/* and one whose content does not match its name */
 	spit(in(gone), "{\"manifests\": []}", 17);
 	assert_chosen("shop/a:1", NULL, da);
 	refused("shop/b:1", NULL, ST_BAD_INPUT, "bytes long");
 }
 
-/* Nor need all that it names be such that it can be read. */
+/* Nor need everything that it names be readable. */
 static void bad_others(void **state)
 {
 	static const char blake[] =
@@ -621,7 +624,7 @@ static void bad_others(void **state)
 	refused(NULL, NULL, ST_USAGE, "holds 3 images");
 }
 
-/* Who asks for an image by its digest, of either kind, needs no platform. */
+/* An image that is chosen by its digest, of either kind, needs no platform. */
 static void by_digest(void **state)
 {
 	static const char text[] = "{\"layers\": []}";
@@ -644,14 +647,14 @@ static void by_digest(void **state)
 	assert_int_equal(mkdir(in("blobs/sha512"), 0755), 0);
 	(void)snprintf(name, sizeof(name), "blobs/sha512/%s", digest + 7);
 	spit(in(name), text, strlen(text));
-	/* (it is found, and that is all: there is nothing in it) */
+	/* (the image is found, but is empty) */
 	refused(digest, NULL, ST_BAD_INPUT, "has 0 layers");
 	(void)snprintf(name, sizeof(name), "shop/a@%s", digest);
 	refused(name, NULL, ST_BAD_INPUT, "has 0 layers");
 	refused(digest, "linux/mips", ST_NOT_FOUND, "linux/m68k");
 }
 
-/* The last of two members counts for some readers, for others the first. */
+/* For some readers, the last of two members counts, for others the first. */
 static void index_twice(void **state)
 {
 	static const char *const more[] = { "index.json", "./index.json",
@@ -672,7 +675,7 @@ static void index_twice(void **state)
 	}
 }
 
-/* What lies beside an image and says of itself that it is none. */
+/* Things beside an image that say that they are not images. */
 static void artifacts(void **state)
 {
 	json_t *a = image_of("a"), *sig = image_of("signature");
@@ -692,7 +695,7 @@ static void artifacts(void **state)
 	refused(NULL, NULL, ST_BAD_INPUT, "holds no image");
 }
 
-/* One document must not be an image for us and an index for somebody else. */
+/* One document must not be an image for us and an index for another reader. */
 static void two_meanings(void **state)
 {
 	static const char manifest[] =
@@ -710,7 +713,7 @@ static void two_meanings(void **state)
 	write_index(json_pack("[o]", add_json(json_incref(doc), index)));
 	refused(NULL, NULL, ST_BAD_INPUT, "an image and an index at once");
 	json_decref(doc);
-	/* what its descriptor says of it, what it says itself, and what it is */
+	/* the type in its descriptor, its own type, and what it really is */
 	for (i = 0; i < 4; i++) {
 		doc = i & 1 ? json_pack("{s:[o]}", "manifests", image_of("b")) :
 			      json_pack("{s:[o]}", "layers",
@@ -729,7 +732,7 @@ static void two_meanings(void **state)
 	refused(NULL, NULL, ST_BAD_INPUT, "an image and an index at once");
 }
 
-/* Indexes that hold each other many times are not read for ever. */
+/* Indexes that contain each other many times are not read for ever. */
 static void many_indexes(void **state)
 {
 	json_t *d = image_of("deep");
@@ -753,7 +756,10 @@ static void many_indexes(void **state)
  * What "docker save" writes
  *--------------------------------------------------------------*/
 
-/* A layer's tar file at @path of the layout; the digest of its contents. */
+/*
+ * Writes a layer's tar file to @path in the layout; returns the digest of its
+ * contents.
+ */
 static void put_layer(const char *path, const char *file, char digest[72])
 {
 	const struct item items[] = { { file, 0, "contents" }, { 0 } };
@@ -772,7 +778,7 @@ static void put_json(const char *path, json_t *doc)
 	json_decref(doc);
 }
 
-/* An image's configuration, called by its digest; its name. */
+/* Writes an image's configuration, named by its digest; returns its name. */
 static json_t *put_config(const char *diff1, const char *diff2)
 {
 	json_t *doc = json_pack("{s:s, s:s, s:{s:s, s:[s,s]}}", "os", "linux",
@@ -819,7 +825,7 @@ static void make_docker(void)
 
 static struct layer_stats unpacked;
 
-/* Unpacks a layer: digests are of what is in it. */
+/* Unpacks a layer, whose digest is that of its content. */
 static int unpack_layer(const struct oci *oci, unsigned int n)
 {
 	char root[64];
@@ -907,7 +913,9 @@ static void bad_docker(void **state)
 	}
 }
 
-/* An image whose configuration is bad is nothing to who wants another one. */
+/*
+ * An image with a bad configuration does not matter if another image is wanted.
+ */
 static void bad_docker_others(void **state)
 {
 	const struct oci_want shop = { .ref = "shop/a" };
@@ -957,14 +965,14 @@ static void damaged_docker(void **state)
 }
 
 /*
- * What the archive is packed with says at its end whether it was whole; of an image
- * nothing else may say so, and what is read of it ends before that.
+ * Only the compression of an archive tells, at its end, whether it is complete;
+ * no part of the image does, and reading the image ends before that.
  */
 static void damaged_outside(void **state)
 {
 	static const struct {
 		const char *how, *kind;
-		size_t behind; /* the checksum: bytes from the end */
+		size_t behind; /* the checksum's distance from the end */
 		const char *why;
 	} ways[] = {
 		{ "gzip", "manifest.json", 8, "incorrect data check" },
@@ -1000,7 +1008,7 @@ static void damaged_outside(void **state)
 	}
 }
 
-/* Of what comes on a pipe, that is known only when all was read. */
+/* For data from a pipe, this is known only when all was read. */
 static void image_as_archive(void **state)
 {
 	char cmd[256], path[64], root[64];
@@ -1021,7 +1029,7 @@ static void image_as_archive(void **state)
 	assert_null(image_names_dir(&stats.names));
 }
 
-/* "tar -c DIR" of a layout is no file system either. */
+/* "tar -c DIR" of a layout is not a file system either. */
 static void layout_in_directory(void **state)
 {
 	static const char *const names[] = { "./",
@@ -1048,7 +1056,7 @@ static void layout_in_directory(void **state)
 		image_names_add(&more, others[i]);
 		assert_null(image_names_dir(&more));
 	}
-	/* a layer may bring any of these into a directory */
+	/* a layer may have any of these in a directory */
 	n = (struct image_names){ 0 };
 	image_names_add(&n, "app/index.json");
 	assert_null(image_names_dir(&n));

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the kernel says of pools and volumes, and what lies below a pool. */
+/*
+ * Parsing what the kernel shows of pools and volumes, and the devices below a
+ * pool.
+ */
 #include "test.h"
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -61,7 +64,7 @@ static void status(void **state)
 	assert_int_equal(pool_status_value(&st, "hops"), 66);
 	assert_int_equal(pool_status_value(&st, "nothing"), 0);
 	o = pool_json(&p, &st);
-	err_clear(); /* there are no such devices */
+	err_clear(); /* these devices do not exist */
 	assert_string_equal(json_string_value(json_object_get(o, "name")),
 			    "p\\xff");
 	c = json_object_get(o, "counters");
@@ -246,7 +249,7 @@ static void marks(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
-/* As the kernel does it: bit by bit, over all but the checksum itself. */
+/* As the kernel computes it, bit by bit, over all but the checksum itself. */
 static uint32_t crc_of(const void *data, size_t n)
 {
 	const uint8_t *p = data, *end = p + n;
@@ -275,7 +278,10 @@ static void write_data_mark(const char *path, uint8_t first, uint64_t blocknr)
 	write_file(path, &m, sizeof(m));
 }
 
-/* Metadata with the uuid 1..., and whatever stands at the beginning of the data. */
+/*
+ * Metadata with the uuid 1..., and various contents at the beginning of the
+ * data.
+ */
 static void pairs(void **state)
 {
 	char path[] = "/tmp/hpmctl-test-XXXXXX", block[4096] = "";
@@ -302,7 +308,7 @@ static void pairs(void **state)
 		   "the pool with uuid 02000000-");
 	assert_bad(parts_check_pair(&spec, &parts),
 		   "/meta are those of the pool with uuid 01000000-");
-	/* it was said that these are the data; the kernel writes the mark */
+	/* the user said that these are the data; the kernel writes the mark */
 	spec.adopt = true;
 	assert_works(parts_check_pair(&spec, &parts));
 	spec.adopt = false;
@@ -310,7 +316,7 @@ static void pairs(void **state)
 	parts.label.marked = false;
 	assert_works(parts_check_pair(&spec, &parts));
 	parts.label.marked = true;
-	/* what nothing can be said of here is left to the kernel */
+	/* contents that mean nothing here are left to the kernel */
 	write_data_mark(path, 2, HPM_MARK_BLOCK + 1);
 	assert_works(parts_check_pair(&spec, &parts));
 	write_file(path, block, sizeof(block));
@@ -318,7 +324,7 @@ static void pairs(void **state)
 	write_file(path, &l, sizeof(l));
 	assert_bad(parts_check_pair(&spec, &parts),
 		   "a pool's metadata (uuid 02");
-	/* also if these are its own */
+	/* also if they are the pool's own metadata */
 	l.uuid[0] = 1;
 	write_file(path, &l, sizeof(l));
 	assert_bad(parts_check_pair(&spec, &parts),
@@ -359,7 +365,7 @@ static void files(void **state)
 	assert_fails(file_grow(path, 1 << 20, false), "cannot shrink");
 	file_shrink(path, 2 << 20);
 	assert_works(file_grow(path, 2 << 20, false));
-	/* what is replaced can be put back, and is no loss if there was nothing */
+	/* a replaced file can be put back, and a missing one is no error */
 	assert_works(file_put_aside(path, aside, sizeof(aside)));
 	assert_int_equal(access(path, F_OK), -1);
 	assert_works(file_make(path, 4096, true));
@@ -407,7 +413,7 @@ static void loops(void **state)
 	assert_string_equal(again, path);
 	assert_fails(loop_attach(path, false, &other),
 		     "is in use by the loop device");
-	/* what is deleted or made larger is that file, and no other */
+	/* only that file is deleted or enlarged, no other */
 	assert_works(loop_check_file(dev.num, path));
 	assert_works(loop_check_file(dev.num, ""));
 	(void)snprintf(again, sizeof(again), "%s/g", dir);
@@ -433,7 +439,9 @@ static void loops(void **state)
 	fd = loop_attach(path, false, &other);
 	assert_true(fd >= 0);
 	assert_int_equal(close(fd), 0);
-	/* what cannot be written to, as in a file system that has failed */
+	/*
+	 * a file that cannot be written to, as in a file system that has failed
+	 */
 	(void)snprintf(cmd, sizeof(cmd),
 		       "mount --bind %s %s && mount -o remount,bind,ro %s", dir,
 		       dir, dir);
@@ -456,7 +464,7 @@ static void loops(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
-/* A loop device for the file by the ordinary means, with partitions. */
+/* Makes a loop device for the file with losetup, with partitions. */
 static int losetup(const char *file, struct blkdev *dev)
 {
 	char cmd[256], path[64] = "";
@@ -471,7 +479,7 @@ static int losetup(const char *file, struct blkdev *dev)
 	return pclose(f) || blkdev_get(path, dev) ? -1 : 0;
 }
 
-/* Two devices that are not the same may still have the same blocks. */
+/* Two different devices may still have the same blocks. */
 static void overlaps(void **state)
 {
 	char dir[] = "/tmp/hpmctl-test-XXXXXX", file[64], cmd[600];

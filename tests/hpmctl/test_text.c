@@ -200,7 +200,7 @@ static void kernel_reasons(void **state)
 	}
 }
 
-/* Names that are no UTF-8, in documents. */
+/* Names that are not UTF-8, in documents. */
 static void json_texts(void **state)
 {
 	json_t *o;
@@ -303,7 +303,10 @@ static void meta_sizes(void **state)
 	assert_int_equal(meta_size_for(123456789012) % (2 << 20), 0);
 }
 
-/* Which way a pool stands on what: one, and nothing that contradicts it. */
+/*
+ * The options for a pool's devices: one kind, and no option that contradicts
+ * it.
+ */
 static void ways(void **state)
 {
 	struct parts_spec s = { .pool = "p" };
@@ -330,7 +333,7 @@ static void ways(void **state)
 	assert_fails(parts_check(&s), "go with --file");
 }
 
-/* What an archive has for names, and what a person shall see of it. */
+/* Names in an archive, and what the user sees of them. */
 static void escapes(void **state)
 {
 	static const struct {

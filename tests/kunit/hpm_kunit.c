@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit: what of the metadata engine needs a real kernel under it, that is
- * real RCU, real sequence counts, slab caches, threads and interrupts.  All
+ * KUnit tests of the parts of the metadata engine that need a real kernel: real
+ * RCU, real sequence counts, slab caches, threads and interrupts.  Everything
  * else is tested in user space (tests/unit).
  */
 #include <kunit/test.h>
@@ -23,7 +23,7 @@ struct pool {
 	atomic_t kicks;
 };
 
-/* No I/O is in flight here, so what was freed is usable at once. */
+/* No I/O is in flight here, so freed blocks are usable at once. */
 static void drain(void *ctx, struct list_head *batches)
 {
 	struct hpm_free_batch *b, *next;
@@ -149,7 +149,10 @@ static struct hpm_vol *new_volume(struct kunit *test, u32 id)
 	return vol;
 }
 
-/* A pool comes back with what was committed, cleanly closed or not. */
+/*
+ * A pool that is opened again has what was committed, whether it was closed
+ * cleanly or not.
+ */
 static void test_persists(struct kunit *test)
 {
 	struct pool *p = test->priv;
@@ -175,7 +178,7 @@ static void test_persists(struct kunit *test)
 	hpm_vol_put(vol);
 }
 
-/* A snapshot makes shared what both have, and nothing else. */
+/* A snapshot makes the common mappings shared, and nothing else. */
 static void test_snapshot_shares(struct kunit *test)
 {
 	struct pool *p = test->priv;
@@ -204,10 +207,11 @@ static void test_snapshot_shares(struct kunit *test)
 }
 
 /*
- * Readers without a lock against the applier: what they see at a block is what
- * it was mapped to at some moment, never a hole and never another block's.  A
- * user-mode kernel has one CPU and is not preempted, so the writer steps aside
- * now and then, with changes that are applied and with some that are not.
+ * Readers without a lock run against the applier: at each block they must see a
+ * place that it was mapped to at some moment, never a hole and never another
+ * block's place.  A user-mode kernel has one CPU and is not preempted, so the
+ * writer yields now and then, with changes that are applied and with some that
+ * are not.
  */
 #define RACE_BLOCKS	700		/* more than two leaves */
 
@@ -278,8 +282,8 @@ static void test_readers_race_applier(struct kunit *test)
 }
 
 /*
- * Whoever waits for tokens waits for those that were out, and for no later one;
- * a second one who waits is not let through by the first one's wait.
+ * A task that waits for tokens waits for those that were out, and for no later
+ * one; the wait of a second task does not end with the first one's.
  */
 struct token_wait {
 	struct hpm_tokens *tokens;
@@ -308,7 +312,7 @@ static void test_tokens(struct kunit *test)
 		w[i].tokens = &tokens;
 		init_completion(&w[i].done);
 		kthread_run(token_waiter, &w[i], "hpm-wait");
-		/* The first is to be the first. */
+		/* Makes sure that the first one is the first. */
 		schedule_timeout_uninterruptible(1);
 	}
 	for (i = 0; i < 100; i++)
@@ -376,7 +380,7 @@ static void test_publish_from_interrupt(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, hpm_change_lock(c, NULL), 0);
 	KUNIT_EXPECT_EQ(test, hpm_change_lock(second, &waiter), -EBUSY);
 
-	/* Locked only: readers see what was. */
+	/* Only locked: readers see the old state. */
 	KUNIT_ASSERT_EQ(test, look_up(vol, 40, &run), 0);
 	KUNIT_EXPECT_FALSE(test, run.mapped);
 
@@ -400,7 +404,7 @@ static void test_publish_from_interrupt(struct kunit *test)
 	hpm_vol_put(vol);
 }
 
-/* The shrinker's calls give nodes back, and readers load them again. */
+/* The shrinker's calls free nodes, and readers load them again. */
 static void test_shrink(struct kunit *test)
 {
 	struct pool *p = test->priv;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The engine's devices in memory, for KUnit: what io.c is for a real pool.
+ * The engine's devices in memory, for KUnit; io.c is for a real pool.
  */
 #include <linux/delay.h>
 #include <linux/vmalloc.h>
@@ -34,7 +34,7 @@ static void *block_at(struct hpm_io *io, u64 block)
 	return io->meta + (block << HPM_BLOCK_SHIFT);
 }
 
-/* Lets others run in the middle of what a real device would wait for. */
+/* Lets others run where a real device would wait. */
 static void pretend_to_wait(void)
 {
 	might_sleep();

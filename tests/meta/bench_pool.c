@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * bench_pool FILE GIB: metadata of a pool in which a volume, and a snapshot of
- * it, map so many GiB (a power of two) in 4 KiB blocks, each somewhere else.
+ * bench_pool FILE GIB: makes metadata of a pool in which a volume and a
+ * snapshot of it map GIB GiB (a power of two) in scattered blocks of 4 KiB.
  */
 #include "sink.h"
 

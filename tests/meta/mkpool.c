@@ -3,11 +3,12 @@
  * mkpool FILE [seed=N] [steps=N] [large=SHIFT] [data=BLOCKS] [vol=BLOCKS]
  *	[vols=N] [hold=1] [dying=1] [journal=1] [check=1] [mark=FILE]
  *
- * Makes a pool on an existing file; with leak=1 or flag=1, spoils the counts of
- * one that is there, or lets it ask for a check; with incompat=N, lets its label
- * have these incompatible features; with use=1, opens it, with the mark of its data
- * in FILE, and writes to it; with lost=1, a page of its reference counts is
- * an older one, as if the device had lost the last write of it.
+ * Makes a pool on an existing file.  Other options change an existing pool:
+ * leak=1 makes counts too high; flag=1 sets the flag that asks for a check;
+ * incompat=N sets these incompatible features in its label; use=1 opens it,
+ * with the mark of its data in FILE, and writes to it; lost=1 puts an older
+ * version of a page of reference counts in its place, as if the device had lost
+ * the last write of it.
  */
 #include <unistd.h>
 
@@ -47,7 +48,7 @@ static int set_incompat(const struct dev *dev, u64 flags)
 	return dev_write(dev, HPM_LABEL_BLOCK, 1, &l);
 }
 
-/* Page 0, whole in itself, but for the highest block in use. */
+/* Page 0, valid, but without the count of the highest block in use. */
 static int lose_page(const struct dev *dev)
 {
 	struct pool p = { .dev = *dev };

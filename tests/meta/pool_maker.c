@@ -114,7 +114,7 @@ static int discard(struct maker *m, struct hpm_vol *vol)
 	return record(m, vol, HPM_REC_UNMAP, vbn, nr, 0);
 }
 
-/* Gives back what a base hides, if there is one. */
+/* Punches what is hidden in a base, if there is one. */
 static int punch(struct maker *m, struct hpm_vol *vol)
 {
 	u32 size = 1u << m->p->large_shift, at;
@@ -256,7 +256,7 @@ static int read_mark(struct hpm_io *io, void *data)
 	return n == 1 ? 0 : -EIO;
 }
 
-/* The tools have no data device; here it is its first block, in a file. */
+/* The tools have no data device; here a file stands for its first block. */
 static void with_mark(struct hpm_io *io, const char *file)
 {
 	static struct hpm_io_ops marked_ops;
@@ -346,7 +346,7 @@ int use_pool(struct dev *dev, u64 data_blocks, const char *mark)
 	return r;
 }
 
-/* Raises a count of each kind that nothing refers to. */
+/* Raises a count of each kind without a reference. */
 static int leak(struct hpm_md *md)
 {
 	u64 pbn = md->space.nr_blocks - md->large_size, block;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Makes pools by the engine, for the tests and the fuzzers of the metadata
- * tools: a history that comes from one seed, with everything in it.
+ * Makes pools with the engine, for the tests and the fuzzers of the metadata
+ * tools, with a history that depends on a seed and uses every feature.
  */
 #ifndef POOL_MAKER_H
 #define POOL_MAKER_H
@@ -17,7 +17,7 @@ struct make_params {
 	bool hold;	  /* a metadata snapshot stays held */
 	bool dying;	  /* volumes are deleted and not given back */
 	bool journal;	  /* the last records are in the journal only */
-	bool check;	  /* in the end it asks for a check */
+	bool check;	  /* in the end its flag asks for a check */
 	const char *mark; /* a file for the data device's mark, or NULL */
 	u64 seed;
 };
@@ -25,10 +25,10 @@ struct make_params {
 /* Formats the device and makes the pool; 0 or an errno. */
 int make_pool(struct dev *dev, const struct make_params *p);
 
-/* Goes on with a pool that is there: writes, a snapshot, a checkpoint. */
+/* Opens an existing pool and uses it: writes, a snapshot, a checkpoint. */
 int use_pool(struct dev *dev, u64 data_blocks, const char *mark);
 
-/* Counts that are too high, or the flag that asks for a check. */
+/* Makes counts too high, or sets the flag that asks for a check. */
 int spoil_pool(struct dev *dev, u64 data_blocks, bool flag);
 
 #endif /* POOL_MAKER_H */

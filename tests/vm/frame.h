@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the guest's init sends to the host through its virtio-serial port.
+ * The frames that the guest's init sends to the host through its virtio-serial
+ * port.
  *
  * Output, error output and status share one stream, so that they arrive in
  * the order in which they were sent and the status, which ends the run, is

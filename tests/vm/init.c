@@ -65,7 +65,7 @@ static void send_frame(int type, const void *data, unsigned int len)
 	}
 }
 
-/* The host ends the machine when it has seen how the run ended. */
+/* The host ends the machine when it has received the status of the run. */
 static void __attribute__((noreturn)) finish(int status)
 {
 	int i;
@@ -93,7 +93,7 @@ die(const char *fmt, ...)
 	va_end(ap);
 	text[len++] = '\n';
 	kmsg = open("/dev/kmsg", O_WRONLY);
-	/* If the log cannot be had either, there is nobody to tell. */
+	/* If the log cannot be opened either, the message is lost. */
 	if (kmsg >= 0 && write(kmsg, text, len) < 0)
 		close(kmsg);
 	if (port >= 0)
@@ -133,7 +133,7 @@ static void load_modules(void)
 	}
 }
 
-/* There is no udev here: the port is looked for by the name QEMU gave it. */
+/* There is no udev here: finds the port by the name that QEMU gave it. */
 static void open_port(void)
 {
 	char path[300], name[64];
@@ -197,7 +197,10 @@ static void make_root(void)
 	mount_at("shm", "/dev/shm", "tmpfs", 0, "mode=1777");
 	mount_at("run", "/run", "tmpfs", 0, "mode=755");
 	mkdir("/run/lock", 01777);
-	/* A leaner kernel may lack these; who needs them will notice. */
+	/*
+	 * A smaller kernel may not have these file systems; tests that need
+	 * them will fail.
+	 */
 	mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL);
 	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
 	mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL);
@@ -244,7 +247,7 @@ static void __attribute__((noreturn)) run_command(int out, int err)
 	_exit(127);
 }
 
-/* Whether there was something to read. */
+/* Returns whether there was something to read. */
 static int pass_on(struct pollfd *p, int type)
 {
 	static char buf[FRAME_MAX];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Run QEMU for a test guest and be what the guest's command looks like here.
+ * Runs QEMU for a test guest and behaves like the guest's command.
  *
  *	relay <timeout in s> <log> <qemu> <argument>...
  *	relay tsc
@@ -13,9 +13,9 @@
  * "relay tsc" prints how many kHz this machine's TSC has, if it has one:
  * QEMU's guests see it as their own, and are not good at measuring it.
  *
- * 124: no status came in time.  97: the guest did not even boot, which a kernel
- * under TCG now and then does not when the host is busy.  98: QEMU ended without one (a panic, or the
- * guest was reset), or what came is not frames.
+ * 124: no status came in time.  97: the guest did not even boot, which happens
+ * under TCG when the host is busy.  98: QEMU ended without a status (a panic,
+ * or the guest was reset), or sent something other than frames.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -148,7 +148,7 @@ run_qemu(int fd, const char *log, char **argv)
 }
 
 #ifdef __x86_64__
-/* One look at both clocks; the tightest of a few was not interrupted. */
+/* Reads both clocks; the closest pair of a few was not interrupted. */
 static void look(uint64_t *ns, uint64_t *tsc)
 {
 	uint64_t before, after, best = UINT64_MAX;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What an incremental backup does with hpm_delta's output, from stdin: brings
- * the copy of an older snapshot up to a newer one.
+ * An incremental backup that uses hpm_delta's output, from stdin: updates the
+ * copy of an older snapshot to a newer one.
  *
  *	hpm_delta ... | backup <newer snapshot> <copy>
  *

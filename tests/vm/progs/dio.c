@@ -60,7 +60,7 @@ static int one(int fd, unsigned int sector)
 {
 	uint64_t from = rnd(SIZE / sector) * sector;
 	size_t n = (1 + rnd(rnd(4) ? 20 : MOST / sector)) * sector;
-	/* memory at a sector's alignment, now and then at a page's end */
+	/* memory with a sector's alignment, sometimes at the end of a page */
 	uint8_t *at = buf + rnd(8) * 512;
 	struct iovec iov[16];
 	ssize_t done;

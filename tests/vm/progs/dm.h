@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Device-mapper ioctls for programs that want the errno, and nothing between
- * them and the kernel.  Each returns 0 or an errno, which errno is, too; one thread
- * only.  DM_SIZE is what goes to the kernel with each, in bytes: who sends thousands,
- * or looks at how long they take, defines a smaller one before.
+ * Device-mapper ioctls for programs that need the errno and want to call the
+ * kernel directly.  Each function returns 0 or an errno, which it also stores
+ * in errno; for one thread only.  DM_SIZE is the size of the buffer that is
+ * passed to the kernel: a program that sends thousands of ioctls, or measures
+ * their time, defines a smaller size first.
  */
 #ifndef HPM_TEST_DM_H
 #define HPM_TEST_DM_H
@@ -61,7 +62,7 @@ static inline int dm_message(const char *name, const char *text)
 	return ioctl(dm_control, DM_TARGET_MSG, &dm_arg) ? errno : 0;
 }
 
-/* "0 100 type parameters;100 100 ..."; the text is used up */
+/* Loads "0 100 type parameters;100 100 ..."; changes the text */
 static inline int dm_load(const char *name, char *table)
 {
 	char *next = dm_prepare(name), *line, *save = NULL;
@@ -88,8 +89,8 @@ static inline int dm_load(const char *name, char *table)
 }
 
 /*
- * What of a pool stays as it is when nothing was done: its table, its status up to
- * where it counts what it does by itself, and its volumes.
+ * The state of a pool that does not change if nothing is done: its table, its
+ * status up to the counts of its background work, and its volumes.
  */
 static inline void dm_state(const char *pool, char *buf, size_t size)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fills a device with sectors that nobody may ever read through a volume, and
- * looks for such.
+ * Fills a device with sectors that must never be read through a volume, and
+ * searches for such sectors.
  *
  *	foreign fill <device>
  *	foreign count <device> [<first sector> <sectors>]	prints how many
@@ -41,7 +41,7 @@ static int fill(int fd, uint64_t sectors)
 	return fsync(fd) ? fail("fsync") : 0;
 }
 
-/* A mark anywhere in a sector counts: partial writes leave less than all. */
+/* A mark anywhere in a sector counts: a partial write leaves a part of it. */
 static int has_mark(const char *p)
 {
 	for (unsigned int j = 0; j < 512; j += sizeof(mark))

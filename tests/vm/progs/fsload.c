@@ -6,9 +6,9 @@
  *
  * Each process has a directory of its own and a model of it in memory: one file
  * that it writes, truncates, maps, punches and reads back at random, and a
- * hundred names that come, go, move and have two places, whose content follows
- * from a number.  What is read must be what the model says, at any time and in
- * the end, after everything has been dropped from the cache if that is allowed.
+ * hundred names that are created, deleted, renamed and linked, whose content is
+ * determined by a number.  Every read must agree with the model, during the run
+ * and at the end, after the cache was dropped, if that is allowed.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -168,7 +168,7 @@ static const char *name_of(unsigned int i, char name[32])
 	return name;
 }
 
-/* The bytes of a small file follow from its number. */
+/* Makes the content of a small file from its number. */
 static size_t bytes_of(uint64_t number, uint8_t *p)
 {
 	size_t n = number * 2654435761u % SMALL;
@@ -224,7 +224,7 @@ static void move_name(unsigned int i, unsigned int to)
 	content[i] = 0;
 }
 
-/* By a link the bytes have another name; the first one goes. */
+/* Gives the file another name by a link, and removes the first one. */
 static void link_name(unsigned int i, unsigned int to)
 {
 	char from_name[32], to_name[32];

@@ -5,10 +5,10 @@
  *
  *	label-version <file with the label> <version> [<incompat flags>]
  *
- * The new one goes to stdout.
+ * The new label goes to stdout.
  *
- * The checksum is crc32c over what follows it, seeded with what the seed was
- * for the label that is given; as crc32c is linear, the seed need not be known.
+ * The checksum is crc32c over what follows it, with the same seed as for the
+ * given label; as crc32c is linear, the seed need not be known.
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Snapshots of snapshots: each gets a block of its own, and then every one is
+ * Makes snapshots of snapshots: each gets a block of its own, and then all are
  * read.
  *
  *	levels <pool> <levels>

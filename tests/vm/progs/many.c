@@ -4,9 +4,9 @@
  *
  *	many <create|status|suspend|remove> <number> [<table>]
  *
- * create gives device i the table in which "%u" is i, and starts it; suspend
- * suspends each and resumes it.  Printed are the microseconds that one took on
- * average among the first tenth, among the last tenth, and among all.
+ * create gives device i the table, with i for "%u", and starts it; suspend
+ * suspends and resumes each device.  Prints the average time of one operation,
+ * in microseconds, of the first tenth, of the last tenth, and of all.
  */
 #include <errno.h>
 #include <stdio.h>

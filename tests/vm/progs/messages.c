@@ -4,8 +4,8 @@
  *
  *	messages <name of the device>
  *
- * Says which failed, and how long the longest took.  It is for the thousand
- * messages for which a process each would be too slow.
+ * Prints which messages failed, and how long the longest took.  It is for
+ * thousands of messages, for which a process each would be too slow.
  */
 #include <errno.h>
 #include <stdio.h>

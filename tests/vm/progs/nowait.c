@@ -4,10 +4,10 @@
  *
  *	nowait <device> <bytes> read|write <rounds>
  *
- * Each is tried with RWF_NOWAIT, and without it if it would have had to wait.
- * A block holds its number and the round of its last write.  Prints how many
- * went through at once and how many would have waited; fails if one said
- * anything else or if what was read is not what was written.
+ * Each is tried with RWF_NOWAIT, and again without it if it would have had to
+ * wait.  A block holds its number and the round of its last write.  Prints how
+ * many completed at once and how many would have waited; fails on any other
+ * error, or if a read does not return what was written.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -12,8 +12,8 @@
  *	reload	EINVAL	<regex>			<table line>[;<table line>]*
  *
  * "create" is for a new device, which must not stay; "reload" is for the pool.
- * What must not change is the pool's table, what its status says of volumes,
- * space and records, and its list of volumes.
+ * The pool's table, the volumes, space and records in its status, and its list
+ * of volumes must not change.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +51,7 @@ static int reload(char *table)
 	return r;
 }
 
-/* What the kernel has said since the last call. */
+/* Returns the kernel's log since the last call. */
 static void said(char *buf, size_t size)
 {
 	char record[8192];

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A read that waits for another one's, and the end of all devices soon after.
+ * A read that waits for another read, and the removal of all devices soon
+ * after.
  *
  *	removal <volume> <pool> <microseconds>
  *
- * Readahead of 64 KiB begins, a direct read of the same bytes waits for it; when both
- * are over the volume is removed, and after so many microseconds the pool.
+ * Readahead of 64 KiB begins, and a direct read of the same bytes waits for it.
+ * When both have ended, the volume is removed and, after the given time, the
+ * pool.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Writes stamps to a volume from several threads and takes snapshots of it
- * meanwhile, and finds out whether each snapshot is an instant of it.
+ * Writes stamps to a volume from several threads while it takes snapshots of
+ * it, and checks that each snapshot has the content of one instant.
  *
  *	stamps --device D --size BYTES [--pool NAME --origin ID --first ID
  *	       --snapshots N] [...]
  *
  * There is one clock, which every submission and every completion advances.  A
- * sector holds the time when the write that it is from was submitted, so that
- * what a snapshot holds tells which writes are in it.  It is right if
+ * sector holds the time when its write was submitted, so the content of a
+ * snapshot tells which writes are in it.  It is right if
  *
  *  - every write that was acknowledged before the message was sent is in it,
- *  - none is that was submitted after the message had returned,
- *  - and with a write, every one that was acknowledged before that one was
- *    submitted.
+ *  - no write that was submitted after the message had returned is in it,
+ *  - and if a write is in it, so is every write that was acknowledged before
+ *    that one was submitted.
  *
- * "In" means that the sector has it or a later one.  Discards and zeroings are
- * writes of nothing (discards only if units are whole blocks, as the ends of one
- * that are not may stay).  A sector belongs to one thread, so that its writes have
- * an order; with --unit 1 the sectors of a block belong to different threads.
+ * A write is "in" a snapshot if the sector has it or a later one.  Discards and
+ * zeroings count as writes of nothing (discards only if units are whole blocks,
+ * as partial blocks at their ends may stay).  A sector belongs to one thread,
+ * so that its writes have an order; with --unit 1 the sectors of a block belong
+ * to different threads.
  *
- * At the end, after --seconds or when SIGTERM says so, the volume must hold the
- * last write of every sector, and every snapshot what it held at first.
+ * At the end, after --seconds or on SIGTERM, the volume must hold the last
+ * write of every sector, and every snapshot its first content.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -84,7 +85,7 @@ struct thread {
 	uint64_t *buf;
 } threads[MAX_THREADS];
 
-/* What a sector holds, as the thread that owns it knows. */
+/* The content of each sector, as the thread that owns it knows it. */
 static uint64_t *current;
 
 static void __attribute__((format(printf, 1, 2))) complain(const char *fmt, ...)
@@ -146,7 +147,7 @@ static void put_sector(uint64_t *p, uint64_t start, uint64_t sector)
 		p[i] = word(start, sector, i);
 }
 
-/* False: it is neither a stamp of ours for this place, nor zeroes. */
+/* False: the sector has neither a stamp of ours for this place, nor zeroes. */
 static bool get_sector(const uint64_t *p, uint64_t sector, uint64_t *start)
 {
 	*start = p[0];
@@ -228,7 +229,7 @@ static void do_write(struct thread *t, uint64_t sector, unsigned int nr)
 	end(e);
 }
 
-/* By a hole where there can be one, or else by zeroes. */
+/* Zeroes a range, by a hole if possible. */
 static int zero(struct thread *t, uint64_t *range)
 {
 	if (chance(t, 50) &&
@@ -271,7 +272,7 @@ static void do_read(struct thread *t, uint64_t sector, unsigned int nr)
 				 current[sector + i]);
 }
 
-/* A range inside one unit that is the thread's; *from and *nr in sectors. */
+/* Chooses a range inside one unit of the thread; *from and *nr in sectors. */
 static void pick(struct thread *t, uint64_t *from, unsigned int *nr, bool whole)
 {
 	uint64_t units = sectors / unit / nr_threads;
@@ -336,7 +337,7 @@ static void start_threads(void)
 	}
 }
 
-/* It begins with nothing: holes or zeroes, by the seed. */
+/* The volume is empty at first: holes or zeroes, by the seed. */
 static void clear(void)
 {
 	uint64_t range[2] = { skip * SECTOR, sectors * SECTOR };
@@ -356,7 +357,10 @@ static void clear(void)
  * Is it an instant?
  *--------------------------------------------------------------*/
 
-/* The latest write of each sector that is over at @until, and latest erasure. */
+/*
+ * Finds the latest write and the latest erasure of each sector that ended
+ * before @until.
+ */
 static void demand(uint64_t until, uint64_t after, uint64_t *wanted,
 		   uint64_t *erased)
 {
@@ -418,7 +422,7 @@ static void verify(const char *what, const uint64_t *seen, uint64_t before,
  * Snapshots
  *--------------------------------------------------------------*/
 
-/* A pool that is suspended refuses it, so this is tried for two minutes, too. */
+/* A suspended pool refuses the message, so this tries for two minutes. */
 static void message(const char *text)
 {
 	unsigned int try = 0;
@@ -442,7 +446,10 @@ static void __attribute__((format(printf, 1, 2))) command(const char *fmt, ...)
 		die("%s", line);
 }
 
-/* Nor does it take a volume; only the last time tells why. */
+/*
+ * A suspended pool also refuses a volume; only the last attempt prints the
+ * error.
+ */
 static void activate(unsigned int id)
 {
 	const char *quiet = "2>/dev/null";
@@ -581,7 +588,7 @@ static void options(int argc, char **argv)
 	}
 }
 
-/* True: it was told that it is enough.  (SIGTERM is blocked in all threads.) */
+/* True: SIGTERM ended the run.  (SIGTERM is blocked in all threads.) */
 static bool pause_for(uint64_t ms)
 {
 	struct timespec time = { .tv_sec = ms / 1000,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is done when there is no memory: each allocation that an operation makes
- * fails once, the others succeed.
+ * Operations without memory: each allocation that an operation makes fails
+ * once, while the others succeed.
  *
  *	starve <pool's name>	operations from the standard input, TAP out
  *
- * An operation is a line of three fields between tabs: what it is, whether it may
- * fail, and how it is undone ("-": it needs not be):
+ * An operation is a line of three fields separated by tabs: the operation,
+ * whether it may fail, and how it is undone ("-": it need not be):
  *
  *	message create_thin 1	may	message delete 1
  *	write v next 4096	must	-
@@ -24,14 +24,15 @@
  *	discard <name> <offset> <bytes>
  *	sync <name>
  *
- * Offsets are in bytes; "next" is where the last one ended.
+ * Offsets are in bytes; "next" is the end of the last one.
  *
- * One that may fail does so with ENOMEM and without a change to the pool (dm.h);
- * or with what is said instead when a device could not be looked for (ENODEV) or
- * made (ENXIO by device-mapper, EINVAL by the driver core).  Allocations are the
- * kernel's slabs and pages, by its fault injection (fail-nth;
- * Documentation/fault-injection/), which must have been told not to spare those that
- * may wait.  What another thread allocates does not fail.
+ * An operation that may fail must do so with ENOMEM and without a change to the
+ * pool (dm.h); or with the error that is returned when a device could not be
+ * looked up (ENODEV) or made (ENXIO by device-mapper, EINVAL by the driver
+ * core).  Allocations are the kernel's slabs and pages, failed by its fault
+ * injection (fail-nth; Documentation/fault-injection/), which must be
+ * configured to include allocations that may wait.  Allocations of other
+ * threads do not fail.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -48,8 +49,8 @@
 
 #include "dm.h"
 
-#define MAX_PIECE 16384 /* more, and the block layer allocates a vector */
-#define MANY	  2000	/* no operation allocates so often */
+#define MAX_PIECE 16384 /* for more, the block layer allocates a vector */
+#define MANY	  2000	/* more allocations than any operation makes */
 #define MAX_NAMES 16
 
 static const char *pool;
@@ -57,7 +58,10 @@ static int nth = -1;
 static unsigned int failed;
 static char *piece;
 
-/* Volumes are open from before anything fails until the program ends. */
+/*
+ * Volumes are opened before anything fails, and stay open until the program
+ * ends.
+ */
 static struct {
 	char name[32];
 	int fd;
@@ -90,7 +94,7 @@ static void set_nth(unsigned int n)
 		abort();
 }
 
-/* So many allocations were yet to come before the one that fails. */
+/* The number of allocations that were left before the one that fails. */
 static unsigned int left(void)
 {
 	char text[16] = "";
@@ -117,7 +121,7 @@ static int create(const char *name, char *table)
 		r = dm_call(name, DM_DEV_SUSPEND, 0);
 	if (!r)
 		return 0;
-	/* what takes it back is not what is tried here */
+	/* the removal is not what is tested */
 	n = left();
 	if (dm_call(name, DM_DEV_REMOVE, 0))
 		r = EBUSY;
@@ -156,7 +160,7 @@ static int transfer(const char *op, int fd, const char *where)
 	return n < 0 ? errno : n != (ssize_t)bytes ? EIO : 0;
 }
 
-/* The text is used up. */
+/* Executes an operation; changes the text. */
 static int operate(char *text)
 {
 	char *rest = text, *op = strsep(&rest, " "), *name;
@@ -214,7 +218,7 @@ static bool is_open(const char *op)
 	       !strncmp(op, "sync ", 5) || !strncmp(op, "discard ", 8);
 }
 
-/* What was wrong, or NULL; *more: there was an n-th allocation. */
+/* Returns what was wrong, or NULL; *more: there was an n-th allocation. */
 static const char *one(const char *op, bool may, const char *undo,
 		       unsigned int n, bool *more)
 {
@@ -246,7 +250,7 @@ static void test(const char *op, bool may, const char *undo)
 	unsigned int n = 0;
 	bool more = true;
 
-	/* the volume's name is looked up while there is memory */
+	/* looks up the volume's name while there is memory */
 	if (is_open(op) && operate_on(op))
 		wrong = "fails by itself";
 	while (!wrong && more && n < MANY)
@@ -285,7 +289,7 @@ int main(int argc, char **argv)
 	if (piece == MAP_FAILED)
 		return 2;
 	memset(piece, 's', MAX_PIECE);
-	/* no page is to be faulted in meanwhile */
+	/* no page fault may happen meanwhile */
 	mlockall(MCL_CURRENT | MCL_FUTURE);
 	while (fgets(line, sizeof(line), stdin)) {
 		char *op = strtok(line, "\t"), *may = strtok(NULL, "\t");
