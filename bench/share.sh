@@ -86,7 +86,7 @@ drop_caches() {
 	echo 3 >/proc/sys/vm/drop_caches
 }
 
-cpu_idle() {		# hundredths of a second that nobody had anything to do
+cpu_idle() {		# idle time of the CPUs, in hundredths of a second
 	local f
 
 	read -ra f </proc/stat

@@ -22,7 +22,7 @@ logs=${BUILD:-$top/build}/test
 mkdir -p "$logs"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# Stopped by a person: the suites and their guests stop as well.
+# If the user stops this, the suites and their guests stop as well.
 trap 'trap - INT TERM; kill -TERM 0; exit 130' INT TERM
 
 mib=$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)
@@ -105,7 +105,7 @@ for suite in "$@"; do
 	total_failed=$((total_failed + failed))
 done
 printf '\n%-18s %7s %7s %6d s\n\n' "all, $LANES at a time" '' '' $SECONDS
-# What failed is told once more, where a reader who sees only the end finds it.
+# Prints the failures again, for a reader who sees only the end of the log.
 for suite in "$@"; do
 	read -r name passed failed seconds 2>/dev/null <"$work/$suite" || failed=1
 	[ "$failed" = 0 ] || show_failures "$suite"

@@ -35,9 +35,9 @@ caught() {
 for fault; do
 	case $fault in
 	prove_nothing)
-		# Wrong bytes in a file are told, or, where the file system's own
-		# blocks are wrong, any error of any call: both programs find none
-		# in a pool without the fault (make test-torture-short).
+		# Either wrong bytes in a file are reported or, if blocks of the file
+		# system itself are wrong, any error of any call; without the fault,
+		# both programs find no error (make test-torture-short).
 		caught "$fault" '^(torture|sharefiles): (?!usage|dmsetup)' \
 			TIME=100 "$here/torture.sh" ;;
 	show_early)

@@ -87,7 +87,7 @@ forget() {
 }
 
 # warm ID: caches everything about the file except its contents, so that a reader
-# who can sleep reads only the contents next
+# that can sleep reads only the contents next
 warm() {
 	cat "$(file "$1")" >/dev/null
 	racer drop "$(file "$1")"

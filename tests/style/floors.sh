@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Does each file of the module call the floors below its own, and no other?
+# Checks that each file of the module calls only files of the floors below its own.
 #
 #	floors.sh BUILD [LIST]
 #
-# BUILD is where kbuild has built the module: what calls what is asked of its
-# objects, what includes what of the commands that kbuild keeps beside them.
-# LIST says what is allowed, floors.list by default.  Says what it has found, and
-# fails if anything is not as the list has it.
+# BUILD is the directory in which kbuild has built the module.  The objects show
+# which file calls which; the commands that kbuild keeps beside them show which
+# headers a file includes.  LIST says what is allowed (default: floors.list).
+# Prints the floors, and fails if anything does not agree with the list.
 set -euo pipefail
 
 build=$(cd "$1" && pwd)
@@ -39,7 +39,7 @@ function bad(text)
 	failed = 1
 }
 
-# Why a file calls another: the first of the symbols.
+# Notes the first symbol for which a file calls another.
 function note(from, to, symbol)
 {
 	if (!((from, to) in calls))

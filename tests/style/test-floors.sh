@@ -1,9 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Does floors.sh find what is planted?  A small house of objects, in which one
-# thing at a time is wrong; and with a build of the module, one call upwards
-# planted in a copy of it.
+# Checks that floors.sh finds planted faults: a small set of objects with one fault
+# at a time and, with a build of the module, a copy of it with one call upwards.
 #
 #	test-floors.sh [BUILD]
 set -euo pipefail
@@ -33,7 +32,7 @@ file() {
 		echo "$name.o" >>"$house/dm-hpmapper.mod"
 }
 
-# The house as it should be.
+# Builds the set of objects without a fault.
 build() {
 	rm -rf "${house:?}"/*
 	file ground
@@ -59,7 +58,7 @@ build() {
 	LIST
 }
 
-# expect SENTENCE: floors.sh fails and says it; without one it has nothing to say.
+# expect SENTENCE: floors.sh must fail and print it; without one, it must succeed.
 expect() {
 	local said status=0
 

@@ -28,7 +28,7 @@ failed() {
 attr probability 0
 attr verbose 0
 attr times $many
-attr ignore-gfp-wait N	# who may wait is not spared
+attr ignore-gfp-wait N	# allocations that may wait fail, too
 echo N >$debug/fail_page_alloc/ignore-gfp-highmem
 echo 0 >$debug/fail_page_alloc/min-order
 

@@ -243,7 +243,7 @@ check "the device answers again" hang 0 0
 ends "the drain has ended well" $drain
 wait $slow
 
-# A tenant who always has a slow read in flight, and another who frees blocks all the
+# A tenant that always has a slow read in flight, and another that frees blocks all the
 # time: each turn of the drain takes as long as such a read, and the next turn has work
 # already.  -f: without it, blkdiscard reads the device first, slowly.
 free_blocks() {

@@ -3,7 +3,7 @@
 #
 # Tests a data device that promises to write zeroes and then refuses: the range must
 # be zeroed by ordinary writes, and the volume must withdraw its own promise, so
-# that nobody asks again.
+# that it gets no such request again.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
