@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a record takes of the metadata space at the worst.
+ * The most metadata space that a record takes.
  */
 #include "engine.h"
 #include "array.h"
@@ -8,7 +8,7 @@
 #include "map.h"
 
 /*----------------------------------------------------------------
- * What a record takes at the worst
+ * The most that a record takes
  *
  * A record that is in the journal cannot be refused, so the blocks that it may
  * take are reserved before it is written.  Their number is bounded by

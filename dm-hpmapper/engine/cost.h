@@ -14,7 +14,7 @@
  *		the others; so does the table's path of a volume that the record
  *		makes dirty
  *	counts	copies of blocks of the counts, each of them once in an epoch
- *	high	blocks of the upper halves of counts: new ones, if there are so many
+ *	high	blocks of the upper halves of counts: new ones, if there are enough
  *		trees that a count may need one (hpm_counts_may_carry()), and, if there
  *		are any, copies
  *	high_all  all blocks that the upper halves can have

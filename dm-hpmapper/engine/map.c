@@ -146,7 +146,7 @@ static unsigned int leaf_guess(const struct hpm_node *n, unsigned int nr,
 
 /*
  * Returns the first position whose key is >= @key: by a guess, a look at the
- * next position and, if that was not it, bisection.
+ * position beside it and, if that was not it, bisection.
  */
 static unsigned int leaf_lower(const struct hpm_node *n, u64 key)
 {
@@ -1565,8 +1565,8 @@ static void reach_done(struct reach *s, struct spread *sp, u64 end)
 /*
  * Removes child @i of @n, which lies inside the interval and ends at @upper;
  * the left leaf takes over its keys.  If @top is NULL, @n is on the left path.
- * If not, it is on the right path, which begins at child @at of @top, whose
- * first key changes.
+ * If not, it is on the right path, which begins at child @at of @top; the key
+ * of that child becomes @upper.
  */
 static int reach_drop(struct reach *s, struct hpm_node *n, unsigned int i,
 		      u64 upper, unsigned int level, struct hpm_node *top,

@@ -11,8 +11,8 @@
  *
  * Marks
  * -----
- * The load tells what has happened by marks in the write log.  A mark stands
- * behind everything that was durable when it was made:
+ * The load notes what has happened by marks in the write log.  A mark is behind
+ * everything that was durable when it was made:
  *
  *	W <writer> <volume> <first> <nr>	begins, on these sectors
  *	S <writer> <k>		operations up to the k-th are durable

@@ -236,7 +236,8 @@ static void count_leaf(struct check *c, u64 block,
 		u64 pbn = value & HPM_PBN_MASK;
 
 		if (value >> HPM_PBN_BITS > c->time)
-			fault(c, "leaf %llu: time %llu of entry %u is to come",
+			fault(c,
+			      "leaf %llu: time %llu of entry %u is in the future",
 			      block, value >> HPM_PBN_BITS, i);
 		if (!(key & 1))
 			count_large(c, block, key >> 1, pbn);
@@ -652,10 +653,10 @@ static void walk_volume(struct check *c, u32 id,
 		      "volume %u has %llu mapped blocks, its element says %llu",
 		      id, w.mapped, le64_to_cpu(v->mapped));
 	if (le64_to_cpu(v->serial) >= le64_to_cpu(c->sb->next_serial))
-		fault(c, "volume %u has serial %llu, which is to come", id,
-		      le64_to_cpu(v->serial));
+		fault(c, "volume %u has serial %llu, which is in the future",
+		      id, le64_to_cpu(v->serial));
 	if (le32_to_cpu(v->snap_time) > c->time)
-		fault(c, "volume %u has a snapshot time to come", id);
+		fault(c, "volume %u has a snapshot time in the future", id);
 	if (strnlen((const char *)v->name, HPM_NAME_SIZE) == HPM_NAME_SIZE)
 		fault(c, "volume %u: the name has no end", id);
 }

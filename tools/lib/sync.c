@@ -306,7 +306,7 @@ void hpm_env_mutex_lock(struct hpm_lock *l, unsigned int subclass)
 		if (!hpm_task_others())
 			lock_bug(
 				l,
-				"waits, and nobody is left who could give it back");
+				"waits, and no task is left that could release it");
 		hpm_env_yield();
 	}
 	hpm_env_lock(l, subclass);
@@ -328,7 +328,7 @@ void hpm_env_unlock(struct hpm_lock *l)
 	unsigned int i = hpm_cpu->nr_held;
 
 	if (l->owner != hpm_cpu)
-		lock_bug(l, "given back by who does not hold it");
+		lock_bug(l, "released by a task that does not hold it");
 	while (i-- && hpm_cpu->held[i].lock != l)
 		;
 	memmove(&hpm_cpu->held[i], &hpm_cpu->held[i + 1],

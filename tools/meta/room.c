@@ -8,7 +8,7 @@
  * a device, its content decides how much of it is used:
  *
  *	a mark in its first block: nothing, it is the data device of a pool
- *	the mark of the data of the very pool that is built: what stands before it
+ *	the mark of the data of the pool that is being built: what is before it
  *	a pool's superblock, or at least its label: as much as that pool has
  *	none of them: all of the device
  *
