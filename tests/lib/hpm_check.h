@@ -35,13 +35,13 @@ struct hpm_check_result {
 	u64 errors;
 	u64 epoch;
 	u64 generation;
-	u64 record;		/* the last record in the state */
+	u64 record; /* the last record in the state */
 	u64 volumes, dying;
-	u64 nodes;		/* metadata blocks reached, each once */
-	u64 meta_used;		/* including the fixed areas */
-	u64 data_used;		/* small blocks */
-	u64 punched;		/* punched small blocks */
-	u64 journal_batches;	/* batches that follow the state */
+	u64 nodes;	     /* metadata blocks reached, each once */
+	u64 meta_used;	     /* including the fixed areas */
+	u64 data_used;	     /* small blocks */
+	u64 punched;	     /* punched small blocks */
+	u64 journal_batches; /* batches that follow the state */
 	u64 journal_records;
 };
 
