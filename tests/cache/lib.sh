@@ -6,8 +6,7 @@
 # shellcheck source=../vm/lib.sh disable=SC1091
 . "$(dirname "${BASH_SOURCE[0]}")/../vm/lib.sh"
 
-modprobe dm-hpmapper
-if ! grep -qw hpm_intercept_map /proc/kallsyms; then
+if ! has_interceptor; then
 	echo "# SKIP the module was built without the interceptor"
 	echo "0 passed, 0 failed"
 	exit 0

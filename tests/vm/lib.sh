@@ -1,7 +1,14 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Functions for memory-backed disks, sourced by scripts that run in the guest.
+# Functions about memory-backed disks and the module, sourced by scripts that run in
+# the guest.
+
+# Does the module have the interceptor?  Loads it.
+has_interceptor() {
+	modprobe dm-hpmapper
+	grep -qw hpm_intercept_map /proc/kallsyms
+}
 
 # nullb NAME MIB inline|softirq|timer [NSEC]
 #

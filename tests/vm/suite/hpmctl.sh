@@ -11,6 +11,8 @@
 set -uo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+# shellcheck source=../lib.sh
+. "$top/tests/vm/lib.sh"
 : "${HPMCTL:=${BUILD:-$top/build}/tools/hpmctl}"
 : "${FAULT:=${BUILD:-$top/build}/tests/hpmctl/fault.so}"
 work=$(mktemp -d)
@@ -1233,7 +1235,7 @@ group_top() {
 }
 
 group_sharing() {
-	if ! grep -qw hpm_intercept_map /proc/kallsyms; then
+	if ! has_interceptor; then
 		echo "# SKIP sharing: the module was built without the interceptor"
 		return
 	fi

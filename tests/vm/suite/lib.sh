@@ -194,8 +194,7 @@ log_has() {
 
 # Does the module have the interceptor?  (make test-vm INTERCEPT=n)
 intercepts() {
-	modprobe dm-hpmapper
-	grep -qw hpm_intercept_map /proc/kallsyms && return
+	has_interceptor && return
 	note "SKIP what needs the interceptor: the module was built without it"
 	return 1
 }

@@ -255,6 +255,13 @@ free_blocks() {
 	done
 }
 
+frees() {	# frees N: this many blocks more
+	local before
+
+	before=$(wc -l <"$tmp/freed")
+	within 30 eval "[ \$(wc -l <'$tmp/freed') -ge $((before + $1)) ]"
+}
+
 check "reads of the device take two seconds" hang 2000 0
 echo 3 >/proc/sys/vm/drop_caches
 fio --name=always --filename=/dev/mapper/c --rw=randread --bs=4k --size=16M \
@@ -263,12 +270,6 @@ fio --name=always --filename=/dev/mapper/c --rw=randread --bs=4k --size=16M \
 slow=$!
 free_blocks $slow 2>/dev/null &
 freeing=$!
-frees() {	# frees N: this many blocks more
-	local before
-
-	before=$(wc -l <"$tmp/freed")
-	within 30 eval "[ \$(wc -l <'$tmp/freed') -ge $((before + $1)) ]"
-}
 : >"$tmp/freed"
 check "blocks are freed while reads are slow" frees 3
 meanwhile "slow reads all the time, and blocks freed all the time: a drain" \
