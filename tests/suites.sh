@@ -93,7 +93,7 @@ for ((lane = 0; lane < LANES; lane++)); do
 done
 wait
 
-total_passed=0 total_failed=0
+total_passed=0 total_failed=0 not_passed=()
 printf '\n%-18s %7s %7s %8s\n' suite passed failed time
 for suite in "$@"; do
 	read -r name passed failed seconds 2>/dev/null <"$work/$suite" || {
@@ -103,12 +103,12 @@ for suite in "$@"; do
 	printf '%-18s %7d %7d %6d s\n' "$name" "$passed" "$failed" "$seconds"
 	total_passed=$((total_passed + passed))
 	total_failed=$((total_failed + failed))
+	[ "$failed" = 0 ] || not_passed+=("$suite")
 done
 printf '\n%-18s %7s %7s %6d s\n\n' "all, $LANES at a time" '' '' $SECONDS
 # Prints the failures again, for a reader who sees only the end of the log.
-for suite in "$@"; do
-	read -r name passed failed seconds 2>/dev/null <"$work/$suite" || failed=1
-	[ "$failed" = 0 ] || show_failures "$suite"
+for suite in "${not_passed[@]}"; do
+	show_failures "$suite"
 done
 echo "$total_passed passed, $total_failed failed"
 [ "$total_failed" -eq 0 ]
