@@ -276,21 +276,30 @@ int sim_msg_attr(struct sim *s, struct sim_vol *v)
  *--------------------------------------------------------------
  */
 
+/* A change, which the caller frees or publishes, and the credit for its record. */
+static int new_change(struct sim *s, struct hpm_change **c)
+{
+	int r = hpm_credit_wait(s->md, 1, HPM_FOR_WRITE);
+
+	if (r)
+		return r;
+	*c = hpm_change_alloc(s->md, GFP_KERNEL);
+	if (*c)
+		return 0;
+	hpm_credit_put(s->md, 1);
+	return -ENOMEM;
+}
+
 /* One record, from a credit to its publication. */
 static int record(struct sim *s, struct sim_vol *v, u8 type, u64 vbn, u32 nr,
 		  u64 pbn, u64 old)
 {
 	struct hpm_change *c;
 	LIST_HEAD(waiters);
-	int r = hpm_credit_wait(s->md, 1, HPM_FOR_WRITE);
+	int r = new_change(s, &c);
 
 	if (r)
 		return r;
-	c = hpm_change_alloc(s->md, GFP_KERNEL);
-	if (!c) {
-		hpm_credit_put(s->md, 1);
-		return -ENOMEM;
-	}
 	c->vol = v->vol;
 	c->type = type;
 	c->vbn = vbn;
@@ -432,15 +441,10 @@ static int move_parked(struct sim *s, struct sim_vol *v, u64 at)
 	    nr = min(size - (u32)(at % size), 8u);
 	struct hpm_change *c;
 	struct hpm_run run;
-	int r = hpm_credit_wait(s->md, 1, HPM_FOR_WRITE);
+	int r = new_change(s, &c);
 
 	if (r)
 		return r;
-	c = hpm_change_alloc(s->md, GFP_KERNEL);
-	if (!c) {
-		hpm_credit_put(s->md, 1);
-		return -ENOMEM;
-	}
 	c->vol = v->vol;
 	c->type = HPM_REC_MOVE;
 	c->vbn = at;
