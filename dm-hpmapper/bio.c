@@ -70,10 +70,15 @@ void hpm_bio_defer(struct hpm_bio *hb, struct bio *bio)
  *--------------------------------------------------------------
  */
 
-int hpm_map_end(struct bio *bio, int err)
+void hpm_volume_commit_done(struct bio *bio, int err)
 {
 	bio->bi_status = errno_to_blk_status(err);
 	bio_endio(bio);
+}
+
+int hpm_map_end(struct bio *bio, int err)
+{
+	hpm_volume_commit_done(bio, err);
 	return DM_MAPIO_SUBMITTED;
 }
 
@@ -94,10 +99,4 @@ int hpm_map_defer(struct hpm_bio *hb, struct bio *bio)
 	hpm_bio_queue(hb);
 	hpm_volume_token_put(v, token);
 	return DM_MAPIO_SUBMITTED;
-}
-
-void hpm_volume_commit_done(struct bio *bio, int err)
-{
-	bio->bi_status = errno_to_blk_status(err);
-	bio_endio(bio);
 }
