@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Build a kernel that looks for mistakes from Debian's linux-source-6.1.
+# Build a kernel with run-time checks from Debian's linux-source-6.1.
 #
 #	debug-kernel.sh debug|kcsan <directory> <jobs>
 #
-# debug is made with debug.config, the other with that and kcsan.config, which
-# has the last word.
+# The kernel "debug" has the options of debug.config; "kcsan" has those too,
+# overridden by kcsan.config.
 #
-# The directory gets the shape that kernels.sh gives to Debian's kernels.
-# Of the sources only what a module needs to be built is kept.
+# The directory is laid out as kernels.sh lays out Debian's kernels.  Of the
+# sources, only what is needed to build a module is kept.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -23,9 +23,10 @@ case $name in
 debug) ;;
 kcsan)
 	configs+=("$here/kcsan.config")
-	# The module's accesses alone are to be watched.  What of the kernel
-	# would be instrumented says no more than where its barriers are:
-	# without those of its locks, KCSAN_WEAK_MEMORY would be wrong about us.
+	# Only the module's accesses are watched.  The kernel's own files are
+	# compiled with nothing but the calls that mark barriers: without the
+	# barriers of its locks, KCSAN_WEAK_MEMORY would report races in the
+	# module that do not exist.
 	make+=(CFLAGS_KCSAN=-D__KCSAN_INSTRUMENT_BARRIERS__) ;;
 *)
 	echo "debug-kernel.sh: no kernel \"$name\"" >&2
@@ -41,14 +42,14 @@ run() {
 	fi
 }
 
-# What the files say of each option: the last line about it.
+# Print the last line about each option.
 options() {
 	cat "${configs[@]}" | awk -F= '
 		/^CONFIG_/ { if (!($1 in said)) name[n++] = $1; said[$1] = $0 }
 		END { for (i = 0; i < n; i++) print said[name[i]] }'
 }
 
-# An option that is "n" is one that is not there.
+# Check that .config has every option.  One with "=n" must be absent.
 check_config() {
 	local line bad=0
 	while read -r line; do
@@ -61,8 +62,9 @@ check_config() {
 	[ $bad = 0 ] || exit 1
 }
 
-# A fresh check-out has new times on old contents: that is no reason.
-key=$(cat "${configs[@]}" "$0" | sha256sum)
+# Build again only if an option or a command has changed.  The times of the
+# files do not tell: a fresh check-out sets them, and a comment changes nothing.
+key=$(grep -hvE '^[[:space:]]*(#|$)' "${configs[@]}" "$0" | sha256sum)
 if [ -e "$dir/release" ] && [ "$(cat "$dir/key" 2>/dev/null)" = "$key" ]; then
 	touch "$dir/release"
 	exit 0
@@ -83,7 +85,7 @@ echo "KERNEL    $name (takes a while: $log)" >&2
 : >"$log"
 cat "$src/kernel/configs/tiny.config" "$src/arch/x86/configs/tiny.config" \
 	2>/dev/null >"$dir/all.config" || :
-# what we say comes last and wins
+# the options of our files come last and win
 options | cut -d= -f1 | sort >"$dir/ours"
 grep -vwFf "$dir/ours" "$dir/all.config" >"$dir/all.new" || :
 cat "$dir/all.new" <(options | grep -v '=n$') >"$dir/all.config"
