@@ -89,6 +89,7 @@ struct hpm_md_stats {
 	u64 meta_free_now;		/* usable at once, reserve excluded */
 	u64 data_used, data_total;	/* small blocks; reserved, pending, the mark not in */
 	u64 data_free_now;		/* allocatable at once */
+	u64 data_freed;			/* freed, but not allocatable before ops->drain() */
 	u64 held_root;			/* metadata block, 0: none */
 	u32 time;
 	bool needs_check;

@@ -123,7 +123,13 @@ static int search_space(struct hpm_pool *pool)
 	if (st.record == pool->searched_record && !st.nr_dying)
 		return NO_SPACE;
 
+	/*
+	 * A round settles and drains only records that were published before it.
+	 * If a tree was dying when the round began and none is now, the reclaim
+	 * worker may have freed blocks after the drain, so there is one more round.
+	 */
 	do {
+		hpm_md_get_stats(pool->md, &st);
 		r = hpm_pool_settle(pool);
 		if (r)
 			return r;
@@ -131,12 +137,11 @@ static int search_space(struct hpm_pool *pool)
 		if (hpm_pool_data_free(pool))
 			return SPACE;
 		r = reclaim_some(pool);
-	} while (r > 0 || r == -ERESTART);
+	} while (r > 0 || r == -ERESTART || (!r && st.nr_dying));
 
-	hpm_md_get_stats(pool->md, &st);
-	if (st.data_free_now)
+	if (hpm_pool_data_free(pool))
 		return SPACE;
-	if (!st.nr_dying && st.record_durable == st.record)
+	if (!r)
 		pool->searched_record = st.record;
 	return NO_SPACE;
 }

@@ -202,7 +202,8 @@ static void do_tick(struct work_struct *ws)
 
 	if (!hpm_pool_refuses_writes(pool)) {
 		hpm_md_get_stats(pool->md, &st);
-		if (st.record_applied != st.record)
+		/* hpm_md_apply() also hands out freed blocks. */
+		if (st.record_applied != st.record || st.data_freed)
 			hpm_pool_kick(pool, HPM_KICK_APPLY);
 		if (st.record_durable != st.record)
 			hpm_pool_kick(pool, HPM_KICK_COMMIT);

@@ -332,12 +332,26 @@ static void take_freed(struct hpm_md *md, u64 durable, struct list_head *out)
 	spin_unlock_irqrestore(&sp->lock, flags);
 }
 
+static void __count_freed(struct hpm_space *sp, s64 nr)
+{
+	WRITE_ONCE(sp->nr_freed, sp->nr_freed + nr);
+}
+
 void hpm_free_done(struct hpm_md *md, struct hpm_free_batch *b)
 {
+	struct hpm_space *sp = &md->space;
+	unsigned long flags;
 	unsigned int i;
+	u64 nr = 0;
 
-	for (i = 0; i < b->nr && !hpm_fault(HPM_FAULT_REUSE_EARLY); i++)
-		busy_clear(md, b->ext[i].pbn, b->ext[i].nr);
+	for (i = 0; i < b->nr; i++) {
+		nr += b->ext[i].nr;
+		if (!hpm_fault(HPM_FAULT_REUSE_EARLY))
+			busy_clear(md, b->ext[i].pbn, b->ext[i].nr);
+	}
+	spin_lock_irqsave(&sp->lock, flags);
+	__count_freed(sp, -nr);
+	spin_unlock_irqrestore(&sp->lock, flags);
 	kfree(b);
 }
 
@@ -357,6 +371,7 @@ static void __give_up(struct hpm_md *md, u64 large, const unsigned long *gone)
 		if (!hpm_fault(HPM_FAULT_REUSE_EARLY))
 			__hpm_busy_mark(sp, b, start, nr);
 		__batch_add(sp, (large << md->large_shift) + start, nr);
+		__count_freed(sp, nr);
 		sp->used -= nr;
 	}
 	if (b && hpm_fault(HPM_FAULT_REUSE_EARLY))
@@ -454,6 +469,7 @@ void hpm_space_reset(struct hpm_md *md)
 	sp->nr_part = 0;
 	sp->nr_aside = 0;
 	sp->lost = 0;
+	sp->nr_freed = 0;
 	sp->used = 0;
 	sp->loaded = true;
 }

@@ -47,6 +47,7 @@ struct hpm_space {
 	/* under space.lock */
 	u64 nr_free_large;	/* in state FREE and not busy */
 	u64 nr_busy;		/* small blocks */
+	u64 nr_freed;		/* those of nr_busy that wait for hpm_free_done() */
 	u64 lost;		/* small blocks: free, but set aside */
 	struct hlist_head busy[1 << HPM_BUSY_HASH_BITS];
 	struct hpm_free_batch *open;	/* takes what a record frees */

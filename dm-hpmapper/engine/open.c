@@ -577,6 +577,7 @@ void __no_kcsan hpm_md_get_stats(struct hpm_md *md, struct hpm_md_stats *st)
 	st->data_total = md->space.nr_blocks;
 	st->data_used = md->space.used - md->marked;
 	st->data_free_now = hpm_space_free_now(md);
+	st->data_freed = READ_ONCE(md->space.nr_freed);
 	st->held_root = md->has_held ? md->held.root.ptr.block : 0;
 	st->needs_check = READ_ONCE(md->sb_flags) & HPM_SB_NEEDS_CHECK;
 	/* A held table that is being given back counts as a dying tree. */

@@ -8,6 +8,7 @@
  */
 #include "engine.h"
 #include "applier.h"
+#include "busy.h"
 #include "checkpoint.h"
 #include "credit.h"
 #include "dying.h"
@@ -204,16 +205,14 @@ static int let_go_step(struct hpm_md *md)
 	return let_go_record(md);
 }
 
-int hpm_md_reclaim_step(struct hpm_md *md)
+/* One step of giving a dying tree back. */
+static int reclaim_step(struct hpm_md *md)
 {
 	union hpm_record_buf buf;
 	struct hpm_dying *d;
 	u64 to;
-	int r;
+	int r = hpm_credit_wait(md, 1, HPM_FOR_RECLAIM);
 
-	if (list_empty(&md->dying))
-		return READ_ONCE(md->letting_go) ? let_go_step(md) : 0;
-	r = hpm_credit_wait(md, 1, HPM_FOR_RECLAIM);
 	if (r)
 		return r;
 	mutex_lock(&md->lock);
@@ -227,4 +226,21 @@ int hpm_md_reclaim_step(struct hpm_md *md)
 	r = hpm_record_now(md, &buf);
 	mutex_unlock(&md->lock);
 	return r ? r : 1;
+}
+
+/*
+ * A record is in the journal before it is applied, so a commit can write it in
+ * between.  That commit finds no freed blocks to hand out, and there may be no
+ * other commit.  So whoever applies the record hands them out as well.
+ */
+int hpm_md_reclaim_step(struct hpm_md *md)
+{
+	int r = 0;
+
+	if (!list_empty(&md->dying))
+		r = reclaim_step(md);
+	else if (READ_ONCE(md->letting_go))
+		r = let_go_step(md);
+	hpm_hand_out_freed(md);
+	return r;
 }

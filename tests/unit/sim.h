@@ -267,6 +267,8 @@ int sim_move(struct sim *s, u32 id, u64 at);
 int sim_commit(struct sim *s);
 int sim_checkpoint(struct sim *s);
 int sim_reclaim(struct sim *s);
+/* Drains what the engine has freed so far. */
+void sim_drain_some(struct sim *s);
 /* Applies records, and drains what the engine frees. */
 int sim_drain_now(struct sim *s);
 int sim_drain_all(struct sim *s);

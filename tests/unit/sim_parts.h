@@ -35,9 +35,6 @@ void sim_op_done(struct sim_op *op);
 void sim_op_cancel(struct sim_op *op);
 void sim_wake(struct list_head *waiters);
 
-/* sim.c */
-void sim_drain_some(struct sim *s);
-
 /* sim_msg.c */
 int sim_msg_attr(struct sim *s, struct sim_vol *v);
 

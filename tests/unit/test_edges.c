@@ -461,6 +461,55 @@ static void test_slow_read(void **state)
 	end(s);
 }
 
+static struct sim *applying;
+
+/*
+ * Runs once: a commit while a published record is being applied, before what the
+ * record frees is in a batch.
+ */
+static void commit_meanwhile(void *ctx, unsigned int held)
+{
+	struct sim *s = applying;
+
+	(void)ctx;
+	if (!s || !held || hpm_md_all_durable(s->md))
+		return;
+	applying = NULL;
+	assert_int_equal(hpm_md_commit(s->md), 0);
+}
+
+/*
+ * The record of a reclaim may be durable before it has been applied.  What it frees
+ * comes back although nothing is recorded, applied or committed after that.
+ */
+static void test_freed_late(void **state)
+{
+	struct sim *s = begin(1024, 1024, 256);
+	struct hpm_md_stats before, st;
+
+	(void)state;
+	hpm_md_get_stats(s->md, &before);
+	sim_msg_create(s, 1);
+	sim_write_blocks(s, 1, 0, 100);
+	sim_msg_delete(s, 1);
+	sim_drain_all(s);
+	applying = s;
+	hpm_env_set_hooks(NULL, commit_meanwhile, NULL);
+	while (sim_reclaim(s) > 0)
+		;
+	hpm_env_set_hooks(NULL, NULL, NULL);
+	assert_null(applying);
+	hpm_md_get_stats(s->md, &st);
+	assert_int_equal(st.nr_dying, 0);
+	assert_int_equal(st.record_applied, st.record);
+	assert_int_equal(st.record_durable, st.record);
+	sim_drain_some(s);
+	hpm_md_get_stats(s->md, &st);
+	assert_int_equal(st.data_freed, 0);
+	assert_int_equal(st.data_free_now, before.data_free_now);
+	end(s);
+}
+
 static unsigned int rests;
 
 static void count_rest(void *ctx, unsigned int held)
@@ -649,6 +698,7 @@ int main(void)
 		rig_test(test_durable),
 		rig_test(test_recovery_reads),
 		rig_test(test_slow_read),
+		rig_test(test_freed_late),
 	};
 
 	return rig_run(tests);
