@@ -50,8 +50,8 @@ void hpm_env_on_cpu(bool irq, void (*fn)(void *ctx), void *ctx);
  * Functions that run in between: @reader at the steps of lock-free readers,
  * @sleeper wherever the running code may sleep.  Both run through
  * hpm_env_on_cpu(), so never inside each other.  Either may be NULL.  @held is
- * the number of locks that the interrupted CPU holds: a hook may take locks
- * only if it is 0.
+ * the number of locks that the interrupted CPU holds; a hook must not take any of
+ * those.
  */
 void hpm_env_set_hooks(void (*reader)(void *ctx, unsigned int held),
 		       void (*sleeper)(void *ctx, unsigned int held),
