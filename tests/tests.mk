@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# make test: all tests that a change must pass; they take half an hour on two
+# make test: all tests that a change must pass; they take 30 to 40 minutes on two
 # cores.  A directory adds its suite with TEST_SUITES += test-name.
 
 # What the tests of several directories use.
