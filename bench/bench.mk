@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Benchmarks in a guest under the virtual clock.  Their figures are counts of
-# instructions, and repeat to a fraction of a per cent on any machine.
+# Benchmarks in a guest under the virtual clock (except for bench-neighbour).  Their
+# figures are counts of instructions, and repeat to a fraction of a per cent on any
+# machine.
 #
 #	make bench-io [SIZE=1024] [IOS=20000]	MiB in a volume, I/Os for a figure
+#	make bench-numbers [PARTS='space busy_snapshot reported']	a part of bench-io
 #	make bench-many [VOLUMES=1000] [PEERS='linear thin']
-#	make bench-share [COUNT=64] [PEERS='overlay2 thin'] [CASES=row]
+#	make bench-share [COUNT=64] [PEERS='overlay2 thin'] [CASES='row once scarce']
 
 BENCH_VM  = CLOCK=virtual TIMEOUT=5000 MEM=8G $(VM)
 BENCH_OUT = $(BUILD)/bench
@@ -18,7 +20,7 @@ $(BENCH_OUT)/%: $(TOP)/bench/%.c | deps-bench
 	@$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o $@ $< -pthread -ldevmapper
 
 .PHONY: bench-io
-bench-io: bench-latency bench-numbers ## measure a bio beside the peers, and snapshots and metadata
+bench-io: bench-latency bench-numbers ## measure a bio's latency beside the peers, and snapshots and metadata (IOS=, PARTS=)
 
 .PHONY: bench-latency
 bench-latency: | vm-$(or $(KERNEL),6.1)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # make install: installs the tools, and the module by DKMS, which builds the module
-# again for each kernel that the machine gets.  With DESTDIR, the module's source is
+# again for each kernel that is installed later.  With DESTDIR, the module's source is
 # only copied, and the packager has to call DKMS.  INTERCEPT=n, FAULTS=y and PAUSES=y
 # (module.mk) go to dkms.conf, and so to all builds that DKMS will make.
 
@@ -9,7 +9,7 @@ MODULE_VERSION  = $(shell sed -n 's/^MODULE_VERSION("\(.*\)");/\1/p' $(TOP)/dm-h
 DKMS_NAME       = dm-hpmapper/$(MODULE_VERSION)
 DKMS_SRC        = $(DESTDIR)/usr/src/dm-hpmapper-$(MODULE_VERSION)
 
-# What differs from the values in the module's Makefile.
+# The options that differ from the defaults in the module's Makefile.
 DKMS_OPTIONS    = $(patsubst %,INTERCEPT=%,$(filter n,$(INTERCEPT))) \
 	$(patsubst %,FAULTS=%,$(filter y,$(FAULTS))) $(patsubst %,PAUSES=%,$(filter y,$(PAUSES)))
 

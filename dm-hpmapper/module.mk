@@ -21,7 +21,7 @@
 .SECONDEXPANSION:
 
 MODULE_DIR := $(TOP)/dm-hpmapper
-# The directories of sources, from there.
+# The directories of sources, relative to MODULE_DIR.
 MODULE_DIRS = . $(patsubst $(MODULE_DIR)/%/,%,$(sort $(dir $(wildcard $(MODULE_DIR)/*/*.c))))
 MODULE_SRC  = $(wildcard $(MODULE_DIR)/*.[ch] $(MODULE_DIR)/*/*.[ch] $(MODULE_DIR)/Kbuild)
 EXTRA      ?=
@@ -29,7 +29,7 @@ INTERCEPT  ?= y
 FAULTS     ?= $(if $(filter faults,$(VARIANT)),y,n)
 PAUSES     ?= $(if $(filter faults,$(VARIANT)),y,n)
 OPTIONS     = $(INTERCEPT)$(FAULTS)$(PAUSES)
-# The name of a variant that has none is that of its options.
+# A variant without a name gets the name that belongs to its options.
 VARIANT_nnn := bare
 VARIANT_nny := bare-pauses
 VARIANT_nyn := bare-planted
@@ -91,7 +91,7 @@ $(BUILD)/module-%$(SUFFIX)/dm-hpmapper.ko: $(BUILD)/module-%$(SUFFIX)/flags $(BU
 .PHONY: modules
 modules: $$(foreach k,$$(MODULE_KERNELS),$(BUILD)/module-$$k$(SUFFIX)/dm-hpmapper.ko) ## build the module for 6.1 and 6.12 (or KERNEL=)
 
-# All answers to the questions of Kconfig, for both kernels, without a warning.
+# Every combination of the options must compile for both kernels without a warning.
 
 .PHONY: test-config
 test-config: | deps-build ## build the module with each combination of INTERCEPT, FAULTS and PAUSES, for 6.1 and 6.12

@@ -13,7 +13,7 @@
 #	make test-filesystems	file systems other than ext4 and xfs, and their use
 #				of pages (TESTS=all)
 #	make test-stacks	unusual devices below a pool and above its volumes
-#	make test-frames	blocks are freed, and page frames are damaged
+#	make test-frames	copies of freed blocks and of damaged memory are dropped
 #	make test-unplug	memory is ejected while reads are served from it
 
 CACHE_DIR    := $(TOP)/tests/cache
@@ -90,7 +90,7 @@ test-stacks: $(CACHE_PROGS) | vm-$$(KERNEL) ## test sharing above unusual device
 	@CPUS=2 NAME=stacks-$(KERNEL) TIMEOUT=1800 $(VM) "$(CACHE_DIR)/stacks.sh $(TESTS)"
 
 .PHONY: test-frames test-unplug
-test-frames: $(CACHE_PROGS) | vm-$$(KERNEL) ## test that copies go when blocks are freed or memory is damaged, in a guest
+test-frames: $(CACHE_PROGS) | vm-$$(KERNEL) ## test that copies are dropped when blocks are freed or memory is damaged, in a guest
 	@CPUS=2 NAME=frames-$(KERNEL) TIMEOUT=900 $(VM) "$(CACHE_DIR)/frames.sh"
 
 test-unplug: $(CACHE_PROGS) | vm-$$(KERNEL) ## eject memory while reads are served from it

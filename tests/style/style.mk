@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# make test-style: checkpatch checks the module, floors.sh which file of it calls which,
-# clang-format and clang-tidy check the user-space code, and docutils checks the
+# make test-style: checkpatch checks the module, floors.sh checks which of its files call
+# which, clang-format and clang-tidy check the user-space code, and docutils checks the
 # documents.  Compiler warnings are errors in every build.  sparse has a target of its
 # own, because it takes two builds of the module.
 

@@ -44,7 +44,7 @@ $(UNIT_OUT)/test_%: $(UNIT_OUT)/tests/unit/test_%.o $$(UNIT_OBJ)
 	@$(CC) $(UNIT_CFLAGS) -o $@ $^ -lcmocka
 
 UNIT_FAULTY_OBJ = $(patsubst $(UNIT_OUT)/%,$(UNIT_FAULTY)/%,$(UNIT_OBJ))
-# The programs that look for what a crash may lose.
+# The programs whose tests must catch the planted faults (planted.sh).
 UNIT_PLANTED = test_crash test_model test_open
 
 $(UNIT_FAULTY)/%.o: $(TOP)/%.c $$(UNIT_HDR) | $$(DEPS)/unit
