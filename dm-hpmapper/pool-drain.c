@@ -95,6 +95,7 @@ static void do_drain(struct work_struct *ws)
 			list_del(&b->list);
 			drain_batch(pool, b);
 		}
+		hpm_pool_space_freed(pool);
 	}
 
 	hpm_pool_space_came(pool);

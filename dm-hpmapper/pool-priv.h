@@ -134,6 +134,8 @@ bool hpm_waiters_none(struct hpm_pool *pool, struct bio_list *list);
 u64 hpm_pool_data_free(struct hpm_pool *pool);
 /* Space may have come: whoever waits for it goes on if so.  Sleeps. */
 void hpm_pool_space_came(struct hpm_pool *pool);
+/* Blocks have been freed, even if some volume's stock has them by now.  Sleeps. */
+void hpm_pool_space_freed(struct hpm_pool *pool);
 /* Low water marks.  Sleeps. */
 void hpm_pool_check_low_water(struct hpm_pool *pool);
 /* The metadata low water mark, in metadata blocks. */

@@ -32,6 +32,17 @@ void hpm_pool_space_came(struct hpm_pool *pool)
 }
 
 /*
+ * A volume's stock may have taken what was freed before hpm_pool_space_came() looks,
+ * so that nothing is free and the waiting bios would not be told.  They are tried
+ * again in any case: if they find no block, a search takes the stocks back.
+ */
+void hpm_pool_space_freed(struct hpm_pool *pool)
+{
+	hpm_pool_space_came(pool);
+	hpm_waiters_answer(pool, &pool->space_bios, 0);
+}
+
+/*
  *----------------------------------------------------------------
  * Low water
  *--------------------------------------------------------------

@@ -124,8 +124,8 @@ stays_full() {
 # A driver below that has no memory for a flush has not tried it: the next one counts.
 # (The option is there in a build with faults.)
 if [ -w $parameters/fault ]; then
-	pool_up || exit
-	vol_new u 0 8
+	wipe
+	pool_up && vol_new u 0 8 || exit
 	echo untried >$parameters/fault
 	check "a flush that a driver has not tried is repeated" \
 		dd if=/dev/zero of=/dev/mapper/u bs=4k count=1 conv=fsync status=none
@@ -133,6 +133,105 @@ if [ -w $parameters/fault ]; then
 	equal "and the pool is written to" "$(pool_mode)" rw
 	vol_down u
 	pool_down
+fi
+
+mode_is() {
+	[ "$(pool_mode)" = "$1" ]
+}
+
+# hold FUNCTION: holds the next thread that enters it
+hold() {
+	echo "$1" >$parameters/pause_at && echo probe >$parameters/pause
+}
+
+held() {
+	[ "$(<$parameters/pause)" = held ]
+}
+
+go_on() {
+	echo none >$parameters/pause
+	echo none >$parameters/pause_at
+}
+
+all_durable() {
+	[ "$(key durable --noflush)" = "$(key record --noflush)" ]
+}
+
+# The blocks that volume w maps, as far as records have been applied.
+mapped() {
+	local line
+
+	line=$(dmsetup status --noflush w)
+	read -ra status <<<"$line"
+	echo $((status[3] / 8))
+}
+
+ended() {
+	! kill -0 "$1"
+}
+
+maps_more_than() {
+	[ "$(mapped)" -gt "$1" ]
+}
+
+# A build with pauses can stop a worker between two of its steps.  No check here asks
+# for a status that makes the pool settle, which would help it over a lost step.
+if [ -w $parameters/pause_at ]; then
+	# A commit writes the record of a reclaim before the record is applied.
+	slice data hdata 32
+	wipe
+	pool_up || exit
+	vol_new v 0 24 && put v 1M 24 0 fsync
+	vol_new w 1 16
+	dd if=/dev/zero of=/dev/mapper/w bs=1M oflag=direct status=none 2>/dev/null
+	equal "a pool is full" "$(pool_mode)" out_of_data_space
+	vol_down w
+	hold hpm_apply_reclaim
+	msg delete 1 &
+	deleter=$!
+	check "a record that frees blocks is being applied" within 20 held
+	check "while a flush" dd if=/dev/zero of=/dev/mapper/v bs=4k count=1 oflag=direct \
+		conv=notrunc,fsync status=none
+	check "makes it durable" within 20 all_durable
+	go_on
+	ends_well "the delete succeeds" $deleter
+	check "and the blocks can be written to" within 20 mode_is rw
+	vol_down v
+	pool_down
+
+	# The stock of one volume takes freed blocks before the pool looks for what is
+	# free.  They are for those that have waited, too.  (The pool also looks each
+	# second, and may do so in time: then once more.)
+	wipe
+	pool_up 0 queue_if_no_space || exit
+	vol_new v 0 24 && put v 1M 24 0 fsync
+	vol_new w 1 16
+	dd if=/dev/zero of=/dev/mapper/w bs=4k oflag=direct status=none 2>/dev/null &
+	writer=$!
+	hidden=no
+	for at in 0 1 2 3 4 5 6 7; do
+		within 20 mode_is out_of_data_space
+		sleep 0.5
+		before=$(mapped)
+		hold hpm_pool_space_freed
+		blkdiscard -o $((at << 20)) -l 65536 /dev/mapper/v
+		within 20 held
+		put v 4k 1 $((at * 256)) &
+		within 2 ended $!
+		! mode_is out_of_data_space || maps_more_than "$before" || hidden=yes
+		go_on
+		wait $!
+		[ $hidden = no ] || break
+	done
+	equal "freed blocks are in another volume's stock" $hidden yes
+	check "and a waiting write gets one" within 20 maps_more_than "$before"
+	vol_down v
+	msg delete 0
+	check "it goes on when there is more" timeout 30 tail --pid=$writer -f /dev/null
+	vol_down w
+	pool_down
+	slice data hdata 64
+	wipe
 fi
 
 timeout_was=$(<$parameters/no_space_timeout)
