@@ -2,29 +2,30 @@
 /*
  * Waiting for tokens.
  *
- * Why it is right: whoever waits writes something (shuts a gate, unhashes an
- * entry), passes a full barrier and adds up the counts; a reader counts itself,
- * passes a full barrier and reads.  So either the sum has the reader in it, and
- * he is waited for, or the reader sees what was written.
+ * Why this is correct: a waiter writes something (it shuts a gate, unhashes an
+ * entry), passes a full barrier and adds up the counts.  A reader counts
+ * itself, passes a full barrier and reads.  So either the sum includes the
+ * reader, and the waiter waits for it, or the reader sees what was written.
  *
- * Adding up is not done at one instant.  What was given back is added up first
- * and what was taken after it, with a barrier in between: a token that is seen
- * to be back is also seen to have been taken, so the sums are the same only if
- * nothing was out.
+ * The counts are not added up at one instant.  First the tokens that were given
+ * back are added up, then those that were taken, with a barrier in between: if
+ * a token is seen to be back, it is also seen to have been taken.  So the sums
+ * are equal only if no token was out.
  *
- * While a set is in use the sums may never meet.  So the readers are sent to
- * the other set, and the old one is waited for.  A reader may have read the
- * index long ago and count itself in a set that went out of use meanwhile; that
- * is why the other set is waited for first, as it is to be used again.  That
- * makes a grace period of two halves.  If both sets are found empty, one after
- * the other, none is needed: whatever was out at the call is back.
+ * While a set is in use its sums may never be equal.  So new readers are
+ * directed to the other set, and the old one is waited for.  A reader may have
+ * read the index long ago and count itself in a set that went out of use
+ * meanwhile.  Therefore the other set is waited for first, before it is used
+ * again.  So a grace period has two halves.  If both sets are found empty, one
+ * after the other, no grace period is needed: all tokens that were out at the
+ * call are back.
  *
- * Nobody owns a grace period.  Whoever waits helps the one that is under way to
- * end, then begins another if that one had begun before the call, as it may have
- * passed a reader by who came before the call.  So several may wait for the
- * same readers, each for as long as it likes: the drain of freed blocks for half
- * an hour, a snapshot for some milliseconds at a time.  One that gives up leaves
- * the grace period to those who come later.
+ * A grace period has no owner.  A waiter helps the current one to end.  If that
+ * had begun before the call, it may have passed by a reader that came before
+ * the call, so the waiter begins another one.  Several callers may wait for the
+ * same readers, each as long as it likes: the drain of freed blocks for half an
+ * hour, a snapshot for some milliseconds at a time.  A waiter that gives up
+ * leaves the grace period to those that come later.
  */
 #include <linux/delay.h>
 #include <linux/ktime.h>
@@ -52,7 +53,7 @@ static bool tokens_out(struct hpm_tokens *t, unsigned int set)
 
 	for_each_possible_cpu(cpu)
 		out -= READ_ONCE(per_cpu_ptr(t->counts, cpu)->set[set].given);
-	/* See above; and pairs with both sides of hpm_token_get() and _put(). */
+	/* See above.  Also pairs with hpm_token_get() and hpm_token_put(). */
 	smp_mb();
 	for_each_possible_cpu(cpu)
 		out += READ_ONCE(per_cpu_ptr(t->counts, cpu)->set[set].taken);
@@ -63,11 +64,11 @@ static void __begin(struct hpm_token_grace *g)
 {
 	g->begun++;
 	g->flipped = false;
-	/* What those have written who see it begun, before any count is read. */
+	/* What its waiters have written is visible before any count is read. */
 	smp_mb();
 }
 
-/* The grace period that is under way: is it over? */
+/* Continues the grace period that is under way.  Is it over?  t->lock held. */
 static bool __advance(struct hpm_tokens *t, enum hpm_token_kind kind)
 {
 	struct hpm_token_grace *g = &t->grace[kind];
@@ -76,12 +77,12 @@ static bool __advance(struct hpm_tokens *t, enum hpm_token_kind kind)
 	if (!g->flipped) {
 		if (tokens_out(t, 2 * kind + !used))
 			return false;
-		/* What was found there comes before anybody is sent there. */
+		/* It was found empty before new readers are sent to it. */
 		smp_mb();
 		WRITE_ONCE(t->index[kind], t->index[kind] + 1);
 		g->flipped = true;
 		used = !used;
-		/* And they are sent before the old set is added up. */
+		/* They are sent to it before the old set is added up. */
 		smp_mb();
 	}
 	if (tokens_out(t, 2 * kind + !used))
@@ -90,7 +91,10 @@ static bool __advance(struct hpm_tokens *t, enum hpm_token_kind kind)
 	return true;
 }
 
-/* Is a grace period over that began as the @nr-th, or later? */
+/*
+ * Is the @nr-th grace period, or a later one, over?  Begins one if none is
+ * under way.
+ */
 static bool is_over(struct hpm_tokens *t, enum hpm_token_kind kind,
 		    unsigned long nr)
 {
@@ -107,7 +111,7 @@ static bool is_over(struct hpm_tokens *t, enum hpm_token_kind kind,
 	return over;
 }
 
-/* The first grace period that begins after this call. */
+/* The number of the first grace period that begins after this call. */
 static unsigned long next_grace(struct hpm_tokens *t, enum hpm_token_kind kind)
 {
 	unsigned long nr;
@@ -124,9 +128,10 @@ static bool none_out(struct hpm_tokens *t, enum hpm_token_kind kind)
 }
 
 /*
- * Looks often at what does not take long: a wait ends by a sixteenth, and by half
- * a millisecond, too late.  What has lasted for long is not looked at all the
- * time.
+ * A waiter sleeps for a sixteenth of the time that it has waited, 500 us at
+ * most, so a short wait ends soon after its tokens are back.  From 64 ms on it
+ * sleeps for a 128th of the time, 20 ms at most, so that a long wait takes
+ * little CPU time.
  */
 #define LOOK_LEAST	10L	/* microseconds between two looks */
 #define LOOK_OFTEN	500L
@@ -148,7 +153,7 @@ bool hpm_tokens_wait_unless(struct hpm_tokens *t, enum hpm_token_kind kind,
 	ktime_t start = ktime_get();
 	unsigned long nr;
 
-	/* What the caller has written, before any count is read. */
+	/* What the caller has written is visible before any count is read. */
 	smp_mb();
 	if (!none_out(t, kind)) {
 		nr = next_grace(t, kind);
@@ -158,7 +163,7 @@ bool hpm_tokens_wait_unless(struct hpm_tokens *t, enum hpm_token_kind kind,
 			hpm_tokens_sleep(start);
 		}
 	}
-	/* And before what the caller does with them back. */
+	/* The counts are read before the caller acts on the result. */
 	smp_mb();
 	return true;
 }
@@ -172,7 +177,7 @@ void hpm_tokens_want(struct hpm_tokens *t, enum hpm_token_kind kind)
 {
 	unsigned long nr;
 
-	/* What the caller has written, before any count is read. */
+	/* What the caller has written is visible before any count is read. */
 	smp_mb();
 	if (none_out(t, kind))
 		return;
@@ -193,7 +198,7 @@ bool hpm_tokens_came(struct hpm_tokens *t, enum hpm_token_kind kind)
 	nr = t->grace[kind].wanted;
 	spin_unlock(&t->lock);
 	over = is_over(t, kind, nr);
-	/* And before what the caller does with them back. */
+	/* The counts are read before the caller acts on the result. */
 	smp_mb();
 	return over;
 }
