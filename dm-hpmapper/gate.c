@@ -1,60 +1,63 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The gate: how others stop a volume's bios, all or some, and know when those
- * in flight are done.
+ * The gate: it stops a volume's bios, all or some, and a caller can wait until
+ * those in flight are done.
  *
- * A bio takes its in-flight token, then reads the gate, then looks up what it
- * touches; it keeps the token until its I/O is over and, if it writes to a new
- * place, the change is published.  Whoever wants the volume quiet shuts the
- * gate, then waits for the tokens (tokens.c), then acts.
+ * A bio takes its in-flight token, then reads the gate, then looks up the
+ * blocks that it touches.  It keeps the token until its I/O has ended and, if
+ * it writes to a new place, its change is published.  A caller that needs the
+ * volume quiet shuts the gate, then waits for the tokens (tokens.c), then acts.
  *
- * Why that is enough: taking a token is a full barrier between counting the
- * reader and reading the gate, and the wait begins with a full barrier between
- * shutting the gate and counting the readers.  So either the bio sees the gate
- * shut, or the wait sees the bio's token and is not over before the I/O is.
- * No bio gets through that does neither.  Nothing in the path of a bio that
- * finds the gate open is written by two CPUs, so nothing bounces.
+ * Why that is enough: between counting a token and reading the gate there is a
+ * full barrier, and between shutting the gate and adding up the tokens there is
+ * another.  So either the bio sees the gate shut, or the waiter sees the bio's
+ * token and waits until its I/O has ended.  No bio escapes both.  A bio that
+ * finds the gate open writes nothing that another CPU writes, too, so no cache
+ * line bounces.
  *
- * A bio that waits, at the gate or elsewhere, has given its token back first;
- * else whoever shut the gate would wait for a bio that waits for him.
+ * A bio puts its token before it waits, at the gate or elsewhere.  Else the
+ * caller that shut the gate would wait for a bio that waits for the gate.
  *
  * How long the wait is
  * --------------------
- * As long as the slowest I/O that it is about, and microseconds otherwise.  A
- * tenant under io.max, or one whose blocks are on a part of the device that
- * hangs, has I/O that takes half an hour.  So tokens are the volume's own, and
- * are of kinds (tokens.h): what is done to one volume waits for its I/O alone, and
- * for writes alone where reads do no harm.  What it waits with matters as well:
- * nobody keeps message_lock while he waits for tokens, be they his own volume's,
- * as everybody else's messages would wait along (pool-message.c).
+ * It takes microseconds if no I/O is in flight, and else as long as the slowest
+ * I/O that is waited for.  That can be half an hour, if io.max throttles the
+ * tenant or if the part of the device that has its blocks hangs.  So each
+ * volume has its own tokens, and of several kinds (tokens.h): an operation on
+ * one volume waits only for the I/O of that volume, and only for its writes if
+ * reads do no harm.  No caller holds message_lock while it waits for tokens,
+ * not even for those of the volume that its message is about, as the messages
+ * of all others would wait, too (pool-message.c; a snapshot holds it for a
+ * moment, see PARK_MOMENT).
  *
- * What each bit is for, with the argument why the history it bars is barred:
+ * What each bit is for, and why it excludes what must not happen:
  *
- * PARK, for a snapshot.  A write in place that has looked its block up and is
- *	not finished when the snapshot's record gets its number would land in a
+ * PARK, for a snapshot.  A write in place that has looked its block up and has
+ *	not ended when the snapshot's record gets its number would land in a
  *	block that both volumes have.  With the writes parked and those in
- *	flight published, every write is either in a record before the
- *	snapshot's, or begins its look-up when what the snapshot has is seen as
- *	shared: that is from the number on, whenever it is applied
- *	(volume-apply.c).
- *	The origin's WRITE tokens are all that there is to wait for.  Nobody
- *	else can write such a block in place: in every other volume that has it
- *	the block is shared already.  A read in flight of the origin gets what
- *	is in the block, which the snapshot does not change; and should the
- *	block be freed, the drain waits for that read.
+ *	flight published, each write is either in a record before the
+ *	snapshot's, or it looks up after that number was given, when the
+ *	snapshot's blocks are seen as shared, whether or not the record is
+ *	applied (volume-apply.c).
+ *	It is enough to wait for the origin's WRITE tokens.  No other volume
+ *	can write such a block in place: in each of them the block is shared
+ *	already.  A read in flight of the origin gets the content of the block,
+ *	which the snapshot does not change; and if the block is freed, the
+ *	drain waits for that read.
  *
  * MOVE, for a range that defrag.c copies elsewhere.  A write in place that
- *	lands in the old block after it was read would be lost with it, so the
- *	volume's WRITE tokens are waited for.  Reads go on, from the old place,
- *	until the change is published, and those in flight then are the
- *	drain's to wait for.
+ *	lands in the old block after the copy has read it would be lost, so the
+ *	move waits for the volume's WRITE tokens.  Reads go on, from the old
+ *	place, until the change is published.  The drain waits for those in
+ *	flight then, before the old blocks are used again.
  *
  * STOP, for the pool's suspension: the pool must be able to commit, write its
- *	checkpoint and close its devices.  That does wait for all volumes.
+ *	checkpoint and close its devices.  This waits for all volumes.
  *
- * RETURN shuts nothing.  While it is set what would have to wait is given back
- *	to device-mapper core, which keeps it until the volume has a table
- *	again: a noflush suspend must not wait for what waits for others.
+ * RETURN does not shut the gate.  While it is set, a bio that would have to
+ *	wait is returned to device-mapper core, which keeps it until the volume
+ *	has a table again: a noflush suspend must not wait for bios that wait
+ *	for other volumes.
  */
 #include <linux/jiffies.h>
 #include <linux/sched/signal.h>
@@ -134,7 +137,10 @@ void hpm_gate_close(struct hpm_volume *v, unsigned int bits)
 	spin_unlock_irqrestore(&v->lock, flags);
 }
 
-/* Those for whom it is still shut will find out. */
+/*
+ * Moves all waiting bios to @held; those that may not pass yet come back.
+ * v->lock held.
+ */
 static void __gate_clear(struct hpm_volume *v, unsigned int bits,
 			 struct list_head *held)
 {
@@ -161,15 +167,16 @@ void hpm_gate_open(struct hpm_volume *v, unsigned int bits)
 
 /*
  * A write to a new place has a credit from before its data is written until its
- * record is published.  A tenant whose writes are throttled would in time have all
- * the credits that there are, with 2,048 such writes, or with 200 if the metadata
- * device is small: then nobody could write, make a volume or delete one before he
- * lets them go.  So a write gets a credit only if as many as its volume has out
- * already stay free behind it (hpm_credit_get_fair()): one volume can have half of
- * them, the next half of what is left, and so on.  After a dozen such tenants there
- * are none left for the writes of one that has none, and they wait; but some are not
- * for writes at all, so that messages and discards never do.  A write that gets none
- * waits here, and goes on when a credit of its own volume's comes back.
+ * record is published.  A tenant whose writes are throttled would in time have
+ * all credits, with 2,048 such writes, or with 200 if the metadata device is
+ * small.  Then nobody else could write, or create or delete a volume, until
+ * that I/O ends.  So a write gets a credit only if as many credits as its
+ * volume has out stay free behind it (hpm_credit_get_fair()): one volume can
+ * have half of them, the next one half of what is left, and so on.  After a
+ * dozen such volumes none are left for the writes of a volume that has none,
+ * and these wait.  But some credits are not for writes at all, so messages and
+ * discards always get one.  A write that gets no credit waits here until a
+ * credit of its own volume comes back.
  */
 int hpm_gate_starve(struct hpm_volume *v, struct hpm_bio *hb)
 {
@@ -182,7 +189,7 @@ int hpm_gate_starve(struct hpm_volume *v, struct hpm_bio *hb)
 		goto out;
 	}
 	list_add_tail(&hb->wait, &v->starved);
-	/* Listed before it is asked whether there is one to wait for. */
+	/* Listed before v->credits is read: pairs with hpm_gate_feed(). */
 	smp_mb();
 	if (!atomic_read(&v->credits)) {
 		list_del(&hb->wait);
@@ -193,12 +200,15 @@ out:
 	return r;
 }
 
-/* Two for one, so that there are as many under way again as there can be. */
+/*
+ * Two bios for one credit, so that the number of writes in flight can grow
+ * again.
+ */
 #define FED_AT_ONCE	2
 
 void hpm_gate_feed(struct hpm_volume *v)
 {
-	/* A barrier: pairs with the one above. */
+	/* A full barrier: pairs with hpm_gate_starve(). */
 	int left = atomic_dec_return(&v->credits);
 	unsigned long flags;
 	unsigned int i;
@@ -255,14 +265,14 @@ void hpm_volume_park(struct hpm_volume *v)
 	spin_unlock_irqrestore(&v->lock, flags);
 }
 
-/* What a snapshot waits for. */
+/* The tokens that a snapshot waits for. */
 static enum hpm_token_kind parked_kind(void)
 {
 	return hpm_fault(HPM_FAULT_SNAP_READS) ? HPM_TOKEN_READ :
 						 HPM_TOKEN_WRITE;
 }
 
-/* So long may others wait along: a disk's writes take no longer. */
+/* Other messages may wait this long, too.  A disk's writes take no longer. */
 #define PARK_MOMENT	msecs_to_jiffies(20)
 
 bool hpm_volume_is_parked(struct hpm_volume *v)
@@ -302,7 +312,7 @@ void hpm_volume_unpark(struct hpm_volume *v)
  *--------------------------------------------------------------
  */
 
-/* A move that has to wait longer is better made another time. */
+/* A move that would have to wait longer is given up. */
 #define MOVE_PATIENCE	HZ
 
 bool hpm_gate_move_begin(struct hpm_volume *v, u64 vbn, u32 nr,
@@ -332,9 +342,9 @@ void hpm_gate_move_end(struct hpm_volume *v)
  */
 
 /*
- * There are no bios any more.  But those who have ended the last ones may be about
- * to give their tokens back, and workers about to return; the volume must be
- * there until they have.
+ * There are no bios any more.  But the contexts that ended the last ones may
+ * still have to put their tokens, and workers may still have to return.  The
+ * volume must not be freed before.
  */
 void hpm_gate_wait_last(struct hpm_volume *v)
 {
