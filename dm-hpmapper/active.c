@@ -4,7 +4,7 @@
  */
 #include "volume.h"
 
-/* The one with the lowest id from @id on; it may be leaving. */
+/* Returns the volume with the lowest id >= @id, or NULL; it may be leaving. */
 static struct hpm_volume *__find_from(struct hpm_pool *pool, u32 id)
 {
 	struct rb_node *node = pool->by_id.rb_node;
@@ -23,7 +23,7 @@ static struct hpm_volume *__find_from(struct hpm_pool *pool, u32 id)
 	return found;
 }
 
-/* One that is leaving is found, too; pool->lock held. */
+/* Also finds a volume that is leaving; pool->lock held. */
 struct hpm_volume *__hpm_volume_find(struct hpm_pool *pool, u32 id)
 {
 	struct hpm_volume *v = __find_from(pool, id);
@@ -39,8 +39,9 @@ struct hpm_volume *hpm_volume_by_id(struct hpm_pool *pool, u32 id)
 }
 
 /*
- * Those that leave are passed over one by one, with pool->lock held.  There are as
- * many as have lost their last table and wait for the ends of their last bios.
+ * Skips volumes that are leaving one by one, with pool->lock held.  Only
+ * volumes that have lost their last table and wait for the ends of their last
+ * bios are leaving, so they are few.
  */
 struct hpm_volume *hpm_volume_from_id(struct hpm_pool *pool, u32 id)
 {
@@ -98,7 +99,7 @@ void hpm_volume_put(struct hpm_volume *v)
 	kref_put(&v->ref, volume_release);
 }
 
-/* A volume stays on the list until its last reference is gone. */
+/* A volume with a reference is on the list, so its successor can be found. */
 struct hpm_volume *hpm_volume_next(struct hpm_pool *pool,
 				   struct hpm_volume *prev)
 {
@@ -121,7 +122,7 @@ struct hpm_volume *hpm_volume_next(struct hpm_pool *pool,
 	return v;
 }
 
-/* A suspended pool takes no volumes: this one would not know of it. */
+/* A suspended pool takes no volumes: a new one would not be stopped. */
 int hpm_volume_list(struct hpm_volume *v)
 {
 	struct hpm_pool *pool = v->pool;

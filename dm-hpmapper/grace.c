@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Waiting for the I/O of all volumes.  Sleeps.
- */
+/* Waits for the I/O of all volumes.  Sleeps. */
 #include <linux/ktime.h>
 
 #include "fault.h"
@@ -21,7 +19,7 @@ static bool all_came(struct hpm_pool *pool)
 	struct hpm_volume *v = NULL;
 
 	while ((v = hpm_volume_next(pool, v))) {
-		/* Not the second only if the first is over: both are to go on. */
+		/* No &&: the grace periods of both kinds must go on. */
 		all &= hpm_tokens_came(&v->tokens, HPM_TOKEN_READ);
 		all &= hpm_tokens_came(&v->tokens, HPM_TOKEN_WRITE);
 	}
@@ -29,11 +27,12 @@ static bool all_came(struct hpm_pool *pool)
 }
 
 /*
- * All volumes are told first what is waited for, and all are asked at each look: so
- * it takes as long as the slowest of them, and what comes to one while another is
- * waited for does not matter.  A volume that comes to the list while we are at it,
- * or behind our back, takes its first token after that, and so after the call.  One
- * that leaves the list has no bio any more.
+ * First the wait begins in all volumes, then each look checks all of them.  So
+ * the whole wait takes as long as the slowest volume, and bios that come to one
+ * volume while another is waited for do not prolong it.  A volume that is added
+ * to the list meanwhile, possibly without being seen here, takes its first
+ * token after that, and so after the call.  A volume that leaves the list has
+ * no bios any more.
  */
 bool hpm_pool_wait_tokens_unless(struct hpm_pool *pool,
 				 bool (*over)(const void *ctx), const void *ctx)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Suspension of the pool, and of a volume without a flush: why it works, see gate.c.
+ * Suspension of the pool, and noflush suspension of a volume.  gate.c explains
+ * why it works.
  */
 #include <linux/jiffies.h>
 
@@ -8,16 +9,19 @@
 #include "volume.h"
 
 /*
- * A pool that is to be suspended waits for all I/O, and from then on nobody's
- * goes on.  If everybody was stopped at once, a tenant whose I/O takes half an
- * hour would stop all others for so long.  So those that are slow are stopped
- * first, and waited for, while the others go on; what these have in flight when
- * their turn comes is over soon.
+ * The suspension of a pool stops the bios of all volumes and waits for all I/O.
+ * If it stopped all volumes at once, a tenant whose I/O takes half an hour
+ * would stop the others for that time.  So volumes whose I/O is slow are
+ * stopped and waited for first, while the others continue.  When the others are
+ * stopped, their I/O in flight ends soon.
  */
 #define ALL_PATIENCE	msecs_to_jiffies(100)
 #define LEAST_PATIENCE	msecs_to_jiffies(4)
 
-/* True: some are, and are stopped. */
+/*
+ * Stops the volumes whose I/O in flight does not end in time; true: there are
+ * any.
+ */
 static bool stop_slow_ones(struct hpm_pool *pool)
 {
 	unsigned long end = jiffies + ALL_PATIENCE;
@@ -39,7 +43,10 @@ static bool stop_slow_ones(struct hpm_pool *pool)
 	return found;
 }
 
-/* While some are waited for, others may have become slow: so often it is looked. */
+/*
+ * While some volumes are waited for, others may become slow, so this is
+ * repeated.
+ */
 #define STOP_ROUNDS	8
 
 void hpm_volumes_stop_slow(struct hpm_pool *pool)
@@ -54,10 +61,10 @@ void hpm_volumes_stop_slow(struct hpm_pool *pool)
 }
 
 /*
- * The pool says that it is suspended, so no volume comes to the list any more.
- * What is in a worker holds no token while it reads metadata or waits for
- * credit, so the queue is waited for as well; everything in it ends at the
- * gate.  That also takes refills and the ends of streams.
+ * The pool is marked as suspended, so no volume is added to the list any more.
+ * A worker holds no token while it reads metadata or waits for a credit, so the
+ * queue is flushed, too; all bios in it end up at the gate.  The flush also
+ * waits for refills and for the works of streams.
  */
 void hpm_volumes_stop(struct hpm_pool *pool)
 {
@@ -79,13 +86,13 @@ void hpm_volumes_start(struct hpm_pool *pool)
 }
 
 /*
- * What waits at the gate comes out through a worker, which then requeues it.
- * Whoever puts a bio on a list of the pool's asks hpm_gate_returns() under the
- * lock of the list; so when the list is gone through under that lock, later, it
- * either has the bio, or the bio never gets there.  Reads that follow another's
- * are let go when the volume's tokens have been waited for: a bio that is about
- * to follow has its token until it is on the leader's list, and one that was let
- * go is a worker's.
+ * A bio that waits at the gate goes to a worker, which then requeues it.  A bio
+ * that is put on a list of the pool is first checked with hpm_gate_returns(),
+ * under the lock of the list.  So when that list is searched under the lock
+ * later, either the bio is on it, or it will never be.  Reads that follow
+ * another read are released after a wait for the volume's tokens: a bio that is
+ * about to follow holds its token until it is on the leader's list, and a bio
+ * that was released belongs to a worker.
  */
 void hpm_gate_return(struct hpm_volume *v)
 {
