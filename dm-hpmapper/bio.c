@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A bio that does not go straight through: it is put off, queued, and ended.
+ * Bios that map() does not send on at once: how they are deferred, queued and
+ * ended.
  *
- * A deferred bio counts its parts under way, and one more for whoever deals
- * them out: a worker, or the list that it waits in.  So it can neither end
- * while it waits nor be dealt with by two workers at once, and hb->done, which
- * only the dealer touches, needs no lock.
+ * A deferred bio counts its parts in flight, plus one for its dealer: the
+ * worker that carries it out, or the list in which it waits.  So it cannot end
+ * while it waits, and two workers never have it at once.  Therefore hb->done,
+ * which only the dealer uses, needs no lock.
  */
 #include "volume.h"
 
@@ -28,10 +29,11 @@ void hpm_bio_queue(struct hpm_bio *hb)
 }
 
 /*
- * A device that cannot do what its limits promised says so by this status, and
- * has taken the promise back.  The core does the same for a device of its own,
- * so that the caller does it in another way: but it asks the device to which the
- * bio went, and a deferred one went nowhere, only its parts did.
+ * BLK_STS_TARGET is the status of a device that cannot do what its limits
+ * promised and has changed the limits since.  Device-mapper core takes the
+ * change over, so that the caller can do without the operation, but it looks at
+ * the device of the bio.  A deferred bio itself was not sent to the data
+ * device, only its parts were, so its device is set here.
  */
 static void end_bio(struct hpm_bio *hb, struct bio *bio)
 {
@@ -44,7 +46,7 @@ void hpm_bio_put(struct hpm_bio *hb, blk_status_t status)
 {
 	struct bio *bio = hb->bio;
 
-	/* Parts may end at once: any of the errors will do. */
+	/* Parts may end at the same time; any of their errors will do. */
 	if (unlikely(status && !READ_ONCE(bio->bi_status)))
 		WRITE_ONCE(bio->bi_status, status);
 	if (atomic_dec_and_test(&hb->parts))
@@ -54,7 +56,10 @@ void hpm_bio_put(struct hpm_bio *hb, blk_status_t status)
 void hpm_bio_defer(struct hpm_bio *hb, struct bio *bio)
 {
 	bio_clear_polled(bio);
-	/* Parts are cloned when the submitter is not at hand any more. */
+	/*
+	 * A worker clones the parts, and the submitter's cgroup is not known
+	 * there.
+	 */
 	bio_associate_blkg(bio);
 	hb->bio = bio;
 	hb->sectors = bio_sectors(bio);
@@ -66,7 +71,7 @@ void hpm_bio_defer(struct hpm_bio *hb, struct bio *bio)
 
 /*
  *----------------------------------------------------------------
- * What map() and a commit do with one
+ * Functions of map() and of commits
  *--------------------------------------------------------------
  */
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The change of a write, from the lock to its end: why in this order, see write.c.
+ * The change of a write, from the lock to its end.  write.c explains the order.
  */
 #include "volume.h"
 
@@ -13,7 +13,7 @@ void hpm_blocks_back(struct hpm_volume *v, u64 vbn, u64 pbn, u32 nr,
 		hpm_space_unreserve(v->pool->md, pbn, nr);
 }
 
-/* Not the record's: nothing will be published. */
+/* Gives back a credit for which no record was published. */
 void hpm_credit_back(struct hpm_volume *v)
 {
 	hpm_credit_put(v->pool->md, 1);
@@ -50,7 +50,7 @@ void hpm_write_end(struct hpm_volume *v, struct hpm_op *op, blk_status_t status)
 	u32 nr = c->nr;
 	LIST_HEAD(waiters);
 
-	/* From here on the change is the engine's. */
+	/* From here on the engine owns the change. */
 	op->change = NULL;
 	if (likely(!status)) {
 		hpm_change_publish(c, &waiters);

@@ -2,21 +2,21 @@
 /*
  * Parts of a deferred bio
  *
- * Memory: parts come from a mempool of the volume's own.  A part is allocated
- * before the token, the lock and the blocks it will need.  All others are I/O
- * in flight, which ends without any help of a worker (its end_io publishes and
- * gives back in whatever context it is called), or in the hand of a worker that
- * waits for the metadata device or for memory, and for nothing else: one that
- * finds neither credit nor blocks gives its part back before the bio goes to a
- * list of the pool's.  So the allocation ends, be there only the rescuer to run
- * us.  For the same reason parts are not plugged: what we wait for may wait for
- * them.
+ * Memory: parts come from a mempool of the volume.  A worker allocates a part
+ * before it takes the token, the lock and the blocks that the part will need.
+ * All other parts are in one of two states.  They may be I/O in flight, which
+ * ends without any worker, as end_io publishes and gives back in any context.
+ * Or a worker has them, and that worker waits for nothing but the metadata
+ * device or memory: if it finds no credit or no blocks, it frees its part
+ * before the bio goes to a list of the pool.  So the allocation ends, even if
+ * the only worker is the rescuer.  For the same reason parts are not plugged:
+ * they could be what the worker waits for.
  */
 #include "volume.h"
 
 /*
- * The token goes last: if this ends a FUA write, that is on the list of those
- * that wait for a commit before anybody who waits for tokens goes on.
+ * The token is put last: if this ends a FUA write, the write must be on the
+ * list of bios that wait for a commit before a wait for tokens ends.
  */
 static void part_endio(struct bio *bio)
 {
@@ -39,7 +39,7 @@ struct hpm_part *hpm_part_alloc(struct hpm_bio *hb)
 	struct hpm_part *part;
 	struct bio *bio;
 
-	/* Keeps the bio's priority and cgroup. */
+	/* The clone has the bio's priority and cgroup. */
 	bio = bio_alloc_clone(hb->bio->bi_bdev, hb->bio, GFP_NOIO, &v->parts);
 	part = container_of(bio, struct hpm_part, bio);
 	part->hb = hb;

@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Writes of less than a block to a block that may not be overwritten: the old
- * content, or zeroes, is read into a page, what the bio has is put over it,
- * and the page is written to a new block.
+ * Writes of less than a block to a block that may not be overwritten.  The old
+ * content of the block (zeroes, if it is unmapped) is read into a page, the
+ * data of the bio is merged into it, and the page is written to a new block.
  *
- * The range is locked before anything is read.  Of two such writes to one
- * block the second then finds what the first has published, and both are in
- * it; without the lock both would start from the old content and one would be
- * lost.  For the same reason the map is looked up once more under the lock.
+ * The range is locked before anything is read.  So the second of two such
+ * writes to one block finds what the first one has published, and the block
+ * gets both.  Without the lock, both would start from the old content, and one
+ * would be lost.  For the same reason the map is looked up again under the
+ * lock.
  *
- * The token is held from the look-up to the publication: the block that is
- * read cannot be given to anybody else in between.
+ * The token is held from the look-up to the publication, so that the block that
+ * is read is not allocated to another volume in between.
  *
- * No worker waits for the read: its owner may be throttled, and 256 of its
- * writes would leave no worker of io_wq for anybody else's bios.  When the read
- * has ended, a worker of end_wq merges and sends the write, as that may have to
- * wait for the device to take it.  It is not one of io_wq, where it could stand
- * behind a work that waits for the credit that this write holds.
+ * No worker waits for the read, as io.max may delay it: 256 such waits (the
+ * limit of a queue, WQ_DFL_ACTIVE) would leave no worker of io_wq to the bios
+ * of others.  When the read has ended, a worker of end_wq merges the data and
+ * sends the write, which may have to wait for the device.  That is not done on
+ * io_wq, where it could be queued behind a work that waits for the credit that
+ * this write holds.
  *
- * A page comes from a mempool of the volume's own and goes back when its write
- * has ended, for which no worker of io_wq is needed.
+ * The page comes from a mempool of the volume and goes back when its write has
+ * ended, which takes no worker of io_wq.
  */
 #include <linux/sched/mm.h>
 
@@ -30,10 +32,10 @@ struct hpm_merge {
 	struct hpm_bio *hb;
 	struct hpm_volume *v;
 	struct page *page;
-	u64 pbn;			/* where it is written to */
-	unsigned int offset;		/* sectors: in the block, ... */
+	u64 pbn;			/* of the new block */
+	unsigned int offset;		/* sectors: start in the block, ... */
 	unsigned int from;		/* ... in the bio ... */
-	unsigned int sectors;		/* ... and how many */
+	unsigned int sectors;		/* ... and their number */
 	struct work_struct work;
 	struct bio bio;
 	struct bio_vec vec;
@@ -81,7 +83,7 @@ void hpm_merge_put(struct hpm_volume *v, struct hpm_merge *m)
 	mempool_free(m, &v->merges);
 }
 
-/* A bio of one block that the bio's owner pays for. */
+/* Prepares a bio of one block, which is accounted to the owner of hb->bio. */
 static void merge_bio_init(struct hpm_merge *m, blk_opf_t opf, u64 pbn)
 {
 	struct bio *bio = &m->bio;
@@ -93,7 +95,7 @@ static void merge_bio_init(struct hpm_merge *m, blk_opf_t opf, u64 pbn)
 	__bio_add_page(bio, m->page, HPM_BLOCK_SIZE, 0);
 }
 
-/* A bio without data, a write-zeroes, puts zeroes. */
+/* Merges the data of the bio, or zeroes if it is a write-zeroes. */
 static void put_new(struct hpm_merge *m)
 {
 	void *to = page_address(m->page) + (m->offset << SECTOR_SHIFT);
@@ -113,7 +115,7 @@ static void put_new(struct hpm_merge *m)
 	}
 }
 
-/* Read or written, for better or worse. */
+/* The write has ended, or the read or the write has failed. */
 static void merge_end(struct hpm_merge *m, blk_status_t status)
 {
 	struct hpm_volume *v = m->v;
@@ -171,9 +173,11 @@ static void read_endio(struct bio *bio)
 }
 
 /*
- * Then write_work() goes on.  The first bio of a part says to device-mapper core that
- * the I/O of its owner begins, which is not safe against another part's saying so:
- * hence it is this one, sent by the worker that deals the parts out, not the write.
+ * write_work() continues when the read has ended.  The read is sent with
+ * dm_submit_bio_remap(), which tells device-mapper core that the I/O of the
+ * owner begins; two parts must not do that at the same time.  So it is done for
+ * the read, which the worker that deals the parts out sends, and not for the
+ * write.
  */
 static void read_old(struct hpm_merge *m, u64 pbn)
 {
@@ -184,7 +188,7 @@ static void read_old(struct hpm_merge *m, u64 pbn)
 	dm_submit_bio_remap(m->hb->bio, &m->bio);
 }
 
-/* From here on it is a part of the bio that is under way. */
+/* From here on the merge is a part of the bio. */
 static void begin(struct hpm_merge *m, const struct hpm_piece *p)
 {
 	struct hpm_bio *hb = m->hb;
@@ -199,7 +203,10 @@ static void begin(struct hpm_merge *m, const struct hpm_piece *p)
 	atomic_inc(&hb->parts);
 }
 
-/* The mapping as it is under the lock: is it still to be merged with? */
+/*
+ * Looks the block up under the lock.  -EAGAIN: it can be written in place now,
+ * or a node is not in memory.
+ */
 static int look_again(struct hpm_volume *v, const struct hpm_piece *p,
 		      struct hpm_run *run)
 {
@@ -224,7 +231,7 @@ int hpm_merge_step(struct hpm_volume *v, struct hpm_bio *hb,
 	}
 	r = look_again(v, p, &run);
 	if (r) {
-		/* Gives back all but the page. */
+		/* Gives everything back but the page. */
 		hpm_op_end(v, &m->op, errno_to_blk_status(r));
 		return r;
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Runs: blocks that follow each other in the map, and below
+ * Runs: blocks that are contiguous in the volume and on the data device
  */
 #include "volume.h"
 
@@ -11,8 +11,8 @@ static bool goes_on(const struct hpm_run *run, const struct hpm_run *next)
 }
 
 /*
- * The map ends a run at the end of a leaf, and where a change is under way.
- * Looking once more costs a tenth of what sending another bio costs.
+ * A look-up ends a run at the end of a leaf and where a change is under way.
+ * Another look-up costs a tenth of what another bio costs.
  */
 void hpm_extend_run(struct hpm_volume *v, u64 vbn, u32 max,
 		    struct hpm_run *run)
