@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The engine's way to the devices, over bios.
+ * How the engine reads and writes the devices: by bios.
  *
- * All of it is metadata (or a flush, or a discard of what nobody has): it is
- * issued as the root cgroup's with REQ_META | REQ_PRIO, whoever happened to
- * cause it.  A throttled container's commit is everybody's commit.
+ * All of this I/O is metadata, a flush, or a discard of blocks that no volume
+ * has.  It is issued for the root cgroup with REQ_META | REQ_PRIO, whichever
+ * tenant caused it: if a commit of a throttled tenant were throttled, all
+ * tenants would wait for it.
  */
 #include <linux/bio.h>
 #include <linux/blk-cgroup.h>
@@ -28,9 +29,9 @@ struct hpm_io {
 	struct bio_set bios;
 
 	/*
-	 * Held for reading while there is I/O, for writing to detach: when the
-	 * pool has lost its last table, the devices are closed, but its volumes
-	 * and with them the engine may live on.
+	 * Held for reading during I/O, for writing by a detach: when the pool
+	 * has lost its last table, its devices are closed, but its volumes and
+	 * the engine may still exist.
 	 */
 	struct rw_semaphore alive;
 	bool detached;			/* alive */
@@ -193,9 +194,10 @@ static blk_status_t flush_once(struct block_device *bdev)
 }
 
 /*
- * A flush that the device has not tried says nothing of the data before it, and
- * the next one covers them as well.  A pool must not stop writing because a driver
- * was short of memory, so the flush is repeated, for some seconds.
+ * A flush that the device did not try tells nothing about the data before it,
+ * and the next flush covers these data, too.  A pool must not stop writing
+ * because a driver was short of memory, so the flush is repeated, for 5
+ * seconds.
  */
 #define FLUSH_TRIES	100
 #define FLUSH_NAP_MS	50
@@ -269,10 +271,10 @@ int hpm_io_write_run(struct hpm_io *io, u64 block, void **data,
  *--------------------------------------------------------------
  */
 
-/* Lives on the stack of whoever waits for the bios. */
+/* Is on the stack of the function that waits for the bios. */
 struct gather {
 	atomic_t pending;		/* bios, and one for the submitter */
-	int error;			/* the last one; any of them will do */
+	int error;			/* of any of the bios that failed */
 	struct completion done;
 };
 
@@ -312,7 +314,7 @@ static int gather_wait(struct gather *g)
 	return READ_ONCE(g->error);
 }
 
-/* How many at the head of @vec stand one behind the other on the device. */
+/* The number of blocks at the head of @vec that are in a row on the device. */
 static unsigned int run_length(const struct hpm_io_vec *vec, unsigned int nr)
 {
 	unsigned int i;
@@ -344,8 +346,9 @@ int hpm_io_write(struct hpm_io *io, const struct hpm_io_vec *vec,
 		struct bio *bio;
 
 		/*
-		 * This may sleep until an earlier one of ours ends.  Those are
-		 * under way by then: going to sleep flushes the plug.
+		 * This may sleep until an earlier bio of this loop ends.  Those
+		 * are in flight by then: a task that goes to sleep flushes its
+		 * plug.
 		 */
 		bio = bio_alloc_bioset(io->meta, run, opf, GFP_NOIO, &io->bios);
 		bio->bi_iter.bi_sector = to_sector_of(vec->block);
@@ -378,7 +381,7 @@ static int compare_extents(const void *a, const void *b)
 	return x->pbn < y->pbn ? -1 : 1;
 }
 
-/* The block layer cuts them to what the device takes. */
+/* In sectors.  The block layer splits such a bio to what the device takes. */
 #define HPM_MAX_DISCARD		(SZ_1G >> SECTOR_SHIFT)
 
 static void submit_discard(struct hpm_io *io, struct gather *g, sector_t from,
@@ -394,9 +397,9 @@ static void submit_discard(struct hpm_io *io, struct gather *g, sector_t from,
 }
 
 /*
- * Rounding inwards is what makes this right for any granularity: the rest of a
- * granule that is cut off belongs to somebody else.  Granules begin where the
- * device's alignment says, which need not be sector 0.
+ * The range is rounded inwards, as the rest of a granule that is cut off may be
+ * another owner's.  So this is correct for any granularity.  Granules begin at
+ * the device's alignment, which need not be sector 0.
  */
 static void discard_granules(struct hpm_io *io, struct gather *g, sector_t from,
 			     sector_t to)
