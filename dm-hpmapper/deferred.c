@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Bios in workers: carried out in parts, from front to back.
+ * Deferred bios: workers carry them out in parts, from front to back.
  */
 #include <linux/sched/mm.h>
 
@@ -22,7 +22,10 @@ static int bio_step(struct hpm_volume *v, struct hpm_bio *hb)
 	}
 }
 
-/* A flush that was held at the gate: a commit flushes the data as well. */
+/*
+ * A flush that waited at the gate.  It needs a commit only, which flushes the
+ * data device, too.
+ */
 static int flush_step(struct hpm_volume *v, struct hpm_bio *hb)
 {
 	int token, r;
@@ -36,8 +39,8 @@ static int flush_step(struct hpm_volume *v, struct hpm_bio *hb)
 }
 
 /*
- * When the bio has got to a list others may have it, and may have ended it: what
- * keeps the volume until the last line is the token.
+ * Once the bio is in a list, another context may carry it out and end it.
+ * Until the last use of @v, the HOP token keeps the volume.
  */
 void hpm_bio_work(struct work_struct *work)
 {

@@ -2,23 +2,25 @@
 /*
  * Discards and write-zeroes, in a worker.
  *
- * Both unmap whole small blocks, one record for what they have of one large
- * block, and skip holes without a record.  What is unmapped reads back as
- * zeroes.  A discard says nothing about the ends of it that are not whole
- * blocks; a write-zeroes writes them.  A write-zeroes that may not free what
- * it covers (REQ_NOUNMAP) is an ordinary write without data: it is passed on
- * to the data device where the blocks are ours, or new.
+ * Both unmap whole small blocks, with one record for each large block, and skip
+ * holes without a record.  Unmapped blocks read as zeroes.  At either end a
+ * discard ignores what is less than a block; a write-zeroes writes it.  A
+ * write-zeroes that may not free blocks (REQ_NOUNMAP) is a write without data:
+ * it is passed to the data device, for blocks that are the volume's own or new.
  *
- * Either ends when its last record is published: after a FLUSH it is durable.
- * The blocks come back through the engine once they are out of use (pool.h);
- * nothing here touches the data device on their account.
+ * Each ends when its last record is published, and it is durable after a FLUSH.
+ * The engine gives the blocks back when no I/O uses them any more
+ * (pool-drain.c); this file does no I/O for them.
  *
- * Records of discards may use the room that is kept for giving space back, so
- * a full pool can be emptied.
+ * Discards may use metadata space that is reserved for records that give space
+ * back, so that a full pool can be emptied.
  */
 #include "volume.h"
 
-/* No worker reads metadata for a bio that the gate would have held. */
+/*
+ * Checks the gate, and whether the pool takes writes, before metadata is read
+ * for the bio.  The token is put again.
+ */
 static int may_unmap(struct hpm_volume *v, struct hpm_bio *hb)
 {
 	int token, r;
@@ -32,7 +34,10 @@ static int may_unmap(struct hpm_volume *v, struct hpm_bio *hb)
 	return r;
 }
 
-/* The token is held from the lock to the publication: park() waits for it. */
+/*
+ * The token is held from the lock to the publication, as a snapshot waits for
+ * it.
+ */
 static int lock_and_publish(struct hpm_volume *v, struct hpm_bio *hb,
 			    struct hpm_change *c)
 {
@@ -53,19 +58,20 @@ static int lock_and_publish(struct hpm_volume *v, struct hpm_bio *hb,
 }
 
 /*
- * The bio waits by itself, not in a worker: there are 256, and what all would wait
- * for are perhaps writes that are throttled.
+ * The bio waits in a list, not in a worker.  A queue has at most 256 workers
+ * (WQ_DFL_ACTIVE), and they could all wait for credits of writes that are
+ * throttled.
  */
 static int wait_for_credit(struct hpm_volume *v, struct hpm_bio *hb)
 {
-	/* A part has failed already: the bio ends with that. */
+	/* A part has failed, so the bio ends with an error in any case. */
 	if (READ_ONCE(hb->bio->bi_status))
 		return -EIO;
 	hpm_pool_wait_unmap(v->pool, hb->bio);
 	return HPM_WAITS;
 }
 
-/* A range inside one large block. */
+/* Unmaps a range inside one large block. */
 static int unmap(struct hpm_volume *v, struct hpm_bio *hb, u64 vbn, u32 nr)
 {
 	struct hpm_md *md = v->pool->md;
@@ -94,7 +100,7 @@ out:
 	return r;
 }
 
-/* What is left of the bio in whole blocks. */
+/* The whole blocks of the rest of the bio: first_block() to end_block() - 1. */
 static u64 first_block(const struct hpm_bio *hb)
 {
 	return DIV_ROUND_UP_ULL(hpm_bio_sector(hb), HPM_BLOCK_SECTORS);
@@ -139,7 +145,10 @@ int hpm_discard_step(struct hpm_volume *v, struct hpm_bio *hb)
 	return 0;
 }
 
-/* The part of a block at either end; a hole needs no zeroes. */
+/*
+ * Writes zeroes to a part of a block at either end of the bio, unless it is a
+ * hole.
+ */
 static int zero_edge(struct hpm_volume *v, struct hpm_bio *hb,
 		     const struct hpm_piece *p)
 {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reads.  A run of blocks that are contiguous below is one bio; a hole is
- * zeroes; a part of the map that is not in memory is a worker's business.
+ * Reads.  A run of blocks that are contiguous on the data device is one bio.
+ * Holes read as zeroes.  If a part of the map is not in memory, a worker loads
+ * it.
  */
 #include "cache.h"
 #include "pause.h"
 
-/* Somebody may have it cached. */
+/* A shared run may be cached. */
 static int read_shared(struct hpm_volume *v, struct hpm_bio *hb,
 		       struct bio *bio, const struct hpm_run *run)
 {
@@ -75,7 +76,7 @@ static void zero_part(struct hpm_part *part, const struct hpm_piece *p)
 	hb->done += p->sectors;
 }
 
-/* As much from the cache as is there; false: nothing. */
+/* Serves what is cached from the front of the piece on; false: nothing is. */
 static bool serve_part(struct hpm_part *part, const struct hpm_piece *p)
 {
 	struct hpm_bio *hb = part->hb;

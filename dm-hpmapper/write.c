@@ -1,61 +1,63 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Writes: in place where the blocks are the volume's alone, else to new ones.
+ * Writes: in place if the blocks belong to the volume alone, else to new
+ * blocks.
  *
  * In place
  * --------
- * A block that was mapped after the volume's last snapshot belongs to nobody
- * else, and its bio is simply remapped.  What makes that right while others
- * change the map: the token.  It was taken before the gate was read and the
- * block looked up, so a snapshot or a move that would make it wrong waits for
- * the I/O (gate.c), and a block that a discard frees meanwhile is not given to
- * anybody before the token is back.
+ * A block that was mapped after the volume's last snapshot belongs to this
+ * volume alone, and the bio is only remapped.  The token makes this correct
+ * while others change the map: it was taken before the gate was read and the
+ * block was looked up.  So a snapshot or a move that would make the write wrong
+ * waits for its I/O (gate.c), and a block that a discard frees meanwhile is not
+ * allocated again before the token is back.
  *
  * To a new place
  * --------------
- * First everything that can be lacking is got: a credit (room for the record,
- * in the journal and in the metadata), a change to describe it, the blocks.
- * Then the range is locked; then the data is written; and when it is there,
- * end_io publishes the change, gives back the token and ends the bio, in this
- * order.  Why it must be so:
+ * First the write gets everything that may not be available: a credit (room for
+ * the record in the journal and in the metadata), a change that describes it,
+ * the blocks.  Then the range is locked, then the data is written.  When that
+ * has ended, end_io publishes the change, and then it gives the token back and
+ * ends the bio.  The reasons for this order:
  *
- *  - published before the data was written, a commit could make a mapping
- *    durable whose block holds another volume's old bytes;
- *  - published after the bio ended, a FLUSH that its owner sends could commit
- *    without the record, and an acknowledged write would be gone;
- *  - an error in the data means that nothing was published: the old mapping
- *    stands, and the new blocks, which nothing ever named, go back.
+ *  - If the change was published before the data is written, a commit could
+ *    make a mapping durable whose block still holds data of another volume.
+ *  - If it was published after the bio has ended, a FLUSH that the owner sends
+ *    then could commit without the record, and an acknowledged write would be
+ *    lost.
+ *  - After an error in the data nothing has been published: the old mapping
+ *    stays, and the new blocks, which no mapping ever named, go back.
  *
  * A commit flushes the data device after it has sealed the records and before
- * it writes them.  So whatever instant the power goes, a durable record's data
- * is durable; and a write whose record is not durable was never acknowledged
- * by a FLUSH, so the block reads as before it.
+ * it writes them.  So whenever the power fails, the data of a durable record is
+ * durable; and a write whose record is not durable was not covered by a FLUSH
+ * that was acknowledged, so the block may read as before the write.
  *
- * Two writers of one block: the second finds the range locked, gives back all
- * it has and waits; a worker then looks the block up again.  A write that
- * covers its blocks needs no look-up after the lock: whatever the range maps
- * to by then, it is replaced, and the engine frees what the record's
- * predecessor named.  One that has to merge must look again (partial.c).
+ * Two writes to one block: the second one finds the range locked, gives back
+ * all it has and waits; a worker then looks the block up again.  A write that
+ * covers its blocks needs no look-up after the lock: it replaces whatever the
+ * range maps to by then, and the engine frees the blocks that were mapped
+ * before.  A write that has to merge must look up again (partial.c).
  *
  * How much at a time
  * ------------------
- * A change lies inside one large block.  It covers what the bio has of it that
- * is not the volume's own, be it shared or unmapped, contiguous or not, as far
- * as the stock has blocks in a row.  A bio that covers a whole large block gets
- * a whole one, if there is one; sequential writes get one by and by
- * (stream.c).
+ * A change lies inside one large block.  It covers those blocks of the bio that
+ * do not belong to the volume alone, be they shared or unmapped, contiguous or
+ * not, up to the number that the stock has in a row.  A bio that covers a whole
+ * large block gets a free large block, if there is one; sequential writes get
+ * one over time (stream.c).
  *
  * FUA
  * ---
- * passes straight down where the mapping is durable and stays.  Else the bio
- * is written without it and ends with the next commit, which flushes the data
- * and writes the record.
+ * FUA is passed to the device if the mapping is durable and does not change.
+ * Else the bio is written without FUA and ends with the next commit, which
+ * flushes the data and writes the record.
  */
 #include <linux/percpu_counter.h>
 
 #include "volume.h"
 
-/* What kept a write from being planned, and a worker can get. */
+/* What a write lacks.  A worker gets it, or makes the bio wait for it. */
 enum lack {
 	LACK_MAP = HPM_WAITS + 1,
 	LACK_CREDIT,
@@ -82,14 +84,20 @@ static u32 whole_blocks(const struct hpm_piece *p)
 	return p->sectors / HPM_BLOCK_SECTORS;
 }
 
-/* From its first sector on: a large entry says that all of it was written. */
+/*
+ * Does the piece cover a large block from its first sector on?  A large entry
+ * means that all of the large block was written.
+ */
 static bool covers_large(const struct hpm_volume *v, const struct hpm_piece *p)
 {
 	return !p->offset && hpm_large_left(v, p->vbn) == hpm_large_size(v) &&
 	       whole_blocks(p) >= hpm_large_size(v);
 }
 
-/* How many of @want blocks, the run's among them, are not the volume's own. */
+/*
+ * Returns how many of @want blocks from @vbn on, beginning with @run, do not
+ * belong to the volume alone.
+ */
 static u32 foreign_blocks(struct hpm_volume *v, u64 vbn, u32 want,
 			  const struct hpm_run *run)
 {
@@ -204,7 +212,7 @@ static void piece_release(struct hpm_volume *v, struct hpm_piece *p)
 	p->merger = NULL;
 }
 
-/* The run that begins at @vbn, if it can be told and may be written to. */
+/* Finds the run that begins at @vbn, unless the pool refuses writes. */
 static int look_up(struct hpm_volume *v, u64 vbn, u32 max, struct hpm_run *run)
 {
 	int r;
@@ -215,7 +223,7 @@ static int look_up(struct hpm_volume *v, u64 vbn, u32 max, struct hpm_run *run)
 	return unlikely(r == -EAGAIN) ? LACK_MAP : r;
 }
 
-/* p->nr, the blocks in hand, says whether it goes to a new place. */
+/* On success, p->nr (blocks in hand) is 0 if the piece is written in place. */
 static int plan(struct hpm_volume *v, struct hpm_piece *p)
 {
 	struct hpm_run run;
@@ -227,7 +235,10 @@ static int plan(struct hpm_volume *v, struct hpm_piece *p)
 	if (!is_own(&run))
 		return plan_new(v, p, &run);
 
-	/* A large block got for what has become the volume's own meanwhile? */
+	/*
+	 * A large block may have been got for blocks that are the volume's own
+	 * by now.
+	 */
 	if (unlikely(p->nr))
 		piece_release(v, p);
 	p->merge = false;
@@ -262,7 +273,7 @@ static int map_lacks(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 	if (lack < 0)
 		return hpm_map_end(bio, lack);
 	if (lack != LACK_CREDIT || hpm_bio_nowait(bio))
-		return hpm_map_defer(hb, bio);	/* and a worker starves it */
+		return hpm_map_defer(hb, bio);	/* a worker calls starve() */
 	hpm_bio_defer(hb, bio);
 	hpm_pool_wait_credit(v->pool, bio);
 	hpm_volume_token_put(v, token);
@@ -270,8 +281,9 @@ static int map_lacks(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 }
 
 /*
- * False: the bio waits, or has been ended.  From the call that queues it on it
- * is ours only if we got the lock after all.
+ * Locks the range, or makes the bio wait for it.  Returns false if the bio
+ * waits or was ended.  Once the bio is queued as a waiter, it may only be
+ * touched if the lock succeeded after all.
  */
 static bool map_lock(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 		     struct hpm_piece *p)
@@ -363,7 +375,7 @@ static int supply_large(struct hpm_volume *v, struct hpm_piece *p)
 	return 0;
 }
 
-/* The lack itself is returned if others have to see to it. */
+/* Refills the stock.  LACK_BLOCKS: no block is free, so the bio must wait. */
 static int supply_blocks(struct hpm_volume *v)
 {
 	int r = hpm_volume_refill(v);
@@ -392,7 +404,7 @@ static int get_lacking(struct hpm_volume *v, struct hpm_piece *p, int lack)
 	}
 }
 
-/* -EAGAIN: it is there, plan again.  A lack: it is not to be had here. */
+/* -EAGAIN: the worker has got it, plan again.  A lack: the bio must wait. */
 static int supply(struct hpm_volume *v, struct hpm_piece *p, int lack)
 {
 	int r = get_lacking(v, p, lack);
@@ -400,7 +412,7 @@ static int supply(struct hpm_volume *v, struct hpm_piece *p, int lack)
 	return r ? r : -EAGAIN;
 }
 
-/* The volume's own writes have more than their share. */
+/* Makes the bio wait for a credit of its volume; if none is out, queues it. */
 static int starve(struct hpm_volume *v, struct hpm_bio *hb)
 {
 	int r = hpm_gate_starve(v, hb);
@@ -412,13 +424,13 @@ static int starve(struct hpm_volume *v, struct hpm_bio *hb)
 }
 
 /*
- * Credit and blocks come back when others' I/O ends, and a worker that waited
- * for that might be the one that a bio needs which is to go on: so the bio waits
- * by itself, in a list, and holds nothing that those who make room could need.
+ * Credits and blocks come back when the I/O of others ends.  A worker must not
+ * wait for that, as it might be the one that this I/O needs.  So the bio itself
+ * waits, in a list, and holds nothing that is needed to make room.
  */
 static int wait_in_list(struct hpm_volume *v, struct hpm_bio *hb, int lack)
 {
-	/* A part has failed already: the bio ends with that. */
+	/* A part has failed, so the bio ends with an error in any case. */
 	if (READ_ONCE(hb->bio->bi_status))
 		return -EIO;
 	if (lack == LACK_SHARE)
@@ -430,12 +442,12 @@ static int wait_in_list(struct hpm_volume *v, struct hpm_bio *hb, int lack)
 	return HPM_WAITS;
 }
 
-/* Takes the part if it succeeds. */
+/* On success, *partp is in flight and becomes NULL. */
 static int write_part(struct hpm_volume *v, struct hpm_bio *hb,
 		      struct hpm_piece *p, struct hpm_part **partp, int token)
 {
 	struct hpm_part *part = *partp;
-	bool anew = p->nr;	/* which the lock takes over */
+	bool anew = p->nr;	/* the lock clears p->nr */
 
 	part->op.token = token;
 	if (!anew) {
@@ -452,7 +464,7 @@ static int write_part(struct hpm_volume *v, struct hpm_bio *hb,
 	return 0;
 }
 
-/* 0: the token is held and nothing lacks. */
+/* 0: the token is held, and the piece has all that it needs. */
 static int worker_plan(struct hpm_volume *v, struct hpm_bio *hb,
 		       struct hpm_piece *p, unsigned int sectors, int *token)
 {
