@@ -2,33 +2,35 @@
 /*
  * Streams: large blocks for sequential writes that come in smaller pieces.
  *
- * A large entry says of a whole large block that it is the volume's, so it can
- * be made only when the volume has written all of it: what it has not written
- * holds some former owner's bytes.  So a sequential write that reaches a new
+ * A large entry means that a whole large block is the volume's.  So it can be
+ * made only when the volume has written all of the block: the rest still holds
+ * data of its former owner.  Therefore a sequential write that reaches a new
  * large block gets one reserved, in memory only, and each run of the stream is
- * recorded as small blocks, at its own place in the reservation.  When the
- * last run is published a COLLAPSE record makes one entry of them: "if all of
- * it stands at that place, alone".  Nothing is copied.
+ * recorded as small blocks, at its own place in the reservation.  When the last
+ * run is published, a COLLAPSE record makes one entry of them, on condition
+ * that all of them are at that place and none is shared.  Nothing is copied.
  *
- * It does not matter whether the stream is strictly sequential, or what else
- * happens to the range meanwhile.  A bit says of each small block of the
- * reservation that it was taken, and it is taken once.  What was written
- * elsewhere, discarded or shared by a snapshot in the meantime is noticed when
- * the COLLAPSE is applied, which then changes nothing; the small blocks are as
- * right as the large one would be.
+ * The stream need not be strictly sequential, and other changes of the range do
+ * no harm.  A bit for each small block of the reservation tells whether it was
+ * taken, and it is taken only once.  If some blocks of the range were written
+ * elsewhere, discarded or shared by a snapshot meanwhile, the COLLAPSE changes
+ * nothing when it is applied, and the mapping by small blocks stays as correct
+ * as the large entry would have been.
  *
- * A crash forgets the reservation.  No record names what was not taken, so it
- * is free after recovery; what was taken and recorded is mapped as ever.
+ * A reservation does not survive a crash.  Blocks that were not taken are named
+ * by no record, so they are free after recovery; blocks that were taken and
+ * recorded are mapped.
  *
- * A volume has a few reservations.  The one that has rested longest makes
- * room for a new one, all that rest for long are given back, and so are all
- * when the pool runs short: of each, what was not taken.
+ * A volume has a few reservations.  A new one replaces the one that was idle
+ * longest.  All that are idle for STREAM_REST are given back, and so are all
+ * when the pool runs short of space.  Only blocks that were not taken are given
+ * back.
  */
 #include <linux/sched/mm.h>
 
 #include "volume.h"
 
-/* A write of so many blocks begins a stream, whatever came before it. */
+/* A write of this many blocks or more begins a stream, whatever came before. */
 #define STREAM_BEGIN	16
 
 #define STREAM_REST	(5 * HZ)
@@ -49,7 +51,7 @@ static struct hpm_stream *__find(struct hpm_volume *v, u64 vbn)
 	return NULL;
 }
 
-/* The stream whose reservation has @pbn as @vbn's place. */
+/* Returns the stream whose reservation has @pbn as @vbn's place, or NULL. */
 static struct hpm_stream *__find_at(struct hpm_volume *v, u64 vbn, u64 pbn)
 {
 	struct hpm_stream *s = __find(v, vbn);
@@ -63,7 +65,7 @@ static void __remove(struct hpm_volume *v, struct hpm_stream *s)
 	WRITE_ONCE(v->streams.nr, v->streams.nr - 1);
 }
 
-/* What nobody has taken is free again. */
+/* Frees the blocks that were not taken, and the slot. */
 static void __give_back(struct hpm_volume *v, struct hpm_stream *s)
 {
 	unsigned int from, to;
@@ -146,7 +148,10 @@ static int __find_end(const struct hpm_streams *st, u64 vbn)
 	return -1;
 }
 
-/* It is at the beginning of its large block, and not by accident. */
+/*
+ * Is the write at the beginning of its large block, and either large enough or
+ * just behind the end of a recent new write?
+ */
 bool hpm_stream_wants(struct hpm_volume *v, u64 vbn, u32 nr)
 {
 	unsigned long flags;
@@ -181,7 +186,7 @@ void hpm_stream_note(struct hpm_volume *v, u64 vbn, u32 nr)
  *--------------------------------------------------------------
  */
 
-/* A free slot, or that of the stream that has rested longest. */
+/* Returns a free slot, or frees that of the stream that was idle longest. */
 static struct hpm_stream *__make_room(struct hpm_volume *v)
 {
 	struct hpm_stream *s = v->streams.slot;
@@ -228,7 +233,7 @@ int hpm_stream_reserve(struct hpm_volume *v, u64 vbn)
 	return 0;
 }
 
-/* Those that have rested for @rest jiffies. */
+/* Gives back the reservations that were idle for @rest jiffies. */
 static void drop_rested(struct hpm_volume *v, unsigned long rest)
 {
 	struct hpm_stream *s;
@@ -281,7 +286,7 @@ void hpm_collapse(struct hpm_volume *v, u64 vbn, u64 pbn)
 	struct hpm_change *c;
 	LIST_HEAD(waiters);
 
-	/* The small blocks stay, if others take their time. */
+	/* If no credit can be had soon, the small blocks stay. */
 	if (hpm_credit_wait(md, 1, HPM_FOR_DATA))
 		return;
 	c = hpm_change_alloc(md, GFP_NOIO);

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the status says of a volume
+ * The status of a volume
  */
 #include <linux/sched/mm.h>
 
 #include "volume.h"
 
 /*
- * While the pool is suspended nothing is read for a status: the metadata device may
- * be suspended, too, and md->lock is held over a read.
+ * While the pool is suspended, a status must not read metadata: the metadata
+ * device may be suspended, too, and md->lock is held during a read.  So this
+ * saves the figures before.  Sleeps.
  */
 void hpm_volumes_remember(struct hpm_pool *pool)
 {
@@ -16,7 +17,7 @@ void hpm_volumes_remember(struct hpm_pool *pool)
 
 	while ((v = hpm_volume_next(pool, v)))
 		v->highest_err = hpm_vol_highest(v->vol, &v->highest);
-	/* The figures first: pairs with highest_block(). */
+	/* The figures are written first: pairs with highest_block(). */
 	smp_store_release(&pool->remembers, true);
 }
 

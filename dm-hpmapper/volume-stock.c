@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The blocks that a volume has in stock for its writes
+ * The stock of a volume: blocks reserved for its writes
  */
 #include <linux/sched/mm.h>
 
 #include "volume.h"
 
-/* Small large blocks make small refills: as many as the stock has room for. */
+/*
+ * With small large blocks a refill gets few blocks, so it is repeated, at most
+ * as often as the stock has extents.
+ */
 int hpm_volume_refill(struct hpm_volume *v)
 {
 	struct hpm_stock *st = &v->stock;
@@ -29,7 +32,7 @@ static void do_refill(struct work_struct *work)
 					    refill_work);
 	unsigned int noio = memalloc_noio_save();
 
-	/* If there is nothing, whoever needs it will say so. */
+	/* An error is ignored here: the write that needs blocks gets it. */
 	hpm_volume_refill(v);
 	memalloc_noio_restore(noio);
 }
