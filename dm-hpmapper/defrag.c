@@ -2,45 +2,47 @@
 /*
  * Defragmentation: a bounded background job of a pool.
  *
- * It walks the active volumes, large block by large block, and of each does at
- * most one thing, the first of these that applies:
+ * It walks the active volumes, large block by large block, and does at most one
+ * thing with each of these, the first that applies:
  *
- *  - small blocks that stand in a row where a large block could stand become
- *    one (a COLLAPSE record, nothing is copied);
- *  - a large block that is mapped whole, in small blocks that are all the
- *    volume's own, is copied to a whole one (LARGE);
- *  - scattered small blocks of the volume's own that follow each other are
- *    copied to blocks in a row (MOVE);
- *  - what overrides hide of a base that nobody else refers to is given back
- *    (PUNCH).  What is hidden and cannot be given back, because other volumes
- *    see other parts of the base, is counted as "pinned" in the pool's status.
+ *  - If the small blocks are in a row at a place where a large block can be,
+ *    they become one (a COLLAPSE record, nothing is copied).
+ *  - A large block that is mapped as a whole, by small blocks that all belong
+ *    to the volume alone, is copied to a free large block (LARGE).
+ *  - Scattered small blocks that belong to the volume alone and follow each
+ *    other in the volume are copied to blocks in a row (MOVE).
+ *  - Blocks of a base that are hidden by overrides and to which no other volume
+ *    refers are given back (PUNCH).  Hidden blocks that cannot be given back,
+ *    because other volumes see other parts of the base, are counted as "pinned"
+ *    in the pool's status.
  *
- * Nothing shared is ever moved or copied: a shared block that is moved in one
- * volume is a block more.
+ * Shared blocks are never moved or copied: a shared block that is moved in one
+ * volume takes one block more.
  *
  * A move
  * ------
  *  1. The gate is shut for writes to the range, and the tokens of the volume's
  *     writes are waited for (gate.c).  From here on the range keeps its mapping
- *     and its content: nobody writes in place, no change of it is under way.
- *     Reads go on.  If it takes long, as the volume's writes are throttled, the
- *     move is given up, and the walk goes on with something else.
- *  2. The range is looked up: is it still what the walk has seen, all of it
- *     the volume's own?
+ *     and its content: no write in place, and no change of it, is in flight.
+ *     Reads go on.  If the wait takes long, as the volume's writes are
+ *     throttled, the move is given up, and the walk continues elsewhere.
+ *  2. The range is looked up again: it must have the mapping that the walk has
+ *     seen, and all of it must belong to the volume alone.
  *  3. The data is copied.
- *  4. The changes are published, unless a snapshot has been made, or is about
- *     to be, since step 1.  Its writes parked or not, a snapshot makes the
- *     blocks shared; a move published after it would be refused when it is
- *     applied ("if still at ..., alone"), while writers believed in it and
- *     wrote in place to where nobody would look.  So the order is settled here,
- *     under the lock that parking takes: a move is published before the
- *     parking and so recorded before the snapshot, or not at all.
- *  5. The gate is opened.  The old blocks come back by the way that all freed
- *     blocks take, so reads that are in flight on them get what they came for.
+ *  4. The changes are published, unless a snapshot has begun since step 1 (or
+ *     before it).  A snapshot makes the blocks shared, whether its writes are
+ *     parked or not.  A move that is published after it would be refused when
+ *     it is applied ("if still at ..., alone"), while writers believe in it and
+ *     write in place to blocks that no mapping names.  So the order is decided
+ *     under the lock that parking takes: either the move is published before
+ *     the parking, and so recorded before the snapshot, or not at all.
+ *  5. The gate is opened.  The old blocks come back like all freed blocks,
+ *     after the reads in flight on them have ended (pool-drain.c).
  *
- * A crash before the commit leaves the old mapping and the old blocks, which
- * nobody has written; a crash after it finds the new ones, whose data was
- * flushed before the records were written.
+ * After a crash before the commit, the old mapping and the old blocks are in
+ * place, and nothing has written to these.  After a crash behind it, the new
+ * mapping is in place, and its data was flushed before the records were
+ * written.
  */
 #include <linux/dm-kcopyd.h>
 #include <linux/sched/mm.h>
@@ -49,20 +51,20 @@
 
 #define DEFAULT_LIMIT	(16 * 1024)	/* KiB/s */
 
-/* Large blocks looked at between two copies, before others have the CPU. */
+/* Large blocks that one turn looks at, if it finds nothing to copy. */
 #define MAX_LOOKS	256
 
-/* Runs that are shorter than this on average are worth a move. */
+/* Runs that are shorter than this on average, in blocks, are worth a move. */
 #define SCATTERED_BELOW	8
 
-/* Records of one move. */
+/* Runs, and so records, of one move at most. */
 #define MOVE_RUNS	64
 
 struct scan_run {
 	u64 vbn;
 	u64 pbn;
 	u32 nr;
-	bool own;		/* mapped, small and not shared */
+	bool own;		/* mapped by small blocks, not shared */
 };
 
 struct hpm_defrag {
@@ -73,12 +75,12 @@ struct hpm_defrag {
 	bool stop;
 	struct hpm_stock stock;
 
-	/* where the walk is; the work's */
+	/* position of the walk; only the work uses it */
 	u32 id;
 	u64 vbn;
 	u64 pinned;		/* so far */
 
-	/* the large block at hand */
+	/* the current large block */
 	unsigned int nr_runs;
 	struct scan_run run[1 << HPM_MAX_LARGE_SHIFT];
 	struct hpm_change *change[MOVE_RUNS];
@@ -90,7 +92,10 @@ struct hpm_defrag {
  *--------------------------------------------------------------
  */
 
-/* Works without a token: nothing is done with the blocks on this word alone. */
+/*
+ * No token is held: the result is a hint, and each use of it looks again or has
+ * a record that is checked when it is applied.
+ */
 static int scan_one(struct hpm_volume *v, u64 vbn, u32 max,
 		    struct scan_run *s)
 {
@@ -150,7 +155,10 @@ static bool all_own(const struct hpm_defrag *d)
 	return true;
 }
 
-/* The first group of own runs that is worth a move; returns their number. */
+/*
+ * Finds the first group of own runs that is worth a move.  Returns their
+ * number, or 0.
+ */
 static unsigned int find_scattered(const struct hpm_defrag *d,
 				   unsigned int *first, u32 *blocks)
 {
@@ -176,7 +184,7 @@ static unsigned int find_scattered(const struct hpm_defrag *d,
  *--------------------------------------------------------------
  */
 
-/* Are these runs what the volume still has, all its own? */
+/* Does the volume still have these runs, and do they all belong to it alone? */
 static bool still_stands(struct hpm_volume *v, const struct scan_run *s,
 			 unsigned int nr)
 {
@@ -260,7 +268,10 @@ static int alloc_changes(struct hpm_defrag *d, struct hpm_volume *v,
 	return 0;
 }
 
-/* On failure those that were not locked are freed, the others cancelled. */
+/*
+ * On failure no change is left: those that were locked are cancelled, the
+ * others freed.
+ */
 static int lock_changes(struct hpm_defrag *d, unsigned int nr)
 {
 	LIST_HEAD(waiters);
@@ -337,7 +348,7 @@ static void describe_large(struct hpm_defrag *d, u64 vbn, u32 nr, u64 to)
 	d->change[0]->pbn = to;
 }
 
-/* With the gate shut for the range: steps 2 to 4. */
+/* Steps 2 to 4, with the gate shut for the range. */
 static int move_shut(struct hpm_defrag *d, struct hpm_volume *v,
 		     const struct scan_run *s, unsigned int nr, u32 blocks,
 		     u64 to, u8 type)
@@ -408,7 +419,10 @@ static u32 make_large(struct hpm_defrag *d, struct hpm_volume *v)
 	       0 : blocks;
 }
 
-/* As many of the @nr runs as the stock has room for in a row. */
+/*
+ * Returns how many of the @nr runs fit in @room blocks, and the number of their
+ * blocks.
+ */
 static unsigned int fit_runs(const struct scan_run *s, unsigned int nr,
 			     u32 room, u32 *blocks)
 {
@@ -443,7 +457,7 @@ static u32 gather(struct hpm_defrag *d, struct hpm_volume *v)
 	       0 : blocks;
 }
 
-/* PUNCH changes nothing that anybody reads. */
+/* A PUNCH changes no block that can be read, so the gate stays open. */
 static void punch(struct hpm_defrag *d, struct hpm_volume *v, u64 vbn,
 		  const struct hpm_survey *survey)
 {
@@ -493,7 +507,10 @@ static u32 tidy_large(struct hpm_defrag *d, struct hpm_volume *v, u64 vbn)
  *--------------------------------------------------------------
  */
 
-/* The active volume with the lowest id from d->id on. */
+/*
+ * Returns the active volume with the lowest id >= d->id, with a reference, or
+ * NULL.
+ */
 static struct hpm_volume *find_volume(struct hpm_defrag *d)
 {
 	struct hpm_pool *pool = d->pool;
@@ -507,7 +524,7 @@ static struct hpm_volume *find_volume(struct hpm_defrag *d)
 	return v;
 }
 
-/* Moves d->vbn to the next large block with something in it. */
+/* Moves d->vbn to the next large block that is no hole; false: none is left. */
 static bool find_large(struct hpm_defrag *d, struct hpm_volume *v)
 {
 	u64 last, hole;
@@ -519,7 +536,10 @@ static bool find_large(struct hpm_defrag *d, struct hpm_volume *v)
 	return d->vbn <= last;
 }
 
-/* Looks until something was copied; what of the walk is left is up to @more. */
+/*
+ * Walks until something was copied, MAX_LOOKS large blocks at most.  *more: the
+ * walk is not at its end.  Returns how many small blocks were copied.
+ */
 static u32 walk(struct hpm_defrag *d, bool *more)
 {
 	struct hpm_volume *v;
@@ -538,7 +558,7 @@ static u32 walk(struct hpm_defrag *d, bool *more)
 		d->id = v->id;
 		if (find_large(d, v)) {
 			copied = tidy_large(d, v, d->vbn);
-			/* One group was gathered; there may be others. */
+			/* If one group was gathered, there may be others. */
 			if (!copied || copied == hpm_large_size(v))
 				d->vbn += hpm_large_size(v);
 		} else {
@@ -564,7 +584,7 @@ static void do_defrag(struct work_struct *work)
 	struct hpm_defrag *d = container_of(to_delayed_work(work),
 					    struct hpm_defrag, work);
 	struct hpm_pool *pool = d->pool;
-	/* Writers wait for a move. */
+	/* No I/O to get memory, as writers wait for a move. */
 	unsigned int noio = memalloc_noio_save();
 	bool more = true;
 	u32 copied;
@@ -585,8 +605,8 @@ static void do_defrag(struct work_struct *work)
 
 /*
  *----------------------------------------------------------------
- * Messages.  Whoever stops the work waits until its copy is done, for which
- * defrag_lock is held, and nothing that is not about the work.
+ * Messages.  A stop waits until the copy in flight has ended, with defrag_lock
+ * held.  Only functions that start or stop this work take that lock.
  *--------------------------------------------------------------
  */
 
@@ -645,7 +665,11 @@ void hpm_defrag_stop(struct hpm_pool *pool)
 	mutex_unlock(&pool->defrag_lock);
 }
 
-/* What pauses the work for a suspension comes before this, or is seen. */
+/*
+ * A suspension sets pool->suspended before it takes defrag_lock to pause the
+ * work: so either this sees the flag, or the pause comes later and sees the
+ * work.
+ */
 static int __start(struct hpm_pool *pool, unsigned int limit)
 {
 	struct hpm_defrag *d;
