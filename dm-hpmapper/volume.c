@@ -4,10 +4,10 @@
  *
  *	hpmapper <pool dev> <volume id>
  *
- * Of an active volume there is one struct hpm_volume, whatever the number of
- * tables: when a table is loaded to take another's place both exist for a
- * while.  A volume is active on one device only, as what two devices had
- * cached of it could not agree.
+ * An active volume has one struct hpm_volume, whatever the number of its
+ * tables: a table and the one that is loaded to replace it both exist for a
+ * while.  A volume is active on one device only, as what two devices had cached
+ * of it could differ.
  */
 #include <linux/module.h>
 #include <linux/sched/mm.h>
@@ -17,7 +17,7 @@
 #include "pause.h"
 #include "volume.h"
 
-/* A table of a volume. */
+/* One table of a volume. */
 struct hpm_target {
 	struct dm_dev *pool_dev;
 	struct hpm_pool *pool;
@@ -65,7 +65,7 @@ static void volume_exit(struct hpm_volume *v)
 	bioset_exit(&v->parts);
 }
 
-/* Each table is asked: a later one could be writable where the first was not. */
+/* Called for each table: a later one may be writable if the first was not. */
 static int check_mode(struct hpm_volume *v, struct dm_target *ti)
 {
 	struct hpm_vol_info info;
@@ -136,12 +136,13 @@ out:
 }
 
 /*
- * No table is left, so there are no bios: device-mapper core has waited for them.
- * What is left is waited for in the order in which one can set another going, and
- * all of it is this volume's: references of those who look at it, ends of bios and
- * workers that have not returned, then the works that these have queued.  Nothing
- * is held meanwhile.  The engine calls the volume open until then, so that it is
- * not deleted, and it stays on the list, so that whoever activates it again waits.
+ * No table is left, so there are no bios: device-mapper core has waited for
+ * them.  The rest is waited for in an order in which nothing that has ended can
+ * be started again: references of users that look at the volume, then contexts
+ * that end bios and workers that have not returned, then the works that these
+ * have queued.  All of it belongs to this volume, and no lock is held
+ * meanwhile.  Until then, the engine considers the volume open, so that it
+ * cannot be deleted, and it stays on the list, so that a new activation waits.
  */
 static void destroy_volume(struct hpm_volume *v)
 {
@@ -178,7 +179,7 @@ static bool is_leaving(struct hpm_pool *pool, u32 id)
 	return leaving;
 }
 
-/* Takes message_lock when the volume, if it has been active, has gone. */
+/* Takes message_lock when no destroyed volume with this id is left. */
 static void lock_when_gone(struct hpm_pool *pool, u32 id)
 {
 	mutex_lock(&pool->message_lock);
@@ -189,7 +190,10 @@ static void lock_when_gone(struct hpm_pool *pool, u32 id)
 	}
 }
 
-/* The volume for one more table; message_lock held, and it is not leaving. */
+/*
+ * Returns the volume for one more table, creating it if it is not active.
+ * message_lock held; the volume is not leaving.
+ */
 static struct hpm_volume *__get_volume(struct hpm_pool *pool, u32 id,
 				       struct dm_target *ti)
 {
@@ -279,7 +283,7 @@ static void set_target(struct dm_target *ti, const struct hpm_pool *pool)
 {
 	ti->per_io_data_size = sizeof(struct hpm_bio);
 	ti->accounts_remapped_io = true;
-	/* A copy-on-write takes memory. */
+	/* A write to a new place allocates memory. */
 	ti->limit_swap_bios = true;
 	ti->flush_supported = true;
 	ti->num_flush_bios = 1;
@@ -348,7 +352,10 @@ static void volume_dtr(struct dm_target *ti)
  *--------------------------------------------------------------
  */
 
-/* True: the bio does not get through, *ret is what map() returns. */
+/*
+ * The gate looked shut.  True: the bio waits, or ends, and *ret is what map()
+ * returns.
+ */
 static bool map_is_held(struct hpm_volume *v, struct hpm_bio *hb,
 			struct bio *bio, unsigned int mask, int *ret)
 {
@@ -370,9 +377,9 @@ static bool map_is_held(struct hpm_volume *v, struct hpm_bio *hb,
 }
 
 /*
- * If nothing waits for a commit, all that a flush has to make durable is the
- * data: what the bios before it published is in a batch that is written.  (If
- * it fails, volume_end_io() sees to it that this has consequences.)
+ * If no record waits for a commit, a flush only has to make data durable: the
+ * records of earlier bios are in batches that are written.  (If the flush
+ * fails, volume_end_io() tells the engine.)
  */
 static int flush_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
 {
@@ -429,9 +436,9 @@ static int volume_map(struct dm_target *ti, struct bio *bio)
 }
 
 /*
- * What was written, and published, is made durable before the bio ends.  The
- * token is kept until the bio is on the commit's list: the pool is suspended
- * after a commit of what is there when all tokens are back.
+ * The write is published, and a commit makes it durable before the bio ends.
+ * The token is kept until the bio is on the commit's list: a suspension of the
+ * pool waits for all tokens and then commits for the bios that are on the list.
  */
 static int end_fua(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
 {
@@ -449,10 +456,11 @@ static int end_fua(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
 }
 
 /*
- * A flush that was passed on as nothing waited for a commit: records that have
- * come since may be of data that went with it.  One that was not passed on, but
- * came to its end at the gate or behind a commit, says nothing of the device;
- * and the commit has said by itself what its own flush came to.
+ * Tells the engine that a flush which was sent to the data device has failed:
+ * records that were published since may be of data that the flush has lost.  A
+ * flush that was not sent there, but ended at the gate or after a commit, tells
+ * nothing about the device, and the commit has reported the result of its own
+ * flush.
  */
 static void flush_failed(struct hpm_volume *v, const struct hpm_bio *hb,
 			 blk_status_t error)
@@ -463,8 +471,8 @@ static void flush_failed(struct hpm_volume *v, const struct hpm_bio *hb,
 }
 
 /*
- * Comes a second time for a bio that a commit stood before, and for a read that
- * was entered into the index.
+ * Called a second time for a bio that has waited for a commit, and for a read
+ * that a worker has entered into the index.
  */
 static int volume_end_io(struct dm_target *ti, struct bio *bio,
 			 blk_status_t *error)
@@ -516,7 +524,7 @@ static void volume_postsuspend(struct dm_target *ti)
 
 /*
  *----------------------------------------------------------------
- * What others want to know
+ * Status, devices and limits
  *--------------------------------------------------------------
  */
 
@@ -554,7 +562,7 @@ static int volume_iterate_devices(struct dm_target *ti,
 	return fn(ti, t->pool_dev, 0, round_down(len, HPM_BLOCK_SECTORS), data);
 }
 
-/* So many records one discard may make, at most. */
+/* The number of records that one discard may make. */
 #define MAX_DISCARD_RECORDS	1024u
 
 static void volume_io_hints(struct dm_target *ti, struct queue_limits *limits)
