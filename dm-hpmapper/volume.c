@@ -74,7 +74,7 @@ static int check_mode(struct hpm_volume *v, struct dm_target *ti)
 	if (!(info.flags & HPM_VOL_READONLY) ||
 	    !(dm_table_get_mode(ti->table) & HPM_OPEN_WRITE))
 		return 0;
-	ti->error = "The volume is read-only: so must its table be";
+	ti->error = "The volume is read-only: its table must be loaded read-only, too";
 	return -EROFS;
 }
 
@@ -97,7 +97,7 @@ static int open_volume(struct hpm_volume *v, struct dm_target *ti)
 		r = hpm_volume_list(v);
 		if (!r)
 			return 0;
-		ti->error = "The pool is suspended";
+		ti->error = "The pool is suspended: resume it first";
 	}
 	hpm_vol_put(v->vol);
 	return r;
@@ -210,7 +210,7 @@ static struct hpm_volume *__get_volume(struct hpm_pool *pool, u32 id,
 		return ERR_PTR(-EBUSY);
 	}
 	if (v->table == ti->table) {
-		ti->error = "A table can have a volume only once";
+		ti->error = "A table can map a volume only once";
 		return ERR_PTR(-EINVAL);
 	}
 	r = check_mode(v, ti);
@@ -224,10 +224,10 @@ static int attach(struct hpm_target *t, u32 id, struct dm_target *ti)
 
 	lock_when_gone(pool, id);
 	if (hpm_pool_failed(pool)) {
-		ti->error = "The pool has failed";
+		ti->error = "The pool has failed: the log says why";
 		r = -EIO;
 	} else if (READ_ONCE(pool->suspended)) {
-		ti->error = "The pool is suspended";
+		ti->error = "The pool is suspended: resume it first";
 		r = -EINVAL;
 	} else {
 		t->v = __get_volume(pool, id, ti);

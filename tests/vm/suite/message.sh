@@ -109,7 +109,7 @@ refusals
 m set_sharing 1 off
 m set_readonly 1 on
 matches "flags are listed" "$(m info 1)" ' readonly,noshare '
-no create EROFS 'The volume is read-only: so must its table be' \
+no create EROFS 'The volume is read-only: its table must be loaded read-only' \
 	"0 16384 hpmapper $pool 1"
 refusals
 check "a read-only table of it can be loaded" vol_up v1 1 8 --readonly
@@ -117,7 +117,7 @@ fails "and it cannot be written" dd if=/dev/zero of=/dev/mapper/v1 bs=4k \
 	count=1 oflag=direct
 fails "nor get a table that can be written" \
 	dmsetup reload v1 --table "0 16384 hpmapper $pool 1"
-log_has "and the log says why" 'The volume is read-only: so must its table be'
+log_has "and the log says why" 'The volume is read-only: its table must be loaded read-only'
 check "another read-only one is loaded" \
 	dmsetup reload v1 --readonly --table "0 16384 hpmapper $pool 1"
 dmsetup resume v1
