@@ -116,8 +116,8 @@ static inline void hpm_token_put(struct hpm_tokens *t, int token)
 }
 
 /*
- * Waits until every token of the kind that was out at the call is back.  A
- * token that is taken later sees everything that was written before the call.
+ * Waits until every token of the kind that was out at the call is back.  A bio
+ * that takes one later sees everything that was written before the call.
  * Sleeps.
  */
 void hpm_tokens_wait(struct hpm_tokens *t, enum hpm_token_kind kind);
