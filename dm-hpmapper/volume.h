@@ -109,10 +109,10 @@ struct hpm_stream {
 };
 
 struct hpm_streams {
-	spinlock_t lock;	/* inner to all but the engine's space.lock */
+	spinlock_t lock;	/* only the engine's space.lock is inside */
 	unsigned int nr;	/* slots in use; written under lock */
 	struct hpm_stream slot[HPM_STREAMS];	/* lock */
-	u64 end[HPM_STREAM_ENDS];	/* VBNs behind recent new writes */
+	u64 end[HPM_STREAM_ENDS];	/* behind recent new writes; lock */
 	unsigned int next_end;		/* lock */
 	struct work_struct complete;
 	struct delayed_work idle;
@@ -150,7 +150,7 @@ struct hpm_volume {
 	unsigned int gate;
 	struct hpm_tokens tokens;
 
-	spinlock_t lock;		/* the gate; outside the engine's */
+	spinlock_t lock;		/* gate; outside the engine's locks */
 	unsigned int parkers;		/* lock */
 	unsigned int parkings;		/* counts hpm_volume_park(); lock */
 	u64 move_vbn;			/* lock */
@@ -158,8 +158,8 @@ struct hpm_volume {
 	struct list_head held;		/* struct hpm_bio by ->wait; lock */
 	struct list_head starved;	/* likewise; for a fair credit; lock */
 
-	u64 highest;			/* VBN, while pool->remembers */
-	int highest_err;		/* likewise; -ENOENT: none is mapped */
+	u64 highest;			/* valid while pool->remembers */
+	int highest_err;		/* likewise; -ENOENT: nothing is mapped */
 
 	atomic_t credits;		/* held by the volume's writes */
 	struct hpm_stock stock;
