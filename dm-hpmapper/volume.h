@@ -159,7 +159,7 @@ struct hpm_volume {
 	struct list_head starved;	/* likewise; for a fair credit; lock */
 
 	u64 highest;			/* valid while pool->remembers */
-	int highest_err;		/* likewise; -ENOENT: nothing is mapped */
+	int highest_err;		/* likewise; -ENOENT: none is mapped */
 
 	atomic_t credits;		/* held by the volume's writes */
 	struct hpm_stock stock;
@@ -242,14 +242,14 @@ void hpm_volume_return_stock(struct hpm_volume *v);
 
 /*
  *----------------------------------------------------------------
- * Pieces: the front of the rest of a bio
+ * Pieces: a piece is what one step does, the front of the rest of a bio
  *--------------------------------------------------------------
  */
 
 struct hpm_piece {
 	u64 vbn;
 	unsigned int offset;	/* of its first sector, in the first block */
-	unsigned int sectors;	/* the rest of the bio, then of the piece */
+	unsigned int sectors;	/* of the rest of the bio; then its own */
 	u64 pbn;
 	u32 nr;			/* blocks in hand that are not published */
 	u8 type;		/* enum hpm_record_type of their record */
@@ -356,7 +356,8 @@ static inline sector_t hpm_bio_sector(const struct hpm_bio *hb)
 int hpm_map_end(struct bio *bio, int err);
 int hpm_map_wouldblock(struct bio *bio);
 /*
- * Gives the bio to a worker and puts the token, or ends a bio with REQ_NOWAIT.
+ * Gives the bio to a worker and puts the token.  A bio that must not wait ends,
+ * as with hpm_map_wouldblock().
  */
 int hpm_map_defer(struct hpm_bio *hb, struct bio *bio);
 
@@ -407,7 +408,7 @@ static inline bool hpm_bio_nowait(const struct bio *bio)
 	return (bio->bi_opf & (REQ_NOWAIT | REQ_POLLED)) == REQ_NOWAIT;
 }
 
-/* The caller holds a token. */
+/* The token of a bio must be held before its gate is read. */
 static inline bool hpm_gate_shut(const struct hpm_volume *v, unsigned int mask)
 {
 	return unlikely(READ_ONCE(v->gate) & mask);
@@ -542,8 +543,8 @@ int hpm_merge_init(struct hpm_volume *v);
 void hpm_merge_exit(struct hpm_volume *v);
 /*
  * Begins to read, merge and write the piece, which is planned; takes @token
- * over.  Returns what a step returns, or -EAGAIN: the map has changed, plan
- * again.  Sleeps.
+ * over.  Returns what a step returns, or -EAGAIN: the map has changed, or a
+ * node of it is not in memory, so plan again.  Sleeps.
  */
 int hpm_merge_step(struct hpm_volume *v, struct hpm_bio *hb,
 		   struct hpm_piece *p, int token);
