@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The cache of a pool: where data blocks are cached, reads that are served from
- * there, and which copies stay.  What the pool and its volumes see of it.
+ * The cache of a pool, as the pool and its volumes see it.  It knows which
+ * pages hold data blocks, serves reads from these copies, and evicts copies
+ * when a block has too many.
  */
 #ifndef HPM_CACHE_H
 #define HPM_CACHE_H
 
 #include "volume.h"
 
-/* Whether reads of this volume may be served. */
+/* May reads of this volume be served from copies? */
 static inline bool hpm_share_shares(const struct hpm_volume *v)
 {
 	const struct hpm_pool *pool = v->pool;
@@ -26,35 +27,35 @@ static inline bool hpm_share_shares(const struct hpm_volume *v)
  * For the pool
  *--------------------------------------------------------------*/
 
-int hpm_share_init(void);	/* of the module */
+int hpm_share_init(void);	/* when the module is loaded */
 void hpm_share_exit(void);
 
 /*
- * Sleep.  A pool without volumes is given up in two steps: its cache arms and
- * queues nothing any more once it is stopped, which is before the pool's queues
- * are destroyed; what still runs on them may look into it until it is
- * destroyed, which is after.
+ * Sleep.  The cache of a pool without volumes is freed in two steps.
+ * hpm_share_stop() is called before the pool's queues are destroyed: from then
+ * on the cache arms no timer and queues no work.  hpm_share_destroy() is called
+ * when they are destroyed, as works on them may use the cache until then.
  */
 int hpm_share_create(struct hpm_pool *pool);
 void hpm_share_stop(struct hpm_pool *pool);
 void hpm_share_destroy(struct hpm_pool *pool);
 
 /*
- * Drops what is known about the blocks of @batches (struct hpm_free_batch).  A
- * block that has been freed must not be found any more before it can be
- * allocated again: this is called when no token is left from before it was
- * freed.  By the drain alone, one call at a time.  Sleeps.
+ * Drops the copies of the blocks of @batches (struct hpm_free_batch).  A freed
+ * block must leave the index before it can be allocated again.  The caller is
+ * the drain, one call at a time, after all in-flight tokens from before the
+ * blocks were freed have come back: their holders may enter copies.  Sleeps.
  */
 void hpm_index_drop(struct hpm_pool *pool, const struct list_head *batches);
 /*
- * Forgets everything, what reads in flight are about to enter included.  After
- * the sharing of the pool or of a volume has been switched off.  Sleeps.
+ * Drops all copies.  Called after sharing was switched off for the pool or for
+ * a volume, whose reads in flight then enter no more copies.  Sleeps.
  */
 void hpm_index_forget(struct hpm_pool *pool);
 
 /*
- * cache share on|off, copies_limit N, entries N, scan_ms N, evict; on failure
- * *why is a sentence.
+ * Carries out a message: cache share on|off, copies_limit N, entries N,
+ * scan_ms N, evict.  On failure *why is a sentence.  Sleeps.
  */
 int hpm_share_message(struct hpm_pool *pool, const struct hpm_message *say,
 		      const char **why);
@@ -67,26 +68,27 @@ unsigned int hpm_share_status(struct hpm_pool *pool, char *result,
  *--------------------------------------------------------------*/
 
 /*
- * map() of a read, token held: the piece is of one shared run.  Returns what
- * map() returns if the bio is served, or waits for another one's read.  Else
- * DM_MAPIO_REMAPPED: the piece, which may have become shorter, is to be read,
- * and hb->lead is what its end has to take care of, or NULL.
+ * For map() of a read, in-flight token held; the piece lies in one shared run.
+ * Returns DM_MAPIO_SUBMITTED if the bio was served, or waits for the read of
+ * another bio.  Returns DM_MAPIO_REMAPPED if the caller must read the piece,
+ * which may have become shorter; if hb->lead is set then, the bio's end must
+ * call hpm_intercept_end().
  */
 int hpm_intercept_map(struct hpm_volume *v, struct hpm_bio *hb,
 		      struct bio *bio, struct hpm_piece *p);
 /*
- * A worker, token held: serves sectors from the front of what is left of a
- * deferred read; returns how many.
+ * For a worker, in-flight token held: serves sectors from the front of the rest
+ * of a deferred read.  Returns the number of sectors served.
  */
 unsigned int hpm_intercept_step(struct hpm_volume *v, struct hpm_bio *hb,
 				const struct hpm_piece *p);
 /*
- * The end of a read that has hb->lead, token held.  True: a worker will end
- * the bio once more.  Any context.
+ * For the end of a read that has hb->lead; in-flight token held.  Returns true
+ * if a worker will end the bio again.  Any context.
  */
 bool hpm_intercept_end(struct hpm_bio *hb, struct bio *bio,
 		       blk_status_t status);
-/* What waits for other bios' reads goes on by itself.  Any context. */
+/* Makes all bios that wait for a leader go on without it.  Any context. */
 void hpm_intercept_kick(struct hpm_pool *pool);
 
 #endif /* CONFIG_DM_HPMAPPER_INTERCEPT */

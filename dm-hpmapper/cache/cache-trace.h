@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Tracepoints of the cache: what became of each shared block that was read,
- * and which copies went.  They show no fingerprint, and must not.
+ * Tracepoints of the cache: whether each shared block that was read was served,
+ * and which copies are evicted.  They must not show fingerprints: see
+ * fingerprint.h.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM hpmapper
@@ -42,15 +43,15 @@ DEFINE_EVENT(hpm_cached, hpm_hit,
 	TP_ARGS(pool, pbn, place)
 );
 
-/* This copy is to go. */
+/* The cache manager is about to evict this copy. */
 DEFINE_EVENT(hpm_cached, hpm_evict,
 	TP_PROTO(struct hpm_pool *pool, u64 pbn, const struct hpm_place *place),
 	TP_ARGS(pool, pbn, place)
 );
 
 /*
- * The whole index is gone through, for the copies of so many freed extents, for
- * those in so many page frames, or for all.
+ * A sweep of the whole index begins.  It drops the copies of @extents freed
+ * extents, or those in @frames page frames, or, if both are 0, all copies.
  */
 TRACE_EVENT(hpm_sweep,
 	TP_PROTO(struct hpm_pool *pool, unsigned int extents,
@@ -70,7 +71,7 @@ TRACE_EVENT(hpm_sweep,
 		  MINOR(__entry->dev), __entry->extents, __entry->frames)
 );
 
-/* A block was not served: no copy is known, or what the last one was. */
+/* A block was not served; @cause is that of the copy that was tried last. */
 TRACE_EVENT(hpm_miss,
 	TP_PROTO(struct hpm_pool *pool, u64 pbn, enum hpm_miss cause),
 	TP_ARGS(pool, pbn, cause),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Copies of blocks, and the shards that they are in.
+ * Copies of blocks, and the shards of the index that they are in.
  */
 #ifndef HPM_COPY_H
 #define HPM_COPY_H
@@ -11,31 +11,32 @@
 #include "share.h"
 
 /*
- * A copy of a block.  The copies of one block are neighbours in their bucket's
- * chain, the latest first: it is the head, the others are its tail.
+ * An entry of the index: one copy of a block.  The copies of a block are next
+ * to each other in their bucket's chain, the latest first, but behind the kept
+ * one.  The first is the head.  All fields: shard->lock.
  */
 struct hpm_copy {
 	union {
 		struct {
 			u64 pbn:HPM_PBN_BITS;
 			u64 pfn_high:8;
-			u64 era:14;	/* of the cache, when it was entered */
-			u64 heat:2;
-			u64 meta:1;
-			u64 kept:1;	/* the entry has a reference to the page */
+			u64 era:14;	/* cache->era at its entry */
+			u64 heat:2;	/* warm, until a scan looks at it */
+			u64 meta:1;	/* as in struct hpm_place */
+			u64 kept:1;	/* has a reference to the page */
 		};
 		u64 word;
 	};
 	u64 fp;
 	struct hpm_copy *next;
-	struct list_head lru;	/* of its heat */
+	struct list_head lru;	/* in shard->lru[heat] or shard->kept */
 	struct address_space *mapping;
 	u32 pfn_low;
 	u32 index;
 };
 
 #define HPM_ERA_MASK	((1u << 14) - 1)
-/* A copy is young until so many looks have begun after it was entered. */
+/* A copy is young until this many eras have begun after its entry. */
 #define HPM_YOUTH	2
 
 static inline u32 hpm_hash_of(const struct hpm_share *cache, u64 pbn)
@@ -55,7 +56,10 @@ static inline struct hpm_copy **hpm_bucket_of(struct hpm_share *cache, u32 hash)
 	return &shard->bucket[hash & ((1u << cache->bits) - 1)];
 }
 
-/* Where the head of @pbn hangs, or the end of the chain. */
+/*
+ * Returns the link that points to the head of block @pbn, or the last link of
+ * the chain, which is NULL.  shard->lock held.
+ */
 static inline struct hpm_copy **__hpm_find_copy(struct hpm_copy **link, u64 pbn)
 {
 	while (*link && (*link)->pbn != pbn)
@@ -83,7 +87,10 @@ static inline bool hpm_is_of(const struct hpm_copy *c, u64 pbn)
 	return c && c->pbn == pbn;
 }
 
-/* Takes the copy out of its chain; *link points to it. */
+/*
+ * Removes the copy at *link from its chain and its list.  @head was the head of
+ * its block.  shard->lock held.
+ */
 static inline void __hpm_unlink_copy(struct hpm_shard *shard,
 				     struct hpm_copy *head,
 				     struct hpm_copy **link)
@@ -104,7 +111,10 @@ static inline bool hpm_is_young(const struct hpm_share *cache,
 	return ((READ_ONCE(cache->era) - c->era) & HPM_ERA_MASK) < HPM_YOUTH;
 }
 
-/* The copies of the block whose head hangs at @block, but for the kept one. */
+/*
+ * Returns the link to the first copy that is not kept, of the block whose head
+ * is at *block.  shard->lock held.
+ */
 static inline struct hpm_copy **hpm_behind_kept(struct hpm_copy **block)
 {
 	return (*block)->kept ? &(*block)->next : block;
@@ -115,31 +125,35 @@ static inline u8 hpm_heat_of(const struct hpm_copy *c)
 	return hpm_frame_heat(hpm_pfn_of(c), c->mapping, c->index);
 }
 
-/* After so many look-ups, or buckets, others may run. */
+/* Loops let others run after this many look-ups, buckets or copies. */
 #define HPM_WITHOUT_PAUSE	512
 
 struct hpm_victim;
 
-/* Any context.  Never wait; NULL: there is no memory. */
+/* Any context.  Returns NULL if an allocation would have to sleep. */
 struct hpm_copy *hpm_alloc_copy(void);
-/* One whose words say nothing yet. */
+/* Frees an entry whose fields are not set yet.  Any context. */
 void hpm_free_blank_copy(struct hpm_copy *c);
-/* One that is in no chain. */
+/* Frees an entry that is in no chain; if it is kept, its page.  Any context. */
 void hpm_free_copy(struct hpm_copy *c);
 
-/* These with shard->lock held.  Of one that is not kept: as many will come as go. */
+/*
+ * The next six need shard->lock.  The first stores an entry that is not kept,
+ * to be used for the next copy; it frees the entry if enough are stored.
+ */
 void __hpm_spare_copy(struct hpm_shard *shard, struct hpm_copy *c);
 struct hpm_copy *__hpm_take_spare(struct hpm_shard *shard);
 void __hpm_free_spare(struct hpm_shard *shard);
-/* All copies of the block whose head hangs at @link. */
+/* Drops all copies of block @pbn, whose head is at *link. */
 void __hpm_drop_block(struct hpm_shard *shard, struct hpm_copy **link, u64 pbn);
-/* What is at *link, of the block at @block, is not known any more. */
+/* Drops the copy at *link, which is not kept, of the block at *block. */
 void __hpm_drop_copy(struct hpm_shard *shard, struct hpm_copy **block,
 		     struct hpm_copy **link);
+/* The same, and stores in @v what is needed to evict the page. */
 void __hpm_make_victim(struct hpm_shard *shard, struct hpm_copy **block,
 		       struct hpm_copy **link, struct hpm_victim *v);
 
-/* Any context. */
+/* How many copies are known, of how many blocks.  Any context. */
 unsigned long hpm_index_nr(struct hpm_share *cache);
 unsigned long hpm_index_nr_blocks(struct hpm_share *cache);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Entering what has been read.
+ * Entering blocks that were read as copies.
  */
 #ifndef HPM_ENTER_H
 #define HPM_ENTER_H
@@ -9,9 +9,15 @@
 
 struct hpm_lead;
 
-/* True: the caller may enter copies, and gives the token back.  Any context. */
+/*
+ * Returns true if the caller may enter copies of the volume; the caller then
+ * puts the pool's token when it has done so.  Any context.
+ */
 bool hpm_begin_entering(struct hpm_volume *v, int *token);
-/* The read has ended well, and shows nothing to anybody yet. */
+/*
+ * Enters the blocks of a read that succeeded.  Called before its bio ends,
+ * while only the reader has access to its pages.  Any context.
+ */
 void hpm_enter_read(struct hpm_lead *lead);
 
 #endif /* HPM_ENTER_H */

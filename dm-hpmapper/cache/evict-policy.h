@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which copies of a block are to go: the cache manager's decisions, without
- * the pages.
+ * The cache manager's decisions, which do not touch pages: which copies of a
+ * block are evicted.
  */
 #ifndef HPM_EVICT_POLICY_H
 #define HPM_EVICT_POLICY_H
 
 #include "env.h"
 
-/* In the order in which copies go; the last one never does. */
+/* In the order of eviction; pinned copies are not evicted. */
 enum hpm_heat {
 	HPM_HEAT_COLD,		/* not used since it was read */
 	HPM_HEAT_WARM,		/* used once */
@@ -18,11 +18,12 @@ enum hpm_heat {
 };
 
 /*
- * What the kernel knows about a page's use.  The classic LRU marks a page
- * @referenced at its first use and moves it to the list of the @active at the
- * second.  The multi-generational one clears the mark of the active list when it
- * files a page, and counts uses instead (@refs), the first of them again by the
- * mark "referenced".  A page is @pinned if it is mapped into a process, or dirty.
+ * Derives the heat from the kernel's flags of a page.  The classic LRU sets
+ * @referenced at the first use of a page and moves it to the @active list at
+ * the second.  The multi-generational LRU clears the active flag when it adds a
+ * page to its lists.  It sets @referenced at the first use, too, and counts
+ * further uses in @refs.  A page is @pinned if it is mapped into a process, or
+ * dirty.
  */
 static inline enum hpm_heat hpm_page_heat(bool pinned, bool referenced,
 					  bool active, bool workingset,
@@ -37,16 +38,17 @@ static inline enum hpm_heat hpm_page_heat(bool pinned, bool referenced,
 
 /*
  * @heat has the heat of each of @nr copies of one block, the latest first.
- * Picks those that exceed @limit, coldest first, then oldest; their indexes are
- * stored in @victims, in this order.  Returns how many.
+ * Stores in @victims the indexes of as many copies as exceed @limit, coldest
+ * first, of equally hot ones the oldest first.  Pinned copies are not chosen.
+ * Returns the number of victims.
  */
 unsigned int hpm_evict_select(const u8 *heat, unsigned int nr,
 			      unsigned int limit, unsigned int *victims);
 
 /*
- * How many copies may stay, @limit having been asked for: it goes down to one
- * as @available gets short of @total, and at once when the kernel asked for
- * memory back (@shrunk).
+ * Returns how many copies of a block may stay: @limit if enough of the @total
+ * memory is @available, fewer as it gets less, and one if the kernel has asked
+ * for memory (@shrunk).
  */
 unsigned int hpm_evict_limit(unsigned int limit, u64 available, u64 total,
 			     bool shrunk);

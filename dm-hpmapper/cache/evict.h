@@ -7,6 +7,7 @@
 
 #include "share.h"
 
+/* Sleep. */
 int hpm_evict_init(struct hpm_share *cache);
 void hpm_evict_exit(struct hpm_share *cache);
 

@@ -8,13 +8,14 @@
 #include "share.h"
 
 /*
- * From map(): the bio is cut to @nr blocks and waits for the leader of the piece.
- * Returns what map() returns.
+ * For map(), in-flight token held: cuts the bio to @nr blocks, makes it wait
+ * for the leader of the piece, and puts the token.  Returns DM_MAPIO_SUBMITTED.
  */
 int hpm_follow(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 	       struct hpm_piece *p, u32 nr);
-/* Of the leaders, too. */
+/* Initialises what leaders need, too. */
 void hpm_followers_init(struct hpm_share *cache);
+/* Sleeps.  No leader is left. */
 void hpm_followers_exit(struct hpm_share *cache);
 
 #endif /* HPM_FOLLOW_H */

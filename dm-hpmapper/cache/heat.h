@@ -8,8 +8,9 @@
 #include "share.h"
 
 /*
- * How hot the page in the frame is (enum hpm_heat), or that it is another one by
- * now.  Any context; a token is held since before the copy was found.
+ * Returns how hot the page in the frame is (enum hpm_heat), or HPM_HEAT_GONE if
+ * the frame does not hold that page any more.  Any context.  The caller has
+ * held a token since before it found the copy, so the memory cannot go offline.
  */
 #define HPM_HEAT_GONE	HPM_NR_HEATS
 u8 hpm_frame_heat(unsigned long pfn, struct address_space *mapping, u32 index);

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Pages: what is in one, and what may be done with it.
+ * Pages: which may become copies, and which still look like one.
  */
 #ifndef HPM_PAGE_H
 #define HPM_PAGE_H
 
 #include "share.h"
 
-/* Is the frame still what it was?  Without a reference, so a guess. */
+/*
+ * Does the frame still hold the page that was entered?  A guess, as the caller
+ * may have no reference to the page.
+ */
 static inline bool hpm_frame_looks(struct page *page, struct folio *folio,
 				   const struct address_space *mapping,
 				   u32 index)
@@ -17,35 +20,40 @@ static inline bool hpm_frame_looks(struct page *page, struct folio *folio,
 }
 
 /*
- * The frame is in memory that is going offline, or was when that began to be
- * waited for.  To be asked with a token held: see memory_event().
+ * Is the frame in memory that is going offline?  The caller holds a token from
+ * before the call until it is done with the frame: see memory_event().
  */
 static inline bool hpm_frame_barred(const struct hpm_share *cache,
 				    unsigned long pfn)
 {
 	unsigned long first = READ_ONCE(cache->barred_pfn);
 
-	/* Lifted: then the memory is marked offline.  See memory_event(). */
+	/*
+	 * If the bar was lifted, pfn_to_online_page() tells whether the memory
+	 * is offline: see memory_event().
+	 */
 	return pfn - first < smp_load_acquire(&cache->barred_nr);
 }
 
 /*
- * The folio that is at @place still, with a reference, or NULL.  Any context.
- * A token keeps memory from going offline: the caller holds one since before
- * the copy was found, or asks pfn_to_online_page() first.
+ * Returns the folio with a reference if it is still at @place, or NULL.  Any
+ * context.  The caller holds a token, which keeps memory from going offline,
+ * and has taken it before it found the copy, or has checked the frame: see
+ * victim_folio().
  */
 struct folio *hpm_place_get(const struct hpm_place *place);
 
 /*
- * Of a folio of a block device that was at @mapping: nobody has changed the buffers
- * that are attached, as far as can be told without waiting.
+ * For a folio that was in @mapping, the page cache of a block device: is the
+ * page's buffer clean?  Returns false, too, if the folio is locked or has left
+ * the mapping.  The caller has a reference to the folio.
  */
 bool hpm_buffers_clean(struct folio *folio, struct page *page,
 		       const struct address_space *mapping);
 
 /*
- * The folio, to which the caller refers, is at @place still: is the page what the
- * device has, and nobody is about to change it?
+ * The folio was found at @place, and the caller has a reference to it.  Are the
+ * bytes of the page those on the device, as far as its flags show?
  */
 static inline bool hpm_place_clean(struct folio *folio, struct page *page,
 				   const struct hpm_place *place)
@@ -55,16 +63,17 @@ static inline bool hpm_place_clean(struct folio *folio, struct page *page,
 	return !place->meta || hpm_buffers_clean(folio, page, place->mapping);
 }
 
-/* A page that is being read: what may be done with it, and where it is. */
+/* A page that a bio is read into. */
 struct hpm_dest {
-	bool private;		/* bytes may be written there before their proof */
-	bool source;		/* it may be entered */
+	bool private;		/* may be given bytes before their proof */
+	bool source;		/* may be entered */
 	struct hpm_place place;
 };
 
+/* Fills in @d for a page that a bio of the volume is read into; any context. */
 void hpm_look_at_page(struct hpm_volume *v, struct page *page,
 		      struct hpm_dest *d);
-/* The folio of a page that @bio is read into is a file system's own buffer. */
+/* Is the folio, which @bio is read into, a file system's own buffer? */
 bool hpm_is_buffer_memory(const struct bio *bio, struct folio *folio);
 
 #endif /* HPM_PAGE_H */

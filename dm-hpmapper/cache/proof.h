@@ -7,11 +7,15 @@
 
 #include "share.h"
 
-/* False: not in this interrupt. */
+/*
+ * Any context.  Returns false if the fingerprint needs vector registers and
+ * this interrupt cannot use them.
+ */
 bool hpm_block_fingerprint(struct hpm_share *cache, const void *block, u64 *fp);
 /*
- * Copies the block to @to, which nobody else sees, from wherever it is cached; *fp
- * is its fingerprint.  False: from nowhere, and what is at @to is anything.
+ * Copies the block to @to, which must be private, from one of its copies; *fp
+ * becomes its fingerprint.  Returns false if no copy was proved; the bytes at
+ * @to are undefined then.  Any context; the caller holds a token.
  */
 bool hpm_take_block(struct hpm_share *cache, u64 pbn, void *to, u64 *fp);
 

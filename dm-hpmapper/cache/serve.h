@@ -8,8 +8,9 @@
 #include "share.h"
 
 /*
- * Serves blocks from the front of the piece, while they are cached; @iter is at
- * the piece's beginning.  Returns how many sectors.
+ * Serves blocks from the front of the piece up to the first that no copy
+ * serves; @iter is at the piece's beginning.  Returns the number of sectors
+ * served.  Any context; the caller holds a token.
  */
 unsigned int hpm_serve(struct hpm_volume *v, struct bio *bio,
 		       struct bvec_iter iter, const struct hpm_piece *p);

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the parts of the cache have to do with each other.
+ * The structures that the files of the cache share.
  *
  *	cache.c		the cache of a pool as a whole: birth, memory, messages
  *	copy.c		copies of blocks, in shards
  *	index.c		where blocks are cached: looking up, entering
- *	sweep.c		dropping the copies of freed blocks, or all
- *	thin.c		of a block that has too many copies, which go
- *	page.c		what is in a page, and what may be done with it
- *	heat.c		how hot one is
- *	proof.c		that a copy is the block's
- *	intercept.c	a read of a shared block: what becomes of it
- *	serve.c		it is served from copies
- *	lead.c		it is read, and others may wait for it
- *	enter.c		what has been read is entered
- *	follow.c	it waits for another's read
- *	surplus.c	what was taken out as others came
- *	evict.c		the cache manager: a worker that thins and evicts
- *	fingerprint.c, evict-policy.c	their arithmetic
+ *	sweep.c		drops the copies of freed blocks, or all copies
+ *	thin.c		chooses victims among the copies of a block
+ *	page.c		which pages may be entered, or copied from
+ *	heat.c		how hot a page is
+ *	proof.c		copies a block and proves that the bytes are the block's
+ *	intercept.c	what to do with a read of a shared block:
+ *	serve.c		to serve it from copies
+ *	lead.c		to read the device, while others may wait for this read
+ *	enter.c		and to enter what was read
+ *	follow.c	to wait for another bio's read
+ *	surplus.c	victims that were taken when new copies came
+ *	evict.c		the cache manager: its workers evict victims
+ *	fingerprint.c, evict-policy.c	arithmetic of proof.c and evict.c
  */
 #ifndef HPM_SHARE_H
 #define HPM_SHARE_H
@@ -35,16 +35,16 @@
 #define HPM_CACHE_SHARDS	64
 
 /*
- * Where a copy is: a page frame, and what it was when the copy was entered.
- * Nothing is held by it: the mapping is a number to compare with, and whoever
- * follows the frame's number finds whatever is there by now.
+ * Where a copy is: a page frame, and whose page it was when the copy was
+ * entered.  A place holds no reference, unless it is kept: the mapping may only
+ * be compared, not dereferenced, and the frame may hold any other page by now.
  */
 struct hpm_place {
 	unsigned long pfn;
 	struct address_space *mapping;
 	u32 index;
 	bool meta;		/* of the block device's own page cache */
-	bool kept;		/* a page of ours: no mapping, no index */
+	bool kept;		/* the pool's page: mapping NULL, index 0 */
 };
 
 struct hpm_copy;
@@ -52,33 +52,33 @@ struct hpm_look;
 struct hpm_surplus;
 
 struct hpm_shard {
-	spinlock_t lock;		/* all that follows */
+	spinlock_t lock;		/* of all fields; irq-safe */
 	struct hpm_copy **bucket;
-	struct list_head lru[HPM_NR_HEATS];	/* next to go first */
-	struct list_head kept;			/* likewise; they go last */
+	struct list_head lru[HPM_NR_HEATS];	/* dropped from the front */
+	struct list_head kept;			/* likewise, after all others */
 	unsigned int nr_kept;
-	unsigned long nr;
-	unsigned long nr_blocks;	/* different ones */
-	struct hpm_copy *spare;		/* entries for the next that come */
+	unsigned long nr;		/* of copies, kept ones included */
+	unsigned long nr_blocks;	/* that have copies */
+	struct hpm_copy *spare;		/* entries for the next copies */
 	unsigned int nr_spare;
 } ____cacheline_aligned_in_smp;
 
-/* Reads of blocks, for the status.  Per CPU; in blocks if not said. */
+/* Counters for the status, per CPU; of blocks, unless said otherwise. */
 struct hpm_share_stats {
 	u64 hits;
-	u64 bytes;		/* that were not read */
+	u64 bytes;		/* that were served instead of read */
 	u64 waited;		/* bios that waited for another's read */
 	u64 miss_new;		/* no copy was known */
-	u64 miss_stale;		/* copies were known: the page is another by now */
-	u64 miss_busy;		/* or is dirty, or being written */
-	u64 caught;		/* or has other bytes */
-	u64 entered;
-	u64 no_memory;		/* to enter a copy */
-	u64 changed;		/* a block was read twice, and was not the same */
-	u64 evicted;
+	u64 miss_stale;		/* the last copy's page is another by now, */
+	u64 miss_busy;		/* or it is dirty, or being written, */
+	u64 caught;		/* or it has other bytes */
+	u64 entered;		/* copies */
+	u64 no_memory;		/* copies that were not entered: no memory */
+	u64 changed;		/* other bytes than at an earlier read */
+	u64 evicted;		/* copies */
 };
 
-/* Extents that have been freed: a sweep drops the copies of all their blocks. */
+/* Freed extents; one sweep drops the copies of all their blocks. */
 #define HPM_MAX_FREED	2048
 
 struct hpm_freed {
@@ -88,22 +88,22 @@ struct hpm_freed {
 
 struct hpm_share {
 	struct hpm_pool *pool;
-	unsigned int bits;	/* of buckets in a shard */
-	unsigned int copies_limit;
-	unsigned int limit_now;	/* with regard to memory */
-	unsigned int scan_ms;
-	unsigned long max_nr;	/* copies in a shard */
-	unsigned int era;
+	unsigned int bits;	/* a shard has 1 << bits buckets */
+	unsigned int copies_limit;	/* of a block: as set */
+	unsigned int limit_now;	/* as the available memory permits */
+	unsigned int scan_ms;	/* period of scans */
+	unsigned long max_nr;	/* the most copies in a shard */
+	unsigned int era;	/* counts: see hpm_end_era() */
 	unsigned int next_shrunk;	/* shard; a hint */
 	struct mutex forget_lock;
-	unsigned int forgotten;	/* odd: everything is about to be */
+	unsigned int forgotten;	/* odd in hpm_index_forget(); forget_lock */
 	struct hpm_shard shard[HPM_CACHE_SHARDS];
-	struct hpm_freed *freed;	/* the drain's: it is one work */
+	struct hpm_freed *freed;	/* used by the drain only, one work */
 	struct hpm_share_stats __percpu *stats;
-	u8 __percpu *bounce;	/* a block each */
+	u8 __percpu *bounce;	/* a block each; used with softirqs disabled */
 
 	/* lead.c: reads that others may wait for */
-	spinlock_t lead_lock;
+	spinlock_t lead_lock;	/* irq-safe */
 	struct rb_root leads;	/* lead_lock; by PBN, none overlap */
 	struct delayed_work late_work;
 
@@ -111,36 +111,36 @@ struct hpm_share {
 	struct workqueue_struct *wq;
 	struct delayed_work scan_work;
 	struct delayed_work surplus_work;
-	struct mutex evict_lock;	/* one of the two at a time */
+	struct mutex evict_lock;	/* one of the two works at a time */
 	struct hpm_look *look;		/* evict_lock */
 	struct hpm_surplus __percpu *surplus;
-	atomic_t nr_over;	/* all CPUs' together, as the next */
-	atomic_long_t nr_left;
+	atomic_t nr_over;	/* sum of the CPUs' nr_over */
+	atomic_long_t nr_left;	/* likewise, and what the last scan spared */
 	unsigned long pace;	/* jiffies until a scan that is due soon */
-	bool scan_soon;		/* one is */
+	bool scan_soon;		/* a scan is due soon */
 	bool shrunk;		/* the kernel asked for memory */
 	u64 scans;		/* evict_lock */
-	unsigned int nr_barred;	/* volumes that are no source any more */
+	unsigned int nr_barred;	/* volumes; pool->lock */
 
 	/* Memory that is going offline: read by hpm_frame_barred() */
-	struct list_head list;		/* of all pools' (cache.c) */
+	struct list_head list;		/* shares_lock, as the next two */
 	unsigned long barred_pfn;
 	unsigned long barred_nr;
 
 	struct hpm_shrinker shrinker;
 
-	/* Secret, and no fingerprint may be shown: see fingerprint.c */
+	/* Secret, and so are fingerprints, which reveal it: fingerprint.h */
 	struct hpm_fp_key key;
-	enum hpm_simd simd;	/* which of its functions */
+	enum hpm_simd simd;	/* selects the fingerprint function */
 };
 
-/* Why a copy, or the block, was not served. */
+/* The result of trying a copy; of a block, that of the last copy. */
 enum hpm_miss {
 	HPM_HIT,
-	HPM_MISS_NEW,
-	HPM_MISS_STALE,
-	HPM_MISS_BUSY,
-	HPM_MISS_CAUGHT,
+	HPM_MISS_NEW,		/* no copy is known */
+	HPM_MISS_STALE,		/* the frame holds another page by now */
+	HPM_MISS_BUSY,		/* cannot be used now */
+	HPM_MISS_CAUGHT,	/* the bytes are not the block's */
 };
 
 #endif /* HPM_SHARE_H */

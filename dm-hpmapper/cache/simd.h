@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Vector registers: whether there are those that fingerprint.c wants, and when
- * they may be used.  Between hpm_simd_begin() and hpm_simd_end() nobody sleeps.
+ * Vector registers: which of fingerprint.c's functions the processor has the
+ * instructions for, and when they may be called.  The caller must not sleep
+ * between hpm_simd_begin() and hpm_simd_end().
  */
 #ifndef HPM_SIMD_H
 #define HPM_SIMD_H
 
-/* Each has what those before it have. */
+/* Each includes those before it. */
 enum hpm_simd {
 	HPM_SIMD_NONE,
 	HPM_SIMD_CLMUL,		/* PCLMULQDQ */
@@ -30,7 +31,7 @@ static inline enum hpm_simd hpm_simd_best(void)
 						      HPM_SIMD_AVX2;
 }
 
-/* Not in an interrupt that came while the kernel was using them. */
+/* False in an interrupt that came while the kernel was using the registers. */
 static inline bool hpm_simd_usable(void)
 {
 	return irq_fpu_usable();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Surplus: what was taken out as others came, and when a scan is due.
+ * Surplus: victims taken when new copies came, and when a scan is due.
  */
 #ifndef HPM_SURPLUS_H
 #define HPM_SURPLUS_H
@@ -9,6 +9,7 @@
 
 #define HPM_MAX_VICTIMS	2048
 
+/* A copy that was taken out of the index to be evicted. */
 struct hpm_victim {
 	u64 pbn;
 	u64 fp;
@@ -17,44 +18,45 @@ struct hpm_victim {
 
 struct hpm_victims {
 	unsigned int nr;
-	unsigned int forgotten;	/* the cache's, before the first was taken */
+	unsigned int forgotten;	/* cache->forgotten before any was taken */
 	struct hpm_victim victim[HPM_MAX_VICTIMS];
 };
 
 /*
- * What was taken out as others came, on one CPU: victims wait here for a worker.
- * Its lock is taken with that of a shard held, and so with interrupts off.
+ * The surplus of one CPU: victims that wait for a worker.  The lock nests
+ * inside shard->lock, so it is taken with interrupts disabled.
  */
 #define HPM_MAX_SURPLUS	512
 static_assert(HPM_MAX_SURPLUS <= HPM_MAX_VICTIMS);
 
 struct hpm_surplus {
-	spinlock_t lock;	/* all that follows */
+	spinlock_t lock;	/* of all fields */
 	unsigned int nr;
-	unsigned int nr_over;	/* copies came to blocks that had enough */
-	unsigned int nr_left;	/* and there were too many still */
+	unsigned int nr_over;	/* new copies of blocks that had enough, */
+	unsigned int nr_left;	/* and still had too many afterwards */
 	struct hpm_victim victim[HPM_MAX_SURPLUS];
 };
 
 /* Sleep. */
 int hpm_surplus_init(struct hpm_share *cache);
 void hpm_surplus_exit(struct hpm_share *cache);
-/* What waits on a CPU; @v is empty. */
+/* Moves the victims that wait on a CPU to @v, which is empty. */
 void hpm_take_surplus(struct hpm_surplus *s, struct hpm_victims *v);
-/* A look begins: what came before the last one is young no more. */
+/* Ends an era: copies that were entered before it are no longer young. */
 void hpm_end_era(struct hpm_share *cache);
-/* So many copies are left that a scan has more to do than is good. */
+/* Do so many blocks have too many copies that a scan is due soon? */
 bool hpm_much_left(struct hpm_share *cache);
 
 /*
- * A copy came to a block that had enough of them; there are too many still if
- * @left.  Under @s->lock, and @s is this CPU's.  Returns what hpm_evict_tell()
- * has to know once no lock is held; that in any context.
+ * Counts a new copy of a block that had enough of them.  @taken: a victim was
+ * added to @s; @left: the block still has too many copies.  @s is this CPU's,
+ * and its lock is held.  Returns the news that the caller must pass to
+ * hpm_evict_tell(), in any context, when it holds no lock.
  */
 enum hpm_evict_news {
-	HPM_NEWS_FIRST	= 1,	/* a victim waits */
-	HPM_NEWS_ENOUGH	= 2,	/* many do */
-	HPM_NEWS_LEFT	= 4,	/* a scan has more to do than is good */
+	HPM_NEWS_FIRST	= 1,	/* the first victim waits */
+	HPM_NEWS_ENOUGH	= 2,	/* enough victims wait */
+	HPM_NEWS_LEFT	= 4,	/* hpm_much_left() */
 };
 
 unsigned int __hpm_evict_count(struct hpm_share *cache, struct hpm_surplus *s,
@@ -67,11 +69,12 @@ static inline void hpm_evict_tell(struct hpm_share *cache, unsigned int news)
 		__hpm_evict_tell(cache, news);
 }
 
-/* What was taken out and waits is let go. */
+/* Discards the victims that wait; their pages stay.  Not in an interrupt. */
 void hpm_evict_forget(struct hpm_share *cache);
 
-/* A scan now; a scan as soon as may be without being at it all the time. */
+/* Starts a scan now.  Any context. */
 void hpm_evict_kick(struct hpm_share *cache);
+/* Starts a scan soon, but so that scans take a limited share of the time. */
 void hpm_evict_soon(struct hpm_share *cache);
 
 #endif /* HPM_SURPLUS_H */
