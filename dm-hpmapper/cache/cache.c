@@ -18,6 +18,7 @@
  * Memory
  *--------------------------------------------------------------*/
 
+/* The shrinker frees one entry of this many that it is asked for. */
 #define ASKED_TO_FREED	16
 
 static unsigned long shrink_count(struct shrinker *shrinker,
@@ -27,10 +28,10 @@ static unsigned long shrink_count(struct shrinker *shrinker,
 }
 
 /*
- * Whoever is asked for entries will be asked for pages: let copies go, and with
- * them their entries.  Those of pages that stay are worth more than the kernel
- * thinks: without one, a page of 4 KiB is of no use to others.  So it gets only
- * a few of what it asks for.
+ * When the kernel asks for entries it needs pages, too.  So a scan soon evicts
+ * copies, which frees their entries with them.  An entry whose page stays is
+ * worth more than its 56 bytes: without it, other volumes cannot use the page.
+ * So only a few of the entries that the kernel asks for are freed at once.
  */
 static unsigned long shrink_scan(struct shrinker *shrinker,
 				 struct shrink_control *sc)
@@ -46,18 +47,21 @@ static unsigned long shrink_scan(struct shrinker *shrinker,
 }
 
 /*
- * Of all pools, as one notifier is for all: what registers one waits until those
- * who are being told of something have returned.
+ * The caches of all pools.  They share one memory notifier, as registering one
+ * waits until all notifiers that are being called have returned.
  */
 static DEFINE_MUTEX(shares_lock);
-static LIST_HEAD(shares);		/* shares_lock */
-static unsigned long barred_pfn;	/* likewise: for those that come later */
+static LIST_HEAD(shares);		/* shares_lock, as the next two */
+static unsigned long barred_pfn;	/* for caches that are created later */
 static unsigned long barred_nr;
 
 static void bar_memory(struct hpm_share *cache)
 {
 	WRITE_ONCE(cache->barred_pfn, barred_pfn);
-	/* After the memory was marked: pairs with hpm_frame_barred(). */
+	/*
+	 * When the bar is lifted, the mark of offline memory must be visible
+	 * first: pairs with hpm_frame_barred().
+	 */
 	smp_store_release(&cache->barred_nr, barred_nr);
 }
 
@@ -72,7 +76,7 @@ static void bar_all(unsigned long pfn, unsigned long nr)
 		bar_memory(cache);
 }
 
-/* Whoever has the lock lets new pools wait. */
+/* The longest wait for tokens: pools that are created wait for shares_lock. */
 #define OFFLINE_PATIENCE	HZ
 
 static bool is_too_long(const void *ctx)
@@ -82,6 +86,10 @@ static bool is_too_long(const void *ctx)
 	return time_after_eq(jiffies, *end) || signal_pending(current);
 }
 
+/*
+ * Drops the copies in the barred range, and waits until no thread uses one.
+ * Returns false if that takes too long, or if a signal is pending.
+ */
 static bool leave_memory(struct hpm_share *cache, const unsigned long *end)
 {
 	struct hpm_pool *pool = cache->pool;
@@ -93,8 +101,8 @@ static bool leave_memory(struct hpm_share *cache, const unsigned long *end)
 }
 
 /*
- * If somebody's I/O takes its time the memory stays: whoever wants it to go tries
- * again.  What follows is MEM_CANCEL_OFFLINE.
+ * If a bio is in flight for too long, the memory stays online: the kernel sends
+ * MEM_CANCEL_OFFLINE, and the user can try again.
  */
 static int leave_memory_all(void)
 {
@@ -108,10 +116,11 @@ static int leave_memory_all(void)
 }
 
 /*
- * Memory that goes offline takes its struct pages along.  From here on nobody
- * enters a page of that range, or looks at a victim in it (evict.c); whoever may
- * be about to, or to follow an entry, holds a token and is waited for.  The bar
- * is lifted when the memory is offline, which pfn_to_online_page() then tells.
+ * When memory goes offline, its struct pages may be freed.  From here on the
+ * range is barred: no page of it is entered, and no victim in it is looked at
+ * (evict.c).  Threads that are about to do so, or that have found an entry,
+ * hold a token, and leave_memory() waits for the tokens.  The bar is lifted
+ * when the memory is offline, which pfn_to_online_page() then tells.
  */
 static int memory_event(struct notifier_block *nb, unsigned long action,
 			void *arg)
@@ -209,7 +218,10 @@ out_percpus:
 	return r;
 }
 
-/* Pages of another size than blocks hold no copies that could be served. */
+/*
+ * If pages have another size than blocks, the pool has no cache: copies could
+ * not be served.
+ */
 int hpm_share_create(struct hpm_pool *pool)
 {
 	struct hpm_share *cache;
@@ -235,8 +247,8 @@ int hpm_share_create(struct hpm_pool *pool)
 }
 
 /*
- * No volume is left, so no read arms anything.  The shrinker goes before the
- * works that it makes due.
+ * No volume is left, so no read arms a timer.  The shrinker is unregistered
+ * before the works are cancelled, as it queues a scan.
  */
 void hpm_share_stop(struct hpm_pool *pool)
 {
@@ -360,6 +372,8 @@ static void sum_stats(struct hpm_share *cache, struct hpm_share_stats *sum)
 }
 
 /*
+ * Appends:
+ *
  *	share on|off copies_limit <now>/<limit> copies <nr>/<most> blocks <nr>
  *	hits <nr> not_read <bytes> waited <nr> miss_new <nr> miss_stale <nr>
  *	miss_busy <nr> caught <nr> entered <nr> unentered <nr> changed <nr>
@@ -389,7 +403,7 @@ unsigned int hpm_share_status(struct hpm_pool *pool, char *result,
 	DMEMIT(" entered %llu unentered %llu changed %llu", st.entered,
 	       st.no_memory, st.changed);
 	DMEMIT(" evicted %llu scans %llu barred %u", st.evicted,
-	       /* Figures, and nothing more. */
+	       /* They are only shown, so a data race does no harm. */
 	       data_race(cache->scans), data_race(cache->nr_barred));
 	return sz;
 }

@@ -2,10 +2,10 @@
 /*
  * Copies
  *
- * Shape: shards of a hash table, each with a lock, its buckets, and a list
- * for each heat.  The copies of a block stand one behind the other in their
- * bucket's chain, the latest first, so a head and its tail need no links of
- * their own, and an entry has 56 bytes.
+ * The hash table of copies is divided into shards, each with a lock, its
+ * buckets, and a list for each heat.  The copies of a block are next to each
+ * other in their bucket's chain, the latest first, so no other links connect
+ * them, and an entry has 56 bytes.
  */
 #include <linux/slab.h>
 
@@ -14,11 +14,11 @@
 
 static struct kmem_cache *copy_slab;
 
-/* Buckets for a fourth of the copies that fit. */
+/* A full shard has about this many copies in a bucket. */
 #define COPIES_PER_BUCKET	4
 #define MIN_BUCKET_BITS		2
 #define MAX_BUCKET_BITS		20
-/* Entries that a shard has in hand: of what went, for what comes. */
+/* The most entries that a shard stores for its next copies. */
 #define MAX_SPARE		128
 
 struct hpm_copy *hpm_alloc_copy(void)
@@ -31,7 +31,6 @@ void hpm_free_blank_copy(struct hpm_copy *c)
 	kmem_cache_free(copy_slab, c);
 }
 
-/* One that is in no chain. */
 void hpm_free_copy(struct hpm_copy *c)
 {
 	if (c->kept)
@@ -39,7 +38,6 @@ void hpm_free_copy(struct hpm_copy *c)
 	kmem_cache_free(copy_slab, c);
 }
 
-/* The same for one that is not kept, and as many will come as go. */
 void __hpm_spare_copy(struct hpm_shard *shard, struct hpm_copy *c)
 {
 	if (shard->nr_spare == MAX_SPARE) {
@@ -81,7 +79,6 @@ void __hpm_drop_block(struct hpm_shard *shard, struct hpm_copy **link,
 	}
 }
 
-/* What is at *link is not known any more. */
 void __hpm_drop_copy(struct hpm_shard *shard, struct hpm_copy **block,
 		     struct hpm_copy **link)
 {
@@ -123,8 +120,8 @@ unsigned long hpm_index_nr_blocks(struct hpm_share *cache)
 }
 
 /*
- * For one page in four: with 56 bytes each, and buckets, less than half a per
- * cent of the memory.
+ * Copies in a shard: entries for a quarter of all pages.  With 56 bytes each,
+ * and the buckets, they take less than half a per cent of the memory.
  */
 static unsigned long default_max(void)
 {

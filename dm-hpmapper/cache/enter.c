@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Entering what has been read
+ * Entering blocks that were read as copies
  */
 #include <linux/bio.h>
 #include <linux/highmem.h>
@@ -13,8 +13,8 @@
 #include "proof.h"
 
 /*
- * Copies of the volume may be entered still, and as long as the token is held
- * that is what hpm_index_forget() waits for.
+ * If sharing is switched off after this test, hpm_index_forget() waits for the
+ * token before it drops the copies.
  */
 bool hpm_begin_entering(struct hpm_volume *v, int *token)
 {
@@ -25,7 +25,10 @@ bool hpm_begin_entering(struct hpm_volume *v, int *token)
 	return false;
 }
 
-/* What is in a file system's own buffer: a copy is kept, as it is no page's. */
+/*
+ * Keeps a copy of a block in a file system's own buffer, whose page belongs to
+ * no file and so cannot be entered.
+ */
 static void keep_buffer(struct hpm_share *cache, const struct bio *bio,
 			struct page *page, u64 pbn)
 {
@@ -53,7 +56,7 @@ static void enter_page(struct hpm_volume *v, struct page *page, u64 pbn,
 	bytes = kmap_local_page(page);
 	proved = hpm_block_fingerprint(cache, bytes, &fp);
 	hpm_pause(HPM_POINT_ENTER);
-	/* Has somebody opened the device meanwhile? */
+	/* Another opener of the device may have changed the page by now. */
 	if (d.place.meta)
 		hpm_look_at_page(v, page, &d);
 	if (proved && d.source) {

@@ -2,14 +2,15 @@
 /*
  * The cache manager's decisions.
  *
- * A block's copies are all alike, so it does not matter to a reader which of
- * them stays; it matters to the one whose copy goes, who gets it back at the
- * price of a copy from another page when he reads it again.  Hence the coldest
- * go first, and of equally hot ones the oldest, whose reader is the likeliest
- * to be done with it.
+ * All copies of a block have the same bytes, so any of them can serve readers.
+ * But the reader whose page is evicted pays for it: when it reads the page
+ * again, it has to be copied from another page.  Hence the coldest copies are
+ * evicted first, and of equally hot ones the oldest, whose reader is the most
+ * likely to be done with it.
  */
 #include "evict-policy.h"
 
+/* Returns the index of the coldest copy; of equally cold ones, the oldest. */
 static unsigned int coldest(const u8 *heat, unsigned int nr)
 {
 	unsigned int found = nr - 1, i;
@@ -26,7 +27,7 @@ unsigned int hpm_evict_select(const u8 *heat, unsigned int nr,
 	unsigned int surplus = nr > limit ? nr - limit : 0;
 	unsigned int found = 0, h, i;
 
-	/* Mostly it is one. */
+	/* The common case. */
 	if (surplus == 1) {
 		*victims = coldest(heat, nr);
 		return heat[*victims] < HPM_HEAT_PINNED;
@@ -38,7 +39,10 @@ unsigned int hpm_evict_select(const u8 *heat, unsigned int nr,
 	return found;
 }
 
-/* All of it with a quarter of the memory available, one with a sixteenth. */
+/*
+ * @limit if a quarter of the memory is available, one copy if a sixteenth is,
+ * and linear between them.
+ */
 unsigned int hpm_evict_limit(unsigned int limit, u64 available, u64 total,
 			     bool shrunk)
 {
