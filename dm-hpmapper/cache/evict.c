@@ -2,51 +2,57 @@
 /*
  * The cache manager: how many copies of a block stay in memory
  *
- * A page has one mapping, so the containers cannot share one: each that reads
- * a block has a page of its own, filled from another's.  What is shared is the
- * read; the surplus of copies goes afterwards.  Who misses his copy later gets
- * it back without a read, from one of those that stayed.
+ * A page has one mapping, so containers cannot share one: each container that
+ * reads a block has a page of its own, filled from another container's page.
+ * The read is shared, and the surplus copies are evicted afterwards.  A reader
+ * whose copy was evicted gets it back without a read, from a copy that stayed.
  *
- * Two ways, never at once.  When a copy comes to a block that has enough of them,
- * the coldest of the others is taken out of the index at once, while the entries
- * of the block are at hand, and a worker evicts those that were, many at a time.
- * A copy that came lately is left alone: readahead has brought it, and its reader
- * has not come to it yet.  And a scan goes through the whole index from time to
- * time: it drops what is no copy any more, sees how hot the others are, files them
- * by that, and takes what there is too much of still.  If that may be a quarter of
- * all copies, a scan does not wait for its time: 64 containers that start at once
- * would else hold 64 copies for two scans.
+ * Copies become victims in two ways, whose workers never run at once.  When a
+ * copy comes to a block that has enough of them, the coldest of the others is
+ * taken out of the index at once, while the entries of the block are in the
+ * processor's cache; a worker evicts many such victims at a time.  Young copies
+ * are spared: readahead has brought them, and their readers have not used them
+ * yet.  And a scan looks at the whole index from time to time: it drops entries
+ * whose page is gone, sorts the others by their heat, and takes the surplus
+ * that is left.  If that may be a quarter of all copies, the scan begins early:
+ * otherwise 64 containers that start at once would hold 64 copies for two
+ * scans.
  *
- * How many may stay depends on the memory that is available and on whether the
- * kernel has asked us for some: down to one copy (evict-policy.c).
+ * How many copies of a block may stay depends on the memory that is available
+ * and on whether the kernel has asked for some: at the least it is one
+ * (evict-policy.c).
  *
  * Looking
  * -------
- * All that is asked of a page is how hot it is, so a guess will do: it is looked
- * at under the lock of its entry, without a reference.  Memory does not go offline
- * meanwhile, as a token is held since before the entry was found.  A copy that is
- * to go leaves the index at once, so nobody begins to copy from it, and nothing is
- * left to do if it went.  If it did not, it is put back.
+ * The cache manager only needs to know how hot a page is, and a guess will do.
+ * So it looks at the page under the lock of the entry, without a reference.
+ * Memory does not go offline meanwhile, as a token is held from before the
+ * entry was found.  A victim leaves the index at once, so no reader begins to
+ * copy from it, and nothing is left to do if it was evicted.  If it was not, it
+ * is put back.
  *
  * Evicting
  * --------
- * is what invalidate_mapping_pages() does: it spares what is dirty, locked,
- * mapped into a process or held by somebody, so it is never wrong, only in
- * vain.  What is hard is to call it for a file that may vanish meanwhile.
- * While the page is locked, it is in its mapping and the inode is there, and
- * so is the file system.  In that time we get hold of the file system's
- * s_umount, without waiting, which keeps an unmount off, and then of the
- * inode, which without s_umount would make an unmount find it busy.  A file
- * system that is frozen, or is being frozen, is left alone: the inode we hold
- * may have been unlinked meanwhile, our iput() then deletes it, that waits for
- * the thaw, and the thaw waits for s_umount.  The page's lock and our
- * reference to it are given up before: a page that we hold ourselves would be
- * spared.  So would be one that the kernel keeps for a moment in a batch of
- * its own; it goes at the next scan.
+ * invalidate_mapping_pages() evicts.  It spares pages that are dirty, locked,
+ * mapped into a process or referred to by others, so a call may have no effect,
+ * but does no harm.  The difficulty is to call it for a file that may vanish
+ * meanwhile.  While the page is locked, it is in its mapping, and both the
+ * inode and the file system exist.  In that time we take the file system's
+ * s_umount with a trylock, which keeps the file system mounted, and then a
+ * reference to the inode; without s_umount, an unmount would find that inode
+ * busy.
  *
- * iput() may write, on a volume that is suspended, and so this may hang for as
- * long as the suspension does.  Nobody waits for it but the end of the pool,
- * when there are no volumes left; and no in-flight token is held meanwhile.
+ * A file system that is frozen, or is being frozen, is left alone.  The inode
+ * may be unlinked while we hold it; then our iput() deletes it, which waits for
+ * the thaw, and the thaw waits for s_umount.
+ *
+ * The page's lock and our reference to it are dropped before the call, as it
+ * would spare the page because of them.  It also spares a page that is in one
+ * of the kernel's batches for a moment; that page is evicted at the next scan.
+ *
+ * iput() may write to a volume that is suspended, and then this worker hangs
+ * until the volume is resumed.  Only the end of the pool waits for the worker,
+ * and then no volumes are left.  No in-flight token is held meanwhile.
  */
 #include <linux/buffer_head.h>
 #include <linux/fs.h>
@@ -67,10 +73,13 @@
 #define DEFAULT_COPIES	2
 #define DEFAULT_SCAN_MS	5000
 
-/* Scans that are due soon are so far apart, and so much longer than they take. */
+/*
+ * The pause before a scan that is due soon: at least LEAST_PACE, and at least
+ * PACE_TO_SCAN times as long as the last scan took.
+ */
 #define LEAST_PACE	(HZ / 10)
 #define PACE_TO_SCAN	4
-/* Buckets that are looked at with one token. */
+/* The most buckets that are looked at with one token. */
 #define AT_ONCE		64
 
 /*----------------------------------------------------------------
@@ -78,8 +87,9 @@
  *--------------------------------------------------------------*/
 
 /*
- * The locked folio's inode, held along with its file system's s_umount; NULL:
- * it is not one of this pool's, or is not to be had now.
+ * Returns the locked folio's inode with a reference, and with its file system's
+ * s_umount held for reading.  Returns NULL if the file is not on a volume of
+ * this pool, or if one of both cannot be taken now.
  */
 static struct inode *get_inode(struct hpm_share *cache, struct folio *folio,
 			       bool meta)
@@ -113,13 +123,15 @@ static struct inode *get_inode(struct hpm_share *cache, struct folio *folio,
 }
 
 /*
- * The folio of a victim, with a reference, or NULL; the caller holds a token.
+ * Returns the folio of a victim with a reference, or NULL if it has gone; the
+ * caller holds a token.
  *
- * A victim is out of the index, so the sweep of memory that goes offline
- * (memory_event()) has not dropped it.  That its frame is online is not enough:
- * it may go while we look, and the struct page with it.  But whoever holds a
- * token either has it since before the range was barred, and then the memory
- * waits for the token, or sees here that it is barred.
+ * A victim is not in the index, so the sweep of memory that goes offline
+ * (memory_event()) does not drop it.  It is not enough that its frame is
+ * online: it may go offline while we look at it, and its struct page with it.
+ * But either the caller's token is from before the range was barred, and then
+ * the memory stays online until the token is put, or we see here that the range
+ * is barred.
  */
 static struct folio *victim_folio(struct hpm_share *cache,
 				  const struct hpm_place *place)
@@ -131,7 +143,7 @@ static struct folio *victim_folio(struct hpm_share *cache,
 	return hpm_place_get(place);
 }
 
-/* The inode of a victim's page, as above; the page is not held any more. */
+/* As get_inode(), for a victim; no reference to the page is held afterwards. */
 static struct inode *victim_inode(struct hpm_share *cache,
 				  const struct hpm_place *place)
 {
@@ -151,8 +163,9 @@ static struct inode *victim_inode(struct hpm_share *cache,
 }
 
 /*
- * What is there still is known again, for the next time, unless everything was
- * forgotten since it was taken (hpm_index_forget()).
+ * Counts a victim as evicted, or, if its page has stayed, puts it back into the
+ * index for the next scan; but not if hpm_index_forget() has run since the
+ * victim was taken.  The caller holds a token.
  */
 static void __return_victim(struct hpm_share *cache, const struct hpm_victim *v,
 			    unsigned int forgotten)
@@ -190,9 +203,10 @@ static void evict_pages(struct hpm_share *cache, const struct hpm_victim *v,
 }
 
 /*
- * Pages of one file that lie one behind the other.  How many went says nothing:
- * a large folio goes, and counts, as a whole, with pages that were not asked for,
- * and so can hide that others stayed.  Each is looked at.
+ * Evicts consecutive pages of a file, and then looks whether each one has gone.
+ * The number that invalidate_mapping_pages() returns does not tell: it counts a
+ * large folio as a whole, with pages outside of the range, and this can hide
+ * that others stayed.
  */
 static void evict_run(struct hpm_share *cache, const struct hpm_victim *v,
 		      unsigned int nr, unsigned int forgotten)
@@ -207,6 +221,7 @@ static void evict_run(struct hpm_share *cache, const struct hpm_victim *v,
 	hpm_pool_token_put(cache->pool, token);
 }
 
+/* Is @b the page of the same file that follows @a? */
 static bool is_next(const struct hpm_victim *a, const struct hpm_victim *b)
 {
 	return a->place.mapping == b->place.mapping &&
@@ -223,8 +238,9 @@ static unsigned int run_length(const struct hpm_victims *v, unsigned int first)
 }
 
 /*
- * Victims that went as others came are mostly in runs, as files are read.  Those
- * of a scan are in no order, and to sort them would cost what it saves.
+ * Evicts all victims in @v, and empties it.  Sleeps; no token held.  The
+ * victims of do_surplus() are mostly in runs, as files are read in order.
+ * Those of a scan are not, and sorting them would cost as much as it saves.
  */
 static void evict(struct hpm_share *cache, struct hpm_victims *v)
 {
@@ -242,7 +258,7 @@ static void evict(struct hpm_share *cache, struct hpm_victims *v)
  * Workers
  *--------------------------------------------------------------*/
 
-/* How many copies may stay, for now. */
+/* Returns how many copies of a block may stay for now, and stores it. */
 static unsigned int find_limit(struct hpm_share *cache, bool hurry)
 {
 	unsigned int limit;
@@ -253,7 +269,7 @@ static unsigned int find_limit(struct hpm_share *cache, bool hurry)
 	return limit;
 }
 
-/* Between two groups that are looked at: what there is too much of goes. */
+/* Between two groups of buckets: evicts the victims if @look is full. */
 static void pause_look(struct hpm_share *cache, struct hpm_look *look)
 {
 	if (hpm_look_full(look))
@@ -287,10 +303,10 @@ static void scan(struct hpm_share *cache, struct hpm_look *look)
 	evict(cache, &look->victims);
 }
 
-/* To be remembered with the victims that are taken next. */
+/* Returns the count to compare with when a victim is put back. */
 static unsigned int forgotten_so_far(struct hpm_share *cache)
 {
-	/* Before any of them is: pairs with hpm_index_forget(). */
+	/* Must be read before a victim is taken: see hpm_index_forget(). */
 	return smp_load_acquire(&cache->forgotten);
 }
 
@@ -306,7 +322,7 @@ static struct hpm_look *begin_scan(struct hpm_share *cache)
 	return look;
 }
 
-/* A scan that took so long ended just now: when is the next? */
+/* Queues the next scan.  @took: how long the last one took, in jiffies. */
 static void queue_scan(struct hpm_share *cache, unsigned long took)
 {
 	unsigned long period = msecs_to_jiffies(READ_ONCE(cache->scan_ms));
@@ -315,7 +331,7 @@ static void queue_scan(struct hpm_share *cache, unsigned long took)
 
 	pace = min(pace, period);
 	WRITE_ONCE(cache->pace, pace);
-	/* Unless somebody wants it now. */
+	/* Does nothing if hpm_evict_kick() has queued it already. */
 	queue_delayed_work(cache->wq, &cache->scan_work,
 			   READ_ONCE(cache->scan_soon) ? pace : period);
 }
@@ -373,8 +389,8 @@ int hpm_evict_init(struct hpm_share *cache)
 
 	cache->look = kvzalloc(sizeof(*cache->look), GFP_KERNEL);
 	/*
-	 * Not for reclaim: nobody gets memory only by way of this.  Frozen for a
-	 * hibernation, as iput() may write: see pool-work.c.
+	 * No WQ_MEM_RECLAIM, as no reclaim waits for this queue.  Frozen during
+	 * a hibernation, as iput() may write: see pool-work.c.
 	 */
 	cache->wq = alloc_workqueue("hpm_share/%s", WQ_UNBOUND | WQ_FREEZABLE,
 				    0, cache->pool->name);

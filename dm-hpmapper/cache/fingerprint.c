@@ -2,16 +2,16 @@
 /*
  * The fingerprint of a block
  *
- * What is asked of it.  The owner of a volume chooses the bytes of his pages,
- * among them of pages that are stale: that stand where the index says a block
- * is cached, and are something else by now.  If such a page had the block's
- * fingerprint, another volume would be given its bytes.  So no choice of two
- * different blocks may have equal fingerprints more often than by luck, luck
- * being the key's, which he does not know.  Seeding a hash that is merely good
- * does not give this: for xxh64 there are pairs of blocks that collide under
- * half of all seeds, and a CRC collides for a difference under all of them.
+ * The requirement.  The owner of a volume chooses the bytes of its pages, also
+ * of pages that are stale: the index names them as copies of a block, but their
+ * bytes are others by now.  If such a page had the block's fingerprint, another
+ * volume would be given its bytes.  So for any choice of two different blocks,
+ * their fingerprints may be equal only under a tiny share of the keys, as the
+ * owner does not know the key.  A good hash with a seed does not guarantee
+ * this: for xxh64 there are pairs of blocks that collide under half of all
+ * seeds, and with a CRC two blocks collide under all seeds or under none.
  *
- * What it is.  Let m be the block's 512 words of 64 bits, k and f the key.
+ * The definition.  Let m be the block's 512 words of 64 bits, k and f the key.
  *
  *	NH(m) = sum of (m[2i] + k[2i] mod 2^64) * (m[2i+1] + k[2i+1] mod 2^64)
  *		over i = 0..255, mod 2^128
@@ -24,37 +24,39 @@
  *
  *	a * x = a' * y + c mod 2^128, where y = x + d mod 2^64.
  *
- * Not two x > x' can fulfil this, y and y' belonging to them.  The difference
- * of the two equations is a * (x - x') = a' * (y - y') mod 2^128, and y - y' is
- * either x - x' or x - x' - 2^64.  In the first case (a - a') * (x - x') would be
- * 0 mod 2^128, but neither factor is 0 and both are below 2^64 in magnitude.  In
- * the second, a * (x - x') + a' * (2^64 - (x - x')) would be, but it is a sum of
- * terms >= 0, not both 0, and below 2^128.  So NH collides under 1 key in 2^64.
+ * At most one x fulfils this.  Suppose that x > x' both do, with y and y'.  The
+ * difference of the two equations is a * (x - x') = a' * (y - y') mod 2^128,
+ * and y - y' is either x - x' or x - x' - 2^64.  In the first case (a - a') *
+ * (x - x') would be 0 mod 2^128, but neither factor is 0 and both are below
+ * 2^64 in magnitude.  In the second case a * (x - x') + a' * (2^64 - (x - x'))
+ * would be 0 mod 2^128, but it is a sum of terms >= 0, not both 0, and below
+ * 2^128.  So NH collides under 1 key in 2^64.
  *
- * Two different NH of 128 bits, say their low halves differ by d != 0, with t
- * trailing zeroes.  Fix f2.  f1 * d mod 2^128 is uniform over the multiples of
- * 2^t, and f0 makes the first sum uniform and independent of that.  The upper
- * halves are equal only if the difference of the sums lies in one window of
- * 2^64 consecutive values; 2^(64-t) of the 2^(128-t) possible ones do, since
- * t < 64: 1 in 2^64.  Together, at most 2^-63 for any pair chosen without
- * knowledge of the key; the only thing a wrong try tells is that it was wrong,
- * so q tries succeed with q * 2^-63.  The key is 4 KiB and new with each
- * activation of a pool.
+ * Now let two NH of 128 bits be different, say their low halves differ by d !=
+ * 0 with t trailing zeroes.  Fix f2.  f1 * d mod 2^128 is uniform over the
+ * multiples of 2^t, and f0 makes the first sum uniform and independent of that.
+ * The upper halves are equal only if the difference of the sums lies in one
+ * window of 2^64 consecutive values; 2^(64-t) of the 2^(128-t) possible ones
+ * do, since t < 64: 1 in 2^64.  So the fingerprints of a pair that was chosen
+ * without knowledge of the key are equal with a probability of at most 2^-63.
+ * A wrong try tells only that it was wrong, so q tries succeed with at most q *
+ * 2^-63.  The key has 4 KiB, and each activation of a pool makes a new one.
  *
- * Without carries.  Processors that multiply polynomials over GF(2) have the
- * same with their addition and multiplication (D. Lemire, O. Kaser: Faster
- * 64-bit universal hashing using carry-less multiplications, 2016):
+ * Without carries.  With processors that multiply polynomials over GF(2), the
+ * same works with addition and multiplication there (D. Lemire, O. Kaser:
+ * Faster 64-bit universal hashing using carry-less multiplications, 2016):
  *
  *	CLNH(m) = xor of (m[2i] ^ k[2i]) x (m[2i+1] ^ k[2i+1]), 127 bits
  *
- * and the bound is plainer.  With a != a' as above, CLNH(m) = CLNH(m') says that
+ * The bound is simpler.  With a != a' as above, CLNH(m) = CLNH(m') says that
  * (a ^ a') x k[2i+1] is some constant, and as polynomials have no divisors of
- * zero, one k[2i+1] at most fulfils it: 1 in 2^64.  What follows is as before.
- * It takes 16 bytes at a time, and copies them on the way: half the time of a
- * copy and NH.  With AVX2, 32 bytes are copied at a time, and with VPCLMULQDQ
- * there are two products at a time as well; the sum is the same.  Only one of NH
- * and CLNH is ever used in a pool, since the fingerprints of one say nothing
- * about those of the other.
+ * zero, at most one k[2i+1] fulfils it: 1 in 2^64.  The rest is as before.
+ *
+ * CLNH takes 16 bytes at a time and copies them as well, in half the time that
+ * a copy and NH take.  With AVX2, 32 bytes are copied at a time, and with
+ * VPCLMULQDQ two products are computed at a time, too; the result is the same.
+ * A pool uses either NH or CLNH, never both, as their fingerprints cannot be
+ * compared.
  */
 #include "fingerprint.h"
 
@@ -73,8 +75,8 @@ static u64 finish(const struct hpm_fp_key *key, u64 low, u64 high)
 }
 
 /*
- * A quarter of the time goes into counting if it is not unrolled, and a reader
- * waits for this.
+ * The loop is unrolled because a reader waits for the result, and otherwise the
+ * loop's counter would take a quarter of the time.
  */
 u64 hpm_fingerprint(const struct hpm_fp_key *key, const void *block)
 {
@@ -91,10 +93,11 @@ u64 hpm_fingerprint(const struct hpm_fp_key *key, const void *block)
 
 #ifdef __x86_64__
 /*
- * The assembler's own loops write out eight registers of 16 bytes each; @at
- * counts up to zero.  Two registers take the sums, of the even and the odd
- * ones.  The compiler must not use vector registers here, as the kernel's
- * does not anyway: it is not told which ones are changed.
+ * One turn of the loop takes eight registers of 16 bytes each, which .irp
+ * writes out; @at counts up to zero.  Two registers hold the sums, of the even
+ * and of the odd ones.  The assembler does not declare which vector registers
+ * it changes, so the compiler must not use any here; in the kernel it never
+ * does.
  */
 static __always_inline __attribute__((target("general-regs-only")))
 u64 clnh(const struct hpm_fp_key *key, void *to, const void *from,
@@ -138,8 +141,8 @@ u64 clnh(const struct hpm_fp_key *key, void *to, const void *from,
 }
 
 /*
- * The same in registers of 32 bytes; the products, unless @wide, in halves of
- * them.
+ * The same in registers of 32 bytes.  Without @wide, the products are computed
+ * in registers of 16 bytes.
  */
 static __always_inline __attribute__((target("general-regs-only")))
 u64 clnh_avx2_copy(const struct hpm_fp_key *key, void *to, const void *from,
@@ -214,7 +217,10 @@ u64 hpm_fingerprint_clmul(const struct hpm_fp_key *key, const void *block)
 	return clnh(key, NULL, block, false);
 }
 #else
-/* Elsewhere hpm_simd_best() says that there is none, and nobody calls these. */
+/*
+ * On other architectures hpm_simd_best() returns HPM_SIMD_NONE, so these are
+ * not called.
+ */
 u64 hpm_fingerprint_clmul_copy(const struct hpm_fp_key *key, void *to,
 			       const void *from)
 {

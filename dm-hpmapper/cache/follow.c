@@ -4,31 +4,34 @@
  *
  * Waiting for another's read
  * --------------------------
- * 64 containers that start at once ask for a block within microseconds.  A
- * read that will be entered is known as a leader for as long as it takes, and
- * reads of the same blocks queue up behind it.  map() does not sleep for this:
- * the leader may be on the submitter's own list of bios.  A follower holds no
- * token, else who waits for tokens would wait for a leader of another volume.
- * When the leader ends, however it does, each follower goes to a worker and
- * starts over: it finds the leader's page in the index, or it reads the device
- * itself.  So it inherits neither errors nor bytes that have not been proved,
- * and the leader's completion does no work for others but to queue them.  A
- * leader may be throttled, in another cgroup: after a while its followers stop
- * waiting.
+ * 64 containers that start at once ask for a block within microseconds.  A read
+ * that will be entered is listed as a leader while it is in flight, and reads
+ * of the same blocks wait for it as followers.  map() does not sleep for this,
+ * as the leader may still be on the submitter's own list of bios.  A follower
+ * holds no token: otherwise a thread that waits for the tokens of the
+ * follower's volume would wait for a leader of another volume.
  *
- * Page-cache reads are nearly all of them marked as readahead, including those
- * that a reader waits for, so readahead leads and follows like any other; that
- * the device may drop it costs its followers nothing but time.  A bio that
- * must not wait does not, and one of the idle class makes nobody wait.
+ * When the leader ends, with or without an error, each follower goes to a
+ * worker and starts over: it finds the leader's page in the index, or reads the
+ * device itself.  So it gets neither the leader's error nor bytes without a
+ * proof, and the leader's completion does no more for its followers than to
+ * queue them.  A leader may be throttled in another cgroup, so after a while
+ * its followers stop waiting.
+ *
+ * Nearly all page-cache reads are marked as readahead, also those that a reader
+ * waits for, so readahead leads and follows like other reads.  If the device
+ * drops it, its followers lose only time.  A bio that must not wait does not
+ * follow, and no bio waits for one of the idle class.
  */
 #include <linux/bio.h>
 
 #include "follow.h"
 #include "lead.h"
 
+/* Followers wait for a leader that is at most this old. */
 #define LATE		(HZ / 10)
 
-/* Lets the followers of leaders older than @age go on. */
+/* Queues the followers of leaders that are at least @age jiffies old. */
 static void release_followers(struct hpm_share *cache, unsigned long age)
 {
 	struct hpm_lead *lead;
@@ -66,6 +69,7 @@ void hpm_intercept_kick(struct hpm_pool *pool)
 		release_followers(pool->cache, 0);
 }
 
+/* Makes @hb wait for the leader of the piece.  False: there is none. */
 static bool queue_behind(struct hpm_share *cache, struct hpm_bio *hb,
 			 const struct hpm_piece *p)
 {
@@ -83,8 +87,9 @@ static bool queue_behind(struct hpm_share *cache, struct hpm_bio *hb,
 }
 
 /*
- * @nr blocks of the piece are being read by another bio; at least they were a
- * moment ago, and if that is over a worker finds them cached.
+ * Another bio was reading @nr blocks of the piece when decide() looked.  If
+ * that read has ended since, a worker takes this bio and finds the blocks
+ * cached.
  */
 int hpm_follow(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 	       struct hpm_piece *p, u32 nr)

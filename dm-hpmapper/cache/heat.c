@@ -8,9 +8,9 @@
 #include "page.h"
 
 /*
- * Of one page.  There is no reference to it, and the frame may become something
- * else at any time: so a few words are read that every frame has, what they say
- * is a guess, and nothing else is looked at.
+ * Returns the heat of a folio.  The caller may have no reference to it, and the
+ * frame may be used for something else at any time.  So only fields that every
+ * struct page has are read, and the result is a guess.
  */
 static inline u8 page_heat(struct folio *folio)
 {
@@ -23,7 +23,10 @@ static inline u8 page_heat(struct folio *folio)
 			     hpm_folio_lru_refs(folio));
 }
 
-/* Of one of many pages: whether they are mapped is told by other words. */
+/*
+ * The same for a page of a large folio.  Whether that is mapped is in fields
+ * that not every struct page has, so a reference is taken.
+ */
 static u8 large_heat(unsigned long pfn, struct address_space *mapping,
 		     u32 index)
 {
