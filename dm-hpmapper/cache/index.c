@@ -2,35 +2,35 @@
 /*
  * The index: where blocks are cached
  *
- * By the number of a block (PBN) it finds the pages that hold the block's
- * bytes, in whatever files, of whatever volumes they are.  It knows only of
- * blocks that are shared: those are never written in place, so as long as the
- * block is not freed its bytes are what they were when it was entered, and so
- * is its fingerprint.
+ * For the number of a block (PBN), the index finds the pages that hold the
+ * block's bytes, in any file of any volume.  It has only blocks that are
+ * shared.  These are never written in place, so the bytes of a block, and its
+ * fingerprint, do not change from its entry until the block is freed.
  *
- * An entry holds nothing.  The page may be truncated, rewritten, evicted, its
- * frame given to somebody else, and nobody tells us; it is for the reader to
- * prove what he finds (proof.c).  So an entry may be dropped at any time,
- * and the table is bounded, gives memory back when it is asked to, and never
- * waits for any.
+ * An entry holds no reference.  Its page may be truncated, rewritten or
+ * evicted, and its frame used for something else, without notice to the index;
+ * the reader must prove the bytes that it finds (proof.c).  So an entry may be
+ * dropped at any time.  The table is bounded, the kernel can shrink it, and it
+ * never waits for memory.
  *
- * What keeps the number right.  Entries of a freed block are dropped before it
- * can be allocated again, and after all in-flight tokens from before it was
- * freed have been given back (pool-drain.c).  An entry is made only by a read
- * that holds such a token and found the block shared under it.  So no entry
- * is made behind the drop's back, and none outlives the block.  That a block
- * is shared says that no write in place can be in flight: whoever makes it
- * shared, a snapshot, has waited for those (gate.c).
+ * Why the block number is right.  Entries of a freed block are dropped before
+ * it can be allocated again, and after all in-flight tokens from before it was
+ * freed have come back (pool-drain.c).  An entry is made only by a read that
+ * holds such a token and found the block shared under it, or by
+ * hpm_index_put_back().  So no entry is made after the drop, and none outlives
+ * the block.  No write in place to a shared block can be in flight: only a
+ * snapshot makes a block shared, and it has waited for such writes (gate.c).
  *
- * Copies that are kept.  Some blocks every volume changes as soon as it has
- * read them: those that a file system writes when it is mounted, a log that
- * every container appends to.  Their latest copies are dirty, or other bytes
- * by now, and each volume would read them anew.  A block that is read although
- * copies of it were known is taken for one of these, and of the bytes that are
- * read a page of our own is kept; likewise of metadata that a file system
- * reads into memory of its own, where no copy could be found.  There are few
- * such blocks, and few are kept; the entry has a reference to the page, and is
- * the first that is tried.  It is proved like any other.
+ * Kept copies.  Some blocks are changed by each volume as soon as it has read
+ * them: those that a file system writes when it is mounted, a log that each
+ * container appends to.  Their latest copies are dirty, or have other bytes by
+ * now, and each volume would read them from the device.  If a block has to be
+ * read although copies of it were known, the index assumes that it is one of
+ * these, and keeps a copy of its bytes in a page of the pool's own.  It does
+ * the same with metadata that a file system reads into buffers of its own,
+ * where a copy could not be found again.  There are few such blocks, and few
+ * are kept.  Such an entry has a reference to its page and is tried first.  It
+ * is proved like any other.
  */
 #include <linux/slab.h>
 
@@ -40,9 +40,9 @@
 #include "page.h"
 #include "surplus.h"
 
-/* Pages that are kept in a shard: 8 MiB in all. */
+/* The most kept copies in a shard: 8 MiB in all shards. */
 #define MAX_KEPT		32
-/* So many copies of a block are looked at when one more comes. */
+/* The most old copies of a block that are looked at when a new one comes. */
 #define SURPLUS_LOOKS		8
 
 static bool is_at(const struct hpm_copy *c, const struct hpm_place *place)
@@ -97,13 +97,13 @@ bool hpm_index_has(struct hpm_share *cache, u64 pbn)
  * Entering
  *--------------------------------------------------------------*/
 
-/* No entry for that: memory is going offline; and there is room for 40 bits. */
+/* No entry for a frame that goes offline, or whose number exceeds 40 bits. */
 static bool is_barred(const struct hpm_share *cache, unsigned long pfn)
 {
 	return hpm_frame_barred(cache, pfn) || pfn >> 40;
 }
 
-/* Out of its chain, wherever it is in it. */
+/* Removes a copy from its chain, wherever it is. */
 static void __take(struct hpm_share *cache, struct hpm_shard *shard,
 		   struct hpm_copy *c)
 {
@@ -117,7 +117,7 @@ static void __take(struct hpm_share *cache, struct hpm_shard *shard,
 	__hpm_unlink_copy(shard, head, link);
 }
 
-/* The next to go, out of the whole shard; NULL: it is empty. */
+/* Removes and returns the copy that a full shard drops; NULL: it is empty. */
 static struct hpm_copy *__take_coldest(struct hpm_share *cache,
 				       struct hpm_shard *shard)
 {
@@ -156,9 +156,9 @@ static void fill_copy(struct hpm_share *cache, struct hpm_copy *c, u64 pbn,
 }
 
 /*
- * Takes the copy that is at @place out, if it is known already: the page was
- * dropped from its file and read again.  *nr: how many others the block has, but
- * for the one that is kept.
+ * Removes and returns the copy at @place, if there is one already: the page was
+ * dropped from its file and read again.  *nr becomes the number of other copies
+ * of the block that are not kept.
  */
 static inline struct hpm_copy *__take_known(struct hpm_shard *shard,
 					    struct hpm_copy **link, u64 pbn,
@@ -179,7 +179,7 @@ static inline struct hpm_copy *__take_known(struct hpm_shard *shard,
 	return known;
 }
 
-/* As the head, or behind the one that is kept. */
+/* Adds a copy as the head of its block, or behind the kept copy. */
 static inline void __add(struct hpm_shard *shard, struct hpm_copy **link,
 			 struct hpm_copy *c)
 {
@@ -197,8 +197,9 @@ static inline void __add(struct hpm_shard *shard, struct hpm_copy **link,
 }
 
 /*
- * A fingerprint belongs to the block.  If the device gives other bytes than it
- * did, the block was damaged below, and nothing known of it can be believed.
+ * All copies of a block have one fingerprint.  If the device returns other
+ * bytes than before, the block was damaged below the pool, and its copies
+ * cannot be trusted: all are dropped.
  */
 static void __check_unchanged(struct hpm_share *cache, struct hpm_shard *shard,
 			      struct hpm_copy **link, u64 pbn, u64 fp)
@@ -207,11 +208,11 @@ static void __check_unchanged(struct hpm_share *cache, struct hpm_shard *shard,
 		return;
 	__hpm_drop_block(shard, link, pbn);
 	this_cpu_inc(cache->stats->changed);
-	DMERR_LIMIT("%s: data block %llu was read twice and was not the same",
+	DMERR_LIMIT("%s: data block %llu changed between two reads: check the data device",
 		    cache->pool->name, pbn);
 }
 
-/* The shard is full. */
+/* For a full shard: removes a copy and returns its entry, or NULL. */
 static struct hpm_copy *__take_another(struct hpm_share *cache,
 				       struct hpm_shard *shard)
 {
@@ -224,7 +225,10 @@ static struct hpm_copy *__take_another(struct hpm_share *cache,
 	return c;
 }
 
-/* Returns how many copies the block has now; 0: there is no entry to be had. */
+/*
+ * Returns how many copies the block has now that are not kept; 0: there was no
+ * free entry.
+ */
 static unsigned int __enter(struct hpm_share *cache, struct hpm_shard *shard,
 			    struct hpm_copy **bucket, u64 pbn, u64 fp,
 			    const struct hpm_place *place)
@@ -247,7 +251,10 @@ static unsigned int __enter(struct hpm_share *cache, struct hpm_shard *shard,
 	return nr + 1;
 }
 
-/* One for __enter(); others may be faster, but then there is memory. */
+/*
+ * Allocates an entry for __enter().  If another thread takes it first, the copy
+ * is not entered.
+ */
 static void get_spare(struct hpm_shard *shard)
 {
 	struct hpm_copy *c;
@@ -262,8 +269,9 @@ static void get_spare(struct hpm_shard *shard)
 }
 
 /*
- * Of the copies of a block, *nr of them, the one that is to go, if one is: the
- * coldest, and of those the oldest.  Those that are none any more are dropped.
+ * Returns the link to the copy of a block that should become a victim: the
+ * coldest, and of equally cold ones the oldest.  NULL: all are young or pinned.
+ * Drops entries whose frame holds another page, and subtracts them from *nr.
  */
 static inline struct hpm_copy **__find_coldest(struct hpm_share *cache,
 					       struct hpm_shard *shard,
@@ -294,8 +302,8 @@ static inline struct hpm_copy **__find_coldest(struct hpm_share *cache,
 }
 
 /*
- * A copy came, and the block has more than may stay: one of those that were there
- * before becomes a victim.  Returns the news for hpm_evict_tell().
+ * A block with a new copy has more than may stay: makes a victim of one of its
+ * older copies.  Returns the news for hpm_evict_tell().
  */
 static unsigned int __take_surplus(struct hpm_share *cache,
 				   struct hpm_shard *shard,
@@ -346,9 +354,10 @@ void hpm_index_enter(struct hpm_share *cache, u64 pbn, u64 fp,
 }
 
 /*
- * While it was out of the index nobody could drop it.  But if its block had been
- * freed, the others would have been dropped; and those that have its fingerprint
- * are copies of what it is a copy of.
+ * While the victim was out of the index, hpm_index_drop() could not drop it.
+ * So it is entered only if the block has a copy with the same fingerprint: if
+ * the block was freed, its copies were dropped, and a later copy with the same
+ * fingerprint has the victim's bytes.
  */
 void hpm_index_put_back(struct hpm_share *cache, const struct hpm_victim *v)
 {
@@ -369,7 +378,10 @@ void hpm_index_put_back(struct hpm_share *cache, const struct hpm_victim *v)
 	spin_unlock_irqrestore(&shard->lock, flags);
 }
 
-/* False: there is one already, or it is not wanted. */
+/*
+ * Returns false if the block has a kept copy already, or copies with another
+ * fingerprint.  If the shard has enough kept copies, drops the oldest.
+ */
 static bool __keep(struct hpm_share *cache, struct hpm_shard *shard,
 		   struct hpm_copy *c)
 {
@@ -444,7 +456,7 @@ void hpm_index_remove(struct hpm_share *cache, u64 pbn,
  * Memory
  *--------------------------------------------------------------*/
 
-/* A few of each shard; one whose lock is taken is in use. */
+/* Drops a few copies of a shard; none if its lock is taken. */
 static unsigned long shrink_shard(struct hpm_share *cache,
 				  struct hpm_shard *shard, unsigned long nr)
 {
@@ -475,7 +487,7 @@ unsigned long hpm_index_shrink(struct hpm_share *cache, unsigned long nr)
 	return freed;
 }
 
-/* Drops some of what is over the limit; false: that was all. */
+/* Drops some of the copies above the limit @nr; true: more are left. */
 static bool limit_shard(struct hpm_share *cache, struct hpm_shard *shard,
 			unsigned long nr)
 {

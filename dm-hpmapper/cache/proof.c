@@ -2,16 +2,16 @@
 /*
  * The proof
  *
- * What the index names is a page that may have become anything: truncated,
- * rewritten, a part of a journal's transaction, another file's page, a
- * neighbour's heap.  No set of locks and flags that a driver can have tells
- * for sure, and none is relied on.  The bytes are copied first, and the keyed
- * fingerprint (fingerprint.c) of what was copied is compared with that of the
- * block.  They are the block's bytes, or there is no hit; that the page
- * changed while it was copied makes no difference.  What is tested before is
- * to save the work: that the frame is what it was when it was entered, and
- * that nobody says the page has changed.  The source is therefore not locked,
- * and 64 readers can copy from one page at once.
+ * The index names a page that may hold anything by now: it may be truncated,
+ * rewritten, a part of a journal's transaction, another file's page, or another
+ * process's heap.  No set of locks and flags that a driver has access to
+ * excludes this, so none is relied on.  The bytes are copied first, and the
+ * keyed fingerprint (fingerprint.c) of the copied bytes is compared with that
+ * of the block.  Either they are the block's bytes, or there is no hit, even if
+ * the page changed while it was copied.  The tests before only save work:
+ * whether the frame holds the page that was entered, and whether the page is
+ * marked as changed.  So the source need not be locked, and 64 readers can copy
+ * from one page at once.
  */
 #include <linux/fs.h>
 #include <linux/highmem.h>
@@ -24,16 +24,19 @@
 #include "pause.h"
 #include "proof.h"
 
-/* So many copies of a block are tried. */
+/* The most copies of a block that are tried for one read. */
 #define TRIES		4
 
 /*
- * A volume whose pages had other bytes so often within an hour is no source any
- * more.  To rewrite a file in place makes one of each page that others ask for:
- * 4 GiB of that are no attack, and as tries at the fingerprint they are nothing.
+ * If copies from a volume's pages fail the proof this many times within an
+ * hour, the volume is barred: none of its pages are entered any more.  A file
+ * that is rewritten in place causes one failure for each of its pages that
+ * other volumes ask for, so a volume may rewrite 4 GiB.  As guesses of a
+ * fingerprint, this many tries do not matter: see fingerprint.c.
  */
 #define MAX_MISMATCHES	BIT(20)
 
+/* Returns the volume of a file, or NULL.  pool->lock held. */
 static struct hpm_volume *volume_of(struct hpm_pool *pool, struct inode *host)
 {
 	struct block_device *bdev = host->i_sb->s_bdev;
@@ -41,7 +44,7 @@ static struct hpm_volume *volume_of(struct hpm_pool *pool, struct inode *host)
 	return bdev ? hpm_volume_by_disk(pool, bdev->bd_disk) : NULL;
 }
 
-/* A volume whose pages keep being something else is left out. */
+/* Counts a failed proof; too many bar the volume.  pool->lock held. */
 static void __blame(struct hpm_share *cache, struct hpm_volume *v)
 {
 	if (time_after(jiffies, v->mismatch_since + 3600 * HZ)) {
@@ -52,7 +55,7 @@ static void __blame(struct hpm_share *cache, struct hpm_volume *v)
 		return;
 	WRITE_ONCE(v->barred, true);
 	cache->nr_barred++;
-	DMWARN("%s: volume %u changes what it caches too often: it feeds nobody any more",
+	DMWARN("%s: volume %u no longer shares the pages that it reads: too many have changed",
 	       cache->pool->name, v->id);
 }
 
@@ -66,7 +69,7 @@ static void blame(struct hpm_share *cache, const struct hpm_place *place)
 	folio = hpm_place_get(place);
 	if (!folio)
 		return;
-	/* While it is locked its inode and its file system are there. */
+	/* While the folio is locked, its inode and its file system exist. */
 	if (folio_trylock(folio)) {
 		if (folio->mapping == place->mapping) {
 			spin_lock_irqsave(&pool->lock, flags);
@@ -93,8 +96,9 @@ static u64 clmul_copy(struct hpm_share *cache, void *to, const void *from)
 }
 
 /*
- * Copies a block to where nobody else sees it, and fingerprints the copy.
- * False: not in this interrupt, which came into the use of vector registers.
+ * Copies a block to @to, which must be private; *fp becomes the fingerprint of
+ * the bytes there.  Returns false in an interrupt that came while the kernel
+ * was using vector registers, if they are needed.
  */
 static bool copy_block(struct hpm_share *cache, void *to, struct page *page,
 		       u64 *fp)
@@ -129,7 +133,10 @@ bool hpm_block_fingerprint(struct hpm_share *cache, const void *block,
 	return true;
 }
 
-/* The page was referred to when it was found; NULL: its memory is damaged. */
+/*
+ * Returns the folio of a kept page, to which hpm_index_find() has taken a
+ * reference.  If its memory is damaged, puts the reference and returns NULL.
+ */
 static struct folio *kept_folio(struct page *page)
 {
 	if (likely(!PageHWPoison(page)))
@@ -138,7 +145,7 @@ static struct folio *kept_folio(struct page *page)
 	return NULL;
 }
 
-/* Copies what is at @place to @to, which nobody else can see. */
+/* Copies the page at @place to @to, which is private, and proves the bytes. */
 static enum hpm_miss take_copy(struct hpm_share *cache,
 			       const struct hpm_place *place, void *to, u64 fp)
 {
@@ -187,8 +194,9 @@ static void count_miss(struct hpm_share *cache, u64 pbn, enum hpm_miss cause)
 }
 
 /*
- * Copies the block to @to, from wherever it is cached.  Copies that are none
- * any more are forgotten; a page that is merely in use may be one again.
+ * Entries whose page has gone, or fails the proof, are dropped.  Those of pages
+ * that are dirty or in use stay, as such a page may hold the block's bytes
+ * again.
  */
 bool hpm_take_block(struct hpm_share *cache, u64 pbn, void *to, u64 *fp)
 {
