@@ -44,7 +44,7 @@
  *
  * A file system that is frozen, or is being frozen, is left alone.  The inode
  * may be unlinked while we hold it; then our iput() deletes it, which waits for
- * the thaw, and the thaw waits for s_umount.
+ * the thaw, and the thaw waits for s_umount, which we hold.
  *
  * The page's lock and our reference to it are dropped before the call, as it
  * would spare the page because of them.  It also spares a page that is in one

@@ -2,10 +2,11 @@
 /*
  * The interceptor: reads that need not go to the device
  *
- * A read of a shared block first asks the index where the block is cached.  If
- * a copy is there and proves right, it is copied and the bio ends.  If the
- * block is being read by somebody else, the bio waits for that read.  Else it
- * is read, and what has been read is entered.
+ * For a read of a shared block, the interceptor first asks the index where the
+ * block is cached.  If it finds a copy that passes the proof, it copies the
+ * bytes and ends the bio.  If another bio is reading the block, the bio waits
+ * for that read.  Otherwise the block is read from the device, and entered
+ * afterwards.
  */
 #include <linux/blk-crypto.h>
 #include <linux/ioprio.h>
@@ -21,7 +22,10 @@
  * Misses
  *--------------------------------------------------------------*/
 
-/* Blocks from the front that are not known either. */
+/*
+ * Returns for how many of @nr blocks no copy is known, from the front, where
+ * the first is not looked up.
+ */
 static u32 unknown(struct hpm_share *cache, u64 pbn, u32 nr)
 {
 	u32 i;
@@ -32,6 +36,7 @@ static u32 unknown(struct hpm_share *cache, u64 pbn, u32 nr)
 	return i;
 }
 
+/* May other bios wait for this one? */
 static bool leads_others(const struct bio *bio)
 {
 	return !hpm_bio_nowait(bio) &&
@@ -46,8 +51,10 @@ enum {
 };
 
 /*
- * What to do with a piece whose first block is not cached; @lead, if it is not
- * NULL, is listed if others may wait for the piece.  *nr becomes the length.
+ * Decides what to do with a piece whose first block cannot be served.  *nr is
+ * its length in blocks, and is reduced to the part that the decision is about.
+ * If the piece is to be read and @lead is not NULL, @lead is listed.  @wait:
+ * the bio may follow.  @again: a copy may have been entered since the look-up.
  */
 static int decide(struct hpm_share *cache, const struct hpm_piece *p,
 		  struct hpm_lead *lead, bool wait, bool again, u32 *nr)
@@ -66,7 +73,7 @@ static int decide(struct hpm_share *cache, const struct hpm_piece *p,
 	} else {
 		if (other)
 			*nr = min_t(u64, *nr, other->pbn - p->pbn);
-		/* It may have been entered since: then its leader is gone. */
+		/* Its leader may have ended, and entered it, by now. */
 		if (again && hpm_index_has(cache, p->pbn)) {
 			what = LOOK_AGAIN;
 		} else if (lead) {
@@ -80,8 +87,9 @@ static int decide(struct hpm_share *cache, const struct hpm_piece *p,
 }
 
 /*
- * In whole blocks.  As hpm_intercept_map(), or -EAGAIN: look again.  After that
- * (@again is not set) the first block's copies are known, and none will do.
+ * For a piece of whole blocks.  Returns what hpm_intercept_map() returns, or
+ * -EAGAIN if the caller should look the first block up again.  The caller then
+ * clears @again: copies of the block are known, but none could be served.
  */
 static int miss(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 		struct hpm_piece *p, bool again)
@@ -98,8 +106,8 @@ static int miss(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 	lead = hpm_make_lead(hb, bio, p, !again);
 	what = decide(cache, p, alone ? NULL : lead, wait, again, &nr);
 	/*
-	 * Not by lead->listed: whoever lets the followers go may have taken it
-	 * off the list by now, and be at them still.
+	 * lead->listed does not tell: release_followers() may have taken the
+	 * lead off the list since decide() listed it.
 	 */
 	if (lead && what != LEAD_IT && !(what == READ_IT && alone)) {
 		hpm_lead_free(lead);
@@ -112,7 +120,7 @@ static int miss(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 
 	hpm_piece_cut(p, nr);
 	if (lead) {
-		/* That of one that is listed is known, and others look at it. */
+		/* If it was listed, decide() has set it, and others read it. */
 		if (alone)
 			lead->nr = nr;
 		lead->iter.bi_size = p->sectors << SECTOR_SHIFT;
@@ -128,7 +136,10 @@ int hpm_intercept_map(struct hpm_volume *v, struct hpm_bio *hb,
 	unsigned int done;
 	int r;
 
-	/* What the device would have had to do with the bytes, nobody does. */
+	/*
+	 * A served read bypasses integrity and inline encryption, so such bios
+	 * are not served.
+	 */
 	if (bio_integrity(bio) || bio_has_crypt_ctx(bio))
 		return DM_MAPIO_REMAPPED;
 	do {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Leaders: reads that others may wait for, and that are entered when they are done
+ * Leaders: reads that others may wait for, and that are entered when they end
  */
 #include <linux/bio.h>
 #include <linux/pagemap.h>
@@ -11,10 +11,9 @@
 
 static struct kmem_cache *lead_slab;
 
-/* More blocks than this are not hashed in an interrupt. */
+/* The most blocks whose fingerprints are computed in an interrupt. */
 #define HASH_IN_IRQ	8
 
-/* The first leader that ends behind @pbn. */
 struct hpm_lead *__hpm_next_lead(struct hpm_share *cache, u64 pbn)
 {
 	struct rb_node *node = cache->leads.rb_node;
@@ -55,7 +54,6 @@ void __hpm_list_lead(struct hpm_share *cache, struct hpm_lead *new)
 	new->listed = true;
 }
 
-/* From now on, nobody waits for this one. */
 void __hpm_unlist_lead(struct hpm_share *cache, struct hpm_lead *lead,
 		       struct list_head *followers)
 {
@@ -124,7 +122,11 @@ static void lead_work(struct work_struct *work)
 	bio_endio(bio);
 }
 
-/* Much to hash, or what it takes is not to be had here. */
+/*
+ * Must a worker enter the blocks?  Yes if there are many and this is an
+ * interrupt, or if the fingerprint needs vector registers, which cannot be used
+ * here.
+ */
 static bool is_for_worker(const struct hpm_lead *lead)
 {
 	if (lead->hb->v->pool->cache->simd != HPM_SIMD_NONE &&

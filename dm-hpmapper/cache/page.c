@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pages: what is in one, and what may be done with it
+ * Pages: which may be entered, and which still look like a copy
  *
  * What may be entered
  * -------------------
- * Only what no user can have changed between the device and the fingerprint: a
- * page of a file of this very volume, locked and not up to date; or of this
- * volume's own block device, likewise or with the buffer of its file system
- * that is locked and being read, if nobody but that file system has the device
- * open.  Of what a file system reads into buffers of its own a copy is kept
- * (index.c), as they are no pages that could be found again.  Not direct I/O,
- * whose owner writes into the buffer when he likes, and so would plant what
- * others then take for the block; not encrypted files, whose pages are
- * decrypted in place.
+ * A page may be entered only if no user can have changed its bytes between the
+ * device and the fingerprint.  This is so for a page of a file on this volume
+ * that is locked and not up to date.  It is so, too, for a page of this
+ * volume's block device, if only its file system has the device open, and if
+ * the page is locked and not up to date, or the file system has locked its
+ * buffer for the read.  Buffers of a file system's own are no pages that could
+ * be found again, so a copy of their bytes is kept (index.c).
+ *
+ * The buffers of direct I/O are not entered: their owner can write to them at
+ * any time, and so could plant bytes that other volumes take for the block's.
+ * Neither are pages of encrypted files, which are decrypted in place.
  */
 #include <linux/buffer_head.h>
 #include <linux/fs.h>
@@ -23,7 +25,7 @@
 #include "fault.h"
 #include "page.h"
 
-/* Of the kind that has an inode; not anonymous, not a driver's. */
+/* Returns the mapping of a file's page; NULL for anonymous or driver memory. */
 static struct address_space *file_mapping(struct folio *folio)
 {
 	struct address_space *mapping = READ_ONCE(folio->mapping);
@@ -42,9 +44,9 @@ static bool is_of_volume(struct hpm_volume *v, struct inode *host)
 }
 
 /*
- * Its reader, who has locked it, is the only one who gets at it: no process has
- * it mapped, and no direct I/O of one is under way into it.  Such a page is not
- * leaving its mapping, so the inode is there.
+ * Has only the reader, which has locked the folio, access to it?  No process
+ * has it mapped, and no direct I/O into it is in flight.  A locked folio does
+ * not leave its mapping, so the inode exists.
  */
 static bool is_private(struct hpm_volume *v, struct folio *folio,
 		       struct address_space *mapping, bool meta)
@@ -55,7 +57,7 @@ static bool is_private(struct hpm_volume *v, struct folio *folio,
 	return meta || is_of_volume(v, mapping->host);
 }
 
-/* The buffer of a page, if the page is divided into buffers of a block each. */
+/* Returns buffer @nr of a folio, or NULL if its buffers are not blocks. */
 static struct buffer_head *block_buffer(struct folio *folio, unsigned long nr)
 {
 	struct buffer_head *bh = folio_buffers(folio);
@@ -67,29 +69,30 @@ static struct buffer_head *block_buffer(struct folio *folio, unsigned long nr)
 	return bh;
 }
 
-/* The volume's file system reads this page of its device.  See at the top. */
+/* Has the file system locked this page's buffer to read it from its device? */
 static bool is_private_buffer(struct folio *folio, struct page *page)
 {
 	struct buffer_head *bh;
 
 	if (folio_test_uptodate(folio) || folio_mapped(folio))
 		return false;
-	/* It cannot go while it is being read. */
+	/* The buffer cannot be freed while it is being read. */
 	bh = block_buffer(folio, folio_page_idx(folio, page));
 	return bh && buffer_locked(bh) && !buffer_uptodate(bh);
 }
 
 /*
- * Is what a file system reads into a file's page what the page has in the end?
+ * Does the page of a file keep the bytes that its file system reads into it?
  *
- * Not if it decrypts or decompresses there.  erofs, for one, reads compressed
- * blocks into pages of the file itself and then decompresses over them: locked,
- * not up to date, in their place in the file, these look like any other page that
- * is being read.  But a file whose bytes are those of its blocks has an address on
- * the device for each page, and its file system tells it (->bmap()); for one that
- * is compressed there is none to tell: so with erofs, squashfs, isofs, ntfs3, btrfs.
- * f2fs tells it for both, but reads compressed blocks into pages that only say
- * that they are of the file: the file's page cache does not have them.
+ * Not if the file system decrypts or decompresses them in place.  erofs, for
+ * example, reads compressed blocks into pages of the file itself and then
+ * decompresses over them: these are locked, not up to date, and at their place
+ * in the file, as any other page that is being read.  But if the bytes of a
+ * file are those of its blocks, each page has an address on the device, and the
+ * file system has ->bmap() to tell it.  erofs, squashfs, isofs, ntfs3 and btrfs
+ * do not have it for compressed files.  f2fs has ->bmap() for both, but reads
+ * compressed blocks into pages whose mapping is the file's, although the file's
+ * page cache does not contain them.
  */
 static bool is_source_file(struct folio *folio, pgoff_t index,
 			   const struct address_space *mapping)
@@ -99,15 +102,15 @@ static bool is_source_file(struct folio *folio, pgoff_t index,
 	if (!S_ISREG(host->i_mode) || IS_ENCRYPTED(host) ||
 	    !mapping->a_ops->bmap)
 		return false;
-	/* A page of that kind has something attached to it; most have not. */
+	/* Such a page of f2fs has private data; most pages have none. */
 	return !folio_test_private(folio) ||
 	       xa_load((struct xarray *)&mapping->i_pages, index) == folio;
 }
 
 /*
- * Memory that a file system reads its metadata into, and that nobody else gets at
- * before the read has ended: xfs has buffers of its own, of pages or of a slab.  No
- * read of a user's is marked as metadata.
+ * Is @bio a file system's read of metadata into memory that only the file
+ * system has access to before the read has ended?  xfs has such buffers, of
+ * pages or of a slab.  No read of a user is marked as metadata.
  */
 bool hpm_is_buffer_memory(const struct bio *bio, struct folio *folio)
 {
@@ -138,7 +141,7 @@ void hpm_look_at_page(struct hpm_volume *v, struct page *page,
 	struct address_space *mapping = file_mapping(folio);
 	pgoff_t index = READ_ONCE(folio->index) + folio_page_idx(folio, page);
 
-	/* Of a page that nobody has locked, these words may be another's now. */
+	/* If the page is not locked, these may change at any time. */
 	d->place.pfn = page_to_pfn(page);
 	d->place.mapping = READ_ONCE(folio->mapping);
 	d->place.index = (u32)index;
@@ -149,8 +152,9 @@ void hpm_look_at_page(struct hpm_volume *v, struct page *page,
 }
 
 /*
- * Before the folio is touched it must look like what was entered: a frame may
- * have become a slab or a page table, whose words mean other things.
+ * The folio must look like the one that was entered before its reference count
+ * is touched: the frame may be used for a slab or a page table by now, where
+ * the fields have other meanings.
  */
 struct folio *hpm_place_get(const struct hpm_place *place)
 {
@@ -169,9 +173,10 @@ struct folio *hpm_place_get(const struct hpm_place *place)
 }
 
 /*
- * A journal changes buffers long before it says that they are dirty.  What is
- * attached to a page is buffers only if the page is a block device's: where the
- * device's page cache was there may be another file's by now.
+ * A journal changes buffers long before it marks them as dirty.  A page's
+ * private data is buffers only if the page belongs to a block device, which is
+ * tested, as the memory of the device's mapping may be the mapping of a file by
+ * now.
  */
 static bool __is_buffer_clean(struct folio *folio, struct page *page,
 			      const struct address_space *mapping)

@@ -2,11 +2,12 @@
 /*
  * Serving a read from copies
  *
- * Nobody may see bytes before they are proved.  They go straight only into a
- * page that its reader has locked and that is not up to date, nor mapped: it
- * shows nothing to anybody until the read has ended well.  All others (direct
- * I/O, whose buffer its owner can look at all the time; less than a page;
- * buffers of file system metadata) get them by way of a private block.
+ * Bytes must not be visible to any reader before they are proved.  They are
+ * copied directly only into a page that its reader has locked and that is
+ * neither up to date nor mapped: no one reads its bytes until the read has
+ * succeeded.  For all others the bytes are proved in a private block first:
+ * direct I/O, whose owner can read the buffer at any time; less than a page;
+ * buffers of file system metadata.
  */
 #include <linux/bio.h>
 #include <linux/highmem.h>
@@ -33,6 +34,7 @@ static void copy_out(struct bio *bio, struct bvec_iter iter, const u8 *from,
 	}
 }
 
+/* Copies directly into a page that only its reader has access to. */
 static bool serve_straight(struct hpm_share *cache, struct page *page, u64 pbn,
 			   u64 *fp)
 {
@@ -46,7 +48,7 @@ static bool serve_straight(struct hpm_share *cache, struct page *page, u64 pbn,
 	return hit;
 }
 
-/* By way of this CPU's private block, which interrupts do not use. */
+/* Copies by way of this CPU's private block; hard interrupts serve no read. */
 static bool serve_bounced(struct hpm_share *cache, struct bio *bio,
 			  struct bvec_iter iter, u64 pbn, unsigned int offset,
 			  unsigned int bytes, u64 *fp)
@@ -63,7 +65,7 @@ static bool serve_bounced(struct hpm_share *cache, struct bio *bio,
 	return hit;
 }
 
-/* A hit takes @iter behind the @bytes. */
+/* Serves @bytes of one block; a hit advances @iter by that much. */
 static bool serve_block(struct hpm_volume *v, struct bio *bio,
 			struct bvec_iter *iter, u64 pbn, unsigned int offset,
 			unsigned int bytes)
@@ -90,7 +92,7 @@ static bool serve_block(struct hpm_volume *v, struct bio *bio,
 		bio_advance_iter_single(bio, iter, bytes);
 	else
 		bio_advance_iter(bio, iter, bytes);
-	/* A copy more. */
+	/* The page that was served is a copy itself. */
 	if (d.source && hpm_begin_entering(v, &token)) {
 		hpm_index_enter(cache, pbn, fp, &d.place);
 		hpm_pool_token_put(v->pool, token);
@@ -98,10 +100,6 @@ static bool serve_block(struct hpm_volume *v, struct bio *bio,
 	return true;
 }
 
-/*
- * Serves blocks from the front of the piece, while they are cached; @iter is at
- * the piece's beginning.  Returns how many sectors.
- */
 unsigned int hpm_serve(struct hpm_volume *v, struct bio *bio,
 		       struct bvec_iter iter, const struct hpm_piece *p)
 {

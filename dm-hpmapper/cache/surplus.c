@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Surplus: what was taken out as others came, and when a scan is due
+ * Surplus: victims taken when new copies came, and when a scan is due
  */
 #include "copy.h"
 #include "surplus.h"
 
-/* So many victims of a CPU do not wait for more, and fewer do for so long. */
+/*
+ * The number of a CPU's victims at which a worker evicts them at once, and the
+ * time after which it evicts fewer.
+ */
 #define ENOUGH_SURPLUS	(HPM_MAX_SURPLUS / 2)
 #define SURPLUS_WAITS	(HZ / 10)
-/* An era ends when so many copies have come to blocks that had enough of them. */
+/* An era ends after this many new copies of blocks that had enough of them. */
 #define ERA_OVER	2048
-/* A CPU tells of so many at a time. */
+/* A CPU adds to the cache's counters after this many such copies. */
 #define OVER_AT_ONCE	128
-/* More than a quarter of the copies are too many: a scan is due. */
+/* A scan is due soon if a quarter of the copies may be surplus. */
 #define LEFT_IS_MUCH(nr)	max_t(unsigned long, (nr) / 4, 4096)
 
 bool hpm_much_left(struct hpm_share *cache)
@@ -35,7 +38,7 @@ void hpm_take_surplus(struct hpm_surplus *s, struct hpm_victims *v)
 	spin_unlock_irq(&s->lock);
 }
 
-/* Returns whether so much is left that a scan is due. */
+/* Adds a CPU's counts to the cache's.  Returns true if a scan is due soon. */
 static bool __count_all_over(struct hpm_share *cache, struct hpm_surplus *s)
 {
 	atomic_long_add(s->nr_left, &cache->nr_left);
@@ -86,7 +89,11 @@ void hpm_evict_forget(struct hpm_share *cache)
 	}
 }
 
-/* Never later than it would be by time; one that is at work sees to it itself. */
+/*
+ * The scan begins after cache->pace, or when it is queued already, whichever is
+ * earlier.  If a scan is running, it sees scan_soon when it queues the next
+ * one.
+ */
 void hpm_evict_soon(struct hpm_share *cache)
 {
 	unsigned long pace = READ_ONCE(cache->pace);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Sweeping: the copies of blocks that were freed are dropped, or all
+ * Sweeping: dropping the copies of freed blocks, or all copies
  */
 #include <linux/sort.h>
 
@@ -10,7 +10,7 @@
 #include "surplus.h"
 #include "sweep.h"
 
-/* An extent of no more blocks is looked up, whatever else was freed. */
+/* The blocks of extents up to this length are looked up, never swept for. */
 #define FEW_BLOCKS		64
 
 static bool is_in(u64 x, u64 first, u64 nr)
@@ -21,8 +21,8 @@ static bool is_in(u64 x, u64 first, u64 nr)
 /* Which copies a sweep drops. */
 struct doomed {
 	bool all;
-	const struct hpm_freed *freed;	/* of these blocks; or NULL */
-	unsigned long pfn, nr_pfns;	/* in these page frames */
+	const struct hpm_freed *freed;	/* copies of these blocks, or NULL */
+	unsigned long pfn, nr_pfns;	/* copies in these page frames */
 };
 
 static bool is_freed(const struct hpm_freed *freed, u64 pbn)
@@ -136,7 +136,7 @@ static int cmp_extents(const void *a, const void *b)
 	return pbn_a < pbn_b ? -1 : pbn_a > pbn_b;
 }
 
-/* One sweep for all that was gathered. */
+/* Drops the copies of all gathered extents in one sweep. */
 static void drop_gathered(struct hpm_share *cache)
 {
 	struct hpm_freed *freed = cache->freed;
@@ -161,8 +161,8 @@ static void gather(struct hpm_share *cache, const struct hpm_extent *e)
 }
 
 /*
- * To go through the table costs as much as so many look-ups; what has been freed
- * is rarely more.
+ * Are there more freed blocks than buckets?  Then a sweep costs less than to
+ * look the blocks up.  This is rare.
  */
 static bool is_much(const struct hpm_share *cache, u64 nr)
 {
@@ -182,7 +182,7 @@ static u64 nr_blocks_of(const struct list_head *batches)
 }
 
 /*
- * Either each block is looked up, or the table is swept, once for every HPM_MAX_FREED
+ * Either looks up each block, or sweeps the table once for every HPM_MAX_FREED
  * extents: a deleted volume of many extents must not cost a sweep for each.
  */
 void hpm_index_drop(struct hpm_pool *pool, const struct list_head *batches)
@@ -207,10 +207,11 @@ void hpm_index_drop(struct hpm_pool *pool, const struct list_head *batches)
 }
 
 /*
- * Sleeps.  Whoever enters a copy looks at the switch once more before, with a
- * token of the pool's: so either it is waited for, or it sees the switch as it is
- * now.  That takes microseconds; the reads themselves, which may take as long as
- * their owners like, are not waited for.
+ * A thread tests the switch before it enters a copy, with a token of the pool
+ * held (hpm_begin_entering()).  So either it sees that sharing is off, or its
+ * token is waited for here before the sweep.  These tokens are held for
+ * microseconds.  The tokens of the reads, which may take as long as their
+ * owners like, belong to the volumes and are not waited for.
  */
 void hpm_index_forget(struct hpm_pool *pool)
 {
@@ -219,16 +220,17 @@ void hpm_index_forget(struct hpm_pool *pool)
 	if (!cache)
 		return;
 	/*
-	 * Victims are out of the index, and may be put back (evict_run()), but
-	 * not those that were taken before the end of this; who is about to put one
-	 * back holds a token.
+	 * Victims are not in the index and may be put back (evict_run()).
+	 * Those that were taken before the end of this function must not be:
+	 * the count tells, and a thread that is about to put one back holds a
+	 * token.
 	 */
 	mutex_lock(&cache->forget_lock);
 	WRITE_ONCE(cache->forgotten, cache->forgotten + 1);
 	hpm_tokens_wait(&pool->tokens, HPM_TOKEN_READ);
 	hpm_index_sweep(cache);
 	hpm_evict_forget(cache);
-	/* After all of that: pairs with forgotten_so_far(). */
+	/* Must be visible after all of that: pairs with forgotten_so_far(). */
 	smp_store_release(&cache->forgotten, cache->forgotten + 1);
 	mutex_unlock(&cache->forget_lock);
 }

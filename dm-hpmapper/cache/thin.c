@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Thinning: of a block that has too many copies, which go
+ * Thinning: choosing victims among the copies of a block that has too many
  */
 #include "copy.h"
 #include "thin.h"
 
+/* Moves the copy to the list of its heat.  shard->lock held. */
 static void __set_heat(struct hpm_shard *shard, struct hpm_copy *c, u8 heat)
 {
 	if (c->heat == heat)
@@ -14,8 +15,10 @@ static void __set_heat(struct hpm_shard *shard, struct hpm_copy *c, u8 heat)
 }
 
 /*
- * Sees how hot the copies are; those that are none any more are dropped.
- * Returns how many there are.
+ * Stores the heat of a block's copies in look->heat, where a young copy counts
+ * as pinned unless @look is in a hurry.  Drops entries whose frame holds
+ * another page.  Returns how many copies are left that are not kept,
+ * HPM_LOOK_COPIES at the most.
  */
 static unsigned int __judge(struct hpm_share *cache, struct hpm_shard *shard,
 			    struct hpm_copy **block, u64 pbn,
@@ -44,7 +47,7 @@ static unsigned int __judge(struct hpm_share *cache, struct hpm_shard *shard,
 	return nr;
 }
 
-/* Those that are marked become victims, and are known no more. */
+/* Makes victims of the copies whose look->heat is HPM_HEAT_GONE. */
 static void __take_chosen(struct hpm_shard *shard, struct hpm_copy **block,
 			  unsigned int nr, struct hpm_look *look)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Makes the tracepoints of cache-trace.h.
+ * Defines the tracepoints of cache-trace.h.
  */
 #define CREATE_TRACE_POINTS
 #include "cache-trace.h"
