@@ -90,9 +90,9 @@ void hpm_evict_forget(struct hpm_share *cache)
 }
 
 /*
- * The scan begins after cache->pace, or when it is queued already, whichever is
- * earlier.  If a scan is running, it sees scan_soon when it queues the next
- * one.
+ * The scan begins after cache->pace, or at the time for which it is queued, if
+ * that is earlier.  A scan that is running reads scan_soon when it queues the
+ * next one.
  */
 void hpm_evict_soon(struct hpm_share *cache)
 {
