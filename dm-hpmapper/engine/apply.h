@@ -7,7 +7,7 @@
 
 #include "metadata.h"
 
-/* The one function that changes trees, spaces and times. */
+/* Only this function changes trees, counts and times.  md->lock held. */
 int hpm_apply_record(struct hpm_md *md, const struct hpm_disk_record *r);
 
 #endif /* HPM_APPLY_H */

@@ -18,7 +18,10 @@ struct hpm_array {
 };
 
 void hpm_array_init(struct hpm_array *a, enum hpm_array_kind kind);
-/* Drops the held leaf: before the root is replaced or the node cache is emptied. */
+/*
+ * Drops the held leaf.  Must be called before the root is replaced or the node
+ * cache is emptied.
+ */
 void hpm_array_release(struct hpm_array *a);
 /*
  * Finds the element for reading; *leaf is held.  If the array has no such

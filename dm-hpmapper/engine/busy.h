@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Data space in memory: what is free by the counts and must not be allocated.
+ * Data space in memory: blocks that are free by the counts, but busy.
  */
 #ifndef HPM_BUSY_H
 #define HPM_BUSY_H
@@ -48,7 +48,7 @@ struct hpm_space {
 	u64 nr_free_large;	/* in state FREE and not busy */
 	u64 nr_busy;		/* small blocks */
 	u64 nr_freed;		/* those of nr_busy that wait for hpm_free_done() */
-	u64 lost;		/* small blocks: free, but set aside */
+	u64 lost;		/* free small blocks that are set aside */
 	struct hlist_head busy[1 << HPM_BUSY_HASH_BITS];
 	struct hpm_free_batch *open;	/* takes what a record frees */
 	struct list_head freed;	/* full and closed batches, oldest first */
@@ -67,12 +67,12 @@ void hpm_space_exit(struct hpm_md *md);
 int hpm_space_resize(struct hpm_md *md, u64 nr_blocks);
 /* The number of small blocks that can be allocated at once.  Any context. */
 u64 hpm_space_free_now(struct hpm_md *md);
-/* The blocks are recorded, and so no longer busy as reserved ones. */
+/* The counts have these reserved blocks now: they are no longer busy. */
 void hpm_space_settle(struct hpm_md *md, u64 pbn, u32 nr);
-/* Passes the freed blocks whose records are durable to ops->drain().  Sleeps. */
+/* Passes freed blocks whose records are durable to ops->drain().  Sleeps. */
 void hpm_hand_out_freed(struct hpm_md *md);
 
-/* Finds the next run of set bits behind the run (*start, *nr); begin with 0, 0. */
+/* Finds the next run of set bits behind the run (*start, *nr), first (0, 0). */
 bool hpm_next_run(const unsigned long *map, unsigned int size,
 		  unsigned int *start, unsigned int *nr);
 

@@ -7,7 +7,7 @@
 
 #include "metadata.h"
 
-/* Makes a checkpoint after which everything that was given back before is usable. */
+/* Makes a checkpoint after which all blocks given back before it are usable. */
 int hpm_md_make_room(struct hpm_md *md);
 /*
  * Makes a checkpoint with checkpoint_lock and commit_lock held, so that nothing

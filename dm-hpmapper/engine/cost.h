@@ -9,14 +9,14 @@
  * The most metadata blocks that one record takes.  cost.c says how they are
  * computed, credit.c what they are used for.
  *
- *	blocks	all but copies of blocks of the counts; a block of the counts
- *		that is made counts as two, as it will have to be copied like
- *		the others; so does the table's path of a volume that the record
+ *	blocks	all but copies of blocks of the counts; a new block of the
+ *		counts is counted twice, as it will have to be copied like the
+ *		others; includes the table's path of a volume that the record
  *		makes dirty
  *	counts	copies of blocks of the counts, each of them once in an epoch
- *	high	blocks of the upper halves of counts: new ones, if there are enough
- *		trees that a count may need one (hpm_counts_may_carry()), and, if there
- *		are any, copies
+ *	high	blocks of the upper halves of counts: new ones, if there are so
+ *		many trees that a count may need one (hpm_counts_may_carry()),
+ *		and copies of those that exist
  *	high_all  all blocks that the upper halves can have
  */
 struct hpm_cost {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Credits: what the other files of the engine may call.  metadata.h has the rest. */
+/* Credits: the functions for the engine's files.  metadata.h has the others. */
 #ifndef HPM_CREDIT_H
 #define HPM_CREDIT_H
 
@@ -10,7 +10,7 @@
  * trees yet.
  */
 #define HPM_MAX_BACKLOG		2048
-/* Up to this many of them are reserved for uses other than writes of volumes. */
+/* Up to this many of them are kept for uses other than writes of volumes. */
 #define HPM_CREDITS_KEPT	32
 /*
  * The number of records after which a checkpoint is due; the limit is twice
@@ -47,7 +47,7 @@ enum hpm_credit_wall hpm_credit_try(struct hpm_md *md, unsigned int n,
 bool hpm_credit_has_meta(struct hpm_md *md, u64 out, enum hpm_credit_use use);
 /* Would a checkpoint make metadata blocks usable? */
 bool hpm_room_to_gain(struct hpm_md *md);
-/* The free blocks that neither the credits that are out nor the reserve needs. */
+/* The number of free blocks that neither credits nor the reserve may need. */
 u64 hpm_credit_spare(struct hpm_md *md);
 /* After a cut: are there too few free blocks for the credits that are out? */
 bool hpm_credit_tight(struct hpm_md *md);

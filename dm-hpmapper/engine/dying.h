@@ -8,7 +8,7 @@
 #include "metadata.h"
 #include "node.h"
 
-/* A tree that is being given back; its element on disk is updated at each step. */
+/* A tree that is given back in steps; each step updates its element on disk. */
 struct hpm_dying {
 	struct list_head list;
 	u64 serial;
@@ -24,7 +24,7 @@ int hpm_dying_add(struct hpm_md *md, u64 serial, struct hpm_root root);
 int hpm_dying_write(struct hpm_md *md, u32 slot, const struct hpm_dying *d);
 /* The whole tree was given back; frees @d. */
 void hpm_dying_remove(struct hpm_md *md, struct hpm_dying *d);
-/* Are there slots for @nr more dying trees?  Called before the record is written. */
+/* Are there slots for @nr more dying trees?  Tested before a record is made. */
 bool hpm_dying_room(struct hpm_md *md, unsigned int nr);
 
 #endif /* HPM_DYING_H */

@@ -55,7 +55,7 @@ struct hpm_md {
 	struct mutex lock;		/* trees, arrays, counts, volumes */
 
 	u8 uuid[HPM_UUID_SIZE];
-	u32 seed;			/* of checksums */
+	u32 seed;			/* of the checksums */
 	unsigned int large_shift;
 	u32 large_size;			/* small blocks in a large one */
 	u64 journal_start, journal_blocks;
@@ -66,9 +66,9 @@ struct hpm_md {
 	u64 next_serial;
 	u64 nr_volumes;
 	u32 sb_flags;
-	bool marked;			/* the data device has the pool's mark */
+	bool marked;			/* the data device has the mark */
 	u64 generation;			/* of the newest superblock */
-	u64 super_block;		/* where the newest stands */
+	u64 super_block;		/* its block */
 	u64 meta_blocks;
 	enum hpm_room room;		/* while it is opened */
 	bool no_room;			/* the replay ran out of blocks */
@@ -115,21 +115,21 @@ struct hpm_md {
 };
 
 /*
- * Every message of the engine begins as the targets' messages do: with the name of the
- * pool's device.  make test-style sees to it that no file uses pr_err() itself.
+ * Every message of the engine begins with the name of the pool's device, as the
+ * targets' messages do.  make test-style checks that no file uses pr_err().
  */
 #define hpm_say(print, md, fmt, ...) \
 	print(HPM_SAYS "%s: " fmt "\n", (md)->name, ##__VA_ARGS__)
 #define hpm_err(md, ...)	hpm_say(pr_err, md, __VA_ARGS__)
 #define hpm_warn(md, ...)	hpm_say(pr_warn, md, __VA_ARGS__)
-/* For what may be printed again and again. */
+/* For errors that may occur very often. */
 #define hpm_err_ratelimited(md, ...)	hpm_say(pr_err_ratelimited, md, __VA_ARGS__)
 
 /* Parts of md->scratch, in entries. */
-#define HPM_SCRATCH_APPLY	0u	/* 513: what a record puts into a map */
+#define HPM_SCRATCH_APPLY	0u	/* 513: a record's entries for a map */
 #define HPM_SCRATCH_WHOLE	520u	/* 513: the entries of a large block */
-#define HPM_SCRATCH_MERGE	1040u	/* 849: a leaf and what goes into it */
-#define HPM_SCRATCH_GONE	1896u	/* 336: what was taken out of a leaf */
+#define HPM_SCRATCH_MERGE	1040u	/* 849: a leaf and its new entries */
+#define HPM_SCRATCH_GONE	1896u	/* 336: entries removed from a leaf */
 #define HPM_SCRATCH_COUNT	2232u	/* 336: a leaf that is being counted */
 #define HPM_SCRATCH_ENTRIES	2568u
 

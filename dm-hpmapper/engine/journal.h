@@ -14,7 +14,7 @@ union hpm_record_buf {
 	u8 slots[HPM_MAX_RECORD_SLOTS][HPM_SLOT_SIZE];
 };
 
-/* A record without a name. */
+/* Fills in a record that has no name. */
 void hpm_record_init(union hpm_record_buf *buf, u8 type, u64 serial, u64 arg);
 
 struct hpm_batch {
@@ -55,16 +55,16 @@ struct hpm_journal {
 	u64 durable;
 	u64 applied;
 	/* under checkpoint_lock to change, and journal.lock */
-	u64 tail;			/* start for the older superblock */
-	u64 super_pos;			/* ... and for the newer one */
+	u64 tail;			/* a replay's start: older superblock */
+	u64 super_pos;			/* ... and newer superblock */
 	u64 super_record;		/* the newer one's last record */
 	/* changed under commit_lock; pos under journal.lock, too */
 	struct hpm_batch *sealed;	/* being written, or empty */
 	u64 pos, seq;			/* of the next batch */
 	u32 prev;			/* checksum of the batch before it */
-	bool dead;			/* a write failed: nothing more is written */
+	bool dead;			/* a write failed: no more writes */
 	u64 commits, writes;
-	/* For joining: a call is served by any commit that began after the call. */
+	/* For joining: any commit that began after a call serves the call. */
 	atomic64_t tickets;
 	u64 served;			/* commit_lock */
 	/* credits */
@@ -106,7 +106,7 @@ u64 hpm_journal_seal(struct hpm_md *md);
  * batch.  commit_lock held.
  */
 int hpm_journal_write(struct hpm_md *md, bool cut);
-/* Notes in @sb the place behind the sealed and written batches.  commit_lock held. */
+/* Stores in @sb the position behind all written batches.  commit_lock held. */
 void hpm_journal_describe(struct hpm_md *md, struct hpm_super *sb);
 /* @sb is durable: advances the tail of the ring.  checkpoint_lock held. */
 void hpm_journal_checkpointed(struct hpm_md *md, const struct hpm_super *sb);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The label, which says what pool this is and how it is laid out.
+ * The label, which identifies the pool and describes its layout.
  */
 #ifndef HPM_LABEL_H
 #define HPM_LABEL_H
@@ -9,7 +9,7 @@
 
 /*
  * The seed of the label's checksum.  The seed of other blocks is made of the
- * uuid, which only the label tells.
+ * uuid, which is read from the label.
  */
 static inline u32 hpm_label_seed(void)
 {
@@ -23,7 +23,7 @@ void hpm_set_large_shift(struct hpm_md *md, unsigned int shift);
  * @label is a buffer for it.
  */
 int hpm_label_write(struct hpm_md *md, u64 block, struct hpm_label *label);
-/* Checks the block that was read from HPM_LABEL_BLOCK and takes over its content. */
+/* Checks the label that was read from HPM_LABEL_BLOCK, and takes it over. */
 int hpm_label_take(struct hpm_md *md, const struct hpm_label *l,
 		   const char **why);
 

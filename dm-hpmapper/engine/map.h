@@ -43,16 +43,16 @@ static inline u32 hpm_value_time(u64 value)
 /* What a splice removed. */
 struct hpm_splice {
 	u32 large;		/* bases */
-	u32 small;		/* overrides that name a block */
-	u32 holes;		/* overrides that say "nothing" */
-	bool base_known;	/* @base is valid: */
+	u32 small;		/* overrides that map a block */
+	u32 holes;		/* overrides that map none */
+	bool base_known;	/* @base is valid */
 	bool base;		/* @from lies in a large block with a base */
 	bool gap;		/* overrides or block ends on both sides */
 };
 
 /* The height limit of a tree. */
 #define HPM_MAP_HEIGHT	8
-/* The most entries that one splice inserts: a large block's base and overrides. */
+/* The most entries that a splice inserts: those of a large block. */
 #define HPM_SPLICE_MAX	((1u << HPM_MAX_LARGE_SHIFT) + 1)
 
 /*
@@ -77,21 +77,22 @@ int hpm_map_override(struct hpm_vol *vol, const struct hpm_entry *e,
  */
 int hpm_map_collect(struct hpm_md *md, struct hpm_root root, u64 from, u64 to,
 		    struct hpm_entry *e, unsigned int max, unsigned int *nr);
-/* The value under @key, or -ENOENT. */
+/* Looks up @key; -ENOENT: the tree does not have it. */
 int hpm_map_value(struct hpm_md *md, struct hpm_root root, u64 key,
 		  u64 *value);
 /* Is the reference count of every node on the way to @key 1? */
 int hpm_map_exclusive(struct hpm_md *md, struct hpm_root root, u64 key,
 		      bool *exclusive);
-/* Highest key in the tree, -ENOENT if empty. */
+/* Finds the highest key in the tree; -ENOENT: the tree is empty. */
 int hpm_map_last(struct hpm_md *md, struct hpm_root root, u64 *key);
 /* The most leaves whose entries one step of a reclaim gives back. */
 #define HPM_RECLAIM_LEAVES	2
 /*
- * One step of a reclaim of a deleted volume's tree: gives back what lies in
- * [cursor, *to).  The caller takes *to from hpm_map_reclaim_bound(); the step
- * may end earlier, and *to then says where.  The tree itself is never changed.
- * What ends at or below the cursor is skipped.
+ * One step of a reclaim of a deleted volume's tree: gives back the entries in
+ * [cursor, *to), and the nodes that end there.  The caller takes *to from
+ * hpm_map_reclaim_bound(); if the step ends earlier, it reduces *to.  The tree
+ * itself is never changed, so nodes that end at or below the cursor are
+ * skipped.
  */
 int hpm_map_reclaim(struct hpm_md *md, struct hpm_root root, u64 cursor,
 		    u64 *to);

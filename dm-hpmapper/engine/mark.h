@@ -13,10 +13,10 @@
  */
 int hpm_mark_make(struct hpm_md *md, void *buf);
 /*
- * Compares the mark with the pool.  On entry md->marked is what the label says;
- * on return it says whether the pool really has a mark.  -EINVAL with *why: the
- * data device is not the pool's.  Must be called before anything is written or
- * discarded.  Writes nothing, unless adopt_data asks for a new mark.
+ * Compares the mark with the pool.  On entry md->marked has the label's value;
+ * on return it is true if the data device has the pool's mark.  -EINVAL with
+ * *why: the data device is not the pool's.  Must be called before anything is
+ * written or discarded.  Writes nothing, unless adopt_data asks for a new mark.
  */
 int hpm_mark_check(struct hpm_md *md, void *buf, const char **why);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The node cache: metadata blocks in memory, and what points to them.
+ * The node cache: metadata blocks in memory, and pointers to them.
  */
 #ifndef HPM_NODE_H
 #define HPM_NODE_H
@@ -32,7 +32,7 @@ struct hpm_node {
 	struct hpm_nodes *nodes;
 	u64 block;
 	u64 epoch;
-	atomic_t holds;			/* being hashed or dirty counts as one */
+	atomic_t holds;			/* the hash and a dirty list have one */
 	u8 dirty;			/* under nodes.lock */
 	u8 cached;			/* in the hash; under nodes.lock */
 	u8 referenced;			/* set by readers without a lock */
@@ -46,11 +46,11 @@ struct hpm_node {
 	};
 };
 
-/* What the cache needs from map.c and array.c, which know the content of nodes. */
+/* The functions of map.c and array.c, which know the content of nodes. */
 struct hpm_node_kind {
 	/*
-	 * Is a node that was read in bounds?  0 or -EUCLEAN.  NULL: its users
-	 * check it.
+	 * Returns -EUCLEAN if the content of a node that was read is out of
+	 * bounds, or 0.  NULL: the users of the node check it.
 	 */
 	int (*validate)(const struct hpm_block_head *h);
 	/*
@@ -117,7 +117,7 @@ int hpm_node_new(struct hpm_md *md, u8 type, u8 level, struct hpm_node **out);
  * everything that it refers to gains one.
  */
 int hpm_node_shadow(struct hpm_md *md, struct hpm_node **np);
-/* Drops a held node for whose block hpm_refs_dec() returned 0; also puts the hold. */
+/* Drops a held node whose block's hpm_refs_dec() returned 0; puts the hold. */
 void hpm_node_drop(struct hpm_md *md, struct hpm_node *n);
 /* Moves the epoch's dirty list to @sealed. */
 void hpm_nodes_seal(struct hpm_md *md, struct list_head *sealed);

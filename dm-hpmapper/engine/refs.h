@@ -26,8 +26,8 @@ struct hpm_refs {
 	unsigned long *older;	/* ... in the one of the newest superblock */
 	unsigned long *dirty;	/* by page: to be written at the cut */
 	__le32 *csum;		/* by page: of its newest home; 0: none */
-	u8 *home;		/* by page: where the newest superblock finds it */
-	u8 *home_old;		/* by page: where the older one does */
+	u8 *home;		/* by page: which the newest superblock uses */
+	u8 *home_old;		/* by page: ... and the older superblock */
 	u64 cursor;
 	u64 nr_free;		/* usable now */
 	u64 nr_used;		/* count > 0, fixed areas included */
@@ -49,7 +49,7 @@ void hpm_refs_exit(struct hpm_md *md);
 int hpm_refs_format(struct hpm_md *md, u64 homes);
 /* Reads the counts that a superblock describes. */
 int hpm_refs_load(struct hpm_md *md, const struct hpm_super *sb);
-/* Bars what the state of the other superblock uses. */
+/* Bars the blocks that the other superblock's state uses. */
 int hpm_refs_load_other(struct hpm_md *md, const struct hpm_super *sb);
 /*
  * How many of @nr_blocks, the size of the device, can be used: new pages of
@@ -58,15 +58,20 @@ int hpm_refs_load_other(struct hpm_md *md, const struct hpm_super *sb);
 u64 hpm_refs_usable(struct hpm_md *md, u64 nr_blocks);
 /* Grows to @nr_blocks, which must be what hpm_refs_usable() returned. */
 int hpm_refs_grow(struct hpm_md *md, u64 nr_blocks);
-/* Adds @nr_blocks blocks behind the end of the device, which are never written. */
+/* Adds @nr_blocks blocks behind the device's end, which are never written. */
 int hpm_refs_beyond(struct hpm_md *md, u64 nr_blocks);
 
-/* md->lock held. */
-/* Blocks that were given back and are not usable yet.  Any context. */
+/* The number of blocks given back that are not usable yet.  Any context. */
 u64 hpm_refs_limbo(struct hpm_md *md);
-/* -EUCLEAN: block out of range, free, or overflow. */
+
+/* md->lock held for all functions below. */
+
+/*
+ * Returns -EUCLEAN if the block is out of range or free, or if the count would
+ * overflow.
+ */
 int hpm_refs_inc(struct hpm_md *md, u64 block);
-/* Returns the new count, < 0: error.  @born is the epoch of the node in the block. */
+/* Returns the new count; < 0: error.  @born: epoch of the node in the block. */
 int hpm_refs_dec(struct hpm_md *md, u64 block, u64 born);
 int hpm_refs_alloc(struct hpm_md *md, u64 *block);
 

@@ -10,9 +10,9 @@
 struct hpm_entry;
 
 /*
- * Computes the states in memory from the arrays, after the replay.  Until then
- * the counts are kept and nothing else is: what a replayed record frees is free
- * at once.
+ * Computes the states in memory from the arrays, after the replay.  A replay
+ * only updates the counts: blocks that a replayed record frees are free at
+ * once.
  */
 int hpm_space_load(struct hpm_md *md);
 /*
@@ -31,12 +31,12 @@ int hpm_space_count_entry(struct hpm_md *md, const struct hpm_entry *e,
  */
 int hpm_space_punch(struct hpm_md *md, u64 pbn, const unsigned long *mask);
 /*
- * *refs: leaves that have it as a base; *punched: its small blocks that were
- * freed.
+ * *refs becomes the number of leaves that have it as a base, *punched the
+ * number of its small blocks that were freed.
  */
 int hpm_space_base(struct hpm_md *md, u64 pbn, u32 *refs, u32 *punched);
 
-/* An upper bound of the free small blocks, by the counts; < 0: error. */
+/* Returns an upper bound of the free small blocks by the counts; < 0: error. */
 int hpm_space_free_bound(struct hpm_md *md, u64 large);
 /* Sets the bits of the small blocks that are free by the counts. */
 int hpm_space_free_map(struct hpm_md *md, u64 large, unsigned long *map);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What records do to volumes.  md->lock held.
+ * Applying records to volumes.  md->lock held.
  */
 #ifndef HPM_VOLUME_APPLY_H
 #define HPM_VOLUME_APPLY_H

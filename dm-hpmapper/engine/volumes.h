@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The volumes of a pool, and the table of them.  md->lock held unless said otherwise.
+ * The volumes of a pool, and the table of them.  md->lock held, unless said
+ * otherwise.
  */
 #ifndef HPM_VOLUMES_H
 #define HPM_VOLUMES_H
