@@ -12,7 +12,7 @@ vol_new v 0 64 || exit
 
 d=$(dev_number $data) m=$(dev_number $meta)
 
-# Of a device: "<plain writes> <FUA writes> <flushes>"
+# Prints what was sent to a device: "<plain writes> <FUA writes> <flushes>"
 sent_to() {
 	awk -v dev="$1" '
 		$1 != dev || $2 !~ /W/ { next }
@@ -22,7 +22,8 @@ sent_to() {
 		END { print plain + 0, fua + 0, flushes + 0 }' "$tmp/trace"
 }
 
-# costs WHAT DATA METADATA COMMAND...: so much is sent to the devices
+# costs WHAT DATA METADATA COMMAND...: checks what the command sends to the devices,
+# as sent_to() prints it
 #
 # The pool commits once a second without being asked.  If such a commit falls into
 # the measurement, the measurement is repeated.  "again" runs before each try.

@@ -27,7 +27,7 @@ both_there() {
 	disks && [ -b "${disk[0]}" ] && [ -b "${disk[1]}" ]
 }
 
-# The disk is there no more.
+# take_out DISK...: removes the disks from the machine
 take_out() {
 	local d
 

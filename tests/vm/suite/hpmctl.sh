@@ -306,7 +306,7 @@ group_import_faults() {
 	drop_pool e
 }
 
-# Other commands at the same time: a thing that is gone already was to be removed.
+# Another command removes a volume at the same time: its removal must still succeed.
 group_races() {
 	local i bad_status=0
 	small_pool r 128M
@@ -437,7 +437,7 @@ group_words() {
 	j pool status --json
 }
 
-# The host file system is full: the metadata file has its space.
+# The host file system is full, but the metadata file's space was allocated before.
 group_host_full() {
 	mkdir -p "$work/host"
 	mount -t tmpfs -o size=48M tmpfs "$work/host"

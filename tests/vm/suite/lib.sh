@@ -119,8 +119,8 @@ matches() {
 	fi
 }
 
-# Tests for refuse.c, one a line; what they must not change is the pool's state.
-# no KIND ERRNO REGEX TEXT
+# no KIND ERRNO REGEX TEXT: adds a test for refuse.c.  refusals() runs these tests;
+# none of them may change the pool's state.
 no() {
 	local IFS=$'\t'
 

@@ -55,7 +55,7 @@ check "after some deletes the metadata has room" within 10 bash -c \
 check "writes go on" touch_leaves /dev/mapper/v 12000
 check "and snapshots" dmsetup message pool 0 "create_snap 999 0"
 
-# Full again, and growth instead.
+# Fills the metadata again; this time it is grown.
 fill_up 300
 equal "full once more" "$(touch_leaves /dev/mapper/v 12000 >/dev/null 2>&1; meta_state)" full
 slice meta hmeta 8
@@ -65,7 +65,7 @@ check "with a larger device there is room" within 10 bash -c \
 matches "the status has its size" "$(word 5)" '/2048$'
 check "and writes go on" touch_leaves /dev/mapper/v 12000
 
-# Full a third time, with a wait.
+# Fills it a third time; this time writes wait for space.
 pool_reload 0 queue_if_no_space
 fill_up 600 &
 filler=$!

@@ -171,7 +171,7 @@ for i in $(seq 20 35); do
 	msg delete "$i"
 done
 
-# Its reads for writes of less than a block, too.
+# Writes of less than a block, which read the rest of the block first.
 limit 512
 tenant fio --name=parts --filename=/dev/mapper/c --rw=write --bs=512 \
 	--bsrange=512-512 --offset=21M --size=3M --zonemode=strided --zonesize=512 \

@@ -183,8 +183,8 @@ leaves() {
 		awk '$5 $6 $7 $8 $9 == "48504d5005" { print NR - 1, $0 }' | sort
 }
 
-# Makes two volumes.  A leaf of the first one's map is overwritten, and its data are
-# lost: a leaf that was there before the second volume was made.
+# Makes two volumes, and overwrites a leaf of the first one's map, so that its data
+# is lost.  The leaf is one that existed before the second volume was made.
 damage() {	# damage DEVICE
 	local block _
 	a_volume v 8 && h pool checkpoint fast
@@ -199,7 +199,7 @@ damage() {	# damage DEVICE
 	done </srv/leaves-of-v
 	return 1
 }
-whole() {	# whole WHAT MODE: what was not damaged is there
+whole() {	# whole WHAT MODE: the volume that was not damaged is there
 	json ".pool.mode == \"$2\"" pool status fast
 	works volume activate fast other
 	check "$1: all that can be had is there" test "$(sum /dev/mapper/fast-other 4)" = "$was"

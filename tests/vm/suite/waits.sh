@@ -121,8 +121,8 @@ stays_full() {
 	done
 }
 
-# A driver below that has no memory for a flush has not tried it: the next one counts.
-# (The option is there in a build with faults.)
+# If a driver below has no memory for a flush, it has not tried the flush: the pool
+# repeats it.  (Only a build with faults has this option.)
 if [ -w $parameters/fault ]; then
 	wipe
 	pool_up && vol_new u 0 8 || exit
