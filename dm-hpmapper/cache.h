@@ -49,7 +49,8 @@ void hpm_share_destroy(struct hpm_pool *pool);
 void hpm_index_drop(struct hpm_pool *pool, const struct list_head *batches);
 /*
  * Drops all copies.  Called after sharing was switched off for the pool or for
- * a volume, whose reads in flight then enter no more copies.  Sleeps.
+ * a volume: reads in flight for which it is off enter no copies any more.
+ * Sleeps.
  */
 void hpm_index_forget(struct hpm_pool *pool);
 

@@ -12,8 +12,9 @@
 
 /*
  * An entry of the index: one copy of a block.  The copies of a block are next
- * to each other in their bucket's chain, the latest first, but behind the kept
- * one.  The first is the head.  All fields: shard->lock.
+ * to each other in their bucket's chain: the kept one, if there is one, and
+ * then the others, the latest first.  The first of all is the head.
+ * shard->lock protects all fields.
  */
 struct hpm_copy {
 	union {

@@ -73,7 +73,7 @@ struct hpm_share_stats {
 	u64 miss_busy;		/* or it is dirty, or being written, */
 	u64 caught;		/* or it has other bytes */
 	u64 entered;		/* copies */
-	u64 no_memory;		/* copies that were not entered: no memory */
+	u64 no_memory;		/* copies not entered: no free entry */
 	u64 changed;		/* other bytes than at an earlier read */
 	u64 evicted;		/* copies */
 };
