@@ -3,28 +3,29 @@
  * The workers, and what makes them run
  *
  *	commit		ends the bios that wait for durability
- *	checkpoint	when the journal or the dirty nodes have grown
- *	apply		lets the trees catch up with what was published: much at
- *			a time, or after a moment the little that was left, which
- *			every look-up of the volume would have to go past
- *	reclaim		gives a deleted volume's blocks back, bit by bit
- *	tick		once a second: what nobody has asked for in time
+ *	checkpoint	runs when the journal or the dirty nodes have grown
+ *	apply		applies published records to the trees: at once if there
+ *			are many, and a few after a moment, as each look-up of
+ *			the volume must also search what is not applied
+ *	reclaim		gives a deleted volume's blocks back, step by step
+ *	tick		once a second: starts what was not kicked in time
  *
- * While the pool is suspended ("quiet") nothing runs.  A kick that comes then
- * is dropped; on resume every worker has a look for itself.
+ * While the pool is suspended ("quiet"), nothing runs.  A kick that comes then
+ * is dropped; on resume, hpm_pool_wake() queues the works that find out what is
+ * due.
  *
  * Who waits for what
  * ------------------
- * A queue may have a single worker: when there is no memory for others, only its
- * rescuer is left, and that carries out one work after the other.  So whatever
- * waits in a queue waits for all that the works before it wait for.  The queues
- * are cut by that:
+ * A queue may have a single worker: if there is no memory for more, only its
+ * rescuer is left, which runs one work after the other.  So a work in a queue
+ * may have to wait for all that the works before it wait for.  The works are
+ * divided among the queues by what they wait for:
  *
  *	queue	  works				each waits for at most
  *	--------------------------------------------------------------------
  *	end_wq	  the end of a read that is	the data device, to take a bio
- *		  entered (lead_work), of one
- *		  that is merged with a write
+ *		  entered (lead_work), or
+ *		  merged with a write
  *	commit_wq commit, checkpoint, mode,	the metadata device, a flush of
  *		  event, no_space_timeout	the data device
  *	io_wq	  deferred bios, refills, ends	the same; memory; the data
@@ -37,97 +38,103 @@
  *	drain_wq  drain				in-flight tokens; discards on
  *						the data device
  *	idle_wq	  tick, reclaim, apply_soon,	all of these, which is why
- *		  defrag			nobody waits for idle_wq
+ *		  defrag			nothing waits for idle_wq
  *
- * and the cache has a queue for its scans and evictions, for which nobody waits
+ * The cache has a queue for its scans and evictions; nothing waits for it,
  * either (evict.c).
  *
- * What is waited for and is not a device's are tokens and credits.
+ * Apart from the devices, works wait for tokens and credits.
  *
- *  - A token is given back by the end of its I/O, in whatever context that is
- *    called, or by end_wq, where nothing is queued that waits for a token, for a
- *    credit or for another queue.  It is never given back by a work that stands
- *    in a queue behind one that may wait for tokens: those are the drain, alone
- *    on its queue, the search, alone on its own, and defrag, on idle_wq.
- *  - A bio in a worker takes its token last, and between that and the submission
- *    of its I/O waits for nothing.
+ *  - A token is put by the end of its I/O, in any context, or by end_wq, on
+ *    which no work waits for a token, a credit or another queue.  It is never
+ *    put by a work that is queued behind one that may wait for tokens.  Those
+ *    are the drain and the search, each alone on its queue, and defrag, on
+ *    idle_wq.
+ *  - A bio in a worker takes its token last, and then submits its I/O without
+ *    waiting for anything.
  *  - A credit becomes a record when the I/O has ended, and is free again when
- *    the record is applied, which everybody who waits for a credit does himself;
- *    or it is given back by the worker, which waits for nothing first, when the
- *    bio that had it has gone to a list.  defrag
- *    has credits while it waits for tokens.  Whoever has a token and would wait
- *    for a credit gives the token back first.  Nobody waits in one go until others'
- *    credits come back, which may take as long as their io.max likes: after some
- *    naps hpm_credit_wait() says so (-ERESTART).  A message lets its lock go then,
- *    the retry asks for itself to be run again, others leave it.
+ *    the record is applied, which each waiter for a credit does itself.  If the
+ *    bio that had the credit goes to a list instead, the worker returns the
+ *    credit without waiting for anything first.  defrag holds credits while it
+ *    waits for tokens.  A holder of a token that would have to wait for a
+ *    credit puts the token first.  No caller waits in one go until the credits
+ *    of others come back, which io.max can delay without limit: after some
+ *    naps, hpm_credit_wait() returns -ERESTART.  Then a message drops its lock,
+ *    the retry work kicks itself, the search repeats its step, and others give
+ *    up.
  *  - A bio that finds no credit or no block occupies no worker: it waits in a
  *    list (pool-waiters.c), and one worker for all of them, on apply_wq or on
- *    space_wq, does what has to be done.  256 workers of io_wq that all waited
- *    for space would leave none for the bio whose token the drain waits for.
+ *    space_wq, does what has to be done.  If all 256 workers of io_wq waited
+ *    for space, none would be left for the bio for whose token the drain waits.
  *  - A mutex of the engine (checkpoint_lock, commit_lock, lock, in this order)
- *    is held over I/O on the metadata device and flushes, never over a wait for
- *    credits, tokens or a queue.  pool->table_lock is held over nothing that
- *    sleeps long.  pool->message_lock and defrag_lock, under which works are
- *    waited for, are taken by processes only, never by a work.
+ *    is held during I/O on the metadata device and flushes, but never during a
+ *    wait for credits, tokens or a queue.  pool->table_lock is not held during
+ *    long sleeps.  pool->message_lock and defrag_lock, which are held during
+ *    waits for works, are taken by processes only, never by a work.
  *
- * So each arrow points down this list, and there is no circle:
+ * So each arrow ("waits for") points down this list, and there is no cycle:
  *
  *	idle, space, apply, io -> credits
  *	idle, space -> drain
  *	idle (defrag), drain, credits -> tokens
- *	the ends of I/O, which give tokens back -> end
+ *	the ends of I/O, which put tokens -> end
  *	all -> commit, the devices
  *
- * With one worker: no arrow is to a work of the same queue, so each queue may be
- * a single thread.  A build for tests makes them so (one_worker).  With
- * the rescuers alone: that is the same, as every queue on which something else
- * may come to depend has one (WQ_MEM_RECLAIM); what allocates in a work does so
- * without I/O (hpm_noio_begin()) or from a mempool whose elements come back by
- * the ends of I/O.  idle_wq has none, for nobody depends on it: a search gives
- * dying volumes back itself, and credits are waited for by applying.
+ * With one worker per queue: no work waits for a work of its own queue, so each
+ * queue may be a single thread.  A build for tests makes them so (one_worker).
+ * With the rescuers alone: this is the same, as each queue on which something
+ * else can depend has a rescuer (WQ_MEM_RECLAIM), and works allocate memory
+ * without I/O (hpm_noio_begin()) or from mempools whose elements come back when
+ * I/O ends.  idle_wq has no rescuer, as nothing depends on it: a search gives
+ * dying volumes back itself, and a waiter for a credit applies records itself.
  *
- * In a suspend: the volumes are stopped, which waits for tokens and io_wq, while
- * all queues run; then "quiet" is set, and each work is cancelled or waited for,
- * in hpm_pool_quiesce(), by a process, which holds nothing that a work wants.
- * A bio that a search or a retry lets go after that ends at its gate.
+ * In a suspend: first the volumes are stopped, which waits for tokens and io_wq
+ * while all queues run.  Then "quiet" is set, and hpm_pool_quiesce() cancels
+ * each work or waits for it.  A process does this, and holds nothing that a
+ * work needs.  A bio that a search or a retry lets go after that waits at its
+ * gate.
  *
- * In a hibernation: as dm core's, the queues that somebody waits for are not
- * freezable.  Whoever writes the image, or syncs, may write through us, and would
- * wait for the thaw.  But what begins to write by itself after the image was made
- * must not: memory comes back as it was in the image, and the pool would go on
- * from a superblock that is older than the one on the device, over nodes that
- * the newer one names.  All that does so is on idle_wq and on the cache's queue
- * (iput() may delete a file), and these are frozen like the kernel's own
- * writeback.  What was under way when the image was made goes on in both worlds
- * in the same way, and writes the same twice.  (The image itself does not belong
- * on a volume of a pool: its blocks would be mapped in one world only.)
+ * In a hibernation: as in dm core, queues for which something waits are not
+ * freezable.  The process that writes the image, or syncs, may write to a
+ * volume, and would wait for the thaw.  But nothing may begin to write by
+ * itself after the image was made: a resume restores memory as it is in the
+ * image, so the pool would go on from a superblock that is older than the one
+ * on the device, and overwrite nodes to which the newer one refers.  All works
+ * that write by themselves are on idle_wq or on the cache's queue (iput() may
+ * delete a file), which are frozen like the kernel's own writeback.  I/O that
+ * was in flight when the image was made goes on in the same way before the
+ * power-off and after the resume, and is written twice with the same content.
+ * (The image itself must not be on a volume of a pool: its blocks would be
+ * mapped only in the kernel that writes it.)
  *
  * At the end of a pool
  * --------------------
- * A work that is queued while its queue is destroyed is waited for; a timer that
- * is pending then goes off afterwards and queues its work on freed memory.  So
- * nothing delayed may be armed by then, and nothing may arm it:
+ * If a work is queued while its queue is destroyed, destroy_workqueue() waits
+ * for it.  But a timer that is still pending then would queue its work on freed
+ * memory later.  So no delayed work may be armed by then, and nothing may arm
+ * it any more.  These arm them:
  *
- *	tick		arms itself unless quiet, under pool->lock
+ *	tick		itself unless quiet, under pool->lock
  *	apply_soon	kicks, likewise
  *	no_space_timeout
  *			likewise; all three are cancelled by quiesce after quiet
  *			is set, and a pool that never was resumed is quiet
- *	defrag		messages, itself unless told to stop; stopped under
+ *	defrag		messages, itself unless it shall stop; stopped under
  *			defrag_lock before the quiesce
  *	streams.idle	a bio of the volume, itself; cancelled when the volume
  *			has no table, and so no bios, any more
- *	late_work	a read of a volume, itself; there are no volumes any
- *			more: cancelled by hpm_share_stop()
+ *	late_work	a read of a volume, itself; cancelled by
+ *			hpm_share_stop(), when there are no volumes any more
  *	scan_work	itself, surplus_work, the cache's shrinker, messages
  *	surplus_work	a read that is entered; both are cancelled by
  *			hpm_share_stop() when the shrinker is gone
  *
- * There is no other timer.  hpm_pool_work_exit() says so if one is pending all
- * the same.  Of the works that are queued at once, a kick is dropped while quiet,
- * whoever's end_io it comes from; lists of bios are empty, as each bio belongs
- * to a table of a volume, and the pool outlives those; what is left are mode and
- * event, which other works queue: their queue is destroyed last.
+ * There is no other timer.  hpm_pool_work_exit() warns if one of the first
+ * three is pending all the same.  Of the works without a timer, those that are
+ * kicked are not queued while quiet, whichever end_io kicks.  The lists of bios
+ * are empty, as each bio belongs to a table of a volume, and the pool outlives
+ * those.  What is left are mode and event, which other works queue: their queue
+ * is destroyed last.
  */
 #include "pool-priv.h"
 #include "trace.h"
@@ -136,7 +143,7 @@
 
 /*
  *----------------------------------------------------------------
- * The others.  The engine tells of its errors by ops->failed().
+ * Works.  The engine reports its errors by ops->failed().
  *--------------------------------------------------------------
  */
 
@@ -174,7 +181,7 @@ static void do_apply_soon(struct work_struct *ws)
 	apply(container_of(to_delayed_work(ws), struct hpm_pool, apply_soon));
 }
 
-/* One step a run: whatever else is on the queue has its turn between two. */
+/* One step a run, so that other works on the queue can run in between. */
 static void do_reclaim(struct work_struct *ws)
 {
 	struct hpm_pool *pool = container_of(ws, struct hpm_pool, reclaim_work);
@@ -186,7 +193,7 @@ static void do_reclaim(struct work_struct *ws)
 	trace_hpm_reclaim(pool, start, r);
 	hpm_noio_end(noio);
 
-	/* After an error the tick tries again, if there is any use in it. */
+	/* After an error, the tick kicks again if trees are still dying. */
 	if (r > 0)
 		hpm_pool_kick(pool, HPM_KICK_RECLAIM);
 }
@@ -219,7 +226,7 @@ static void do_tick(struct work_struct *ws)
 	spin_unlock_irq(&pool->lock);
 }
 
-/* dm_table_event() sleeps, and wants a table that stays. */
+/* dm_table_event() sleeps, and the table must not be destroyed meanwhile. */
 static void do_event(struct work_struct *ws)
 {
 	struct hpm_pool *pool = container_of(ws, struct hpm_pool, event_work);
@@ -242,7 +249,7 @@ void hpm_pool_wake(struct hpm_pool *pool)
 	pool->quiet = false;
 	WRITE_ONCE(pool->remembers, false);
 	__hpm_pool_start_timeout(pool);
-	/* Finds out about everything but what waits in a list. */
+	/* The tick kicks what is due; the other works serve lists. */
 	queue_delayed_work(pool->idle_wq, &pool->tick, 0);
 	queue_work(pool->apply_wq, &pool->retry_work);
 	queue_work(pool->space_wq, &pool->search_work);
@@ -279,9 +286,9 @@ void hpm_pool_quiesce(struct hpm_pool *pool)
 	cancel_work_sync(&pool->apply_work);
 	cancel_delayed_work_sync(&pool->apply_soon);
 	cancel_work_sync(&pool->checkpoint_work);
-	/* Somebody's bio may wait for this one. */
+	/* Bios may wait for this one, so it must run. */
 	flush_work(&pool->commit_work);
-	/* What they leave on their lists is tried again on resume. */
+	/* Bios that stay on the lists of these two are retried on resume. */
 	cancel_work_sync(&pool->retry_work);
 	cancel_work_sync(&pool->search_work);
 
@@ -301,7 +308,7 @@ void hpm_pool_quiesce(struct hpm_pool *pool)
  */
 
 #ifdef CONFIG_DM_HPMAPPER_FAULTS
-/* Each queue is one thread, as with the rescuers alone: see above. */
+/* Makes each queue a single thread, as with the rescuers alone: see above. */
 static bool one_worker;
 module_param(one_worker, bool, 0644);
 MODULE_PARM_DESC(one_worker, "queues of pools that are made now have one worker");
@@ -355,7 +362,7 @@ static void destroy_queue(struct workqueue_struct **wq)
 	*wq = NULL;
 }
 
-/* Whoever queues on another's queue is waited for before the other goes. */
+/* A queue whose works queue works on another queue is destroyed before that. */
 void hpm_pool_work_exit(struct hpm_pool *pool)
 {
 	WARN_ON_ONCE(delayed_work_pending(&pool->tick) ||
