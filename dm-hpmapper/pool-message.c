@@ -2,32 +2,33 @@
 /*
  * Messages
  *
- * A message that changes something returns when the change is durable, or has
- * changed nothing and said why in the log.
+ * A message that changes something returns when the change is durable, or it
+ * has changed nothing and has logged the reason.
  *
  * One at a time
  * -------------
- * Messages that change something are serialised by message_lock, and so is
- * activation.  Everybody's containers start and end by these, so whoever holds it
- * waits for the metadata, which is the pool's own, but never for a volume's I/O,
- * which may take as long as its owner, or his io.max, likes.  If all that is left
- * of the metadata or of the journal is kept for such I/O, the message lets the lock
- * go and begins anew, and after some seconds it is refused.  Three messages do wait
- * for a volume's I/O itself, and each lets the lock go first:
+ * message_lock serialises messages, except defrag, and the activation of
+ * volumes.  All tenants need these to start and end containers.  So a holder
+ * may wait for the metadata device, which only the pool uses, but not for a
+ * volume's I/O, which io.max or the device can delay without limit.  If such
+ * I/O holds all that is left of the metadata space or of the journal, the
+ * message drops the lock and begins again, and after some seconds it is
+ * refused.  Three messages must wait for the I/O of volumes, and do so without
+ * the lock:
  *
- *	create_snap	waits for the origin's writes in flight.  For a moment it
- *			does so with the lock, since that is all it takes as a
- *			rule, and the writes are parked for no longer than they
- *			must.  If they take longer it undoes what it has begun,
- *			waits with nothing in its hands but a reference to the
- *			origin, and begins anew: by then the id may be taken, or
- *			the pool suspended, so all is checked again.
- *	checkpoint	promises that what was freed is free, and so waits for
- *			the drain, which waits for all that is in flight
- *	defrag		waits for a copy, and has a lock of its own
+ *	create_snap	waits for the origin's writes in flight.  At first it
+ *			waits a moment with the lock, which is enough as a rule
+ *			and keeps the writes parked for the shortest time.  If
+ *			they take longer, it cancels what it has begun, waits
+ *			with only a reference to the origin, and begins again:
+ *			by then the id may be taken or the pool suspended, so
+ *			everything is checked again.
+ *	checkpoint	promises that freed blocks are free on return, so it
+ *			waits for the drain, which waits for all I/O in flight
+ *	defrag		waits for a copy; it has a lock of its own
  *
- * A volume that is removed waits for its own bios' last traces without it, too
- * (volume.c).
+ * The removal of a volume waits for the volume's last bios without the lock,
+ * too (volume.c).
  */
 #include <linux/sched/signal.h>
 
@@ -35,14 +36,14 @@
 #include "pool-priv.h"
 #include "volume.h"
 
-/* Says why a message is refused, and gives the error. */
+/* Logs why a message is refused; its value is the error. */
 #define refuse(pool, err, fmt, ...) \
 ({ \
 	DMERR("%s: " fmt, (pool)->name, ##__VA_ARGS__); \
 	(err); \
 })
 
-/* A message on its way through the function that is for it. */
+/* A message that is being carried out. */
 struct message {
 	struct hpm_pool *pool;
 	const struct hpm_message *say;
@@ -51,8 +52,8 @@ struct message {
 };
 
 /*
- * The engine's result, with what it says about it.  What is to be tried again has
- * changed nothing, and is not spoken of.
+ * Logs an error of the engine with its reason, and returns it.  -ERESTART is
+ * not logged, as nothing has changed and the message is tried again.
  */
 static int finish(struct message *m, int r, const char *why)
 {
@@ -75,7 +76,7 @@ static int finish(struct message *m, int r, const char *why)
  *--------------------------------------------------------------
  */
 
-/* The active volume with this id, held, or NULL. */
+/* The active volume with this id, with a reference, or NULL. */
 static struct hpm_volume *get_active(struct hpm_pool *pool, u32 id)
 {
 	struct hpm_volume *v;
@@ -117,7 +118,7 @@ static int begin_snap(struct message *m, const char **why)
 				      m->say->name, why);
 }
 
-/* The origin's writes take long: others' messages have their turn meanwhile. */
+/* The origin's writes take long, so other messages may run meanwhile. */
 static int wait_for_origin(struct message *m, struct hpm_volume *v,
 			   const char **why)
 {
@@ -128,7 +129,7 @@ static int wait_for_origin(struct message *m, struct hpm_volume *v,
 	r = hpm_volume_wait_parked(v);
 	mutex_lock(&pool->message_lock);
 	if (r) {
-		*why = "killed while the origin's writes took their time";
+		*why = "killed while it waited for the origin's writes";
 	} else if (READ_ONCE(pool->suspended)) {
 		*why = "the pool has been suspended";
 		r = -EBUSY;
@@ -136,7 +137,7 @@ static int wait_for_origin(struct message *m, struct hpm_volume *v,
 	return r;
 }
 
-/* What was begun is published, or undone. */
+/* Publishes the snapshot that was begun, or cancels it and returns an error. */
 static int snap_parked(struct message *m, struct hpm_volume *v,
 		       const char **why)
 {
@@ -157,8 +158,8 @@ static int snap_parked(struct message *m, struct hpm_volume *v,
 /*
  * create_snap <id> <origin id> [<name>]
  *
- * An active origin's writes wait while the record gets its number, and those
- * that were in flight are done before: a write is in the snapshot, or it is not.
+ * Writes to an active origin wait while the record gets its number, and those
+ * in flight end before that: so each write is in the snapshot or it is not.
  */
 static int msg_create_snap(struct message *m)
 {
@@ -257,7 +258,7 @@ static int set_flag(struct message *m, u32 flag, bool on)
 	return finish(m, r, why);
 }
 
-/* What is active heeds it from now on. */
+/* If the volume is active, the setting takes effect at once. */
 static void tell_sharing(struct hpm_pool *pool, u32 id, bool on)
 {
 	struct hpm_volume *v = get_active(pool, id);
@@ -284,7 +285,8 @@ static int msg_set_sharing(struct message *m)
 /*
  * set_readonly <id> on|off
  *
- * Whoever has the volume open relies on it as it was when he opened it.
+ * Refused for an active volume: its users rely on the mode in which they have
+ * opened it.
  */
 static int msg_set_readonly(struct message *m)
 {
@@ -342,14 +344,14 @@ static unsigned int emit_volume(struct hpm_pool *pool,
 	return sz;
 }
 
-/* The figures are those of what has been written by now. */
+/* Applies what was published, so that the figures are up to date. */
 static void apply_published(struct hpm_pool *pool)
 {
 	if (!hpm_pool_refuses_writes(pool) && !READ_ONCE(pool->suspended))
 		hpm_md_apply(pool->md);
 }
 
-/* list [<first id>]: dm tells a caller whose buffer is too small for it. */
+/* list [<first id>]: dm tells the caller if the buffer is too small. */
 static int msg_list(struct message *m)
 {
 	struct hpm_vol_info info;
@@ -364,7 +366,7 @@ static int msg_list(struct message *m)
 		if (r == -ENOENT)
 			break;
 		if (r)
-			return refuse(m->pool, r, "%s: error %d",
+			return refuse(m->pool, r, "%s: cannot read the volumes: error %d",
 				      m->say->word, r);
 
 		sz = emit_volume(m->pool, &info, m->result, sz, m->maxlen);
@@ -426,7 +428,7 @@ static int msg_release_metadata_snap(struct message *m)
 	return finish(m, r, why);
 }
 
-/* checkpoint: and what has been freed so far is free when it returns. */
+/* checkpoint: when it returns, the blocks that were freed before are free. */
 static int msg_checkpoint(struct message *m)
 {
 	int r;
@@ -479,7 +481,7 @@ static int msg_defrag(struct message *m)
 
 /*
  *----------------------------------------------------------------
- * Which is which
+ * Carrying messages out
  *--------------------------------------------------------------
  */
 
@@ -489,8 +491,8 @@ static int (*const messages[HPM_NR_MESSAGES])(struct message *m) = {
 };
 
 /*
- * A suspended pool writes nothing.  Its presuspend takes message_lock once it has
- * said that it is suspended: what found it otherwise has come to an end by then.
+ * A suspended pool writes nothing.  presuspend sets ->suspended and then takes
+ * message_lock, so a message that has found it false has ended by then.
  */
 static int check_suspended(const struct message *m)
 {
@@ -514,11 +516,14 @@ static int try_once(struct message *m)
 	return r;
 }
 
-/* Some seconds, with what a try waits itself: other writes have ended by then. */
+/* Some seconds with the waits of each try, in which most writes end. */
 #define MOST_TRIES	50
 #define BETWEEN_TRIES	(HZ / 50)
 
-/* Writes under way have what it needs: others' messages have their turn meanwhile. */
+/*
+ * If writes in flight hold what the message needs, it tries again, and other
+ * messages may run between two tries.
+ */
 static int carry_out(struct message *m)
 {
 	unsigned int tries;
@@ -531,11 +536,11 @@ static int carry_out(struct message *m)
 		schedule_timeout_killable(BETWEEN_TRIES);
 		if (fatal_signal_pending(current))
 			return refuse(m->pool, -EINTR,
-				      "%s: killed while others' writes took their time",
+				      "%s: killed while it waited for writes in flight",
 				      m->say->word);
 	}
 	return refuse(m->pool, -ENOSPC,
-		      "%s: writes under way have what is left of the metadata or of the journal: try again when they have ended",
+		      "%s: writes in flight hold what is left of the metadata space or of the journal: try again when they have ended",
 		      m->say->word);
 }
 
