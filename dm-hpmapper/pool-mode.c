@@ -4,21 +4,22 @@
  *
  *	write -> out_of_data_space -> read_only -> fail
  *
- * A pool goes down it by errors and by running out of space, and is held at
- * read_only by a table that says so.  It comes up again from out_of_data_space
- * when there is space, and from a table's read_only with another table; never
- * from an error.  These causes are independent of one another, so each has a
- * word of its own and the mode is always worked out from all of them: a pool
- * that runs out of space while its table says read_only, and is then loaded
- * with one that does not, is where it belongs.
+ * A pool goes down the ladder when an error occurs or when it runs out of
+ * space, and a table with read_only keeps it at read_only.  It comes up again
+ * from out_of_data_space when there is space, and from a table's read_only with
+ * another table, but never from an error.  These causes are independent of each
+ * other, so each has a field of its own, and the mode is always computed from
+ * all of them.  For example, if a pool runs out of space while its table says
+ * read_only, and a table without read_only is loaded, the mode becomes
+ * out_of_data_space.
  *
- * Metadata that is full is not a step of the ladder: such a pool refuses to
- * write, but deletes and discards go on, from a reserve, and are the cure.
+ * Full metadata is not a step of the ladder: such a pool refuses to write, but
+ * deletes and discards go on, from a reserve, and make space.
  *
- * Demotion happens in any context.  What must be told (the log, the event, the
- * needs_check flag on the device, those who wait for what will not come) is
- * left to a work.  It compares with what it told last, so that a change that
- * comes while it runs is neither lost nor told twice.
+ * The mode can go down in any context.  What follows from it (log, event, the
+ * needs_check flag on the device, ending the bios that wait in vain) is left to
+ * a work.  It compares the mode with the one that it reported last, so a change
+ * that comes while it runs is neither lost nor reported twice.
  */
 #include "pool-priv.h"
 #include "trace.h"
@@ -107,7 +108,7 @@ void __hpm_pool_start_timeout(struct hpm_pool *pool)
 				 timeout);
 }
 
-/* Sets one of the two words that say what there is no room for. */
+/* Sets out_of_data or meta_full. */
 static void set_no_space(struct hpm_pool *pool, bool *word, bool is)
 {
 	spin_lock_irq(&pool->lock);
@@ -136,7 +137,7 @@ void hpm_pool_set_meta_full(struct hpm_pool *pool, bool is)
 	set_no_space(pool, &pool->meta_full, is);
 }
 
-/* The bounded wait is over: from here on, and until space comes, an error. */
+/* Until space comes, writes that find none fail from here on. */
 static void no_space_timeout(struct work_struct *ws)
 {
 	struct hpm_pool *pool = container_of(to_delayed_work(ws),
@@ -150,7 +151,7 @@ static void no_space_timeout(struct work_struct *ws)
 	spin_unlock_irq(&pool->lock);
 
 	if (over) {
-		DMERR("%s: no space came in time: what waits for it ends with an error",
+		DMERR("%s: no space came in time; writes that need space fail until there is some: delete volumes, discard, or grow the pool",
 		      pool->name);
 		hpm_pool_end_writes(pool, BLK_STS_NOSPC);
 		hpm_pool_event(pool);
@@ -159,7 +160,7 @@ static void no_space_timeout(struct work_struct *ws)
 
 /*
  *----------------------------------------------------------------
- * Telling
+ * Reporting
  *--------------------------------------------------------------
  */
 
@@ -178,11 +179,11 @@ static void tell_mode(struct hpm_pool *pool, enum hpm_mode old,
 }
 
 /*
- * An error that takes a pool's writing away is one that hpm_check should look
- * into before anybody writes again, whether or not the metadata can still be
- * committed.  If not even the flag can be written, the pool still has all that
- * it needs for reading in memory, and what the device holds is consistent
- * without the flag: so reading goes on, and the next suspend tries again.
+ * After an error that makes a pool read_only, hpm_check should be run before
+ * the pool is written again, whether or not the metadata can still be
+ * committed.  If the flag cannot be written either, reading goes on: metadata
+ * that could not be written is in memory, and the device is consistent without
+ * the flag.  The next suspend tries again.
  */
 static void set_needs_check(struct hpm_pool *pool)
 {
@@ -214,7 +215,7 @@ static void do_mode(struct work_struct *ws)
 	told = pool->told_mode;
 	mode = pool->mode;
 	dead = pool->dead;
-	/* An error's sentence belongs to the step that the error made. */
+	/* The reason is only that of the step to which the error led. */
 	why = mode == pool->error_mode ? pool->why : NULL;
 	err = pool->why_err;
 	told_full = pool->told_meta_full;

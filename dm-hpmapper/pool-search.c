@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Looking for credit and for blocks, on behalf of who waits for them (pool-waiters.c)
+ * Searches for credits and blocks, for the bios that wait in pool-waiters.c
  */
 #include "pool-priv.h"
 #include "trace.h"
 
-/* Reclaim steps between two looks at whether there is room now. */
+/* The number of reclaim steps before the caller looks for room again. */
 #define RECLAIM_STEPS	64
 
 /*
- * 1: something was given back, there may be more; 0: nothing is dying; -ERESTART:
- * what is there waits for others.
+ * Returns 1 if something was given back and there may be more, 0 if nothing is
+ * dying, -ERESTART if the rest must wait for others, or another error.
  */
 static int reclaim_some(struct hpm_pool *pool)
 {
@@ -25,7 +25,11 @@ static int reclaim_some(struct hpm_pool *pool)
 	return i ? 1 : r;
 }
 
-/* -ERESTART: it depends on others, who take their time. */
+/*
+ * Waits until there is a credit for @use, which it does not keep.  -ENOSPC: the
+ * metadata device is full.  -ERESTART: others hold what is needed, and it takes
+ * some time.
+ */
 static int wait_for_credit(struct hpm_pool *pool, enum hpm_credit_use use)
 {
 	int r, more;
@@ -40,7 +44,7 @@ static int wait_for_credit(struct hpm_pool *pool, enum hpm_credit_use use)
 	return more == -ERESTART ? more : r;
 }
 
-/* True: they wait on. */
+/* Retries or ends the writes that wait for a credit.  True: they wait on. */
 static bool retry_writes(struct hpm_pool *pool)
 {
 	int r;
@@ -56,7 +60,10 @@ static bool retry_writes(struct hpm_pool *pool)
 	return false;
 }
 
-/* Those who have more to draw on than writes do not wait for more, either. */
+/*
+ * The same for unmaps.  They may use room that writes must leave, so they do
+ * not wait for space, but end with an error if that room is used up.
+ */
 static bool retry_unmaps(struct hpm_pool *pool)
 {
 	struct bio_list bios;
@@ -75,10 +82,10 @@ static bool retry_unmaps(struct hpm_pool *pool)
 }
 
 /*
- * The engine says when credit comes back, but that may be before the bio that
- * was refused is on the list.  So this does not rely on being called: it asks the
- * engine, again and again, until there is credit, and what is on the list then is
- * tried again.  What is refused once more comes back here.
+ * The engine kicks when a credit comes back, but this can be before a refused
+ * bio is on the list.  So this work does not rely on the kick: it asks the
+ * engine until there is a credit, and then retries the bios that are on the
+ * list.  A bio that is refused again comes back here.
  */
 static void do_retry(struct work_struct *ws)
 {
@@ -100,13 +107,13 @@ static void do_retry(struct work_struct *ws)
  */
 
 /*
- * Everything that could give space back has its turn.  While a full pool is
- * written to, this is called for each write; when nothing has been recorded
- * since the last time there is nothing to commit and to drain.
+ * Tries everything that can give space back.  While a full pool is written to,
+ * this is called for each write.  If nothing has been recorded since the last
+ * search, there is nothing to commit and to drain.
  *
- * Returns SPACE when there was some, even if others have taken it by now: whoever
- * still finds none asks for another search.  NO_SPACE is the end of a search that
- * left nothing out.  A negative error is that of the commit.
+ * Returns SPACE if there was some, even if others have taken it by now: a bio
+ * that still finds none asks for another search.  Returns NO_SPACE if nothing
+ * is left to try, and the error of an apply or a commit that failed.
  */
 enum { SPACE, NO_SPACE };
 
@@ -116,7 +123,7 @@ static int search_space(struct hpm_pool *pool)
 	int r;
 
 	hpm_volumes_return_stock(pool);
-	/* The drain may take as long as the slowest I/O of anybody's. */
+	/* Before the drain, which may take as long as the slowest I/O. */
 	hpm_md_get_stats(pool->md, &st);
 	if (st.data_free_now)
 		return SPACE;
@@ -154,7 +161,7 @@ static void begin_search(struct hpm_pool *pool)
 	spin_unlock_irq(&pool->lock);
 }
 
-/* Which ends when all I/O ends that is in flight: see pool-drain.c. */
+/* May take until all I/O has ended that is in flight: see pool-drain.c. */
 static void do_search(struct work_struct *ws)
 {
 	struct hpm_pool *pool = container_of(ws, struct hpm_pool, search_work);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Space: what becomes of those who wait when it comes; low water
+ * Space that becomes free: retries the bios that wait for it; low water marks
  */
 #include "pool-priv.h"
 
@@ -48,16 +48,16 @@ void hpm_pool_space_freed(struct hpm_pool *pool)
  *--------------------------------------------------------------
  */
 
-/* As dm-thin's: a quarter of a small device, 4 MiB of any other. */
+/* As in dm-thin: a quarter of the device, 4 MiB at most. */
 u64 hpm_pool_meta_low_water(const struct hpm_md_stats *st)
 {
 	return min_t(u64, st->meta_total / 4, 1024);
 }
 
 /*
- * True once for each time that @free sinks to the mark.  What is free moves up
- * and down with each checkpoint and drain: it has risen again only when it is
- * clear of the mark.
+ * Returns true once each time that @free sinks to the mark.  Free space rises
+ * and sinks with each checkpoint and drain, so it counts as risen only when it
+ * is a quarter above the mark.
  */
 static bool sank(struct hpm_pool *pool, bool *told, u64 free, u64 mark)
 {

@@ -1,31 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who waits for space, and how it comes back
+ * The lists of bios that wait for credits or blocks
  *
- * A writer needs two things before it starts: credit (room in the journal and
- * in the metadata) and a place for its data.  A bio that does not get one of
+ * A write needs two things before it starts: a credit (room in the journal and
+ * in the metadata) and blocks for its data.  A bio that does not get one of
  * them at once waits here, on a list, and holds nothing meanwhile: no in-flight
- * token (or the drain that is to free space would wait for it), no credit, no
- * change, and no worker.  When it goes on it starts from the beginning.
+ * token (or the drain, which has to free space, would wait for it), no credit,
+ * no change, and no worker.  When it goes on, it starts from the beginning.
  *
  * credit_bios wait for room that the engine is about to make by applying and
  * checkpointing, or for credits of others, which come back when their I/O ends.
- * unmap_bios do so as well: they may have more of the room, so they do not wait for
- * what writes wait for.  One worker asks for both, and never for long, so that each
- * kind gets what there is for it.  search_bios found no block: everything that
- * could give blocks back is to have its turn before a write fails (dying volumes
- * are given back, all records are made durable, what they freed is drained, and
- * reservations that volumes hold for later are taken back).  One worker does
- * that for all of them.  searched_bios are those that waited when it began; one
- * that came later may have found nothing before a discard that its owner sent,
- * and so gets a search of its own.  space_bios wait for somebody to delete, to
- * discard or to grow a device; how long they may is the user's word: not at all
- * (error_if_no_space) or until the timeout (queue_if_no_space).
+ * unmap_bios do so, too, but may use more of the room, so they need not wait
+ * until there is room for writes.  One worker asks for both, and never for
+ * long, so that each kind gets the room that there is for it.
  *
- * Whoever puts a bio on a list asks first whether its volume is being suspended
- * without a flush, under the lock of the lists: see hpm_gate_return().  A bio
- * stays on its list for as long as a worker is busy with what it waits for, so
- * that such a suspend finds it there and need not wait for the worker.
+ * search_bios found no block.  Before a write fails, everything that can give
+ * blocks back is tried: dying volumes are given back, all records are made
+ * durable, the blocks that they freed are drained, and the reservations that
+ * volumes hold for later are taken back.  One worker does this for all of them.
+ * searched_bios are those that waited when it began.  A bio that comes later
+ * gets a search of its own, as its owner may have sent a discard that the
+ * running search has missed.
+ *
+ * space_bios wait until somebody deletes, discards or grows a device.  The
+ * table says how long they may wait: not at all (error_if_no_space) or until
+ * the timeout (queue_if_no_space).
+ *
+ * A bio is put on a list only if its volume is not being suspended without a
+ * flush, which is checked under the lock of the lists: see hpm_gate_return().
+ * It stays on its list while a worker tries to get what it waits for, so such a
+ * suspend finds it there and need not wait for the worker.
  */
 #include "pool-priv.h"
 #include "volume.h"
@@ -36,8 +40,9 @@ static struct hpm_bio *hb_of(struct bio *bio)
 }
 
 /*
- * The only way onto the lists.  BLK_STS_OK: it is there; else the bio is to end
- * with this status, once pool->lock is given up.
+ * The only function that puts bios on the lists.  BLK_STS_OK: the bio is on the
+ * list.  If not, the caller must end the bio with this status after it has
+ * released pool->lock.
  */
 static blk_status_t __wait_in(struct hpm_pool *pool, struct bio_list *list,
 			      struct bio *bio)
@@ -52,7 +57,10 @@ static blk_status_t __wait_in(struct hpm_pool *pool, struct bio_list *list,
 	return BLK_STS_OK;
 }
 
-/* On @list, for which @work does something: on resume, if it is too late now. */
+/*
+ * Puts the bio on @list and queues @work, which serves the list.  If the pool
+ * is quiet, hpm_pool_wake() will queue the work.
+ */
 static void wait_in(struct hpm_pool *pool, struct bio_list *list,
 		    struct bio *bio, struct workqueue_struct *wq,
 		    struct work_struct *work)
@@ -82,7 +90,7 @@ void hpm_waiters_take(struct hpm_pool *pool, struct bio_list *from,
 	spin_unlock_irqrestore(&pool->lock, flags);
 }
 
-/* Their parts may be under way still, so they end when those have. */
+/* A bio whose parts are still in flight ends when they have ended. */
 void hpm_waiters_end(struct bio_list *bios, blk_status_t status)
 {
 	struct bio *bio;
@@ -149,7 +157,7 @@ void hpm_pool_return_bios(struct hpm_pool *pool, struct hpm_volume *v)
 	hpm_waiters_end(&bios, BLK_STS_DM_REQUEUE);
 }
 
-/* Nothing is to be had: an error, or a wait until somebody does something. */
+/* There is no space: ends the bio with an error, or queues it for space. */
 static void no_space(struct hpm_pool *pool, struct bio *bio)
 {
 	blk_status_t status;
@@ -157,7 +165,7 @@ static void no_space(struct hpm_pool *pool, struct bio *bio)
 
 	spin_lock_irqsave(&pool->lock, flags);
 	if (!pool->out_of_data && !pool->meta_full) {
-		/* Some came while the bio was on its way here. */
+		/* Space has come since the search ended. */
 		status = __wait_in(pool, &pool->credit_bios, bio);
 		if (!status && !pool->quiet)
 			queue_work(pool->apply_wq, &pool->retry_work);
