@@ -7,7 +7,7 @@
 
 static int commit(struct hpm_pool *pool)
 {
-	/* Nothing was ever written, so everything is durable. */
+	/* The engine has written nothing, so everything is durable. */
 	if (pool->opened_read_only)
 		return 0;
 
@@ -27,7 +27,7 @@ int hpm_pool_settle(struct hpm_pool *pool)
 	return hpm_md_commit(pool->md);
 }
 
-/* Puts what waits for a commit behind @bios. */
+/* Moves the bios that wait for a commit to the end of @bios. */
 static void take_flushes(struct hpm_pool *pool, struct bio_list *bios)
 {
 	spin_lock_irq(&pool->lock);
@@ -37,9 +37,9 @@ static void take_flushes(struct hpm_pool *pool, struct bio_list *bios)
 }
 
 /*
- * The list is taken before the commit is called: only what waited by then is
- * covered by its data flush.  What comes later queues the work anew, and so
- * gets a commit of its own together with everything else that came meanwhile.
+ * The list is taken before the commit begins, as its data flush covers only the
+ * bios that wait by then.  A bio that comes later queues the work again, and
+ * the next commit serves all bios that have come meanwhile.
  */
 static void do_commit(struct work_struct *ws)
 {

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The way of freed blocks
+ * The drain: makes freed blocks allocatable again
  *
- * A data block that no mapping names any more is not free yet.  It may be
- * given to somebody else, or discarded on the device, only when
+ * A data block that no mapping names any more is not yet free.  It may be
+ * allocated again, or discarded on the device, only when
  *
  *	1. the record that freed it is durable: before that, a crash brings the
- *	   old mapping back, and it must find its data;
- *	2. nobody reads or writes it any more: a bio that looked the old mapping
- *	   up has the block number in its hand until its I/O ends, and holds an
- *	   in-flight token (tokens.h) from before the look-up until then;
- *	3. the index of cached copies has forgotten it, which only now can be
- *	   for good, as such a bio was allowed to enter it;
- *	4. its discard is done: a discard that overtakes the next owner's write
- *	   would destroy it.
+ *	   old mapping back, and the block must still have its data;
+ *	2. no I/O on it is in flight: a bio that has looked up the old mapping
+ *	   uses the block number until its I/O ends, and holds an in-flight
+ *	   token (tokens.h) from before the look-up until then;
+ *	3. the index of cached copies has dropped it: this must come after 2, as
+ *	   such a bio could have entered the block into the index again;
+ *	4. its discard has ended: a discard that overtook the next owner's write
+ *	   would destroy the new data.
  *
- * The engine hands batches over that have passed 1; this does the rest, in
- * this order, one grace period for all batches that are there.  The known
- * price: a single bio that hangs in the data device, or that io.max holds back,
- * keeps all freed space of the pool from being used again, as it holds the grace
- * period up.  Nothing else waits for it: the worker holds no lock meanwhile, and
- * only those wait for the worker who need the very blocks that it is about.
+ * The engine hands over batches for which 1 holds.  The drain does the rest, in
+ * this order, with one grace period for all batches that are there.  The known
+ * price: a single bio that hangs in the data device, or that io.max throttles,
+ * delays the grace period, so no freed space of the pool can be used again
+ * until the bio ends.  Nothing else is delayed: the worker holds no lock
+ * meanwhile, and only callers that need the freed blocks wait for the worker.
  */
 #include "cache.h"
 #include "io-kernel.h"
@@ -57,7 +57,7 @@ static bool take_batches(struct hpm_pool *pool, struct list_head *batches)
 	return !list_empty(batches);
 }
 
-/* Until nobody has a block in his hand that was mapped before this call. */
+/* Waits for all I/O that could use a mapping from before the call. */
 static void wait_for_readers(struct hpm_pool *pool)
 {
 	ktime_t start = ktime_get();
@@ -66,7 +66,7 @@ static void wait_for_readers(struct hpm_pool *pool)
 	trace_hpm_grace(pool, start, 0);
 }
 
-/* Batches that came during a turn have a turn of their own. */
+/* Batches that came during a turn get a turn of their own. */
 static void drain_more(struct hpm_pool *pool)
 {
 	spin_lock_irq(&pool->lock);
@@ -76,10 +76,10 @@ static void drain_more(struct hpm_pool *pool)
 }
 
 /*
- * One turn: a grace period, and what was freed before it is free.  The work ends
- * after each turn, so that hpm_pool_drain_wait() waits for the turn that is under
- * way and for the next one, and for no more, however often others free blocks
- * meanwhile.
+ * One turn: after one grace period, the blocks freed before it become free.
+ * The work ends after each turn, so hpm_pool_drain_wait() waits for the turn
+ * that runs and for the next one, but not for more, however many blocks are
+ * freed meanwhile.
  */
 static void do_drain(struct work_struct *ws)
 {
@@ -114,7 +114,7 @@ void hpm_pool_drain(void *ctx, struct list_head *batches)
 	spin_unlock_irq(&pool->lock);
 }
 
-/* A work that runs and is queued again runs again before it counts as flushed. */
+/* If the work runs now, flush_work() waits for the next run, too. */
 void hpm_pool_drain_wait(struct hpm_pool *pool)
 {
 	queue_work(pool->drain_wq, &pool->drain_work);

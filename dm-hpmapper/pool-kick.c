@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What makes the workers run: see pool-work.c
+ * Queues the works that the engine asks for, and dm events; see pool-work.c
  */
 #include "pool-priv.h"
 
@@ -11,7 +11,7 @@ void hpm_pool_kick(void *ctx, enum hpm_kick what)
 	struct hpm_pool *pool = ctx;
 	unsigned long flags;
 
-	/* The lock is what keeps a kick from slipping past a quiesce. */
+	/* quiet is set under the lock, so no kick slips past a quiesce. */
 	spin_lock_irqsave(&pool->lock, flags);
 	if (pool->quiet)
 		goto out;

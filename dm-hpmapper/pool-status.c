@@ -5,7 +5,10 @@
 #include "cache.h"
 #include "pool-priv.h"
 
-/* What the status must not be older than, unless the pool is past that. */
+/*
+ * Applies and commits what was published, so that the status includes it.  Does
+ * nothing with --noflush, or if the pool is suspended or refuses writes.
+ */
 static void bring_up_to_date(struct dm_target *ti, struct hpm_pool *pool,
 			     unsigned int status_flags)
 {
@@ -20,7 +23,7 @@ static void bring_up_to_date(struct dm_target *ti, struct hpm_pool *pool,
 	hpm_noio_end(noio);
 }
 
-/* What the status says of the pool itself, all of one instant. */
+/* The pool's own fields that the status shows, all of one instant. */
 struct words {
 	struct hpm_features features;
 	enum hpm_mode mode;
@@ -54,7 +57,7 @@ static const char *discard_word(const struct hpm_features *f)
 }
 
 /*
- * As dm-thin's:
+ * As in dm-thin:
  *
  *	<transaction id> <used>/<total metadata blocks>
  *	<used>/<total data blocks> <held root>|- ro|rw|out_of_data_space
@@ -136,8 +139,8 @@ static void emit_status(struct dm_target *ti, struct hpm_table *t,
 }
 
 /*
- * The words that are not the default, as they were asked for; but for
- * adopt_data, which says what was to be done once.
+ * The features that are not the default, as the table has them.  adopt_data is
+ * left out, as it asks for something that is done only once.
  */
 static unsigned int emit_features(const struct hpm_features *f, char *result,
 				  unsigned int sz, unsigned int maxlen)

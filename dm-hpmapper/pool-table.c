@@ -2,8 +2,8 @@
 /*
  * The pool target: tables, suspend and resume
  *
- * A constructor changes nothing about a live pool, as it is not known whether
- * its table will ever be used: all that a table says takes effect in preresume.
+ * A constructor changes nothing in a live pool, as its table may never be used.
+ * A table takes effect in preresume.
  */
 #include "cache.h"
 #include "io-kernel.h"
@@ -17,13 +17,13 @@
  *--------------------------------------------------------------
  */
 
-/* Newer kernels refuse this by themselves, but do not say what they refuse. */
+/* Newer kernels refuse this by themselves, but do not log what they refuse. */
 static int check_not_self(struct dm_target *ti, dev_t dev)
 {
 	if (dev != disk_devt(dm_disk(dm_table_get_md(ti->table))))
 		return 0;
 
-	ti->error = "A pool cannot stand upon itself";
+	ti->error = "A pool cannot use itself as a device";
 	return -EINVAL;
 }
 
@@ -112,7 +112,7 @@ static int open_devices(struct hpm_table *t, char **argv)
 	return 0;
 }
 
-/* The table's length is how much of the data device is the pool's. */
+/* The table's length says how much of the data device the pool uses. */
 static int check_sizes(struct hpm_table *t)
 {
 	struct block_device *meta = t->meta_dev->bdev;
@@ -148,8 +148,8 @@ static int check_sizes(struct hpm_table *t)
 }
 
 /*
- * A discard that the device cannot take, or only in pieces that are larger
- * than what is ever freed as one, is no error: it stays in the pool.
+ * If the device takes no discards, or only in granules larger than the blocks
+ * that the pool frees, discards only free space in the pool.  This is no error.
  */
 static bool can_pass_down(struct hpm_table *t)
 {
@@ -169,7 +169,7 @@ static bool can_pass_down(struct hpm_table *t)
 	return false;
 }
 
-/* What a live pool cannot take from another table. */
+/* Refuses what a table cannot change in a live pool. */
 static int check_reload(struct hpm_table *t)
 {
 	struct hpm_pool *pool = t->pool;
@@ -206,14 +206,14 @@ static int check_reload(struct hpm_table *t)
  *	ignore_discard		volumes take no discards
  *	no_discard_passdown	discards are not passed to the data device
  *	read_only		nothing is written, neither data nor metadata
- *	adopt_data		take the data device for the pool's although its
- *				mark says otherwise, and put the pool's there
+ *	adopt_data		accept the data device although it does not have
+ *				the pool's mark, and write the mark
  *	error_if_no_space	a write that finds no space fails (the default)
  *	queue_if_no_space	it waits, for no_space_timeout seconds
- *	sharing			reads are served from each other's copies (the
- *				default)
- *	no_sharing		each volume reads for itself
- *	skip_block_zeroing	accepted for dm-thin's sake
+ *	sharing			reads are served from other volumes' cached
+ *				copies (the default)
+ *	no_sharing		all reads go to the data device
+ *	skip_block_zeroing	accepted as in dm-thin, without effect
  */
 static int pool_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 {
@@ -343,7 +343,7 @@ static void tell_grown(struct hpm_pool *pool, const struct hpm_md_stats *was)
 	tell_growth(pool, "metadata", now.meta_total, was->meta_total);
 }
 
-/* What the devices have gained is in the metadata before it is used. */
+/* Makes the devices' new sizes durable in the metadata before they are used. */
 static int grow_devices(struct hpm_pool *pool, struct hpm_table *t)
 {
 	const char *why = "unknown reason";
@@ -383,7 +383,7 @@ static int pool_preresume(struct dm_target *ti)
 
 	bind_table(pool, t);
 
-	/* A failed pool must resume all the same, to give its bios back. */
+	/* A failed pool must resume, too, so that bios that wait can end. */
 	if (hpm_pool_failed(pool))
 		return 0;
 
@@ -393,7 +393,7 @@ static int pool_preresume(struct dm_target *ti)
 	return r;
 }
 
-/* The volumes' bios go on, then what works on them in the background. */
+/* Lets the volumes' bios go on, and then defrag, which works on volumes. */
 static void start_volumes(struct hpm_pool *pool)
 {
 	hpm_volumes_start(pool);
@@ -426,8 +426,8 @@ static void pool_resume(struct dm_target *ti)
  */
 
 /*
- * A suspended pool does no I/O, so neither do its volumes, suspended or not.
- * They are stopped while everything that their bios may wait for still runs.
+ * A suspended pool does no I/O, so all its volumes are stopped, whether they
+ * are suspended or not.  All works for which their bios may wait still run.
  */
 static void pool_presuspend(struct dm_target *ti)
 {
@@ -440,7 +440,7 @@ static void pool_presuspend(struct dm_target *ti)
 	WRITE_ONCE(pool->suspended, true);
 	spin_unlock_irq(&pool->lock);
 
-	/* The message that is at work, if any, ends; the next is refused. */
+	/* Waits until a message that runs has ended; the next is refused. */
 	mutex_lock(&pool->message_lock);
 	mutex_unlock(&pool->message_lock);
 	hpm_defrag_pause(pool);
@@ -468,15 +468,15 @@ static void pool_postsuspend(struct dm_target *ti)
  *--------------------------------------------------------------
  */
 
-/* Nobody has business with the pool device's own blocks. */
+/* The pool device itself takes no I/O. */
 static int pool_map(struct dm_target *ti, struct bio *bio)
 {
 	return DM_MAPIO_KILL;
 }
 
 /*
- * Volumes stack upon the pool device, so what it lacks they do not get: the
- * data device's limits go through it.
+ * Volumes stack on the pool device and inherit its limits, so it passes on
+ * those of the data device.
  */
 static int pool_iterate_devices(struct dm_target *ti,
 				iterate_devices_callout_fn fn, void *data)

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A live pool: who it is, its birth and its end.
+ * Live pools: the list, creation and shutdown.
  *
- * A pool is born with the first table that names its devices, and shut down
- * with the last one.  Between the two, tables come and go: a reload has a
- * second one beside the one in force.  Its volumes refer to it as well, but
- * they do not keep its devices: when a pool's table is taken away under them
- * (dmsetup remove --force puts an error table in its place), the devices are
- * dm's to close.  So what the volumes keep then is a dead pool, which gives
- * errors and touches nothing; see hpm_pool_detach().
+ * A pool is created for the first table that names its devices, and shut down
+ * when its last table is destroyed.  A reload has a second table besides the
+ * one in use.  Volumes hold references to the pool, too, but these do not keep
+ * the devices open: if the pool's table is replaced while volumes are active
+ * (dmsetup remove --force loads an error table), dm closes the devices.  From
+ * then on the volumes refer to a dead pool, which returns errors and does no
+ * I/O; see hpm_pool_detach().
  */
 #include <linux/module.h>
 
@@ -50,7 +50,7 @@ static unsigned long shrink_scan(struct shrinker *shrinker,
 
 /*
  *----------------------------------------------------------------
- * Birth and end
+ * Creation and destruction
  *--------------------------------------------------------------
  */
 
@@ -130,8 +130,9 @@ out_free:
 static void pool_free(struct hpm_pool *pool)
 {
 	/*
-	 * In this order: what arms or queues, the queues (what is queued still may
-	 * want the engine), the engine.  See pool-work.c.
+	 * The order matters (pool-work.c): first stop what arms timers and
+	 * queues works, then destroy the queues, then close the engine, which
+	 * works that are still queued may use.
 	 */
 	if (pool->md)
 		hpm_shrinker_unregister(&pool->shrinker);
@@ -159,9 +160,9 @@ void hpm_pool_put(struct hpm_pool *pool)
 }
 
 /*
- * Opens the engine on a new pool.  May take seconds, as it recovers; the pool
- * is on the list already, so that nobody takes its devices meanwhile, but its
- * ->md is what says that it can be found.
+ * Opens the engine of a new pool.  This may take seconds, as it recovers.  The
+ * pool is already on the list, so no other pool can take its devices meanwhile;
+ * hpm_pool_find() does not return it before ->md is set.
  */
 static int pool_open(struct hpm_pool *pool, const struct hpm_table *t,
 		     const char **why)
@@ -190,7 +191,7 @@ static int pool_open(struct hpm_pool *pool, const struct hpm_table *t,
 	spin_lock_irq(&pool->lock);
 	pool->md = md;
 	pool->needs_check = st.needs_check;
-	/* It needs a check: read_only, but not by its table's wish. */
+	/* A pool that needs a check is read_only, whatever its table says. */
 	if (!pool->opened_read_only && pool->error_mode < hpm_md_mode(md)) {
 		pool->opened_read_only = true;
 		pool->error_mode = hpm_md_mode(md);
@@ -246,7 +247,10 @@ static int check_live_pool(struct hpm_pool *pool, const struct hpm_table *t,
 	return 0;
 }
 
-/* The live pool this table is for, NULL, or why it must not be. */
+/*
+ * Returns the live pool that this table is for, or NULL.  If the table does not
+ * fit a live pool, returns an ERR_PTR and sets *why.
+ */
 static struct hpm_pool *pool_lookup(const struct hpm_table *t,
 				    struct mapped_device *md, const char **why)
 {
@@ -330,10 +334,10 @@ struct hpm_pool *hpm_pool_attach(const struct hpm_table *t,
 }
 
 /*
- * The devices are about to be closed.  If volumes are left, then because the
- * table was taken away by force; presuspend has stopped them, so nothing of
- * theirs is in flight.  They see that the pool has failed before they are let
- * go, and from there on neither they nor the engine get at a device.
+ * The devices are about to be closed.  Volumes can only be left if the table
+ * was removed by force.  presuspend has stopped them, so they have no I/O in
+ * flight.  They are started after the pool has failed, so their bios end with
+ * errors, and neither they nor the engine use a device from then on.
  */
 static void pool_kill(struct hpm_pool *pool)
 {
@@ -368,7 +372,7 @@ void hpm_pool_detach(struct hpm_pool *pool)
 			hpm_noio_end(noio);
 		}
 
-		/* Now others may have the devices. */
+		/* From here on, another pool may use the devices. */
 		mutex_lock(&hpm_pools_lock);
 		list_del(&pool->list);
 		mutex_unlock(&hpm_pools_lock);

@@ -144,7 +144,7 @@ no reload EINVAL 'cannot shrink' "0 $(mib 32) hpmapper-pool $meta $data 1024 0"
 no reload EINVAL 'another large block size' "$p $meta $data 2048 0"
 no reload EINVAL 'cannot change its devices' "$p $meta /dev/mapper/other 1024 0"
 no reload EINVAL 'cannot be changed' "$p $meta $data 1024 0 1 ignore_discard"
-no reload EINVAL 'cannot stand upon itself' "$p $meta $pool 1024 0"
+no reload EINVAL 'cannot use itself' "$p $meta $pool 1024 0"
 refusals
 dmsetup remove other
 
