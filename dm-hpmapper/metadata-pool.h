@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The metadata engine as the pool and the tools see it; metadata.h has what is for
- * everybody.
+ * The metadata engine: what only the pool and the tools call; metadata.h has
+ * what all callers need.
  */
 #ifndef HPM_METADATA_POOL_H
 #define HPM_METADATA_POOL_H
@@ -14,18 +14,18 @@
 
 enum hpm_kick {
 	HPM_KICK_APPLY,		/* hpm_md_apply() is due */
-	HPM_KICK_APPLY_SOON,	/* ... when whoever writes pauses for a moment */
-	HPM_KICK_COMMIT,	/* hpm_md_commit() is due: a batch is full */
+	HPM_KICK_APPLY_SOON,	/* ... after a moment */
+	HPM_KICK_COMMIT,	/* hpm_md_commit() is due: batch nearly full */
 	HPM_KICK_CHECKPOINT,	/* hpm_md_checkpoint() is due */
 	HPM_KICK_RECLAIM,	/* hpm_md_reclaim_step() is due */
-	HPM_KICK_CREDIT,	/* credit came back: retry who waits for it */
+	HPM_KICK_CREDIT,	/* a credit came back: retry waiting bios */
 };
 
-/* Freed data extents on their way to being allocatable again. */
+/* Freed data extents that are not yet allocatable again. */
 #define HPM_FREE_EXTENTS	168
 struct hpm_free_batch {
-	struct list_head list;		/* for whoever holds the batch */
-	u64 record;			/* the last record that freed into it */
+	struct list_head list;		/* for the holder of the batch */
+	u64 record;			/* the last one that freed blocks in it */
 	unsigned int nr;
 	struct hpm_extent ext[HPM_FREE_EXTENTS];
 };
@@ -34,10 +34,10 @@ struct hpm_md_ops {
 	/* Any context.  Must only schedule. */
 	void (*kick)(void *ctx, enum hpm_kick what);
 	/*
-	 * Sleeps; called at the end of a commit, or of applying.  The records are
-	 * durable.  Takes over the list; each batch goes back through
-	 * hpm_free_done() once no I/O on its blocks is in flight, the index
-	 * has forgotten them and the pass-down is done.
+	 * Called at the end of a commit, or of applying, for batches whose
+	 * records are durable.  Takes over the list.  Each batch must be passed
+	 * to hpm_free_done() when no I/O on its blocks is in flight, the index
+	 * has dropped them, and their discard has ended.  May sleep.
 	 */
 	void (*drain)(void *ctx, struct list_head *batches);
 	/* Any context: an error demoted the engine to @mode; @why is static. */
@@ -46,21 +46,21 @@ struct hpm_md_ops {
 
 struct hpm_md_params {
 	const char *name;		/* of the pool's device, for messages; not copied */
-	unsigned int large_shift;	/* 0: take the label's */
+	unsigned int large_shift;	/* 0: as in the label */
 	bool may_format;		/* format a zeroed device */
 	bool read_only;			/* nothing is ever written */
 	bool ignore_needs_check;	/* for the tools */
-	bool adopt_data;		/* whatever its mark says */
+	bool adopt_data;		/* accept a wrong mark on the data */
 	unsigned long cache_nodes;	/* target size of the node cache, 0: default */
 };
 
 /*
- * Opens the pool on @io, formatting it if it may and must, and recovers it.
- * One that needs a check is opened as with read_only: hpm_md_mode() says so.
- * Unless read_only, one checkpoint ends the recovery.  On failure *why is a
- * sentence that says what was wrong.  Sleeps.
+ * Opens the pool on @io and recovers it; formats a zeroed device if may_format
+ * is set.  A pool that needs a check is opened as with read_only, and
+ * hpm_md_mode() returns that.  Unless read_only, the recovery ends with a
+ * checkpoint.  On failure *why is a sentence.  Sleeps.
  *
- * -EINVAL not ours or other geometry, -EUCLEAN corrupt, -EOPNOTSUPP unknown
+ * -EINVAL not a pool or other geometry, -EUCLEAN corrupt, -EOPNOTSUPP unknown
  * features, -ENOSPC device too small, -EROFS read_only and a journal to replay.
  */
 int hpm_md_open(struct hpm_io *io, const struct hpm_md_params *params,
@@ -69,7 +69,7 @@ int hpm_md_open(struct hpm_io *io, const struct hpm_md_params *params,
 
 /*
  * Applies what is published, commits and checkpoints (unless the mode forbids
- * it), leaving an empty journal.  Everything must be quiet.  Sleeps.
+ * it), so that the journal is empty.  The pool must be quiet.  Sleeps.
  */
 int hpm_md_shutdown(struct hpm_md *md);
 /* Frees all memory, writes nothing. */
@@ -77,7 +77,7 @@ void hpm_md_close(struct hpm_md *md);
 
 /* Any context. */
 enum hpm_mode hpm_md_mode(struct hpm_md *md);
-/* Only ever goes down the ladder. */
+/* Lowers the mode to @mode, if it is not that low already.  Any context. */
 void hpm_md_fail(struct hpm_md *md, enum hpm_mode mode, const char *why,
 		 int err);
 /* The reason given with the last demotion, or NULL. */
@@ -87,7 +87,11 @@ struct hpm_md_stats {
 	u64 transaction_id;
 	u64 meta_used, meta_total;	/* metadata blocks */
 	u64 meta_free_now;		/* usable at once, reserve excluded */
-	u64 data_used, data_total;	/* small blocks; reserved, pending, the mark not in */
+	/*
+	 * Small blocks; data_used excludes the mark, and reserved and pending
+	 * blocks.
+	 */
+	u64 data_used, data_total;
 	u64 data_free_now;		/* allocatable at once */
 	u64 data_freed;			/* freed, but not allocatable before ops->drain() */
 	u64 held_root;			/* metadata block, 0: none */
@@ -106,8 +110,8 @@ struct hpm_md_stats {
 void hpm_md_get_stats(struct hpm_md *md, struct hpm_md_stats *st);
 
 /*
- * Takes into use what the devices have gained; shrinking is -EINVAL.  Durable
- * on return.  Sleeps.
+ * Takes the space into use by which the devices have grown; -EINVAL if one has
+ * shrunk.  Durable on return.  Sleeps.
  */
 int hpm_md_grow(struct hpm_md *md, const char **why);
 
@@ -115,7 +119,7 @@ int hpm_md_grow(struct hpm_md *md, const char **why);
 int hpm_md_set_needs_check(struct hpm_md *md);
 
 /*----------------------------------------------------------------
- * Commit, apply, checkpoint: all sleep, all may be called at once
+ * Commit, apply, checkpoint: all sleep, and may be called concurrently
  *--------------------------------------------------------------*/
 
 /*
@@ -126,20 +130,21 @@ int hpm_md_set_needs_check(struct hpm_md *md);
 int hpm_md_commit(struct hpm_md *md);
 int hpm_md_checkpoint(struct hpm_md *md);
 /*
- * One bounded step; 1: there is more, 0: nothing left, < 0: error.  -ERESTART: there
- * is more, and others have to end something first; it has waited a little for that.
+ * One bounded step.  Returns 1 if there is more, 0 if nothing is left, or an
+ * error.  -ERESTART: there is more, but it must wait for others; the call has
+ * waited a little for them.
  */
 int hpm_md_reclaim_step(struct hpm_md *md);
 
 /*----------------------------------------------------------------
- * Volumes.  All sleep but where it is said; those that change something return
- * when the change is durable and have told in *why what was wrong when they
- * fail.  Of the latter there is one at a time: the caller sees to that.
+ * Volumes.  All sleep, unless the comment says otherwise.  Those that change
+ * something return when the change is durable; if they fail, *why says what was
+ * wrong.  The caller must serialise these.
  *--------------------------------------------------------------*/
 
 /*
- * A name is one word of a list's line, of a message and of a path: so it has
- * letters, digits and these; and it is not "-", which stands for none.
+ * A name must be one word in a line of "list", in a message and in a path.  So
+ * only these characters are allowed, and "-" is no name, as it stands for none.
  */
 static inline bool hpm_name_char_ok(char c)
 {
@@ -150,17 +155,17 @@ static inline bool hpm_name_char_ok(char c)
 int hpm_vol_create(struct hpm_md *md, u32 id, u64 size, const char *name,
 		   const char **why);
 /*
- * The snapshot of @origin as it is when the record gets its number.  If the
- * origin is active, the caller has parked its writes and waited for those in
- * flight.
+ * Makes a snapshot of @origin as it is when the record gets its number.  If the
+ * origin is active, the caller must have parked its writes and waited for those
+ * in flight.
  */
 int hpm_vol_snapshot(struct hpm_md *md, u32 id, u32 origin, const char *name,
 		     const char **why);
 /*
- * The same in three steps.  The first fails if anything is wrong; after its
- * success the others must follow, or _cancel(), and then nothing has happened.
- * The origin need only be quiet during the second, which does not sleep.  After
- * the third the snapshot is durable.
+ * The same in three steps.  _begin() makes all checks.  If it succeeds, either
+ * _publish() and _end() must follow, or _cancel(), which undoes it.  The
+ * origin's writes must be stopped during _publish() only, which does not sleep.
+ * When _end() returns, the snapshot is durable.
  */
 int hpm_vol_snapshot_begin(struct hpm_md *md, u32 id, u32 origin,
 			   const char *name, const char **why);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The metadata engine as volumes see it, on the way of a bio and in the background;
- * metadata.h has what is for everybody.
+ * The metadata engine: what only volumes call, in the path of a bio and in the
+ * background; metadata.h has what all callers need.
  */
 #ifndef HPM_METADATA_VOLUME_H
 #define HPM_METADATA_VOLUME_H
@@ -21,8 +21,8 @@ bool hpm_vol_durable(struct hpm_vol *vol);
 bool hpm_md_all_durable(struct hpm_md *md);
 
 /*
- * Any context.  A flush of the data device that the engine did not issue has
- * failed; to be told before what was flushed is heard of it.
+ * Must be called if a flush of the data device fails that the engine did not
+ * issue, and before the bio of that flush ends.  Any context.
  */
 void hpm_md_data_flush_failed(struct hpm_md *md, int err);
 
@@ -32,33 +32,33 @@ void hpm_md_data_flush_failed(struct hpm_md *md, int err);
 
 struct hpm_run {
 	u64 pbn;
-	u32 nr;			/* >= 1, all of it alike and contiguous */
+	u32 nr;			/* >= 1; all alike and contiguous */
 	bool mapped;
 	bool shared;		/* must not be written in place */
 	bool base;		/* reached through a large block's entry */
 };
 
 /*
- * What @vbn and up to @max - 1 blocks behind it map to.  Any context, takes no
- * lock.  -EAGAIN: a node is not in memory; hpm_map_load() from a worker, then
- * again.
+ * Looks up what @vbn and up to @max - 1 blocks after it map to.  Any context,
+ * takes no lock.  -EAGAIN: a node is not in memory; the caller must call
+ * hpm_map_load() in a worker, and look up again.
  */
 int hpm_map_lookup(struct hpm_vol *vol, u64 vbn, u32 max, struct hpm_run *run);
-/* Brings what a look-up of @vbn needs into memory.  Sleeps. */
+/* Reads the nodes that a look-up of @vbn needs.  Sleeps. */
 int hpm_map_load(struct hpm_vol *vol, u64 vbn);
 /*
- * Length in blocks of the unmapped stretch at @vbn, up to @max; for a worker
- * that skips holes.  Sleeps.
+ * Sets *nr to the number of unmapped blocks from @vbn on, at most @max; for a
+ * worker that skips holes.  Sleeps.
  */
 int hpm_map_hole(struct hpm_vol *vol, u64 vbn, u64 max, u64 *nr);
 
 /*
- * What the large block that starts at @vbn stands on, for the background job.
+ * Describes the base of the large block that starts at @vbn, for defrag.
  * Sleeps.
  */
 struct hpm_survey {
-	u64 base;		/* its base's PBN, HPM_PBN_HOLE: it has none */
-	u32 hidden;		/* blocks of it hidden, and not given back */
+	u64 base;		/* the base's PBN; HPM_PBN_HOLE: none */
+	u32 hidden;		/* overridden blocks of it, not given back */
 	bool punchable;		/* HPM_REC_PUNCH would give them back */
 };
 
@@ -70,14 +70,14 @@ int hpm_map_survey(struct hpm_vol *vol, u64 vbn, struct hpm_survey *s);
 
 enum hpm_change_state {
 	HPM_CHANGE_IDLE,
-	HPM_CHANGE_LOCKED,	/* the range is ours, readers see the old */
-	HPM_CHANGE_PUBLISHED,	/* recorded; readers see the new */
+	HPM_CHANGE_LOCKED,	/* range locked; readers see the old mapping */
+	HPM_CHANGE_PUBLISHED,	/* recorded; readers see the new mapping */
 };
 
 /*
- * One change of one volume's map, inside one large block.  It is at once the
- * lock on its VBN range, the record, and, until the trees have caught up, what
- * readers look up.  The engine owns and frees it once it is published.
+ * One change of one volume's map, inside one large block.  It is the lock on
+ * its VBN range, and then the record, which readers look up until it is applied
+ * to the tree.  Once it is published, the engine owns and frees it.
  */
 struct hpm_change {
 	struct hlist_node hash;		/* RCU; changed under the volume's lock */
@@ -96,23 +96,24 @@ struct hpm_change {
 };
 
 struct hpm_change *hpm_change_alloc(struct hpm_md *md, gfp_t gfp);
-/* Only for one that was never locked. */
+/* Only for a change that was never locked. */
 void hpm_change_free(struct hpm_md *md, struct hpm_change *c);
 
 /*
- * Takes the range c->vbn..+c->nr of c->vol; c->type is set, c->pbn may be set
- * later.  Any context.  If a locked change overlaps: @waiter is queued on it
- * (unless NULL) and -EBUSY is returned; publish or cancel hands it back.
+ * Locks the range c->vbn..+c->nr of c->vol; c->type must be set, c->pbn may be
+ * set later.  If a locked change overlaps, queues @waiter on it (unless NULL)
+ * and returns -EBUSY; publish or cancel hands @waiter back.  Any context.
  */
 int hpm_change_lock(struct hpm_change *c, struct list_head *waiter);
 /*
- * Records the change and makes it visible; uses one credit.  Any context.
- * What waited for the range is moved to @waiters.
+ * Records the change and makes it visible; uses one credit.  Moves the waiters
+ * for its range to @waiters.  Any context.
  */
 void hpm_change_publish(struct hpm_change *c, struct list_head *waiters);
 /*
- * Gives the range up and frees the change (after RCU readers); its credit and
- * its PBNs are the caller's to return.
+ * Unlocks the range and frees the change after an RCU grace period.  Moves the
+ * waiters to @waiters.  The caller must return its credit and its PBNs.  Any
+ * context.
  */
 void hpm_change_cancel(struct hpm_change *c, struct list_head *waiters);
 
@@ -141,17 +142,17 @@ void hpm_stock_init(struct hpm_stock *st);
  */
 u32 hpm_stock_take(struct hpm_stock *st, u32 want, u64 *pbn);
 /*
- * Any context: what was taken and not used goes back (reserved still, unless
- * the stock is full: then its smallest extent is no longer).
+ * Returns blocks that were taken and not used.  They stay reserved, but if the
+ * stock is full, its smallest extent is unreserved.  Any context.
  */
 void hpm_stock_give(struct hpm_stock *st, u64 pbn, u32 nr);
 
 /* Sleeps.  -ENOSPC: nothing is allocatable now. */
 int hpm_space_refill(struct hpm_md *md, struct hpm_stock *st);
 void hpm_space_return(struct hpm_md *md, struct hpm_stock *st);
-/* A whole large block, reserved.  Sleeps.  -ENOSPC. */
+/* Reserves a whole large block; -ENOSPC: none is free.  Sleeps. */
 int hpm_space_take_large(struct hpm_md *md, u64 *pbn);
-/* Any context: reserved blocks that no record will name. */
+/* Gives back reserved blocks that no record will name.  Any context. */
 void hpm_space_unreserve(struct hpm_md *md, u64 pbn, u32 nr);
 
 #endif /* HPM_METADATA_VOLUME_H */

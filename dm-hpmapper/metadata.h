@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The metadata engine as the targets and the tools see it: what is for everybody.
- * metadata-pool.h has what the pool calls, metadata-volume.h what volumes do.
+ * The metadata engine: what all its callers need, the targets and the tools.
+ * metadata-pool.h has what the pool and the tools call, metadata-volume.h what
+ * volumes call.
  *
  * Units: VBNs, PBNs, sizes and lengths are in small blocks (4 KiB).  Functions
  * return 0 or a negative errno.  "Any context" means callable from map() and
@@ -11,17 +12,17 @@
  * How a mapping changes, seen from outside:
  *
  *	hpm_credit_get()	room in the journal and for metadata, or -EAGAIN
- *	hpm_change_lock()	the VBN range is ours: no other writer gets it
+ *	hpm_change_lock()	locks the VBN range against other writers
  *	 (data is written)
  *	hpm_change_publish()	the record is in the batch and readers see the
  *				new mapping; then the bio may be ended
  *	hpm_md_commit()		data flushed, batch durable
- *	hpm_md_apply()		the trees catch up (a worker's job)
+ *	hpm_md_apply()		the trees have the new mapping (in a worker)
  *
- * What a reader must do: take its volume's in-flight token before
- * hpm_map_lookup() and hold it until its I/O is done.  Blocks that a change
- * frees come back through ops->drain(), whose owner waits for all volumes' tokens
- * before it calls hpm_free_done().
+ * A reader must take its volume's in-flight token before hpm_map_lookup() and
+ * hold it until its I/O has ended.  Blocks that a change frees are handed to
+ * ops->drain(); the pool waits for the tokens of all volumes before it calls
+ * hpm_free_done().
  */
 #ifndef HPM_METADATA_H
 #define HPM_METADATA_H
@@ -47,7 +48,7 @@ struct hpm_extent {
 	u32 nr;
 };
 
-/* Applies what has been published; bounded work per lock hold. */
+/* Applies all published records; bounded work per lock hold.  Sleeps. */
 int hpm_md_apply(struct hpm_md *md);
 
 struct hpm_vol_info {
@@ -63,12 +64,13 @@ struct hpm_vol_info {
 };
 
 /*
- * What a credit is for.  A part of the metadata is kept for what gives space
- * back.  Discards may use half of it: in a tree that snapshots share they take
- * metadata, and need not give any back.  Deletes may use more, and all of it is
- * for what gives back for certain, as the reclaim after a delete; so a full pool
- * can be emptied.  What holds a credit until its I/O ends, a volume's write, leaves
- * some credits of each kind to what does not, such as messages.
+ * What a credit is for.  A part of the metadata space is kept for records that
+ * give space back.  Discards may use half of this reserve, as in a tree that
+ * snapshots share they take metadata and need not give any back.  Deletes may
+ * use more.  Reclaims after deletes may use all of it, as they certainly give
+ * space back.  So a full pool can be emptied.  A volume's write (HPM_FOR_DATA)
+ * holds its credit until its I/O ends, so it must leave some credits to records
+ * that do not wait for I/O, such as those of messages.
  */
 enum hpm_credit_use {
 	HPM_FOR_DATA,
@@ -78,19 +80,19 @@ enum hpm_credit_use {
 	HPM_FOR_RECLAIM,
 };
 
-/* Room for @n changes.  Any context; -EAGAIN: wait for HPM_KICK_CREDIT. */
+/* Gets @n credits.  Any context.  -EAGAIN: wait for HPM_KICK_CREDIT. */
 int hpm_credit_get(struct hpm_md *md, unsigned int n, enum hpm_credit_use use);
 /*
- * One for a write, of one who has @held of them out already: -EBUSY if not as many
- * would stay free behind it.
+ * Gets a credit for a write of a volume that has @held credits out.  -EBUSY if
+ * fewer than @held would be left to others.  Any context.
  */
 int hpm_credit_get_fair(struct hpm_md *md, unsigned int held);
 void hpm_credit_put(struct hpm_md *md, unsigned int n);
 /*
- * As hpm_credit_get(), applying and checkpointing until there is room.
- * -ENOSPC: the metadata device is full.  -ERESTART: others have what there is, or
- * stand in the way of what gives it back, and it takes some time; try again, with
- * nothing in hand that somebody may need meanwhile.  Sleeps.
+ * As hpm_credit_get(), but applies and checkpoints until there is room.
+ * -ENOSPC: the metadata device is full.  -ERESTART: others hold the credits, or
+ * delay what would free some; the caller must release what others may need, and
+ * try again.  Sleeps.
  */
 int hpm_credit_wait(struct hpm_md *md, unsigned int n, enum hpm_credit_use use);
 
