@@ -15,12 +15,13 @@
  *	.. behind it	the homes of the refcount pages, three for each page
  *	the rest	nodes: map trees, sparse arrays
  *
- * The data device begins with the pool's mark; the rest is the volumes'.
+ * The data device begins with the pool's mark; the rest holds the volumes'
+ * data.
  *
- * Every block starts with struct hpm_block_head.  Its checksum is crc32c over
- * the block from behind the csum field to the end, seeded with the crc32c of
- * the pool's uuid: a block of another pool, or of this device's former pool,
- * never checks.  The label's seed is fixed, as it is what names the uuid.
+ * Every block starts with struct hpm_block_head.  Its checksum is the crc32c of
+ * all bytes after the csum field, seeded with the crc32c of the pool's uuid: so
+ * a block of another pool, or of a former pool on the device, has a wrong
+ * checksum.  The seed of the label is fixed, as the label contains the uuid.
  */
 #ifndef HPM_FORMAT_H
 #define HPM_FORMAT_H
@@ -47,7 +48,7 @@
 #define HPM_NAME_SIZE		64	/* with the terminating NUL */
 #define HPM_MAX_VOLUME_ID	((1u << 24) - 1)
 
-/* Block types; the magic is common, the type tells the rest. */
+/* Block types; the magic is the same for all of them. */
 #define HPM_MAGIC		0x504d5048u	/* "HPMP" */
 enum hpm_block_type {
 	HPM_BT_LABEL	= 1,
@@ -100,7 +101,7 @@ struct hpm_disk_root {
  */
 #define HPM_PBN_BITS		36
 #define HPM_PBN_MASK		((1ULL << HPM_PBN_BITS) - 1)
-#define HPM_PBN_HOLE		HPM_PBN_MASK	/* an override that says "nothing" */
+#define HPM_PBN_HOLE		HPM_PBN_MASK	/* an override to a hole */
 #define HPM_TIME_BITS		28
 #define HPM_MAX_TIME		((1u << HPM_TIME_BITS) - 1)
 #define HPM_VBN_BITS		36
@@ -116,13 +117,13 @@ struct hpm_map_leaf {
 
 struct hpm_map_node {
 	struct hpm_block_head head;
-	__le64 key[HPM_NODE_MAX];	/* key[0] is not looked at */
+	__le64 key[HPM_NODE_MAX];	/* key[0] is not used */
 	struct hpm_disk_ptr child[HPM_NODE_MAX];
 } __packed;
 
 /*
- * Sparse arrays: radix trees of fixed-size elements; what is not there reads
- * as zeroes.
+ * Sparse arrays: radix trees of fixed-size elements; an element that is not
+ * stored reads as zeroes.
  */
 enum hpm_array_kind {
 	HPM_ARR_LARGE	= 0,	/* struct hpm_disk_large by large block index */
@@ -151,22 +152,22 @@ struct hpm_disk_large {
 
 #define HPM_VOL_LIVE		0x1u	/* flags: the element is in use */
 #define HPM_VOL_READONLY	0x2u
-#define HPM_VOL_NOSHARE		0x4u	/* the interceptor leaves it alone */
+#define HPM_VOL_NOSHARE		0x4u	/* not used by the interceptor */
 
 struct hpm_disk_volume {
 	__le32 flags;
 	__le32 snap_time;	/* mappings older than this count as shared */
 	__le64 serial;		/* incarnation, never reused; 0: no volume */
 	__le64 parent;		/* serial of the origin, 0: none */
-	__le64 size;		/* small blocks; 0: whatever the table says */
+	__le64 size;		/* small blocks; 0: as in the table */
 	__le64 mapped;		/* small blocks that map to something */
-	__le64 created;		/* pool time when it came to be */
+	__le64 created;		/* pool time at its creation */
 	struct hpm_disk_root root;
 	__u8 name[HPM_NAME_SIZE];
 	__le64 reserved[15];
 } __packed;			/* 256 bytes */
 
-/* A deleted volume whose tree is being given back; keys up to cursor are. */
+/* A deleted volume whose tree is being given back, so far up to cursor. */
 struct hpm_disk_dying {
 	__le64 serial;		/* 0: slot free */
 	__le64 cursor;
@@ -216,11 +217,12 @@ struct hpm_label {
 /*
  * Feature flags.
  *
- * Reserved is one for checksums of the data, by small block: an array of __le32
- * by PBN, of a kind of its own behind those of enum hpm_array_kind, with its root
- * and its number of nodes in the superblock's reserved words; a record that maps
- * has them in slots behind its own, as those with a name do.  A version that does
- * not know them would leave old checksums behind, so the flag is incompat.
+ * HPM_INCOMPAT_DATA_CSUM is reserved for checksums of the data, one for each
+ * small block.  They would be an array of __le32 by PBN, of a new kind after
+ * those of enum hpm_array_kind, with its root and its number of nodes in the
+ * reserved words of the superblock.  A record that maps blocks would have their
+ * checksums in the slots after it, like a name.  A version that does not know
+ * the checksums would leave old ones unchanged, so the flag is incompat.
  */
 #define HPM_COMPAT_MARK		0x1ULL	/* the data device begins with a mark */
 #define HPM_COMPAT_SUPPORTED	HPM_COMPAT_MARK
@@ -229,9 +231,10 @@ struct hpm_label {
 #define HPM_INCOMPAT_DATA_CSUM	0x1ULL	/* reserved, not supported */
 
 /*
- * The mark of a pool on its data device: small block HPM_MARK_BLOCK, which has a
- * count of HPM_MARK_COUNT and is mapped by nobody.  The pool has one if the label
- * has the flag and the block has that count.  The checksum's seed is fixed.
+ * The mark of a pool on its data device: small block HPM_MARK_BLOCK, which has
+ * a count of HPM_MARK_COUNT and which no volume maps.  A pool has a mark if the
+ * label has the flag and the block has that count.  The checksum's seed is
+ * fixed.
  */
 #define HPM_MARK_BLOCK		0
 #define HPM_MARK_COUNT		4096u
@@ -240,14 +243,14 @@ struct hpm_label {
 struct hpm_mark {
 	struct hpm_block_head head;
 	__u8 uuid[HPM_UUID_SIZE];	/* the pool's */
-	__u8 text[64];			/* for those who look at the device */
+	__u8 text[64];			/* for people who look at the device */
 	__u8 pad[HPM_PAYLOAD - 80];
 } __packed;
 
 /*
- * held_flags.  The held table may share nodes with the volume table.  Being given
- * back, it has no more all that it had; versions that know the first value only
- * take that for a held one.
+ * Values of held_flags.  A held table may share nodes with the volume table.
+ * HPM_HELD_GOING: it is being given back, so parts of it are gone; a version
+ * that does not know this value takes it for HPM_HELD.
  */
 #define HPM_HELD		1u
 #define HPM_HELD_GOING		2u
@@ -263,7 +266,7 @@ struct hpm_super {
 	__le32 time;		/* of the last snapshot */
 	__le64 transaction_id;
 	__le64 next_serial;
-	__le64 data_blocks;	/* small blocks of the data device in use by us */
+	__le64 data_blocks;	/* size of the data space, small blocks */
 	__le64 meta_blocks;
 	__le64 data_used;	/* small blocks */
 	__le64 nr_volumes;
@@ -281,10 +284,10 @@ struct hpm_super {
 	__le32 held_flags;	/* HPM_HELD, HPM_HELD_GOING; 0: there is none */
 	__le64 array_nodes[HPM_NR_ARRAYS];	/* blocks in each */
 	/*
-	 * crc32c, seeded as a block's, over the checksums of all pages of counts
-	 * in their order, 0 for one that was never written.  It says something
-	 * only while refs_epoch is this superblock's epoch: a version that does
-	 * not know it leaves zeroes here.
+	 * crc32c, seeded as a block's, over the checksums of all refcount pages
+	 * in their order, 0 for one that was never written.  Valid only if
+	 * refs_epoch is this superblock's epoch, as a version that does not
+	 * know it leaves zeroes here.
 	 */
 	__le64 refs_epoch;
 	__le32 refs_csum;
@@ -320,11 +323,11 @@ struct hpm_journal_block {
 	__u8 slot[HPM_SLOTS_PER_BLOCK][HPM_SLOT_SIZE];
 } __packed;
 
-/* What a record says; volumes are named by serial, never by id. */
+/* What a record does; it names volumes by serial, never by id. */
 enum hpm_record_type {
 	HPM_REC_MAP	= 1,	/* vbn..+nr now at pbn.. ; inside one large block */
 	HPM_REC_LARGE	= 2,	/* the large block at vbn now at pbn, whole */
-	HPM_REC_COLLAPSE = 3,	/* as LARGE if all of it stands at pbn.. alone */
+	HPM_REC_COLLAPSE = 3,	/* as LARGE, if all is at pbn.. and unshared */
 	HPM_REC_UNMAP	= 4,	/* vbn..+nr hold nothing; inside one large block */
 	HPM_REC_MOVE	= 5,	/* vbn..+nr: if still at arg.., now at pbn.. */
 	HPM_REC_PUNCH	= 6,	/* give back what vbn's base at pbn hides */

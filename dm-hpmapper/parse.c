@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Table lines and messages: from words to what they say.
+ * Parses table lines and messages.
  */
 #include "metadata-pool.h"
 #include "parse.h"
@@ -13,7 +13,7 @@
 
 #define MAX_FEATURE_ARGS	8
 
-/* What says the default, in case something else says the opposite. */
+/* Which of the words were given that exclude each other. */
 struct said {
 	bool error, queue, share, no_share;
 };
@@ -38,7 +38,7 @@ static int parse_feature(struct hpm_features *f, const char *word,
 	else if (!strcasecmp(word, "no_sharing"))
 		said->no_share = true;
 	else if (strcasecmp(word, "skip_block_zeroing"))
-		/* (That one would change nothing: no block is ever zeroed.) */
+		/* skip_block_zeroing has no effect: no block is ever zeroed. */
 		return -EINVAL;
 
 	return 0;
@@ -132,7 +132,7 @@ int hpm_parse_volume_line(unsigned int argc, char **argv, u64 sectors, u32 *id,
 
 /*
  *----------------------------------------------------------------
- * Messages: their words
+ * The words of messages
  *--------------------------------------------------------------
  */
 
@@ -141,7 +141,7 @@ struct parser {
 	char *why;
 };
 
-/* Says why a message is refused, and gives the error. */
+/* Writes to p->why why the message is refused, and returns @err. */
 static int __printf(3, 4) refuse(struct parser *p, int err, const char *fmt,
 				 ...)
 {
@@ -173,7 +173,7 @@ static int read_origin(struct parser *p, const char *arg)
 	return read_an_id(p, arg, &p->m->origin);
 }
 
-/* In sectors. */
+/* A size in sectors; "-": none. */
 static int read_size(struct parser *p, const char *arg)
 {
 	u64 sectors;
@@ -264,7 +264,7 @@ static const struct {
 	HPM_CACHE_KEYS(CACHE_KEY)
 };
 
-/* A key that wants a value leaves ->number at 0, which no key can have. */
+/* hpm_parse_message() checks that a key has a value if it needs one. */
 static int read_cache_key(struct parser *p, const char *arg)
 {
 	unsigned int i;
@@ -339,7 +339,7 @@ typedef int (*reader_fn)(struct parser *p, const char *arg);
 struct form {
 	const char *word;
 	bool writes;
-	unsigned int min, max;		/* words behind the first */
+	unsigned int min, max;		/* words after the first */
 	reader_fn read[MAX_WORDS];
 };
 
@@ -372,7 +372,7 @@ static const struct form *find_form(const char *word)
 	return NULL;
 }
 
-/* A key that says nothing without its value must have one. */
+/* Does the key need a value? */
 static bool wants_value(const struct hpm_message *m)
 {
 	return m->type == HPM_MSG_CACHE && m->key != HPM_CACHE_EVICT;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a table line and a message say, as far as their words tell: the targets
- * look at what that means for a pool.  Like the engine it is one code for the
- * kernel and for user space, where a fuzzer reaches it.
+ * The parser of table lines and messages.  It checks the words; the targets
+ * check what these mean for a pool.  Like the engine, it is also compiled for
+ * user space, where a fuzzer tests it.
  */
 #ifndef HPM_PARSE_H
 #define HPM_PARSE_H
@@ -21,7 +21,7 @@ struct hpm_features {
 	bool discard_passdown;
 	bool error_if_no_space;
 	bool read_only;
-	bool adopt_data;	/* take a data device with a wrong mark, once */
+	bool adopt_data;	/* accept a device with a wrong mark, once */
 	bool share;		/* the interceptor may serve shared blocks */
 };
 
@@ -40,7 +40,7 @@ struct hpm_pool_line {
 int hpm_parse_pool_line(unsigned int argc, char **argv,
 			struct hpm_pool_line *line, char **why);
 
-/* <pool dev> <volume id>, of a table of so many sectors. */
+/* <pool dev> <volume id>; @sectors: the length of the table. */
 int hpm_parse_volume_line(unsigned int argc, char **argv, u64 sectors, u32 *id,
 			  char **why);
 
@@ -51,11 +51,12 @@ int hpm_parse_volume_line(unsigned int argc, char **argv, u64 sectors, u32 *id,
  */
 
 /*
- * All messages.  Of each: its name in the enumeration; its word, with which msg_<word>()
- * in pool-message.c carries it out; whether it writes, so that a pool that is read-only
- * refuses it; how many words must follow the first; and for each word that may follow,
- * the function in parse.c that reads it.  All tables of messages are made of this list,
- * so a message that lacks something does not compile.
+ * All messages.  Each has: its name in the enumeration; its word, for which
+ * msg_<word>() in pool-message.c carries it out; whether it writes, so that a
+ * read-only pool refuses it; how many words must follow the first; and for each
+ * word that may follow, the function in parse.c that reads it.  All tables of
+ * messages are made from this list, so a message without one of these functions
+ * does not compile.
  */
 #define HPM_MESSAGES(_)							\
 	_(CREATE_THIN, create_thin, true, 1, read_id, read_size, read_name) \
@@ -82,7 +83,7 @@ enum hpm_message_type {
 	HPM_NR_MESSAGES
 };
 
-/* The keys of the message cache, and from where to where their numbers go. */
+/* The keys of the message "cache", with the range of their numbers. */
 #define HPM_CACHE_KEYS(_)						\
 	_(SHARE, share, 0, 0)						\
 	_(COPIES_LIMIT, copies_limit, 1, 1024)				\
@@ -101,19 +102,19 @@ enum hpm_defrag_action {
 	HPM_DEFRAG_STATUS,
 };
 
-/* What is not said is 0, NULL or false. */
+/* A parsed message.  Fields that it does not set are 0, NULL or false. */
 struct hpm_message {
 	enum hpm_message_type type;
-	const char *word;	/* its first, as the documentation has it */
-	const char *about;	/* its second as it was given, or NULL */
-	bool writes;		/* not for a pool that is read-only */
+	const char *word;	/* the first word, as in HPM_MESSAGES */
+	const char *about;	/* the second word as it was given, or NULL */
+	bool writes;		/* a read-only pool refuses it */
 	u32 id;
 	u32 origin;
 	u64 blocks;		/* a size; 0: not set */
 	const char *name;	/* points into the message; NULL: none */
 	bool on;
 	u64 old_tid, new_tid;
-	u64 number;		/* of nodes, KiB/s, or what ->key is about */
+	u64 number;		/* of nodes, KiB/s, or the value of ->key */
 	enum hpm_cache_key key;
 	enum hpm_defrag_action action;
 };
