@@ -17,7 +17,7 @@
 #include <linux/bio-integrity.h>
 #endif
 
-/* How dm_get_device() is told what a device is opened for. */
+/* The mode in which dm_get_device() opens a device. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
 #define hpm_open_mode_t	blk_mode_t
 #define HPM_OPEN_READ	BLK_OPEN_READ
@@ -29,12 +29,12 @@
 #endif
 
 /*
- * What ->status() is told with "dmsetup status --noflush".  dm's name for it,
- * DM_STATUS_NOFLUSH_FLAG, is in a header of its own.
+ * The flag that ->status() gets with "dmsetup status --noflush".  dm's name for
+ * it, DM_STATUS_NOFLUSH_FLAG, is in a private header of dm.
  */
 #define HPM_STATUS_NOFLUSH	BIT(0)
 
-/* From 6.17 on a queue has to say that it is per-CPU. */
+/* From 6.17 on, a per-CPU workqueue needs a flag. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
 #define HPM_WQ_PERCPU	WQ_PERCPU
 #else
@@ -126,12 +126,12 @@ static inline struct address_space *hpm_bdev_mapping(struct block_device *bdev)
 }
 
 /*
- * What the low bits of a folio's mapping are for: if one is set, then it is no
- * address space.  (7.x has another name for them.)
+ * The low bits of folio->mapping: if one is set, it is no address space.  (7.x
+ * has another name for them.)
  */
 #define HPM_MAPPING_FLAGS	3ul
 
-/* The flags in one word, to be looked at without a reference. */
+/* The flags of a folio, in one word; the caller needs no reference to it. */
 static inline unsigned long hpm_folio_flags(struct folio *folio)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0)
@@ -142,8 +142,8 @@ static inline unsigned long hpm_folio_flags(struct folio *folio)
 }
 
 /*
- * How often a folio was used, as the multi-generational LRU counts it; not
- * counting the first time, which is the flag "referenced".
+ * How often a folio was used, as the multi-generational LRU counts it, without
+ * the first time, for which it sets the flag "referenced".
  */
 static inline unsigned int hpm_folio_lru_refs(struct folio *folio)
 {
@@ -155,8 +155,8 @@ static inline unsigned int hpm_folio_lru_refs(struct folio *folio)
 }
 
 /*
- * Queue limits in ->io_hints(): from 6.11 on what a user may lower is kept
- * apart from what the device can do, and the setters are gone.
+ * Queue limits in ->io_hints().  From 6.11 on, there are no setters, and the
+ * limit of the device is separate from the one that a user may lower.
  */
 static inline void hpm_limits_set_discard(struct queue_limits *limits,
 					  unsigned int granularity,

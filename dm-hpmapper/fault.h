@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Faults that are planted on purpose, to see that the tests catch them.
+ * Faults that are planted on purpose, to test that the tests catch them.
  *
- * Each is a mistake that somebody could make, at the place where it would be
- * made.  They are there only in a build for that (DM_HPMAPPER_FAULTS, module
- * parameter "fault"); in every other one hpm_fault() is false at compile time
- * and nothing of them is left.
+ * Each is a mistake that a programmer could make, at the place where it would
+ * be made.  Only builds with DM_HPMAPPER_FAULTS have them (module parameter
+ * "fault"); in all others hpm_fault() is false at compile time, so the compiler
+ * removes them.
  */
 #ifndef HPM_FAULT_H
 #define HPM_FAULT_H
 
 #include "env.h"
 
-/* The name as the parameter wants it, in capitals in the enumeration. */
+/* Each name for the enumeration, and for the parameter. */
 #define HPM_FAULTS(_)							\
 	/* the data device is not flushed before a batch ... */		\
 	_(FLUSH_BATCH, "flush_batch")					\
@@ -24,13 +24,13 @@
 	_(RECORD_EARLY, "record_early")					\
 	/* freed blocks are discarded before their record is durable */	\
 	_(DISCARD_EARLY, "discard_early")				\
-	/* freed blocks are allocated again before that */		\
+	/* freed blocks are allocated before their record is durable */	\
 	_(REUSE_EARLY, "reuse_early")					\
 	/* the superblock is written before what it refers to */	\
 	_(SUPER_EARLY, "super_early")					\
-	/* nodes go on being changed after the cut */			\
+	/* nodes are still changed after the cut has sealed them */	\
 	_(EPOCH_OPEN, "epoch_open")					\
-	/* recovery goes on in the chain of the time before the crash */ \
+	/* recovery goes on in the journal chain from before the crash */ \
 	_(STALE_BATCH, "stale_batch")					\
 	/* a new pool has the uuid and the superblocks of the old one */ \
 	_(OLD_SUPER, "old_super")					\
@@ -40,13 +40,13 @@
 	_(SHOW_EARLY, "show_early")					\
 	/* a snapshot waits for its origin's reads, not for its writes */ \
 	_(SNAP_READS, "snap_reads")					\
-	/* not a mistake of ours: no driver below has memory at first */	\
+	/* not our mistake: the drivers below have no memory at first */ \
 	_(UNTRIED, "untried")						\
-	/* blocks are free before those who read them are done ... */	\
+	/* blocks become free before reads of them have ended ... */	\
 	_(DRAIN_WRITES, "drain_writes")					\
-	/* ... or before those who write them are */			\
+	/* ... or before writes to them have ended */			\
 	_(DRAIN_READS, "drain_reads")					\
-	/* what was read by direct I/O is entered */			\
+	/* blocks that direct I/O has read are entered */		\
 	_(DIRECT_SOURCE, "direct_source")				\
 	/* pages of a frozen file system are evicted */			\
 	_(EVICT_FROZEN, "evict_frozen")

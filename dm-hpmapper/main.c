@@ -38,7 +38,7 @@ static void __exit hpm_exit(void)
 	hpm_pause_exit();
 	hpm_pool_target_exit();
 	hpm_volume_exit();
-	/* What call_rcu() and kfree_rcu() were given may be code of ours. */
+	/* Pending RCU callbacks are functions of this module. */
 	rcu_barrier();
 	hpm_share_exit();
 }

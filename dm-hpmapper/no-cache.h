@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What cache.h declares, in a build without the interceptor and its cache.  No pool has
- * a cache, so nothing is shared: each read goes to the device.
+ * The functions of cache.h in a build without the interceptor and its cache.
+ * No pool has a cache, so each read goes to the device.
  */
 #ifndef HPM_NO_CACHE_H
 #define HPM_NO_CACHE_H
@@ -19,7 +19,7 @@ static inline void hpm_share_exit(void)
 
 static inline int hpm_share_create(struct hpm_pool *pool)
 {
-	DMINFO("%s: the module was built without the interceptor: each volume reads for itself",
+	DMINFO("%s: the module was built without the interceptor: all reads go to the data device",
 	       pool->name);
 	return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where a thread is held; see pause.h.  Empty in a build without it.
+ * Holds a thread at a point; see pause.h.  Empty in a build without pauses.
  */
 #include "pause.h"
 
@@ -21,9 +21,9 @@ static const char * const names[HPM_NR_POINTS] = {
 };
 
 /*
- * A test that fails must not hold a thread for ever, and one that cannot sleep
- * would soon be called a lockup.  What goes on while another sleeps may take
- * minutes, on a kernel that checks everything.
+ * A thread is held for this time at most, in case the test fails.  One that
+ * cannot sleep would soon be reported as a lockup.  While one sleeps, what the
+ * test does may take minutes on a kernel with debug options.
  */
 #define SPIN_PATIENCE	(30ULL * NSEC_PER_SEC)
 #define SLEEP_PATIENCE	(600ULL * NSEC_PER_SEC)
@@ -49,7 +49,7 @@ void hpm_pause(enum hpm_point point)
 	}
 	if (cmpxchg(&armed, point, HPM_POINT_HELD) != point)
 		return;
-	/* A kprobe counts as an NMI: no clock that has a lock. */
+	/* In a kprobe, as in an NMI, the clock must not take a lock. */
 	end = ktime_get_mono_fast_ns() + (sleeps ? SLEEP_PATIENCE : SPIN_PATIENCE);
 	while (READ_ONCE(armed) == HPM_POINT_HELD && ktime_get_mono_fast_ns() < end) {
 		if (sleeps)
@@ -98,7 +98,7 @@ static int probe_handler(struct kprobe *kp, struct pt_regs *regs)
 	return 0;
 }
 
-/* kernel_param_lock() keeps two writers apart. */
+/* kernel_param_lock() serialises writers. */
 static int probe_set(const char *value, const struct kernel_param *kp)
 {
 	int r;

@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Points at which a test can hold a thread, to do meanwhile what would hardly
- * ever happen just then.
+ * Points at which a test can hold a thread, to do something meanwhile that
+ * would hardly ever happen at that moment.
  *
- * Like fault.h for a build for tests only (DM_HPMAPPER_PAUSES).  A point's name
- * written to the module parameter "pause" holds the next thread that gets
- * there; the parameter then reads "held", and anything else written to it lets
- * the thread go on, as do ten minutes, or half a minute where it cannot sleep.  One
- * thread is held at a time; so many as the parameter "pause_skip" says get through
- * before.
+ * Like fault.h, only for builds for tests (DM_HPMAPPER_PAUSES).  When a point's
+ * name is written to the module parameter "pause", the next thread that gets
+ * there is held, and the parameter reads "held".  The thread goes on when
+ * another name is written, or after ten minutes, or after half a minute if it
+ * cannot sleep.  Only one thread is held at a time.  The parameter "pause_skip"
+ * is the number of threads that pass the point before one is held.
  *
- * "probe" is the entry of a kernel function, whose name is written to the
- * parameter "pause_at" before.
+ * The point "probe" is the entry of a kernel function, whose name must be
+ * written to the parameter "pause_at" first.
  */
 #ifndef HPM_PAUSE_H
 #define HPM_PAUSE_H
 
 #define HPM_POINTS(_)						\
-	/* the index has named a page, nothing was done with it */	\
+	/* a page was found in the index, and not used yet */	\
 	_(LOOKED_UP, "looked_up")				\
-	/* the page looks right and is referred to */		\
+	/* there is a reference to the page, which looks right */	\
 	_(GOT, "got")						\
-	/* it was copied, nothing is proved yet */		\
+	/* the page was copied, and the copy is not proved yet */	\
 	_(COPIED, "copied")					\
-	/* what was read is about to be entered */		\
+	/* a block that was read is about to be entered */	\
 	_(ENTER, "enter")					\
-	/* a worker takes up a deferred read */			\
+	/* a worker begins a step of a deferred read */		\
 	_(STEP, "step")						\
-	/* a read is over below */				\
+	/* the device has ended a read */			\
 	_(END, "end")						\
-	/* a victim's frame is online, and not looked at yet */	\
+	/* a victim's frame is online, its page not checked yet */	\
 	_(VICTIM, "victim")					\
 	/* s_umount and a file are held, nothing is evicted yet */	\
 	_(EVICT, "evict")					\

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Makes the tracepoints of trace.h, so that whoever traces depends on nobody above it.
+ * Defines the tracepoints of trace.h, in a file below all that use them.
  */
 #define CREATE_TRACE_POINTS
 #include "trace.h"

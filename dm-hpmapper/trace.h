@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Tracepoints of the pool's slow paths: how often they are taken, how long
- * they take, and who waits for them.
+ * Tracepoints of the pool's slow paths: how often they are taken, how long they
+ * take, and how many bios wait for a commit.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM hpmapper
@@ -46,7 +46,7 @@ DEFINE_EVENT(hpm_work, hpm_reclaim,
 	TP_ARGS(pool, start, result)
 );
 
-/* What a search for space found: 0 or -ENOSPC. */
+/* A search for space: 0 if it found some, -ENOSPC, or another error. */
 DEFINE_EVENT(hpm_work, hpm_space,
 	TP_PROTO(struct hpm_pool *pool, ktime_t start, int result),
 	TP_ARGS(pool, start, result)
