@@ -2,10 +2,10 @@
 /*
  * What the metadata engine needs from its surroundings.
  *
- * The engine (the files in engine/) is one code for the kernel and for user
- * space: the module, hpm_check and its sisters, the unit tests and the fuzzers
- * compile these same files.  It may use what this header gives it and nothing
- * else; it never sees a bio.
+ * The engine (the files in engine/) is the same code in the kernel and in user
+ * space: the module, hpm_check and the other tools, the unit tests and the
+ * fuzzers compile these files.  They may only use what this header provides,
+ * and no bio.
  */
 #ifndef HPM_ENV_H
 #define HPM_ENV_H
@@ -41,9 +41,11 @@
 #include <linux/wait.h>
 #include "compat.h"
 
-/* Whoever waits, others go on and may end the wait. */
+/* While one thread waits, others run and can end the wait. */
 #define HPM_OTHERS_RUN	true
-/* What DMERR() puts in front of the targets' messages is in front of the engine's. */
+/*
+ * The prefix of the engine's messages, as DMERR() puts it before the targets'.
+ */
 #define HPM_SAYS	"device-mapper: hpmapper: "
 #else
 #include "hpm_env.h"

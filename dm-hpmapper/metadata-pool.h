@@ -187,7 +187,7 @@ int hpm_vol_next(struct hpm_md *md, u32 id, struct hpm_vol_info *info);
 int hpm_vol_by_name(struct hpm_md *md, const char *name,
 		    struct hpm_vol_info *info);
 
-/* Any context: @b's blocks may be allocated again; frees @b. */
+/* Makes the blocks of @b allocatable, and frees @b.  Any context. */
 void hpm_free_done(struct hpm_md *md, struct hpm_free_batch *b);
 
 /*----------------------------------------------------------------

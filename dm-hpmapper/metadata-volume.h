@@ -14,10 +14,10 @@ void hpm_vol_put(struct hpm_vol *vol);
 void hpm_vol_get_info(struct hpm_vol *vol, struct hpm_vol_info *info);
 /* Highest mapped VBN, or -ENOENT; sleeps. */
 int hpm_vol_highest(struct hpm_vol *vol, u64 *vbn);
-/* Any context: the last record that changed @vol is durable. */
+/* Is the last record durable that changed @vol?  Any context. */
 bool hpm_vol_durable(struct hpm_vol *vol);
 
-/* Any context: nothing published waits for a commit. */
+/* Are all published records durable?  Any context. */
 bool hpm_md_all_durable(struct hpm_md *md);
 
 /*

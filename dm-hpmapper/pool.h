@@ -120,7 +120,7 @@ struct hpm_pool {
 	struct work_struct search_work;
 	struct work_struct drain_work;
 	struct work_struct mode_work;		/* reports changes of mode */
-	struct delayed_work tick;		/* commit once a second */
+	struct delayed_work tick;		/* runs once a second */
 	struct delayed_work no_space_timeout;
 
 	struct list_head drain_batches;		/* lock */
@@ -216,7 +216,7 @@ static inline void hpm_pool_token_put(struct hpm_pool *pool, int token)
  *--------------------------------------------------------------
  */
 
-int hpm_volume_init(void);	/* registers the volume target, makes caches */
+int hpm_volume_init(void);	/* registers the volume target */
 void hpm_volume_exit(void);
 
 /*
