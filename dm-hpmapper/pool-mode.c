@@ -151,7 +151,7 @@ static void no_space_timeout(struct work_struct *ws)
 	spin_unlock_irq(&pool->lock);
 
 	if (over) {
-		DMERR("%s: no space came in time; writes that need space fail until there is some: delete volumes, discard, or grow the pool",
+		DMERR("%s: no space came in time; writes that need space fail until there is some",
 		      pool->name);
 		hpm_pool_end_writes(pool, BLK_STS_NOSPC);
 		hpm_pool_event(pool);
