@@ -98,7 +98,7 @@ MODULE_PARM_DESC(no_space_timeout,
 
 void __hpm_pool_start_timeout(struct hpm_pool *pool)
 {
-	unsigned long timeout = READ_ONCE(no_space_timeout_secs) * HZ;
+	unsigned long timeout = (unsigned long)READ_ONCE(no_space_timeout_secs) * HZ;
 
 	lockdep_assert_held(&pool->lock);
 
