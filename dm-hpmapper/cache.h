@@ -10,7 +10,7 @@
 #include "volume.h"
 
 /* May reads of this volume be served from copies? */
-static inline bool hpm_share_shares(const struct hpm_volume *v)
+static inline bool hpm_cache_shares(const struct hpm_volume *v)
 {
 	const struct hpm_pool *pool = v->pool;
 
@@ -27,18 +27,18 @@ static inline bool hpm_share_shares(const struct hpm_volume *v)
  * For the pool
  *--------------------------------------------------------------*/
 
-int hpm_share_init(void);	/* when the module is loaded */
-void hpm_share_exit(void);
+int hpm_cache_init(void);	/* when the module is loaded */
+void hpm_cache_exit(void);
 
 /*
  * Sleep.  The cache of a pool without volumes is freed in two steps.
- * hpm_share_stop() is called before the pool's queues are destroyed: from then
- * on the cache arms no timer and queues no work.  hpm_share_destroy() is called
+ * hpm_cache_stop() is called before the pool's queues are destroyed: from then
+ * on the cache arms no timer and queues no work.  hpm_cache_destroy() is called
  * when they are destroyed, as works on them may use the cache until then.
  */
-int hpm_share_create(struct hpm_pool *pool);
-void hpm_share_stop(struct hpm_pool *pool);
-void hpm_share_destroy(struct hpm_pool *pool);
+int hpm_cache_create(struct hpm_pool *pool);
+void hpm_cache_stop(struct hpm_pool *pool);
+void hpm_cache_destroy(struct hpm_pool *pool);
 
 /*
  * Drops the copies of the blocks of @batches (struct hpm_free_batch).  A freed
@@ -58,10 +58,10 @@ void hpm_index_forget(struct hpm_pool *pool);
  * Carries out a message: cache share on|off, copies_limit N, entries N,
  * scan_ms N, evict.  On failure *why is a sentence.  Sleeps.
  */
-int hpm_share_message(struct hpm_pool *pool, const struct hpm_message *say,
+int hpm_cache_message(struct hpm_pool *pool, const struct hpm_message *say,
 		      const char **why);
 /* Appends pairs of a key and a value; returns the new length. */
-unsigned int hpm_share_status(struct hpm_pool *pool, char *result,
+unsigned int hpm_cache_status(struct hpm_pool *pool, char *result,
 			      unsigned int sz, unsigned int maxlen);
 
 /*----------------------------------------------------------------

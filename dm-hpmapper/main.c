@@ -12,7 +12,7 @@ static int __init hpm_init(void)
 {
 	int r;
 
-	r = hpm_share_init();
+	r = hpm_cache_init();
 	if (r)
 		return r;
 
@@ -28,7 +28,7 @@ static int __init hpm_init(void)
 out_volume:
 	hpm_volume_exit();
 out_cache:
-	hpm_share_exit();
+	hpm_cache_exit();
 	return r;
 }
 
@@ -40,7 +40,7 @@ static void __exit hpm_exit(void)
 	hpm_volume_exit();
 	/* Pending RCU callbacks are functions of this module. */
 	rcu_barrier();
-	hpm_share_exit();
+	hpm_cache_exit();
 }
 
 module_init(hpm_init);

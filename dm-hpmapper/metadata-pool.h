@@ -195,9 +195,9 @@ void hpm_free_done(struct hpm_md *md, struct hpm_free_batch *b);
  *--------------------------------------------------------------*/
 
 /* For the shrinker: never sleep, never wait for a lock. */
-unsigned long hpm_md_cache_count(struct hpm_md *md);
-unsigned long hpm_md_cache_scan(struct hpm_md *md, unsigned long nr);
+unsigned long hpm_md_nodes_count(struct hpm_md *md);
+unsigned long hpm_md_nodes_scan(struct hpm_md *md, unsigned long nr);
 /* Target number of cached nodes (each about 4.2 KiB). */
-void hpm_md_cache_limit(struct hpm_md *md, unsigned long nodes);
+void hpm_md_nodes_limit(struct hpm_md *md, unsigned long nodes);
 
 #endif /* HPM_METADATA_POOL_H */

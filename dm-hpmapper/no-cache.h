@@ -8,27 +8,27 @@
 
 #include <linux/device-mapper.h>
 
-static inline int hpm_share_init(void)
+static inline int hpm_cache_init(void)
 {
 	return 0;
 }
 
-static inline void hpm_share_exit(void)
+static inline void hpm_cache_exit(void)
 {
 }
 
-static inline int hpm_share_create(struct hpm_pool *pool)
+static inline int hpm_cache_create(struct hpm_pool *pool)
 {
 	DMINFO("%s: the module was built without the interceptor: all reads go to the data device",
 	       pool->name);
 	return 0;
 }
 
-static inline void hpm_share_stop(struct hpm_pool *pool)
+static inline void hpm_cache_stop(struct hpm_pool *pool)
 {
 }
 
-static inline void hpm_share_destroy(struct hpm_pool *pool)
+static inline void hpm_cache_destroy(struct hpm_pool *pool)
 {
 }
 
@@ -41,7 +41,7 @@ static inline void hpm_index_forget(struct hpm_pool *pool)
 {
 }
 
-static inline int hpm_share_message(struct hpm_pool *pool,
+static inline int hpm_cache_message(struct hpm_pool *pool,
 				    const struct hpm_message *say,
 				    const char **why)
 {
@@ -49,7 +49,7 @@ static inline int hpm_share_message(struct hpm_pool *pool,
 	return -EOPNOTSUPP;
 }
 
-static inline unsigned int hpm_share_status(struct hpm_pool *pool, char *result,
+static inline unsigned int hpm_cache_status(struct hpm_pool *pool, char *result,
 					    unsigned int sz,
 					    unsigned int maxlen)
 {

@@ -448,7 +448,7 @@ static int msg_checkpoint(struct message *m)
 /* map_cache <nodes> */
 static int msg_map_cache(struct message *m)
 {
-	hpm_md_cache_limit(m->pool->md, m->say->number);
+	hpm_md_nodes_limit(m->pool->md, m->say->number);
 	return 0;
 }
 
@@ -464,7 +464,7 @@ static int msg_cache(struct message *m)
 	const char *why = NO_REASON;
 	int r;
 
-	r = hpm_share_message(m->pool, m->say, &why);
+	r = hpm_cache_message(m->pool, m->say, &why);
 	return finish(m, r, why);
 }
 

@@ -63,7 +63,7 @@ static inline void hpm_noio_end(unsigned int flags)
  * and *why is a sentence.  Changes nothing about a pool that is live.  Sleeps.
  */
 struct hpm_pool *hpm_pool_attach(const struct hpm_table *t,
-				 struct mapped_device *md, const char **why);
+				 struct mapped_device *mapped, const char **why);
 /* Undoes it; a pool that loses its last table is shut down.  Sleeps. */
 void hpm_pool_detach(struct hpm_pool *pool);
 

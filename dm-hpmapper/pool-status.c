@@ -114,7 +114,7 @@ static unsigned int emit_pairs(struct hpm_pool *pool, const struct words *w,
 	       atomic64_read(&pool->defrag_pinned));
 	DMEMIT(" metadata %s", w->meta_full ? "full" : "ok");
 
-	return hpm_share_status(pool, result, sz, maxlen);
+	return hpm_cache_status(pool, result, sz, maxlen);
 }
 
 static void emit_status(struct dm_target *ti, struct hpm_table *t,

@@ -124,10 +124,10 @@
  *	streams.idle	a bio of the volume, itself; cancelled when the volume
  *			has no table, and so no bios, any more
  *	late_work	a read of a volume, itself; cancelled by
- *			hpm_share_stop(), when there are no volumes any more
+ *			hpm_cache_stop(), when there are no volumes any more
  *	scan_work	itself, surplus_work, the cache's shrinker, messages
  *	surplus_work	a read that is entered; both are cancelled by
- *			hpm_share_stop() when the shrinker is gone
+ *			hpm_cache_stop() when the shrinker is gone
  *
  * There is no other timer.  hpm_pool_work_exit() warns if one of the first
  * three is pending all the same.  Of the works without a timer, those that are

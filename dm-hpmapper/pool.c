@@ -37,7 +37,7 @@ static unsigned long shrink_count(struct shrinker *shrinker,
 {
 	struct hpm_pool *pool = hpm_shrinker_ctx(shrinker);
 
-	return hpm_md_cache_count(pool->md);
+	return hpm_md_nodes_count(pool->md);
 }
 
 static unsigned long shrink_scan(struct shrinker *shrinker,
@@ -45,7 +45,7 @@ static unsigned long shrink_scan(struct shrinker *shrinker,
 {
 	struct hpm_pool *pool = hpm_shrinker_ctx(shrinker);
 
-	return hpm_md_cache_scan(pool->md, sc->nr_to_scan);
+	return hpm_md_nodes_scan(pool->md, sc->nr_to_scan);
 }
 
 /*
@@ -55,7 +55,7 @@ static unsigned long shrink_scan(struct shrinker *shrinker,
  */
 
 static struct hpm_pool *pool_alloc(const struct hpm_table *t,
-				   struct mapped_device *md)
+				   struct mapped_device *mapped)
 {
 	struct hpm_pool *pool;
 	int r;
@@ -66,8 +66,8 @@ static struct hpm_pool *pool_alloc(const struct hpm_table *t,
 
 	INIT_LIST_HEAD(&pool->list);
 	kref_init(&pool->ref);
-	strscpy(pool->name, dm_device_name(md), sizeof(pool->name));
-	pool->md_dev = md;
+	strscpy(pool->name, dm_device_name(mapped), sizeof(pool->name));
+	pool->mapped = mapped;
 	pool->meta_bdev = t->meta_dev->bdev;
 	pool->data_bdev = t->data_dev->bdev;
 	pool->opened_read_only = t->features.read_only;
@@ -108,7 +108,7 @@ static struct hpm_pool *pool_alloc(const struct hpm_table *t,
 		goto out_work;
 	}
 
-	r = hpm_share_create(pool);
+	r = hpm_cache_create(pool);
 	if (r)
 		goto out_io;
 
@@ -136,13 +136,13 @@ static void pool_free(struct hpm_pool *pool)
 	 */
 	if (pool->md)
 		hpm_shrinker_unregister(&pool->shrinker);
-	hpm_share_stop(pool);
+	hpm_cache_stop(pool);
 	hpm_pool_work_exit(pool);
 	hpm_pool_drain_drop(pool);
 	if (pool->md)
 		hpm_md_close(pool->md);
 
-	hpm_share_destroy(pool);
+	hpm_cache_destroy(pool);
 	hpm_io_destroy(pool->io);
 	hpm_tokens_exit(&pool->tokens);
 	percpu_counter_destroy(&pool->inplace_bios);
@@ -221,9 +221,9 @@ static bool pool_uses(struct hpm_pool *pool, struct block_device *bdev)
 }
 
 static int check_live_pool(struct hpm_pool *pool, const struct hpm_table *t,
-			   struct mapped_device *md, const char **why)
+			   struct mapped_device *mapped, const char **why)
 {
-	if (pool->md_dev != md) {
+	if (pool->mapped != mapped) {
 		*why = "A device is in use by another pool";
 		return -EBUSY;
 	}
@@ -252,7 +252,7 @@ static int check_live_pool(struct hpm_pool *pool, const struct hpm_table *t,
  * fit a live pool, returns an ERR_PTR and sets *why.
  */
 static struct hpm_pool *pool_lookup(const struct hpm_table *t,
-				    struct mapped_device *md, const char **why)
+				    struct mapped_device *mapped, const char **why)
 {
 	struct hpm_pool *pool, *found = NULL;
 	int r;
@@ -260,12 +260,12 @@ static struct hpm_pool *pool_lookup(const struct hpm_table *t,
 	lockdep_assert_held(&hpm_pools_lock);
 
 	list_for_each_entry(pool, &hpm_pools, list) {
-		if (pool->md_dev != md &&
+		if (pool->mapped != mapped &&
 		    !pool_uses(pool, t->meta_dev->bdev) &&
 		    !pool_uses(pool, t->data_dev->bdev))
 			continue;
 
-		r = check_live_pool(pool, t, md, why);
+		r = check_live_pool(pool, t, mapped, why);
 		if (r)
 			return ERR_PTR(r);
 		found = pool;
@@ -274,13 +274,13 @@ static struct hpm_pool *pool_lookup(const struct hpm_table *t,
 	return found;
 }
 
-struct hpm_pool *hpm_pool_find(struct mapped_device *md)
+struct hpm_pool *hpm_pool_find(struct mapped_device *mapped)
 {
 	struct hpm_pool *pool;
 
 	mutex_lock(&hpm_pools_lock);
 	list_for_each_entry(pool, &hpm_pools, list) {
-		if (pool->md_dev == md && pool->md) {
+		if (pool->mapped == mapped && pool->md) {
 			kref_get(&pool->ref);
 			goto out;
 		}
@@ -298,13 +298,13 @@ out:
  */
 
 struct hpm_pool *hpm_pool_attach(const struct hpm_table *t,
-				 struct mapped_device *md, const char **why)
+				 struct mapped_device *mapped, const char **why)
 {
 	struct hpm_pool *pool;
 	int r;
 
 	mutex_lock(&hpm_pools_lock);
-	pool = pool_lookup(t, md, why);
+	pool = pool_lookup(t, mapped, why);
 	if (pool) {
 		if (!IS_ERR(pool)) {
 			pool->nr_tables++;
@@ -314,7 +314,7 @@ struct hpm_pool *hpm_pool_attach(const struct hpm_table *t,
 		return pool;
 	}
 
-	pool = pool_alloc(t, md);
+	pool = pool_alloc(t, mapped);
 	if (IS_ERR(pool)) {
 		*why = "Cannot allocate the pool";
 		mutex_unlock(&hpm_pools_lock);

@@ -22,7 +22,7 @@
 
 #define DM_MSG_PREFIX "hpmapper"
 
-struct hpm_share;
+struct hpm_cache;
 struct hpm_defrag;
 struct hpm_volume;
 
@@ -31,7 +31,7 @@ struct hpm_pool {
 	struct kref ref;		/* held by tables and volumes */
 	unsigned int nr_tables;		/* hpm_pools_lock */
 	char name[DM_NAME_LEN];		/* for messages */
-	struct mapped_device *md_dev;	/* the pool device */
+	struct mapped_device *mapped;	/* the pool device */
 	/*
 	 * The devices are open as long as the pool has a table.  When the last
 	 * table is gone (remove --force), the pool is dead: hpm_pool_failed().
@@ -138,7 +138,7 @@ struct hpm_pool {
 	atomic64_t hop_bios;		/* bios that went through a worker */
 
 	/* NULL: no read is ever served from it; see cache.h */
-	struct hpm_share *cache;
+	struct hpm_cache *cache;
 	bool share;			/* by message; table: features.share */
 
 	/* defrag.c; the last three are for the status */
@@ -156,7 +156,7 @@ struct hpm_pool {
  */
 
 /* Returns the live pool of a pool device with a reference, or NULL.  Sleeps. */
-struct hpm_pool *hpm_pool_find(struct mapped_device *md);
+struct hpm_pool *hpm_pool_find(struct mapped_device *mapped);
 void hpm_pool_put(struct hpm_pool *pool);
 
 /*

@@ -39,7 +39,7 @@ int hpm_read_map(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio)
 	if (unlikely(r))
 		return r == -EAGAIN ? hpm_map_defer(hb, bio) :
 				      hpm_map_end(bio, r);
-	if (run.shared && run.mapped && hpm_share_shares(v))
+	if (run.shared && run.mapped && hpm_cache_shares(v))
 		return read_shared(v, hb, bio, &run);
 	if (run.nr < span)
 		dm_accept_partial_bio(bio, run.nr * HPM_BLOCK_SECTORS - offset);
@@ -108,7 +108,7 @@ int hpm_read_step(struct hpm_volume *v, struct hpm_bio *hb)
 		if (!r) {
 			if (!run.mapped)
 				zero_part(part, &p);
-			else if (!(run.shared && hpm_share_shares(v) &&
+			else if (!(run.shared && hpm_cache_shares(v) &&
 				   serve_part(part, &p)))
 				hpm_part_submit(part, &p);
 			return 0;

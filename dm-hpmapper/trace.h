@@ -23,7 +23,7 @@ DECLARE_EVENT_CLASS(hpm_work,
 		__field(int, result)
 	),
 	TP_fast_assign(
-		__entry->dev = disk_devt(dm_disk(pool->md_dev));
+		__entry->dev = disk_devt(dm_disk(pool->mapped));
 		__entry->us = ktime_us_delta(ktime_get(), start);
 		__entry->result = result;
 	),
@@ -69,7 +69,7 @@ TRACE_EVENT(hpm_commit,
 		__field(int, result)
 	),
 	TP_fast_assign(
-		__entry->dev = disk_devt(dm_disk(pool->md_dev));
+		__entry->dev = disk_devt(dm_disk(pool->mapped));
 		__entry->us = ktime_us_delta(ktime_get(), start);
 		__entry->bios = bios;
 		__entry->result = result;
@@ -88,7 +88,7 @@ TRACE_EVENT(hpm_mode,
 		__field(int, to)
 	),
 	TP_fast_assign(
-		__entry->dev = disk_devt(dm_disk(pool->md_dev));
+		__entry->dev = disk_devt(dm_disk(pool->mapped));
 		__entry->from = from;
 		__entry->to = to;
 	),

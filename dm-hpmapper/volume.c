@@ -115,8 +115,8 @@ static struct hpm_volume *create_volume(struct hpm_pool *pool, u32 id,
 		goto out;
 	v->pool = pool;
 	v->id = id;
-	v->md = dm_table_get_md(ti->table);
-	v->disk = dm_disk(v->md);
+	v->mapped = dm_table_get_md(ti->table);
+	v->disk = dm_disk(v->mapped);
 	v->mapping = hpm_bdev_mapping(v->disk->part0);
 	r = volume_init(v);
 	if (r)
@@ -205,7 +205,7 @@ static struct hpm_volume *__get_volume(struct hpm_pool *pool, u32 id,
 	spin_unlock_irq(&pool->lock);
 	if (!v)
 		return create_volume(pool, id, ti);
-	if (v->md != dm_table_get_md(ti->table)) {
+	if (v->mapped != dm_table_get_md(ti->table)) {
 		ti->error = "The volume is active on another device";
 		return ERR_PTR(-EBUSY);
 	}
@@ -269,13 +269,13 @@ static void detach(struct hpm_target *t, struct dm_target *ti)
 
 static struct hpm_pool *find_pool(struct dm_dev *dev)
 {
-	struct mapped_device *md = dm_get_md(dev->bdev->bd_dev);
+	struct mapped_device *mapped = dm_get_md(dev->bdev->bd_dev);
 	struct hpm_pool *pool;
 
-	if (!md)
+	if (!mapped)
 		return NULL;
-	pool = hpm_pool_find(md);
-	dm_put(md);
+	pool = hpm_pool_find(mapped);
+	dm_put(mapped);
 	return pool;
 }
 

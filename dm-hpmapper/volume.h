@@ -142,7 +142,7 @@ struct hpm_volume {
 	/* During a reload there are two tables; pool->message_lock. */
 	unsigned int nr_tables;
 	struct dm_table *table;		/* the newest */
-	struct mapped_device *md;	/* of all its tables */
+	struct mapped_device *mapped;	/* of all its tables */
 	struct gendisk *disk;		/* its disk, and the page cache */
 	struct address_space *mapping;
 

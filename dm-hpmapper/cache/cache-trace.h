@@ -12,7 +12,7 @@
 
 #include <linux/tracepoint.h>
 
-#include "share.h"
+#include "cache-priv.h"
 
 DECLARE_EVENT_CLASS(hpm_cached,
 	TP_PROTO(struct hpm_pool *pool, u64 pbn, const struct hpm_place *place),
@@ -25,7 +25,7 @@ DECLARE_EVENT_CLASS(hpm_cached,
 		__field(bool, meta)
 	),
 	TP_fast_assign(
-		__entry->dev = disk_devt(dm_disk(pool->md_dev));
+		__entry->dev = disk_devt(dm_disk(pool->mapped));
 		__entry->pbn = pbn;
 		__entry->pfn = place->pfn;
 		__entry->index = place->index;
@@ -63,7 +63,7 @@ TRACE_EVENT(hpm_sweep,
 		__field(unsigned long, frames)
 	),
 	TP_fast_assign(
-		__entry->dev = disk_devt(dm_disk(pool->md_dev));
+		__entry->dev = disk_devt(dm_disk(pool->mapped));
 		__entry->extents = extents;
 		__entry->frames = frames;
 	),
@@ -81,7 +81,7 @@ TRACE_EVENT(hpm_miss,
 		__field(int, cause)
 	),
 	TP_fast_assign(
-		__entry->dev = disk_devt(dm_disk(pool->md_dev));
+		__entry->dev = disk_devt(dm_disk(pool->mapped));
 		__entry->pbn = pbn;
 		__entry->cause = cause;
 	),

@@ -36,7 +36,7 @@ static unsigned long shrink_count(struct shrinker *shrinker,
 static unsigned long shrink_scan(struct shrinker *shrinker,
 				 struct shrink_control *sc)
 {
-	struct hpm_share *cache = hpm_shrinker_ctx(shrinker);
+	struct hpm_cache *cache = hpm_shrinker_ctx(shrinker);
 	unsigned long freed;
 
 	freed = hpm_index_shrink(cache,
@@ -55,7 +55,7 @@ static LIST_HEAD(shares);		/* shares_lock, as the next two */
 static unsigned long barred_pfn;	/* for caches that are created later */
 static unsigned long barred_nr;
 
-static void bar_memory(struct hpm_share *cache)
+static void bar_memory(struct hpm_cache *cache)
 {
 	WRITE_ONCE(cache->barred_pfn, barred_pfn);
 	/*
@@ -67,7 +67,7 @@ static void bar_memory(struct hpm_share *cache)
 
 static void bar_all(unsigned long pfn, unsigned long nr)
 {
-	struct hpm_share *cache;
+	struct hpm_cache *cache;
 
 	lockdep_assert_held(&shares_lock);
 	barred_pfn = pfn;
@@ -90,7 +90,7 @@ static bool is_too_long(const void *ctx)
  * Drops the copies in the barred range, and waits until no thread uses one.
  * Returns false if that takes too long, or if a signal is pending.
  */
-static bool leave_memory(struct hpm_share *cache, const unsigned long *end)
+static bool leave_memory(struct hpm_cache *cache, const unsigned long *end)
 {
 	struct hpm_pool *pool = cache->pool;
 
@@ -107,7 +107,7 @@ static bool leave_memory(struct hpm_share *cache, const unsigned long *end)
 static int leave_memory_all(void)
 {
 	unsigned long end = jiffies + OFFLINE_PATIENCE;
-	struct hpm_share *cache;
+	struct hpm_cache *cache;
 
 	list_for_each_entry(cache, &shares, list)
 		if (!leave_memory(cache, &end))
@@ -145,7 +145,7 @@ static int memory_event(struct notifier_block *nb, unsigned long action,
 
 static struct notifier_block memory_nb = { .notifier_call = memory_event };
 
-static int watch_memory(struct hpm_share *cache)
+static int watch_memory(struct hpm_cache *cache)
 {
 	int r;
 
@@ -160,7 +160,7 @@ static int watch_memory(struct hpm_share *cache)
 	return 0;
 }
 
-static void unwatch_memory(struct hpm_share *cache)
+static void unwatch_memory(struct hpm_cache *cache)
 {
 	hpm_shrinker_unregister(&cache->shrinker);
 	mutex_lock(&shares_lock);
@@ -172,20 +172,20 @@ static void unwatch_memory(struct hpm_share *cache)
  * Birth and end
  *--------------------------------------------------------------*/
 
-static int alloc_percpus(struct hpm_share *cache)
+static int alloc_percpus(struct hpm_cache *cache)
 {
-	cache->stats = alloc_percpu(struct hpm_share_stats);
+	cache->stats = alloc_percpu(struct hpm_cache_stats);
 	cache->bounce = __alloc_percpu(HPM_BLOCK_SIZE, HPM_BLOCK_SIZE);
 	return cache->stats && cache->bounce ? 0 : -ENOMEM;
 }
 
-static void free_percpus(struct hpm_share *cache)
+static void free_percpus(struct hpm_cache *cache)
 {
 	free_percpu(cache->bounce);
 	free_percpu(cache->stats);
 }
 
-static int fill_cache(struct hpm_share *cache)
+static int fill_cache(struct hpm_cache *cache)
 {
 	int r;
 
@@ -222,9 +222,9 @@ out_percpus:
  * If pages have another size than blocks, the pool has no cache: copies could
  * not be served.
  */
-int hpm_share_create(struct hpm_pool *pool)
+int hpm_cache_create(struct hpm_pool *pool)
 {
-	struct hpm_share *cache;
+	struct hpm_cache *cache;
 	int r;
 
 	if (PAGE_SIZE != HPM_BLOCK_SIZE)
@@ -250,9 +250,9 @@ int hpm_share_create(struct hpm_pool *pool)
  * No volume is left, so no read arms a timer.  The shrinker is unregistered
  * before the works are cancelled, as it queues a scan.
  */
-void hpm_share_stop(struct hpm_pool *pool)
+void hpm_cache_stop(struct hpm_pool *pool)
 {
-	struct hpm_share *cache = pool->cache;
+	struct hpm_cache *cache = pool->cache;
 
 	if (!cache)
 		return;
@@ -261,9 +261,9 @@ void hpm_share_stop(struct hpm_pool *pool)
 	hpm_evict_exit(cache);
 }
 
-void hpm_share_destroy(struct hpm_pool *pool)
+void hpm_cache_destroy(struct hpm_pool *pool)
 {
-	struct hpm_share *cache = pool->cache;
+	struct hpm_cache *cache = pool->cache;
 
 	if (!cache)
 		return;
@@ -275,7 +275,7 @@ void hpm_share_destroy(struct hpm_pool *pool)
 	kvfree(cache);
 }
 
-int hpm_share_init(void)
+int hpm_cache_init(void)
 {
 	int r;
 
@@ -297,7 +297,7 @@ out_index:
 	return r;
 }
 
-void hpm_share_exit(void)
+void hpm_cache_exit(void)
 {
 	unregister_memory_notifier(&memory_nb);
 	hpm_lead_slab_exit();
@@ -308,7 +308,7 @@ void hpm_share_exit(void)
  * Messages
  *--------------------------------------------------------------*/
 
-static void set_share(struct hpm_share *cache, bool on)
+static void set_share(struct hpm_cache *cache, bool on)
 {
 	struct hpm_pool *pool = cache->pool;
 
@@ -317,16 +317,16 @@ static void set_share(struct hpm_share *cache, bool on)
 		hpm_index_forget(pool);
 }
 
-static void set_copies_limit(struct hpm_share *cache, unsigned int nr)
+static void set_copies_limit(struct hpm_cache *cache, unsigned int nr)
 {
 	WRITE_ONCE(cache->copies_limit, nr);
 	WRITE_ONCE(cache->limit_now, nr);
 }
 
-int hpm_share_message(struct hpm_pool *pool, const struct hpm_message *say,
+int hpm_cache_message(struct hpm_pool *pool, const struct hpm_message *say,
 		      const char **why)
 {
-	struct hpm_share *cache = pool->cache;
+	struct hpm_cache *cache = pool->cache;
 
 	if (!cache) {
 		*why = "pages are larger than blocks, so nothing is shared";
@@ -357,7 +357,7 @@ int hpm_share_message(struct hpm_pool *pool, const struct hpm_message *say,
  * Status
  *--------------------------------------------------------------*/
 
-static void sum_stats(struct hpm_share *cache, struct hpm_share_stats *sum)
+static void sum_stats(struct hpm_cache *cache, struct hpm_cache_stats *sum)
 {
 	const u64 *from;
 	unsigned int i;
@@ -379,11 +379,11 @@ static void sum_stats(struct hpm_share *cache, struct hpm_share_stats *sum)
  *	miss_busy <nr> caught <nr> entered <nr> unentered <nr> changed <nr>
  *	evicted <nr> scans <nr> barred <nr>
  */
-unsigned int hpm_share_status(struct hpm_pool *pool, char *result,
+unsigned int hpm_cache_status(struct hpm_pool *pool, char *result,
 			      unsigned int sz, unsigned int maxlen)
 {
-	struct hpm_share *cache = pool->cache;
-	struct hpm_share_stats st;
+	struct hpm_cache *cache = pool->cache;
+	struct hpm_cache_stats st;
 
 	if (!cache) {
 		DMEMIT(" share off");

@@ -99,7 +99,7 @@ void __hpm_make_victim(struct hpm_shard *shard, struct hpm_copy **block,
 	__hpm_drop_copy(shard, block, link);
 }
 
-unsigned long hpm_index_nr(struct hpm_share *cache)
+unsigned long hpm_index_nr(struct hpm_cache *cache)
 {
 	unsigned long nr = 0;
 	unsigned int i;
@@ -109,7 +109,7 @@ unsigned long hpm_index_nr(struct hpm_share *cache)
 	return nr;
 }
 
-unsigned long hpm_index_nr_blocks(struct hpm_share *cache)
+unsigned long hpm_index_nr_blocks(struct hpm_cache *cache)
 {
 	unsigned long nr = 0;
 	unsigned int i;
@@ -128,7 +128,7 @@ static unsigned long default_max(void)
 	return totalram_pages() / 4 / HPM_CACHE_SHARDS + 1;
 }
 
-int hpm_index_create(struct hpm_share *cache)
+int hpm_index_create(struct hpm_cache *cache)
 {
 	struct hpm_shard *shard;
 	unsigned int heat;
@@ -156,7 +156,7 @@ int hpm_index_create(struct hpm_share *cache)
 	return 0;
 }
 
-void hpm_index_destroy(struct hpm_share *cache)
+void hpm_index_destroy(struct hpm_cache *cache)
 {
 	unsigned int i;
 

@@ -8,7 +8,7 @@
 #include <linux/hash.h>
 
 #include "heat.h"
-#include "share.h"
+#include "cache-priv.h"
 
 /*
  * An entry of the index: one copy of a block.  The copies of a block are next
@@ -40,17 +40,17 @@ struct hpm_copy {
 /* A copy is young until this many eras have begun after its entry. */
 #define HPM_YOUTH	2
 
-static inline u32 hpm_hash_of(const struct hpm_share *cache, u64 pbn)
+static inline u32 hpm_hash_of(const struct hpm_cache *cache, u64 pbn)
 {
 	return hash_64(pbn, ilog2(HPM_CACHE_SHARDS) + cache->bits);
 }
 
-static inline struct hpm_shard *hpm_shard_of(struct hpm_share *cache, u32 hash)
+static inline struct hpm_shard *hpm_shard_of(struct hpm_cache *cache, u32 hash)
 {
 	return &cache->shard[hash >> cache->bits];
 }
 
-static inline struct hpm_copy **hpm_bucket_of(struct hpm_share *cache, u32 hash)
+static inline struct hpm_copy **hpm_bucket_of(struct hpm_cache *cache, u32 hash)
 {
 	struct hpm_shard *shard = hpm_shard_of(cache, hash);
 
@@ -106,7 +106,7 @@ static inline void __hpm_unlink_copy(struct hpm_shard *shard,
 	shard->nr_kept -= c->kept;
 }
 
-static inline bool hpm_is_young(const struct hpm_share *cache,
+static inline bool hpm_is_young(const struct hpm_cache *cache,
 				const struct hpm_copy *c)
 {
 	return ((READ_ONCE(cache->era) - c->era) & HPM_ERA_MASK) < HPM_YOUTH;
@@ -155,12 +155,12 @@ void __hpm_make_victim(struct hpm_shard *shard, struct hpm_copy **block,
 		       struct hpm_copy **link, struct hpm_victim *v);
 
 /* How many copies are known, of how many blocks.  Any context. */
-unsigned long hpm_index_nr(struct hpm_share *cache);
-unsigned long hpm_index_nr_blocks(struct hpm_share *cache);
+unsigned long hpm_index_nr(struct hpm_cache *cache);
+unsigned long hpm_index_nr_blocks(struct hpm_cache *cache);
 
 /* Sleep. */
-int hpm_index_create(struct hpm_share *cache);
-void hpm_index_destroy(struct hpm_share *cache);
+int hpm_index_create(struct hpm_cache *cache);
+void hpm_index_destroy(struct hpm_cache *cache);
 int hpm_index_slab_init(void);
 void hpm_index_slab_exit(void);
 

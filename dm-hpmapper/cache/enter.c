@@ -19,7 +19,7 @@
 bool hpm_begin_entering(struct hpm_volume *v, int *token)
 {
 	*token = hpm_pool_token_get(v->pool);
-	if (likely(hpm_share_shares(v)))
+	if (likely(hpm_cache_shares(v)))
 		return true;
 	hpm_pool_token_put(v->pool, *token);
 	return false;
@@ -29,7 +29,7 @@ bool hpm_begin_entering(struct hpm_volume *v, int *token)
  * Keeps a copy of a block in a file system's own buffer, whose page belongs to
  * no file and so cannot be entered.
  */
-static void keep_buffer(struct hpm_share *cache, const struct bio *bio,
+static void keep_buffer(struct hpm_cache *cache, const struct bio *bio,
 			struct page *page, u64 pbn)
 {
 	void *bytes = kmap_local_page(page);
@@ -44,7 +44,7 @@ static void keep_buffer(struct hpm_share *cache, const struct bio *bio,
 static void enter_page(struct hpm_volume *v, struct page *page, u64 pbn,
 		       bool keep)
 {
-	struct hpm_share *cache = v->pool->cache;
+	struct hpm_cache *cache = v->pool->cache;
 	struct hpm_dest d;
 	void *bytes;
 	bool proved;

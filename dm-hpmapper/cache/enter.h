@@ -5,7 +5,7 @@
 #ifndef HPM_ENTER_H
 #define HPM_ENTER_H
 
-#include "share.h"
+#include "cache-priv.h"
 
 struct hpm_lead;
 

@@ -91,7 +91,7 @@
  * s_umount held for reading.  Returns NULL if the file is not on a volume of
  * this pool, or if one of both cannot be taken now.
  */
-static struct inode *get_inode(struct hpm_share *cache, struct folio *folio,
+static struct inode *get_inode(struct hpm_cache *cache, struct folio *folio,
 			       bool meta)
 {
 	struct hpm_pool *pool = cache->pool;
@@ -133,7 +133,7 @@ static struct inode *get_inode(struct hpm_share *cache, struct folio *folio,
  * the memory stays online until the token is put, or we see here that the range
  * is barred.
  */
-static struct folio *victim_folio(struct hpm_share *cache,
+static struct folio *victim_folio(struct hpm_cache *cache,
 				  const struct hpm_place *place)
 {
 	if (hpm_frame_barred(cache, place->pfn) ||
@@ -144,7 +144,7 @@ static struct folio *victim_folio(struct hpm_share *cache,
 }
 
 /* As get_inode(), for a victim; no reference to the page is held afterwards. */
-static struct inode *victim_inode(struct hpm_share *cache,
+static struct inode *victim_inode(struct hpm_cache *cache,
 				  const struct hpm_place *place)
 {
 	int token = hpm_pool_token_get(cache->pool);
@@ -167,7 +167,7 @@ static struct inode *victim_inode(struct hpm_share *cache,
  * index for the next scan; but not if hpm_index_forget() has run since the
  * victim was taken.  The caller holds a token.
  */
-static void __return_victim(struct hpm_share *cache, const struct hpm_victim *v,
+static void __return_victim(struct hpm_cache *cache, const struct hpm_victim *v,
 			    unsigned int forgotten)
 {
 	struct folio *folio = victim_folio(cache, &v->place);
@@ -181,7 +181,7 @@ static void __return_victim(struct hpm_share *cache, const struct hpm_victim *v,
 		hpm_index_put_back(cache, v);
 }
 
-static void evict_pages(struct hpm_share *cache, const struct hpm_victim *v,
+static void evict_pages(struct hpm_cache *cache, const struct hpm_victim *v,
 			unsigned int nr)
 {
 	struct super_block *sb;
@@ -208,7 +208,7 @@ static void evict_pages(struct hpm_share *cache, const struct hpm_victim *v,
  * large folio as a whole, with pages outside of the range, and this can hide
  * that others stayed.
  */
-static void evict_run(struct hpm_share *cache, const struct hpm_victim *v,
+static void evict_run(struct hpm_cache *cache, const struct hpm_victim *v,
 		      unsigned int nr, unsigned int forgotten)
 {
 	unsigned int i;
@@ -242,7 +242,7 @@ static unsigned int run_length(const struct hpm_victims *v, unsigned int first)
  * victims of do_surplus() are mostly in runs, as files are read in order.
  * Those of a scan are not, and sorting them would cost as much as it saves.
  */
-static void evict(struct hpm_share *cache, struct hpm_victims *v)
+static void evict(struct hpm_cache *cache, struct hpm_victims *v)
 {
 	unsigned int first, nr;
 
@@ -259,7 +259,7 @@ static void evict(struct hpm_share *cache, struct hpm_victims *v)
  *--------------------------------------------------------------*/
 
 /* Returns how many copies of a block may stay for now, and stores it. */
-static unsigned int find_limit(struct hpm_share *cache, bool hurry)
+static unsigned int find_limit(struct hpm_cache *cache, bool hurry)
 {
 	unsigned int limit;
 
@@ -270,14 +270,14 @@ static unsigned int find_limit(struct hpm_share *cache, bool hurry)
 }
 
 /* Between two groups of buckets: evicts the victims if @look is full. */
-static void pause_look(struct hpm_share *cache, struct hpm_look *look)
+static void pause_look(struct hpm_cache *cache, struct hpm_look *look)
 {
 	if (hpm_look_full(look))
 		evict(cache, &look->victims);
 	cond_resched();
 }
 
-static void scan_shard(struct hpm_share *cache, unsigned int shard,
+static void scan_shard(struct hpm_cache *cache, unsigned int shard,
 		       struct hpm_look *look)
 {
 	unsigned long bucket = 0, end;
@@ -293,7 +293,7 @@ static void scan_shard(struct hpm_share *cache, unsigned int shard,
 	}
 }
 
-static void scan(struct hpm_share *cache, struct hpm_look *look)
+static void scan(struct hpm_cache *cache, struct hpm_look *look)
 {
 	unsigned int i;
 
@@ -304,13 +304,13 @@ static void scan(struct hpm_share *cache, struct hpm_look *look)
 }
 
 /* Returns the count to compare with when a victim is put back. */
-static unsigned int forgotten_so_far(struct hpm_share *cache)
+static unsigned int forgotten_so_far(struct hpm_cache *cache)
 {
 	/* Must be read before a victim is taken: see hpm_index_forget(). */
 	return smp_load_acquire(&cache->forgotten);
 }
 
-static struct hpm_look *begin_scan(struct hpm_share *cache)
+static struct hpm_look *begin_scan(struct hpm_cache *cache)
 {
 	struct hpm_look *look = cache->look;
 
@@ -323,7 +323,7 @@ static struct hpm_look *begin_scan(struct hpm_share *cache)
 }
 
 /* Queues the next scan.  @took: how long the last one took, in jiffies. */
-static void queue_scan(struct hpm_share *cache, unsigned long took)
+static void queue_scan(struct hpm_cache *cache, unsigned long took)
 {
 	unsigned long period = msecs_to_jiffies(READ_ONCE(cache->scan_ms));
 	unsigned long pace = max_t(unsigned long, LEAST_PACE,
@@ -338,8 +338,8 @@ static void queue_scan(struct hpm_share *cache, unsigned long took)
 
 static void do_scan(struct work_struct *work)
 {
-	struct hpm_share *cache = container_of(to_delayed_work(work),
-					       struct hpm_share, scan_work);
+	struct hpm_cache *cache = container_of(to_delayed_work(work),
+					       struct hpm_cache, scan_work);
 	unsigned long began = jiffies;
 	struct hpm_look *look;
 
@@ -357,8 +357,8 @@ static void do_scan(struct work_struct *work)
 
 static void do_surplus(struct work_struct *work)
 {
-	struct hpm_share *cache = container_of(to_delayed_work(work),
-					       struct hpm_share, surplus_work);
+	struct hpm_cache *cache = container_of(to_delayed_work(work),
+					       struct hpm_cache, surplus_work);
 	struct hpm_victims *v;
 	int cpu;
 
@@ -377,7 +377,7 @@ static void do_surplus(struct work_struct *work)
  * Birth and end
  *--------------------------------------------------------------*/
 
-int hpm_evict_init(struct hpm_share *cache)
+int hpm_evict_init(struct hpm_cache *cache)
 {
 	cache->copies_limit = DEFAULT_COPIES;
 	cache->limit_now = DEFAULT_COPIES;
@@ -392,7 +392,7 @@ int hpm_evict_init(struct hpm_share *cache)
 	 * No WQ_MEM_RECLAIM, as no reclaim waits for this queue.  Frozen during
 	 * a hibernation, as iput() may write: see pool-work.c.
 	 */
-	cache->wq = alloc_workqueue("hpm_share/%s", WQ_UNBOUND | WQ_FREEZABLE,
+	cache->wq = alloc_workqueue("hpm_cache/%s", WQ_UNBOUND | WQ_FREEZABLE,
 				    0, cache->pool->name);
 	if (!cache->look || !cache->wq || hpm_surplus_init(cache)) {
 		hpm_evict_exit(cache);
@@ -403,7 +403,7 @@ int hpm_evict_init(struct hpm_share *cache)
 	return 0;
 }
 
-void hpm_evict_exit(struct hpm_share *cache)
+void hpm_evict_exit(struct hpm_cache *cache)
 {
 	if (cache->wq) {
 		cancel_delayed_work_sync(&cache->surplus_work);

@@ -5,10 +5,10 @@
 #ifndef HPM_EVICT_H
 #define HPM_EVICT_H
 
-#include "share.h"
+#include "cache-priv.h"
 
 /* Sleep. */
-int hpm_evict_init(struct hpm_share *cache);
-void hpm_evict_exit(struct hpm_share *cache);
+int hpm_evict_init(struct hpm_cache *cache);
+void hpm_evict_exit(struct hpm_cache *cache);
 
 #endif /* HPM_EVICT_H */

@@ -32,7 +32,7 @@
 #define LATE		(HZ / 10)
 
 /* Queues the followers of leaders that are at least @age jiffies old. */
-static void release_followers(struct hpm_share *cache, unsigned long age)
+static void release_followers(struct hpm_cache *cache, unsigned long age)
 {
 	struct hpm_lead *lead;
 	struct rb_node *node, *next;
@@ -59,7 +59,7 @@ static void release_followers(struct hpm_share *cache, unsigned long age)
 
 static void do_late(struct work_struct *work)
 {
-	release_followers(container_of(to_delayed_work(work), struct hpm_share,
+	release_followers(container_of(to_delayed_work(work), struct hpm_cache,
 				       late_work), LATE);
 }
 
@@ -70,7 +70,7 @@ void hpm_intercept_kick(struct hpm_pool *pool)
 }
 
 /* Makes @hb wait for the leader of the piece.  False: there is none. */
-static bool queue_behind(struct hpm_share *cache, struct hpm_bio *hb,
+static bool queue_behind(struct hpm_cache *cache, struct hpm_bio *hb,
 			 const struct hpm_piece *p)
 {
 	struct hpm_lead *lead;
@@ -94,7 +94,7 @@ static bool queue_behind(struct hpm_share *cache, struct hpm_bio *hb,
 int hpm_follow(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 	       struct hpm_piece *p, u32 nr)
 {
-	struct hpm_share *cache = v->pool->cache;
+	struct hpm_cache *cache = v->pool->cache;
 	int token = hb->op.token;
 
 	hpm_piece_cut(p, nr);
@@ -111,14 +111,14 @@ int hpm_follow(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 	return DM_MAPIO_SUBMITTED;
 }
 
-void hpm_followers_init(struct hpm_share *cache)
+void hpm_followers_init(struct hpm_cache *cache)
 {
 	spin_lock_init(&cache->lead_lock);
 	cache->leads = RB_ROOT;
 	INIT_DELAYED_WORK(&cache->late_work, do_late);
 }
 
-void hpm_followers_exit(struct hpm_share *cache)
+void hpm_followers_exit(struct hpm_cache *cache)
 {
 	cancel_delayed_work_sync(&cache->late_work);
 }

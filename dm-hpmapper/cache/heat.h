@@ -5,7 +5,7 @@
 #ifndef HPM_HEAT_H
 #define HPM_HEAT_H
 
-#include "share.h"
+#include "cache-priv.h"
 
 /*
  * Returns how hot the page in the frame is (enum hpm_heat), or HPM_HEAT_GONE if

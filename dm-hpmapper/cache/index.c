@@ -54,7 +54,7 @@ static bool is_at(const struct hpm_copy *c, const struct hpm_place *place)
  * Looking up
  *--------------------------------------------------------------*/
 
-bool hpm_index_find(struct hpm_share *cache, u64 pbn, unsigned int skip,
+bool hpm_index_find(struct hpm_cache *cache, u64 pbn, unsigned int skip,
 		    struct hpm_place *place, u64 *fp)
 {
 	u32 hash = hpm_hash_of(cache, pbn);
@@ -80,7 +80,7 @@ bool hpm_index_find(struct hpm_share *cache, u64 pbn, unsigned int skip,
 	return found;
 }
 
-bool hpm_index_has(struct hpm_share *cache, u64 pbn)
+bool hpm_index_has(struct hpm_cache *cache, u64 pbn)
 {
 	u32 hash = hpm_hash_of(cache, pbn);
 	struct hpm_shard *shard = hpm_shard_of(cache, hash);
@@ -98,13 +98,13 @@ bool hpm_index_has(struct hpm_share *cache, u64 pbn)
  *--------------------------------------------------------------*/
 
 /* No entry for a frame that goes offline, or whose number exceeds 40 bits. */
-static bool is_barred(const struct hpm_share *cache, unsigned long pfn)
+static bool is_barred(const struct hpm_cache *cache, unsigned long pfn)
 {
 	return hpm_frame_barred(cache, pfn) || pfn >> 40;
 }
 
 /* Removes a copy from its chain, wherever it is. */
-static void __take(struct hpm_share *cache, struct hpm_shard *shard,
+static void __take(struct hpm_cache *cache, struct hpm_shard *shard,
 		   struct hpm_copy *c)
 {
 	struct hpm_copy *head, **link;
@@ -118,7 +118,7 @@ static void __take(struct hpm_share *cache, struct hpm_shard *shard,
 }
 
 /* Removes and returns the copy that a full shard drops; NULL: it is empty. */
-static struct hpm_copy *__take_coldest(struct hpm_share *cache,
+static struct hpm_copy *__take_coldest(struct hpm_cache *cache,
 				       struct hpm_shard *shard)
 {
 	struct hpm_copy *c = NULL;
@@ -136,7 +136,7 @@ static struct hpm_copy *__take_coldest(struct hpm_share *cache,
 	return c;
 }
 
-static void fill_copy(struct hpm_share *cache, struct hpm_copy *c, u64 pbn,
+static void fill_copy(struct hpm_cache *cache, struct hpm_copy *c, u64 pbn,
 		      u64 fp, const struct hpm_place *place)
 {
 	struct hpm_copy new;
@@ -201,7 +201,7 @@ static inline void __add(struct hpm_shard *shard, struct hpm_copy **link,
  * bytes than before, the block was damaged below the pool, and its copies
  * cannot be trusted: all are dropped.
  */
-static void __check_unchanged(struct hpm_share *cache, struct hpm_shard *shard,
+static void __check_unchanged(struct hpm_cache *cache, struct hpm_shard *shard,
 			      struct hpm_copy **link, u64 pbn, u64 fp)
 {
 	if (likely(!hpm_is_of(*link, pbn) || (*link)->fp == fp))
@@ -213,7 +213,7 @@ static void __check_unchanged(struct hpm_share *cache, struct hpm_shard *shard,
 }
 
 /* For a full shard: removes a copy and returns its entry, or NULL. */
-static struct hpm_copy *__take_another(struct hpm_share *cache,
+static struct hpm_copy *__take_another(struct hpm_cache *cache,
 				       struct hpm_shard *shard)
 {
 	struct hpm_copy *c = __take_coldest(cache, shard);
@@ -229,7 +229,7 @@ static struct hpm_copy *__take_another(struct hpm_share *cache,
  * Returns how many copies the block has now that are not kept; 0: there was no
  * free entry.
  */
-static unsigned int __enter(struct hpm_share *cache, struct hpm_shard *shard,
+static unsigned int __enter(struct hpm_cache *cache, struct hpm_shard *shard,
 			    struct hpm_copy **bucket, u64 pbn, u64 fp,
 			    const struct hpm_place *place)
 {
@@ -273,7 +273,7 @@ static void get_spare(struct hpm_shard *shard)
  * coldest, and of equally cold ones the oldest.  NULL: all are young or pinned.
  * Drops entries whose frame holds another page, and subtracts them from *nr.
  */
-static inline struct hpm_copy **__find_coldest(struct hpm_share *cache,
+static inline struct hpm_copy **__find_coldest(struct hpm_cache *cache,
 					       struct hpm_shard *shard,
 					       struct hpm_copy **block, u64 pbn,
 					       unsigned int *nr)
@@ -305,7 +305,7 @@ static inline struct hpm_copy **__find_coldest(struct hpm_share *cache,
  * A block with a new copy has more than may stay: makes a victim of one of its
  * older copies.  Returns the news for hpm_evict_tell().
  */
-static unsigned int __take_surplus(struct hpm_share *cache,
+static unsigned int __take_surplus(struct hpm_cache *cache,
 				   struct hpm_shard *shard,
 				   struct hpm_copy **block, u64 pbn,
 				   unsigned int nr)
@@ -325,7 +325,7 @@ static unsigned int __take_surplus(struct hpm_share *cache,
 	return news;
 }
 
-void hpm_index_enter(struct hpm_share *cache, u64 pbn, u64 fp,
+void hpm_index_enter(struct hpm_cache *cache, u64 pbn, u64 fp,
 		     const struct hpm_place *place)
 {
 	u32 hash = hpm_hash_of(cache, pbn);
@@ -359,7 +359,7 @@ void hpm_index_enter(struct hpm_share *cache, u64 pbn, u64 fp,
  * the block was freed, its copies were dropped, and a later copy with the same
  * fingerprint has the victim's bytes.
  */
-void hpm_index_put_back(struct hpm_share *cache, const struct hpm_victim *v)
+void hpm_index_put_back(struct hpm_cache *cache, const struct hpm_victim *v)
 {
 	u32 hash = hpm_hash_of(cache, v->pbn);
 	struct hpm_shard *shard = hpm_shard_of(cache, hash);
@@ -382,7 +382,7 @@ void hpm_index_put_back(struct hpm_share *cache, const struct hpm_victim *v)
  * Returns false if the block has a kept copy already, or copies with another
  * fingerprint.  If the shard has enough kept copies, drops the oldest.
  */
-static bool __keep(struct hpm_share *cache, struct hpm_shard *shard,
+static bool __keep(struct hpm_cache *cache, struct hpm_shard *shard,
 		   struct hpm_copy *c)
 {
 	u32 hash = hpm_hash_of(cache, c->pbn);
@@ -400,7 +400,7 @@ static bool __keep(struct hpm_share *cache, struct hpm_shard *shard,
 	return true;
 }
 
-void hpm_index_keep(struct hpm_share *cache, u64 pbn, u64 fp,
+void hpm_index_keep(struct hpm_cache *cache, u64 pbn, u64 fp,
 		    const void *bytes)
 {
 	struct hpm_shard *shard = hpm_shard_of(cache, hpm_hash_of(cache, pbn));
@@ -434,7 +434,7 @@ void hpm_index_keep(struct hpm_share *cache, u64 pbn, u64 fp,
  * Dropping
  *--------------------------------------------------------------*/
 
-void hpm_index_remove(struct hpm_share *cache, u64 pbn,
+void hpm_index_remove(struct hpm_cache *cache, u64 pbn,
 		      const struct hpm_place *place)
 {
 	u32 hash = hpm_hash_of(cache, pbn);
@@ -457,7 +457,7 @@ void hpm_index_remove(struct hpm_share *cache, u64 pbn,
  *--------------------------------------------------------------*/
 
 /* Drops a few copies of a shard; none if its lock is taken. */
-static unsigned long shrink_shard(struct hpm_share *cache,
+static unsigned long shrink_shard(struct hpm_cache *cache,
 				  struct hpm_shard *shard, unsigned long nr)
 {
 	unsigned long flags, freed = 0;
@@ -474,7 +474,7 @@ static unsigned long shrink_shard(struct hpm_share *cache,
 	return freed;
 }
 
-unsigned long hpm_index_shrink(struct hpm_share *cache, unsigned long nr)
+unsigned long hpm_index_shrink(struct hpm_cache *cache, unsigned long nr)
 {
 	unsigned long each = DIV_ROUND_UP(nr, HPM_CACHE_SHARDS), freed = 0;
 	unsigned int next = READ_ONCE(cache->next_shrunk), i;
@@ -488,7 +488,7 @@ unsigned long hpm_index_shrink(struct hpm_share *cache, unsigned long nr)
 }
 
 /* Drops some of the copies above the limit @nr; true: more are left. */
-static bool limit_shard(struct hpm_share *cache, struct hpm_shard *shard,
+static bool limit_shard(struct hpm_cache *cache, struct hpm_shard *shard,
 			unsigned long nr)
 {
 	unsigned int left = HPM_WITHOUT_PAUSE;
@@ -502,7 +502,7 @@ static bool limit_shard(struct hpm_share *cache, struct hpm_shard *shard,
 	return c && READ_ONCE(shard->nr) > nr;
 }
 
-void hpm_index_limit(struct hpm_share *cache, unsigned long nr)
+void hpm_index_limit(struct hpm_cache *cache, unsigned long nr)
 {
 	unsigned long each = DIV_ROUND_UP(nr, HPM_CACHE_SHARDS);
 	struct hpm_shard *shard;

@@ -26,7 +26,7 @@
  * Returns for how many of @nr blocks no copy is known, from the front, where
  * the first is not looked up.
  */
-static u32 unknown(struct hpm_share *cache, u64 pbn, u32 nr)
+static u32 unknown(struct hpm_cache *cache, u64 pbn, u32 nr)
 {
 	u32 i;
 
@@ -56,7 +56,7 @@ enum {
  * If the piece is to be read and @lead is not NULL, @lead is listed.  @wait:
  * the bio may follow.  @again: a copy may have been entered since the look-up.
  */
-static int decide(struct hpm_share *cache, const struct hpm_piece *p,
+static int decide(struct hpm_cache *cache, const struct hpm_piece *p,
 		  struct hpm_lead *lead, bool wait, bool again, u32 *nr)
 {
 	struct hpm_lead *other;
@@ -97,7 +97,7 @@ static int miss(struct hpm_volume *v, struct hpm_bio *hb, struct bio *bio,
 	/* A suspend without a flush must not wait for another volume's read. */
 	bool wait = !hpm_bio_nowait(bio) && !hpm_gate_returns(v);
 	bool alone = !leads_others(bio);
-	struct hpm_share *cache = v->pool->cache;
+	struct hpm_cache *cache = v->pool->cache;
 	u32 nr = p->sectors / HPM_BLOCK_SECTORS;
 	struct hpm_lead *lead;
 	int what;

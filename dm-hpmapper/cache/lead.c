@@ -14,7 +14,7 @@ static struct kmem_cache *lead_slab;
 /* The most blocks whose fingerprints are computed in an interrupt. */
 #define HASH_IN_IRQ	8
 
-struct hpm_lead *__hpm_next_lead(struct hpm_share *cache, u64 pbn)
+struct hpm_lead *__hpm_next_lead(struct hpm_cache *cache, u64 pbn)
 {
 	struct rb_node *node = cache->leads.rb_node;
 	struct hpm_lead *lead, *found = NULL;
@@ -31,14 +31,14 @@ struct hpm_lead *__hpm_next_lead(struct hpm_share *cache, u64 pbn)
 	return found;
 }
 
-struct hpm_lead *__hpm_covering_lead(struct hpm_share *cache, u64 pbn)
+struct hpm_lead *__hpm_covering_lead(struct hpm_cache *cache, u64 pbn)
 {
 	struct hpm_lead *lead = __hpm_next_lead(cache, pbn);
 
 	return lead && lead->pbn <= pbn ? lead : NULL;
 }
 
-void __hpm_list_lead(struct hpm_share *cache, struct hpm_lead *new)
+void __hpm_list_lead(struct hpm_cache *cache, struct hpm_lead *new)
 {
 	struct rb_node **link = &cache->leads.rb_node, *parent = NULL;
 	struct hpm_lead *lead;
@@ -54,7 +54,7 @@ void __hpm_list_lead(struct hpm_share *cache, struct hpm_lead *new)
 	new->listed = true;
 }
 
-void __hpm_unlist_lead(struct hpm_share *cache, struct hpm_lead *lead,
+void __hpm_unlist_lead(struct hpm_cache *cache, struct hpm_lead *lead,
 		       struct list_head *followers)
 {
 	if (lead->listed)
@@ -100,7 +100,7 @@ void hpm_lead_free(struct hpm_lead *lead)
 
 static void end_lead(struct hpm_lead *lead)
 {
-	struct hpm_share *cache = lead->hb->v->pool->cache;
+	struct hpm_cache *cache = lead->hb->v->pool->cache;
 	unsigned long flags;
 	LIST_HEAD(followers);
 

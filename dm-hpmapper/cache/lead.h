@@ -5,7 +5,7 @@
 #ifndef HPM_LEAD_H
 #define HPM_LEAD_H
 
-#include "share.h"
+#include "cache-priv.h"
 
 /* A read whose blocks are entered when it has ended. */
 struct hpm_lead {
@@ -29,16 +29,16 @@ struct hpm_lead {
  * The next four need cache->lead_lock.  The first returns the first leader
  * whose last block is @pbn or one behind it, or NULL.
  */
-struct hpm_lead *__hpm_next_lead(struct hpm_share *cache, u64 pbn);
+struct hpm_lead *__hpm_next_lead(struct hpm_cache *cache, u64 pbn);
 /* Returns the leader that reads @pbn, or NULL. */
-struct hpm_lead *__hpm_covering_lead(struct hpm_share *cache, u64 pbn);
+struct hpm_lead *__hpm_covering_lead(struct hpm_cache *cache, u64 pbn);
 /* The leader must not overlap one that is listed. */
-void __hpm_list_lead(struct hpm_share *cache, struct hpm_lead *new);
+void __hpm_list_lead(struct hpm_cache *cache, struct hpm_lead *new);
 /*
  * Takes a leader off the list, if it is there, so that no bio begins to wait
  * for it, and moves its followers to the end of @followers.
  */
-void __hpm_unlist_lead(struct hpm_share *cache, struct hpm_lead *lead,
+void __hpm_unlist_lead(struct hpm_cache *cache, struct hpm_lead *lead,
 		       struct list_head *followers);
 
 /*

@@ -5,7 +5,7 @@
 #ifndef HPM_PAGE_H
 #define HPM_PAGE_H
 
-#include "share.h"
+#include "cache-priv.h"
 
 /*
  * Does the frame still hold the page that was entered?  A guess, as the caller
@@ -23,7 +23,7 @@ static inline bool hpm_frame_looks(struct page *page, struct folio *folio,
  * Is the frame in memory that is going offline?  The caller holds a token from
  * before the call until it is done with the frame: see memory_event().
  */
-static inline bool hpm_frame_barred(const struct hpm_share *cache,
+static inline bool hpm_frame_barred(const struct hpm_cache *cache,
 				    unsigned long pfn)
 {
 	unsigned long first = READ_ONCE(cache->barred_pfn);

@@ -45,7 +45,7 @@ static struct hpm_volume *volume_of(struct hpm_pool *pool, struct inode *host)
 }
 
 /* Counts a failed proof; too many bar the volume.  pool->lock held. */
-static void __blame(struct hpm_share *cache, struct hpm_volume *v)
+static void __blame(struct hpm_cache *cache, struct hpm_volume *v)
 {
 	if (time_after(jiffies, v->mismatch_since + 3600 * HZ)) {
 		v->mismatch_since = jiffies;
@@ -59,7 +59,7 @@ static void __blame(struct hpm_share *cache, struct hpm_volume *v)
 	       cache->pool->name, v->id);
 }
 
-static void blame(struct hpm_share *cache, const struct hpm_place *place)
+static void blame(struct hpm_cache *cache, const struct hpm_place *place)
 {
 	struct hpm_pool *pool = cache->pool;
 	struct hpm_volume *v;
@@ -83,7 +83,7 @@ static void blame(struct hpm_share *cache, const struct hpm_place *place)
 	folio_put(folio);
 }
 
-static u64 clmul_copy(struct hpm_share *cache, void *to, const void *from)
+static u64 clmul_copy(struct hpm_cache *cache, void *to, const void *from)
 {
 	switch (cache->simd) {
 	case HPM_SIMD_VPCLMUL:
@@ -100,7 +100,7 @@ static u64 clmul_copy(struct hpm_share *cache, void *to, const void *from)
  * the bytes there.  Returns false in an interrupt that came while the kernel
  * was using vector registers, if they are needed.
  */
-static bool copy_block(struct hpm_share *cache, void *to, struct page *page,
+static bool copy_block(struct hpm_cache *cache, void *to, struct page *page,
 		       u64 *fp)
 {
 	const void *from = kmap_local_page(page);
@@ -119,7 +119,7 @@ static bool copy_block(struct hpm_share *cache, void *to, struct page *page,
 	return done;
 }
 
-bool hpm_block_fingerprint(struct hpm_share *cache, const void *block,
+bool hpm_block_fingerprint(struct hpm_cache *cache, const void *block,
 			   u64 *fp)
 {
 	if (cache->simd == HPM_SIMD_NONE) {
@@ -146,7 +146,7 @@ static struct folio *kept_folio(struct page *page)
 }
 
 /* Copies the page at @place to @to, which is private, and proves the bytes. */
-static enum hpm_miss take_copy(struct hpm_share *cache,
+static enum hpm_miss take_copy(struct hpm_cache *cache,
 			       const struct hpm_place *place, void *to, u64 fp)
 {
 	struct page *page = pfn_to_page(place->pfn);
@@ -175,7 +175,7 @@ static enum hpm_miss take_copy(struct hpm_share *cache,
 	return HPM_MISS_CAUGHT;
 }
 
-static void count_miss(struct hpm_share *cache, u64 pbn, enum hpm_miss cause)
+static void count_miss(struct hpm_cache *cache, u64 pbn, enum hpm_miss cause)
 {
 	switch (cause) {
 	case HPM_MISS_STALE:
@@ -198,7 +198,7 @@ static void count_miss(struct hpm_share *cache, u64 pbn, enum hpm_miss cause)
  * that are dirty or in use stay, as such a page may hold the block's bytes
  * again.
  */
-bool hpm_take_block(struct hpm_share *cache, u64 pbn, void *to, u64 *fp)
+bool hpm_take_block(struct hpm_cache *cache, u64 pbn, void *to, u64 *fp)
 {
 	enum hpm_miss r = HPM_MISS_NEW;
 	unsigned int tries, busy = 0;

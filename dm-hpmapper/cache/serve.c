@@ -35,7 +35,7 @@ static void copy_out(struct bio *bio, struct bvec_iter iter, const u8 *from,
 }
 
 /* Copies directly into a page that only its reader has access to. */
-static bool serve_straight(struct hpm_share *cache, struct page *page, u64 pbn,
+static bool serve_straight(struct hpm_cache *cache, struct page *page, u64 pbn,
 			   u64 *fp)
 {
 	void *to = kmap_local_page(page);
@@ -49,7 +49,7 @@ static bool serve_straight(struct hpm_share *cache, struct page *page, u64 pbn,
 }
 
 /* Copies by way of this CPU's private block; hard interrupts serve no read. */
-static bool serve_bounced(struct hpm_share *cache, struct bio *bio,
+static bool serve_bounced(struct hpm_cache *cache, struct bio *bio,
 			  struct bvec_iter iter, u64 pbn, unsigned int offset,
 			  unsigned int bytes, u64 *fp)
 {
@@ -70,7 +70,7 @@ static bool serve_block(struct hpm_volume *v, struct bio *bio,
 			struct bvec_iter *iter, u64 pbn, unsigned int offset,
 			unsigned int bytes)
 {
-	struct hpm_share *cache = v->pool->cache;
+	struct hpm_cache *cache = v->pool->cache;
 	struct bio_vec bv = bio_iter_iovec(bio, *iter);
 	bool whole = bv.bv_len >= HPM_BLOCK_SIZE && bytes == HPM_BLOCK_SIZE;
 	struct hpm_dest d;

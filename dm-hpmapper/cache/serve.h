@@ -5,7 +5,7 @@
 #ifndef HPM_SERVE_H
 #define HPM_SERVE_H
 
-#include "share.h"
+#include "cache-priv.h"
 
 /*
  * Serves blocks from the front of the piece up to the first that no copy

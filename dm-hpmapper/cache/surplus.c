@@ -18,13 +18,13 @@
 /* A scan is due soon if a quarter of the copies may be surplus. */
 #define LEFT_IS_MUCH(nr)	max_t(unsigned long, (nr) / 4, 4096)
 
-bool hpm_much_left(struct hpm_share *cache)
+bool hpm_much_left(struct hpm_cache *cache)
 {
 	return atomic_long_read(&cache->nr_left) >=
 	       LEFT_IS_MUCH(hpm_index_nr(cache));
 }
 
-void hpm_end_era(struct hpm_share *cache)
+void hpm_end_era(struct hpm_cache *cache)
 {
 	WRITE_ONCE(cache->era, READ_ONCE(cache->era) + 1);
 }
@@ -39,7 +39,7 @@ void hpm_take_surplus(struct hpm_surplus *s, struct hpm_victims *v)
 }
 
 /* Adds a CPU's counts to the cache's.  Returns true if a scan is due soon. */
-static bool __count_all_over(struct hpm_share *cache, struct hpm_surplus *s)
+static bool __count_all_over(struct hpm_cache *cache, struct hpm_surplus *s)
 {
 	atomic_long_add(s->nr_left, &cache->nr_left);
 	s->nr_left = 0;
@@ -50,7 +50,7 @@ static bool __count_all_over(struct hpm_share *cache, struct hpm_surplus *s)
 	return hpm_much_left(cache);
 }
 
-unsigned int __hpm_evict_count(struct hpm_share *cache, struct hpm_surplus *s,
+unsigned int __hpm_evict_count(struct hpm_cache *cache, struct hpm_surplus *s,
 			       bool taken, bool left)
 {
 	unsigned int news = 0;
@@ -65,7 +65,7 @@ unsigned int __hpm_evict_count(struct hpm_share *cache, struct hpm_surplus *s,
 	return news;
 }
 
-void __hpm_evict_tell(struct hpm_share *cache, unsigned int news)
+void __hpm_evict_tell(struct hpm_cache *cache, unsigned int news)
 {
 	if (news & HPM_NEWS_FIRST)
 		queue_delayed_work(cache->wq, &cache->surplus_work,
@@ -76,7 +76,7 @@ void __hpm_evict_tell(struct hpm_share *cache, unsigned int news)
 		hpm_evict_soon(cache);
 }
 
-void hpm_evict_forget(struct hpm_share *cache)
+void hpm_evict_forget(struct hpm_cache *cache)
 {
 	struct hpm_surplus *s;
 	int cpu;
@@ -94,7 +94,7 @@ void hpm_evict_forget(struct hpm_share *cache)
  * that is earlier.  A scan that is running reads scan_soon when it queues the
  * next one.
  */
-void hpm_evict_soon(struct hpm_share *cache)
+void hpm_evict_soon(struct hpm_cache *cache)
 {
 	unsigned long pace = READ_ONCE(cache->pace);
 
@@ -104,13 +104,13 @@ void hpm_evict_soon(struct hpm_share *cache)
 		mod_delayed_work(cache->wq, &cache->scan_work, pace);
 }
 
-void hpm_evict_kick(struct hpm_share *cache)
+void hpm_evict_kick(struct hpm_cache *cache)
 {
 	WRITE_ONCE(cache->scan_soon, true);
 	mod_delayed_work(cache->wq, &cache->scan_work, 0);
 }
 
-int hpm_surplus_init(struct hpm_share *cache)
+int hpm_surplus_init(struct hpm_cache *cache)
 {
 	int cpu;
 
@@ -122,7 +122,7 @@ int hpm_surplus_init(struct hpm_share *cache)
 	return 0;
 }
 
-void hpm_surplus_exit(struct hpm_share *cache)
+void hpm_surplus_exit(struct hpm_cache *cache)
 {
 	free_percpu(cache->surplus);
 }

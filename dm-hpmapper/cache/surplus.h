@@ -5,7 +5,7 @@
 #ifndef HPM_SURPLUS_H
 #define HPM_SURPLUS_H
 
-#include "share.h"
+#include "cache-priv.h"
 
 #define HPM_MAX_VICTIMS	2048
 
@@ -38,14 +38,14 @@ struct hpm_surplus {
 };
 
 /* Sleep. */
-int hpm_surplus_init(struct hpm_share *cache);
-void hpm_surplus_exit(struct hpm_share *cache);
+int hpm_surplus_init(struct hpm_cache *cache);
+void hpm_surplus_exit(struct hpm_cache *cache);
 /* Moves the victims that wait on a CPU to @v, which is empty. */
 void hpm_take_surplus(struct hpm_surplus *s, struct hpm_victims *v);
 /* Ends an era: copies that were entered before it are no longer young. */
-void hpm_end_era(struct hpm_share *cache);
+void hpm_end_era(struct hpm_cache *cache);
 /* Do so many blocks have too many copies that a scan is due soon? */
-bool hpm_much_left(struct hpm_share *cache);
+bool hpm_much_left(struct hpm_cache *cache);
 
 /*
  * Counts a new copy of a block that had enough of them.  @taken: a victim was
@@ -59,22 +59,22 @@ enum hpm_evict_news {
 	HPM_NEWS_LEFT	= 4,	/* hpm_much_left() */
 };
 
-unsigned int __hpm_evict_count(struct hpm_share *cache, struct hpm_surplus *s,
+unsigned int __hpm_evict_count(struct hpm_cache *cache, struct hpm_surplus *s,
 			       bool taken, bool left);
-void __hpm_evict_tell(struct hpm_share *cache, unsigned int news);
+void __hpm_evict_tell(struct hpm_cache *cache, unsigned int news);
 
-static inline void hpm_evict_tell(struct hpm_share *cache, unsigned int news)
+static inline void hpm_evict_tell(struct hpm_cache *cache, unsigned int news)
 {
 	if (unlikely(news))
 		__hpm_evict_tell(cache, news);
 }
 
 /* Discards the victims that wait; their pages stay.  Not in an interrupt. */
-void hpm_evict_forget(struct hpm_share *cache);
+void hpm_evict_forget(struct hpm_cache *cache);
 
 /* Starts a scan now.  Any context. */
-void hpm_evict_kick(struct hpm_share *cache);
+void hpm_evict_kick(struct hpm_cache *cache);
 /* Starts a scan soon, but so that scans take a limited share of the time. */
-void hpm_evict_soon(struct hpm_share *cache);
+void hpm_evict_soon(struct hpm_cache *cache);
 
 #endif /* HPM_SURPLUS_H */

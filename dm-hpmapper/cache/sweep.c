@@ -65,7 +65,7 @@ static void sweep_bucket(struct hpm_shard *shard, struct hpm_copy **link,
 	}
 }
 
-static void sweep_shard(struct hpm_share *cache, struct hpm_shard *shard,
+static void sweep_shard(struct hpm_cache *cache, struct hpm_shard *shard,
 			const struct doomed *d)
 {
 	unsigned long flags, b;
@@ -81,7 +81,7 @@ static void sweep_shard(struct hpm_share *cache, struct hpm_shard *shard,
 	}
 }
 
-static void sweep(struct hpm_share *cache, const struct doomed *d)
+static void sweep(struct hpm_cache *cache, const struct doomed *d)
 {
 	unsigned int i;
 
@@ -90,14 +90,14 @@ static void sweep(struct hpm_share *cache, const struct doomed *d)
 		sweep_shard(cache, &cache->shard[i], d);
 }
 
-void hpm_index_sweep(struct hpm_share *cache)
+void hpm_index_sweep(struct hpm_cache *cache)
 {
 	struct doomed d = { .all = true };
 
 	sweep(cache, &d);
 }
 
-void hpm_index_sweep_frames(struct hpm_share *cache, unsigned long pfn,
+void hpm_index_sweep_frames(struct hpm_cache *cache, unsigned long pfn,
 			    unsigned long nr)
 {
 	struct doomed d = { .pfn = pfn, .nr_pfns = nr };
@@ -105,7 +105,7 @@ void hpm_index_sweep_frames(struct hpm_share *cache, unsigned long pfn,
 	sweep(cache, &d);
 }
 
-static void drop_block(struct hpm_share *cache, u64 pbn)
+static void drop_block(struct hpm_cache *cache, u64 pbn)
 {
 	u32 hash = hpm_hash_of(cache, pbn);
 	struct hpm_shard *shard = hpm_shard_of(cache, hash);
@@ -117,7 +117,7 @@ static void drop_block(struct hpm_share *cache, u64 pbn)
 	spin_unlock_irqrestore(&shard->lock, flags);
 }
 
-static void drop_extent(struct hpm_share *cache, const struct hpm_extent *e)
+static void drop_extent(struct hpm_cache *cache, const struct hpm_extent *e)
 {
 	u32 i;
 
@@ -137,7 +137,7 @@ static int cmp_extents(const void *a, const void *b)
 }
 
 /* Drops the copies of all gathered extents in one sweep. */
-static void drop_gathered(struct hpm_share *cache)
+static void drop_gathered(struct hpm_cache *cache)
 {
 	struct hpm_freed *freed = cache->freed;
 	struct doomed d = { .freed = freed };
@@ -149,7 +149,7 @@ static void drop_gathered(struct hpm_share *cache)
 	freed->nr = 0;
 }
 
-static void gather(struct hpm_share *cache, const struct hpm_extent *e)
+static void gather(struct hpm_cache *cache, const struct hpm_extent *e)
 {
 	if (e->nr <= FEW_BLOCKS) {
 		drop_extent(cache, e);
@@ -164,7 +164,7 @@ static void gather(struct hpm_share *cache, const struct hpm_extent *e)
  * Are there more freed blocks than buckets?  Then a sweep costs less than to
  * look the blocks up.  This is rare.
  */
-static bool is_much(const struct hpm_share *cache, u64 nr)
+static bool is_much(const struct hpm_cache *cache, u64 nr)
 {
 	return nr > (u64)HPM_CACHE_SHARDS << cache->bits;
 }
@@ -187,7 +187,7 @@ static u64 nr_blocks_of(const struct list_head *batches)
  */
 void hpm_index_drop(struct hpm_pool *pool, const struct list_head *batches)
 {
-	struct hpm_share *cache = pool->cache;
+	struct hpm_cache *cache = pool->cache;
 	const struct hpm_free_batch *b;
 	unsigned int i;
 	bool much;
@@ -215,7 +215,7 @@ void hpm_index_drop(struct hpm_pool *pool, const struct list_head *batches)
  */
 void hpm_index_forget(struct hpm_pool *pool)
 {
-	struct hpm_share *cache = pool->cache;
+	struct hpm_cache *cache = pool->cache;
 
 	if (!cache)
 		return;

@@ -5,12 +5,12 @@
 #ifndef HPM_SWEEP_H
 #define HPM_SWEEP_H
 
-#include "share.h"
+#include "cache-priv.h"
 
 /* Drops all copies.  Sleeps. */
-void hpm_index_sweep(struct hpm_share *cache);
+void hpm_index_sweep(struct hpm_cache *cache);
 /* Drops the copies in a range of page frames.  Sleeps. */
-void hpm_index_sweep_frames(struct hpm_share *cache, unsigned long pfn,
+void hpm_index_sweep_frames(struct hpm_cache *cache, unsigned long pfn,
 			    unsigned long nr);
 
 #endif /* HPM_SWEEP_H */

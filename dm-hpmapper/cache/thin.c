@@ -20,7 +20,7 @@ static void __set_heat(struct hpm_shard *shard, struct hpm_copy *c, u8 heat)
  * another page.  Returns how many copies are left that are not kept,
  * HPM_LOOK_COPIES at the most.
  */
-static unsigned int __judge(struct hpm_share *cache, struct hpm_shard *shard,
+static unsigned int __judge(struct hpm_cache *cache, struct hpm_shard *shard,
 			    struct hpm_copy **block, u64 pbn,
 			    struct hpm_look *look)
 {
@@ -64,7 +64,7 @@ static void __take_chosen(struct hpm_shard *shard, struct hpm_copy **block,
 	}
 }
 
-static void __thin_block(struct hpm_share *cache, struct hpm_shard *shard,
+static void __thin_block(struct hpm_cache *cache, struct hpm_shard *shard,
 			 struct hpm_copy **block, struct hpm_look *look)
 {
 	unsigned int nr, chosen, i;
@@ -81,7 +81,7 @@ static void __thin_block(struct hpm_share *cache, struct hpm_shard *shard,
 		look->nr_spared += min(look->nr_young, nr - look->limit);
 }
 
-void hpm_index_thin_bucket(struct hpm_share *cache, unsigned int nr_shard,
+void hpm_index_thin_bucket(struct hpm_cache *cache, unsigned int nr_shard,
 			   unsigned long bucket, struct hpm_look *look)
 {
 	struct hpm_shard *shard = &cache->shard[nr_shard];

@@ -35,7 +35,7 @@ static inline bool hpm_look_full(const struct hpm_look *look)
  * Looks at the blocks in a bucket until @look, which must not be full, is full.
  * The caller holds a token.
  */
-void hpm_index_thin_bucket(struct hpm_share *cache, unsigned int shard,
+void hpm_index_thin_bucket(struct hpm_cache *cache, unsigned int shard,
 			   unsigned long bucket, struct hpm_look *look);
 
 #endif /* HPM_THIN_H */

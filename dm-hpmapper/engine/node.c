@@ -673,7 +673,7 @@ void hpm_nodes_unseal(struct hpm_md *md, struct list_head *sealed)
  * Its size
  *--------------------------------------------------------------*/
 
-unsigned long hpm_md_cache_count(struct hpm_md *md)
+unsigned long hpm_md_nodes_count(struct hpm_md *md)
 {
 	/* An estimate is enough for the shrinker. */
 	return data_race(md->nodes.nr_clean) + data_race(md->nodes.nr_spare);
@@ -697,7 +697,7 @@ static unsigned long cache_free_spare(struct hpm_nodes *c, unsigned long nr)
  * Called for any task that is short of memory, possibly one inside the engine
  * at a point where it allocates.  So this never waits.
  */
-unsigned long hpm_md_cache_scan(struct hpm_md *md, unsigned long nr)
+unsigned long hpm_md_nodes_scan(struct hpm_md *md, unsigned long nr)
 {
 	struct hpm_nodes *c = &md->nodes;
 	unsigned long flags, done;
@@ -711,7 +711,7 @@ unsigned long hpm_md_cache_scan(struct hpm_md *md, unsigned long nr)
 }
 
 /* Moves the hand two turns at most: nodes in use stay, whatever the limit is. */
-void hpm_md_cache_limit(struct hpm_md *md, unsigned long nodes)
+void hpm_md_nodes_limit(struct hpm_md *md, unsigned long nodes)
 {
 	struct hpm_nodes *c = &md->nodes;
 	unsigned long flags, steps;

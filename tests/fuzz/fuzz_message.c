@@ -197,7 +197,7 @@ static void carry_out(const struct hpm_message *m)
 		must(!hpm_md_apply(md) && !hpm_md_checkpoint(md));
 		break;
 	case HPM_MSG_MAP_CACHE:
-		hpm_md_cache_limit(md, m->number);
+		hpm_md_nodes_limit(md, m->number);
 		break;
 	default:
 		compare();

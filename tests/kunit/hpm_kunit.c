@@ -265,7 +265,7 @@ static void test_readers_race_applier(struct kunit *test)
 				schedule_timeout_uninterruptible(1);
 			if (!(i % 128)) {
 				KUNIT_EXPECT_EQ(test, hpm_md_apply(p->md), 0);
-				hpm_md_cache_scan(p->md, 32);
+				hpm_md_nodes_scan(p->md, 32);
 			}
 		}
 		KUNIT_EXPECT_EQ(test, hpm_md_checkpoint(p->md), 0);
@@ -416,9 +416,9 @@ static void test_shrink(struct kunit *test)
 	for (i = 0; i < 2000; i++)
 		map_one(test, vol, i * 2);
 	KUNIT_ASSERT_EQ(test, hpm_md_checkpoint(p->md), 0);
-	KUNIT_EXPECT_GT(test, hpm_md_cache_count(p->md), 0ul);
-	for (i = 0; i < 16 && hpm_md_cache_count(p->md); i++)
-		hpm_md_cache_scan(p->md, 1000);
+	KUNIT_EXPECT_GT(test, hpm_md_nodes_count(p->md), 0ul);
+	for (i = 0; i < 16 && hpm_md_nodes_count(p->md); i++)
+		hpm_md_nodes_scan(p->md, 1000);
 	rcu_barrier();
 	hpm_md_get_stats(p->md, &st);
 	KUNIT_EXPECT_LT(test, st.nodes_cached, 16ull);

@@ -141,7 +141,7 @@ static void other_worker(struct sim *s)
 		hpm_md_reclaim_step(s->md);
 		break;
 	case 5:
-		hpm_md_cache_scan(s->md, sim_rnd(s, 1000));
+		hpm_md_nodes_scan(s->md, sim_rnd(s, 1000));
 		break;
 	default:
 		if (v)
@@ -186,7 +186,7 @@ static void reader(void *ctx, unsigned int held)
 	if (sim_rnd(s, 2))
 		hpm_md_apply(s->md);
 	else
-		hpm_md_cache_scan(s->md, 1000);
+		hpm_md_nodes_scan(s->md, 1000);
 }
 
 /*

@@ -215,7 +215,7 @@ static void random_work(struct sim *s)
 		sim_reclaim(s);
 		break;
 	case 6:
-		hpm_md_cache_scan(s->md, sim_rnd(s, 64));
+		hpm_md_nodes_scan(s->md, sim_rnd(s, 64));
 		break;
 	default:
 		if (!sim_rnd(s, 4))

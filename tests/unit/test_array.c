@@ -131,7 +131,7 @@ static void test_random(void **state)
 			mutex_unlock(&md->lock);
 			assert_int_equal(hpm_md_checkpoint(md), 0);
 			hpm_array_release(&a);
-			hpm_md_cache_scan(md, 10000);
+			hpm_md_nodes_scan(md, 10000);
 			mutex_lock(&md->lock);
 		}
 	}
@@ -175,7 +175,7 @@ static void test_limit(void **state)
 	assert_int_equal(hpm_md_checkpoint(md), 0);
 	hpm_md_get_stats(md, &st);
 	assert_true(st.nodes_cached >= 1000);
-	hpm_md_cache_limit(md, 200);
+	hpm_md_nodes_limit(md, 200);
 	hpm_md_get_stats(md, &st);
 	assert_true(st.nodes_cached <= 264);
 	mutex_lock(&md->lock);
@@ -189,10 +189,10 @@ static void test_limit(void **state)
 	mutex_unlock(&md->lock);
 	hpm_md_get_stats(md, &st);
 	assert_true(st.nodes_cached <= 264);
-	assert_true(hpm_md_cache_count(md) > 0);
-	while (hpm_md_cache_scan(md, 100))
+	assert_true(hpm_md_nodes_count(md) > 0);
+	while (hpm_md_nodes_scan(md, 100))
 		;
-	assert_int_equal(hpm_md_cache_count(md), 0);
+	assert_int_equal(hpm_md_nodes_count(md), 0);
 	end();
 }
 

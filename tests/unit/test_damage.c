@@ -744,7 +744,7 @@ static void test_counts_unreadable(void **state)
 	assert_int_equal(open_io(io, &md, &why), 0);
 	hpm_stock_init(&st);
 	for (i = 1; i < 10; i++) {
-		hpm_md_cache_scan(md, 1000);
+		hpm_md_nodes_scan(md, 1000);
 		hpm_mem_fail(io, HPM_MEM_READ, i, false);
 		assert_int_equal(hpm_space_refill(md, &st), 0);
 		hpm_space_return(md, &st);
@@ -752,7 +752,7 @@ static void test_counts_unreadable(void **state)
 	/* From one of them on, with none of them in memory. */
 	hpm_array_release(&md->array[HPM_ARR_SMALL]);
 	hpm_array_release(&md->array[HPM_ARR_LARGE]);
-	hpm_md_cache_scan(md, 1000);
+	hpm_md_nodes_scan(md, 1000);
 	hpm_mem_fail(io, HPM_MEM_READ, 1, true);
 	for (i = 0; i < 100; i++) {
 		hpm_space_refill(md, &st);

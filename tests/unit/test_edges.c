@@ -450,7 +450,7 @@ static void test_slow_read(void **state)
 		sim_write_blocks(s, 2, 12 * i, 1);
 		sim_write_blocks(s, 1, 11 * i, 1);
 		sim_checkpoint(s);
-		hpm_md_cache_scan(s->md, 10000);
+		hpm_md_nodes_scan(s->md, 10000);
 		slow = s;
 		hpm_env_set_hooks(NULL, meanwhile, NULL);
 		hpm_map_load(sim_vol(s, 1 + i % 2)->vol, 5 * i);

@@ -20,7 +20,7 @@ static struct sim *begin(u64 seed)
                                                 \
 		if (__r)                        \
 			return __r;             \
-		hpm_md_cache_scan(s->md, 1000); \
+		hpm_md_nodes_scan(s->md, 1000); \
 	} while (0)
 
 /* A little of everything. */
@@ -242,7 +242,7 @@ static struct sim *begin_cold(void)
 	assert_int_equal(sim_write_blocks(s, 1, 0, 20), 0);
 	assert_int_equal(sim_msg_snap(s, 2, 1), 0);
 	assert_int_equal(sim_checkpoint(s), 0);
-	hpm_md_cache_scan(s->md, 1000);
+	hpm_md_nodes_scan(s->md, 1000);
 	return s;
 }
 
@@ -288,7 +288,7 @@ static void test_read_while_applied(void **state)
 	(void)state;
 	assert_int_equal(sim_write_blocks(s, 1, 5, 1), 0);
 	assert_int_equal(sim_commit(s), 0);
-	hpm_md_cache_scan(s->md, 1000);
+	hpm_md_nodes_scan(s->md, 1000);
 	s->may_fail = true;
 	hpm_mem_fail(s->io, HPM_MEM_READ, 1, true);
 	assert_int_equal(hpm_md_apply(s->md), -EIO);

@@ -347,7 +347,7 @@ static void test_splice(void **state)
 			if (from != to)
 				share(f, from, to);
 			if (rnd(f, 2))
-				hpm_md_cache_scan(f->md, 10000);
+				hpm_md_nodes_scan(f->md, 10000);
 			compare(f);
 			walk(f);
 		}

@@ -19,8 +19,8 @@
  *	evict.c		the cache manager: its workers evict victims
  *	fingerprint.c, evict-policy.c	arithmetic of proof.c and evict.c
  */
-#ifndef HPM_SHARE_H
-#define HPM_SHARE_H
+#ifndef HPM_CACHE_PRIV_H
+#define HPM_CACHE_PRIV_H
 
 #include <linux/memory.h>
 #include <linux/percpu.h>
@@ -64,7 +64,7 @@ struct hpm_shard {
 } ____cacheline_aligned_in_smp;
 
 /* Counters for the status, per CPU; of blocks, unless said otherwise. */
-struct hpm_share_stats {
+struct hpm_cache_stats {
 	u64 hits;
 	u64 bytes;		/* that were served instead of read */
 	u64 waited;		/* bios that waited for another's read */
@@ -86,7 +86,7 @@ struct hpm_freed {
 	struct hpm_extent ext[HPM_MAX_FREED];
 };
 
-struct hpm_share {
+struct hpm_cache {
 	struct hpm_pool *pool;
 	unsigned int bits;	/* a shard has 1 << bits buckets */
 	unsigned int copies_limit;	/* of a block: as set */
@@ -99,7 +99,7 @@ struct hpm_share {
 	unsigned int forgotten;	/* odd in hpm_index_forget(); forget_lock */
 	struct hpm_shard shard[HPM_CACHE_SHARDS];
 	struct hpm_freed *freed;	/* used by the drain only, one work */
-	struct hpm_share_stats __percpu *stats;
+	struct hpm_cache_stats __percpu *stats;
 	u8 __percpu *bounce;	/* a block each; used with softirqs disabled */
 
 	/* lead.c: reads that others may wait for */
@@ -143,4 +143,4 @@ enum hpm_miss {
 	HPM_MISS_CAUGHT,	/* the bytes are not the block's */
 };
 
-#endif /* HPM_SHARE_H */
+#endif /* HPM_CACHE_PRIV_H */
