@@ -7,7 +7,13 @@
 #
 # It shows the output of each while it runs, keeps it in build/test/<suite>.log, and
 # ends with a table and one such line for all.  A suite that fails without a count
-# of failed tests counts as one failure.
+# of failed tests counts as one failure; so does one that runs no test.
+#
+# What cannot be tested here is neither passed nor failed: the suite prints a line
+#
+#	# SKIP [<the part that is left out>: ]<reason>
+#
+# and succeeds; if it has no other tests, it is skipped.  The reasons follow the table.
 #
 # Most suites keep one CPU busy, a guest that emulates one above all.  So two of
 # them run at a time where the machine has two CPUs and 8 GiB of memory (a guest
@@ -40,6 +46,10 @@ show() {			# show SUITE
 	fi
 }
 
+skips() {			# skips SUITE: what it has left out, and why
+	sed -n 's/^# SKIP //p' "$logs/$1.log" 2>/dev/null | sort -u
+}
+
 run_suite() {			# run_suite SUITE: its row goes to $work/SUITE
 	local suite=$1 log=$logs/$1.log status=0 start=$SECONDS counts
 	local passed=0 failed=0
@@ -55,7 +65,10 @@ run_suite() {			# run_suite SUITE: its row goes to $work/SUITE
 	fi
 	if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
 		failed=1
-	elif [ "$status" -eq 0 ] && [ $((passed + failed)) -eq 0 ]; then
+	elif [ -n "$counts" ] && [ $((passed + failed)) -eq 0 ] &&
+			[ -n "$(skips "$suite")" ]; then
+		echo "=== $suite: skipped"
+	elif [ $((passed + failed)) -eq 0 ]; then
 		echo "$suite ran no test"
 		failed=1
 	fi
@@ -100,12 +113,18 @@ for suite in "$@"; do
 		echo "$suite did not end"
 		name=$suite passed=0 failed=1 seconds=0
 	}
-	printf '%-18s %7d %7d %6d s\n' "$name" "$passed" "$failed" "$seconds"
+	if [ $((passed + failed)) -eq 0 ]; then
+		printf '%-18s %-15s %6d s\n' "$name" skipped "$seconds"
+	else
+		printf '%-18s %7d %7d %6d s\n' "$name" "$passed" "$failed" "$seconds"
+	fi
 	total_passed=$((total_passed + passed))
 	total_failed=$((total_failed + failed))
 	[ "$failed" = 0 ] || not_passed+=("$suite")
 done
 printf '\n%-18s %7s %7s %6d s\n\n' "all, $LANES at a time" '' '' $SECONDS
+skipped=$(for suite; do skips "$suite" | sed "s/^/    $suite: /"; done)
+[ -z "$skipped" ] || printf 'Skipped, neither passed nor failed:\n%s\n\n' "$skipped"
 # Prints the failures again, for a reader who sees only the end of the log.
 for suite in "${not_passed[@]}"; do
 	show_failures "$suite"

@@ -9,6 +9,7 @@
 #	run.sh doc FILE...		docutils, which must print no remark at all
 #	run.sh floors BUILD		floors.sh, which is shown, and the test of it
 #	run.sh says FILE...		the file prints nothing without the pool's name
+#	run.sh suites			the test of suites.sh
 #	run.sh total			prints the counts of all; fails if one failed
 #
 # STYLE_LOG is the file that collects the results.
@@ -79,6 +80,9 @@ floors)
 	}
 	one "$here/floors.list" shown "$1" 3>&1
 	one "$here/floors.sh" "$here/test-floors.sh" "$1"
+	;;
+suites)
+	one "$here/../suites.sh" "$here/test-suites.sh"
 	;;
 total)
 	passed=$(grep -c '^ok ' "$STYLE_LOG")

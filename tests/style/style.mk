@@ -31,6 +31,7 @@ test-style: $(CACHE)/checkpatch/checkpatch.pl $$(STYLE_BUILD)/dm-hpmapper.ko | $
 	@$(STYLE_RUN) doc $(wildcard $(TOP)/Documentation/*.rst)
 	@$(STYLE_RUN) floors $(STYLE_BUILD)
 	@$(STYLE_RUN) says $(wildcard $(MODULE_DIR)/engine/*.c)
+	@$(STYLE_RUN) suites
 	@$(STYLE_RUN) checkpatch $< $(filter %.c %.h,$(MODULE_SRC))
 	@$(STYLE_RUN) tidy "$(META_CFLAGS) -I$(ENGINE_DIR) -I$(CACHE_SRC_DIR) -I$(TOP)/tests/meta -I$(TEST_LIB_DIR) -O2" $(STYLE_HPM)
 	@$(STYLE_RUN) tidy "$(filter-out -Werror,$(TOOLS_CFLAGS)) $$(pkg-config --cflags $(HPMCTL_PC)) \

@@ -97,6 +97,7 @@ to_mib() {
 
 # Writes the command behind the settings that it needs; it keeps its own quoting.
 write_command() {
+	local config=$BUILD/module-$KERNEL${VARIANT:+-$VARIANT}/config
 	local path=$here/bin:$BUILD/tools:$BUILD/tests:$BUILD/userlib
 	path+=:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 	{
@@ -113,6 +114,9 @@ write_command() {
 		printf 'export TOP=%q BUILD=%q CACHE=%q VM_OUT=%q\n' \
 			"$top" "$BUILD" "$CACHE" "$out"
 		printf 'export VM_KERNEL=%q VM_CLOCK=%q\n' "$KERNEL" "$CLOCK"
+		# whether the module was built with the interceptor: y, n, or ""
+		printf 'export VM_INTERCEPT=%q\n' "$(sed -n \
+			's/.*DM_HPMAPPER_INTERCEPT=\([^ ]*\).*/\1/p' "$config" 2>/dev/null)"
 		# no udevd runs here, so libdevmapper makes the nodes
 		[ -n "$HOST" ] || echo "export DM_DISABLE_UDEV=1"
 		printf 'cd %q || exit 125\n' "${VM_CWD:-$PWD}"

@@ -32,9 +32,9 @@ ok() {
 	fi
 }
 
+# skip <what> <reason>: counts neither as passed nor as failed (tests/suites.sh)
 skip() {
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
+	echo "# SKIP $1: $2"
 }
 
 h() {
@@ -1236,7 +1236,7 @@ group_top() {
 
 group_sharing() {
 	if ! has_interceptor; then
-		echo "# SKIP sharing: the module was built without the interceptor"
+		skip sharing 'the module was built without the interceptor'
 		return
 	fi
 	works pool create p --file "$work/p.pool" --size 256M
