@@ -29,6 +29,9 @@ INTERCEPT  ?= y
 FAULTS     ?= $(if $(filter faults,$(VARIANT)),y,n)
 PAUSES     ?= $(if $(filter faults,$(VARIANT)),y,n)
 OPTIONS     = $(INTERCEPT)$(FAULTS)$(PAUSES)
+ifneq ($(filter-out y n,$(INTERCEPT) $(FAULTS) $(PAUSES)),)
+$(error INTERCEPT, FAULTS and PAUSES are y or n)
+endif
 # A variant without a name gets the name that belongs to its options.
 VARIANT_nnn := bare
 VARIANT_nny := bare-pauses
