@@ -72,6 +72,12 @@ install-tools: $$(TOOLS) ## install the tools, their man pages and shell complet
 		install -m 644 $$f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$(basename $$f .bash); \
 	done
 
+.PHONY: uninstall-tools
+uninstall-tools: ## remove what install-tools has installed (DESTDIR=, PREFIX=)
+	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/sbin/%,$(notdir $(TOOLS))) \
+		$(patsubst %,$(DESTDIR)$(PREFIX)/share/man/man8/%,$(notdir $(wildcard $(TOOLS_DIR)/man/*.8))) \
+		$(patsubst %.bash,$(DESTDIR)$(PREFIX)/share/bash-completion/completions/%,$(notdir $(wildcard $(TOOLS_DIR)/completion/*.bash)))
+
 # The files that lint-tools and format-tools look at.
 HPMCTL_TEXT = $(HPMCTL_SRC) $(HPMCTL_COMMON) \
 	$(wildcard $(HPMCTL_DIR)/*.h $(TOOLS_DIR)/common/*.h) \
