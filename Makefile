@@ -23,7 +23,7 @@ help: ## print this list
 	@echo
 	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' Makefile $(FRAGMENTS) | sort | \
 		sed -E 's/^([a-zA-Z0-9_-]+):.*## (.*)/\1|\2/' | \
-		awk -F'|' '{ printf "  make %-16s %s\n", $$1, $$2 }'
+		awk -F'|' '{ printf "  make %-20s %s\n", $$1, $$2 }'
 
 .PHONY: clean
 clean: ## remove all build products (but not the downloads in .cache)
