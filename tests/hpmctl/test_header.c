@@ -388,6 +388,64 @@ static void chains(void **state)
 	assert_bad(unpack(), "size");
 }
 
+/* Readers use different ones, and libarchive drops what was checked. */
+static void twice(void **state)
+{
+	static const char *const kinds[] = { "xx", "Xx", "xX", "xLx" };
+	char body[64];
+	unsigned char *h;
+	size_t i, n;
+
+	(void)state;
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		const char *kind;
+
+		begin();
+		for (kind = kinds[i]; *kind; kind++) {
+			n = record(body, sizeof(body),
+				   kind == kinds[i] ? "uid=77" : "gid=78");
+			if (*kind == 'L')
+				n = (size_t)snprintf(body, sizeof(body), "l");
+			add_pax(body, n, *kind);
+		}
+		h = add("f", '0', 0);
+		memset(h + 108, '*', 8);
+		sum(h);
+		put();
+		assert_bad(unpack(), "two extended headers");
+	}
+	begin();
+	(void)add("././@LongLink", 'L', 4);
+	add_body("one", 4);
+	add_pax(body, record(body, sizeof(body), "path=two"), 'x');
+	(void)add("f", '0', 0);
+	put();
+	assert_bad(unpack(), "two paths");
+	begin();
+	add_pax(body, record(body, sizeof(body), "linkpath=two"), 'x');
+	(void)add("././@LongLink", 'K', 4);
+	add_body("one", 4);
+	(void)add("f", '2', 0);
+	put();
+	assert_bad(unpack(), "two links");
+}
+
+/* These would become empty files. */
+static void links_to_nothing(void **state)
+{
+	(void)state;
+	assert_bad(with_field(157, FIELD("\0"), '1'), "link");
+	assert_bad(with_field(157, FIELD("\0"), '2'), "link");
+	assert_works(with_field(157, FIELD("before"), '1'));
+	assert_works(with_field(157, FIELD("before"), '2'));
+	begin();
+	(void)add("././@LongLink", 'K', 1);
+	add_body("", 1);
+	(void)add("f", '2', 0);
+	put();
+	assert_bad(unpack(), "link");
+}
+
 /* Only a part of the file is in this archive; it begins in another one. */
 static void further_volumes(void **state)
 {
@@ -400,6 +458,151 @@ static void further_volumes(void **state)
 	assert_bad(with_body(FIELD("23 GNU.volume.offset=3\n"), 'g'),
 		   "one of several volumes");
 	assert_works(with_body(FIELD("22 GNU.volume.label=x\n"), 'g'));
+}
+
+/*----------------------------------------------------------------
+ * Sparse files
+ *--------------------------------------------------------------*/
+
+/* @records: separated by spaces; @data: 10 bytes, perhaps behind a map */
+static int with_map(const char *records, const char *map)
+{
+	char body[1024], copy[512], data[1024] = { 0 }, *p = copy, *text;
+	size_t n = 0, len = strlen(map) ? 512 : 0;
+
+	(void)snprintf(copy, sizeof(copy), "%s", records);
+	while ((text = strsep(&p, " ")))
+		n += record(body + n, sizeof(body) - n, text);
+	memcpy(data, map, strlen(map));
+	memcpy(data + len, "helloworld", 10);
+	begin();
+	add_pax(body, n, 'x');
+	(void)add("f", '0', len + 10);
+	add_body(data, len + 10);
+	(void)add("behind", '0', 0);
+	put();
+	return unpack();
+}
+
+#define MAP01(map) \
+	"GNU.sparse.size=4096 GNU.sparse.numblocks=3 GNU.sparse.map=" map
+#define MAP10 "GNU.sparse.major=1 GNU.sparse.minor=0 GNU.sparse.realsize=4096"
+
+static void assert_sparse(void)
+{
+	char path[128], *text;
+	size_t size;
+
+	(void)snprintf(path, sizeof(path), "%s/f", root);
+	text = slurp(path, &size);
+	assert_int_equal(size, 4096);
+	assert_memory_equal(text, "hello\0", 6);
+	assert_memory_equal(text + 999, "\0world\0", 7);
+	free(text);
+	(void)look("behind");
+}
+
+/* A wrong map would lose data without a word. */
+static void sparse_maps(void **state)
+{
+	static const char *const lists[] = {
+		MAP01("0,5,x,5,4096,0"),
+		MAP01("0,5,1000,5,4096"),
+		MAP01("0,5,1000,5,"),
+		MAP01("0,5"),
+		MAP01("0,5,1000,4,9,0"),
+		MAP01("0,5,1000,500,4096,0"),
+		MAP01("0,5,4092,5,9,0"),
+		MAP01("0,5,1000,5"),
+		MAP01("0,5,1000,-5,9,0"),
+		MAP01("0,5,9223372036854775807,5,9,0"),
+		MAP01("0,5,18446744073709551615,5,9,0"),
+		"GNU.sparse.size=4096 GNU.sparse.numblocks=2",
+		"GNU.sparse.numblocks=1 GNU.sparse.map=0,10",
+		"GNU.sparse.size=4096 GNU.sparse.offset=0 GNU.sparse.offset=5",
+		"GNU.sparse.size=4096 GNU.sparse.numbytes=10",
+		"GNU.sparse.size=4096 GNU.sparse.offset=0",
+		"GNU.sparse.size=4096 GNU.sparse.map=0,10 GNU.sparse.map=0,10",
+		"GNU.sparse.size=4096",
+		"SCHILY.realsize=4096",
+	};
+	static const char *const maps[] = {
+		"2\n0\n5\n1000\n",
+		"2\n0\n5\n1000\n-5\n",
+		"x\n",
+		"1\n0\n5\n",
+		"2\n0\n5\n1000\n500\n",
+		"2\n0\n5\n4092\n5\n",
+		"99999999999999999999\n0\n5\n",
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		assert_bad(with_map(lists[i], ""), "sparse file");
+	for (i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
+		assert_bad(with_map(MAP10, maps[i]), "");
+	assert_bad(with_map("GNU.sparse.major=2 GNU.sparse.minor=0 "
+			    "GNU.sparse.realsize=4096",
+			    "2\n0\n5\n1000\n5\n"),
+		   "unknown format");
+	assert_bad(with_map("GNU.sparse.major=1 GNU.sparse.minor=1 "
+			    "GNU.sparse.realsize=4096",
+			    "2\n0\n5\n1000\n5\n"),
+		   "unknown format");
+	assert_works(with_map(MAP01("0,5,1000,5,4096,0"), ""));
+	assert_sparse();
+	assert_works(with_map("GNU.sparse.size=4096 GNU.sparse.numblocks=2 "
+			      "GNU.sparse.offset=0 GNU.sparse.numbytes=5 "
+			      "GNU.sparse.offset=1000 GNU.sparse.numbytes=5",
+			      ""));
+	assert_sparse();
+	assert_works(with_map(MAP10, "3\n0\n5\n1000\n5\n4096\n0\n"));
+	assert_sparse();
+	assert_works(with_map("SCHILY.realsize=10", ""));
+}
+
+/* @part: the second one; @extended: there are further blocks of parts */
+static int with_old_map(const char *offset, const char *length, bool extended)
+{
+	unsigned char *h;
+
+	begin();
+	h = add("f", 'S', 10);
+	memcpy(h + 257, "ustar  ", 8);
+	memset(h + 345, 0, 155);
+	strcpy((char *)h + 386, "00000000000");
+	strcpy((char *)h + 398, "00000000005");
+	strcpy((char *)h + 410, offset);
+	strcpy((char *)h + 422, length);
+	h[482] = extended;
+	strcpy((char *)h + 483, "00000010000");
+	sum(h);
+	if (extended)
+		add_body("", 1);
+	add_body("helloworld", 10);
+	(void)add("behind", '0', 0);
+	put();
+	return unpack();
+}
+
+static void old_sparse_maps(void **state)
+{
+	(void)state;
+	assert_works(with_old_map("00000001750", "00000000005", false));
+	assert_sparse();
+	assert_works(with_old_map("00000001750", "00000000005", true));
+	assert_sparse();
+	assert_bad(with_old_map("zz", "00000000005", false), "not a number");
+	assert_bad(with_old_map("00000001750", "5x", false), "not a number");
+	assert_bad(with_old_map("00000001750", "", false), "not a number");
+	assert_bad(with_old_map("", "", false), "does not fit");
+	assert_bad(with_old_map("00000001750", "00000000004", false),
+		   "does not fit");
+	assert_bad(with_old_map("00000001750", "00000000006", false),
+		   "does not fit");
+	assert_bad(with_old_map("00000010000", "00000000005", false),
+		   "behind the end");
 }
 
 static void add_cpio(const char *name, const char *owner)
@@ -438,10 +641,11 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(bad_fields),	   T(bad_records),   T(malformed_records),
-		T(global_records), T(large_numbers), T(record_wins),
-		T(times),	   T(chains),	     T(further_volumes),
-		T(cpio),
+		T(bad_fields),	   T(bad_records),     T(malformed_records),
+		T(global_records), T(large_numbers),   T(record_wins),
+		T(times),	   T(chains),	       T(further_volumes),
+		T(cpio),	   T(twice),	       T(links_to_nothing),
+		T(sparse_maps),	   T(old_sparse_maps),
 	};
 
 	(void)setlocale(LC_CTYPE, "C.UTF-8");

@@ -3,11 +3,13 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
 #include "err.h"
 #include "header.h"
+#include "sparse.h"
 
 /* chown() takes (uid_t)-1 for "leave the owner alone". */
 #define ID_MAX	  (UINT32_MAX - 1)
@@ -60,6 +62,11 @@ static bool octal(const unsigned char *f, size_t len, int64_t *value)
 	return i == len || f[i] == ' ' || !f[i];
 }
 
+bool header_number(const unsigned char *f, size_t len, int64_t *value)
+{
+	return (*f & 0x80) ? base256(f, len, value) : octal(f, len, value);
+}
+
 struct field {
 	const char *what;
 	unsigned short at, len;
@@ -69,12 +76,10 @@ struct field {
 static int check_field(const unsigned char *h, const struct field *f)
 {
 	const unsigned char *p = h + f->at;
-	bool is_number;
 	int64_t value;
 
-	is_number = (*p & 0x80) ? base256(p, f->len, &value) :
-				  octal(p, f->len, &value);
-	if (!is_number || value < f->min || value > f->max)
+	if (!header_number(p, f->len, &value) || value < f->min ||
+	    value > f->max)
 		return bad(f->what, (const char *)p, f->len);
 	return 0;
 }
@@ -87,6 +92,19 @@ enum {
 	HAS_MTIME = 1 << 3,
 	HAS_MAJOR = 1 << 4,
 	HAS_MINOR = 1 << 5,
+	HAS_PATH = 1 << 6,
+	HAS_LINK = 1 << 7,
+	/* the same in GNU's headers */
+	HAS_LONG_PATH = 1 << 8,
+	HAS_LONG_LINK = 1 << 9,
+	HAS_RECORDS = 1 << 10, /* any extended header */
+};
+
+/* What was found before the entry's own header. */
+struct before {
+	unsigned int has;
+	uint64_t size; /* HAS_SIZE */
+	struct sparse sparse;
 };
 
 static int check_main(const unsigned char *h, unsigned int has)
@@ -183,7 +201,9 @@ enum kind {
 	K_MINOR,
 	K_ACL,
 	K_NAME,
-	K_PART
+	K_PART,
+	K_SPARSE, /* a number */
+	K_MAP
 };
 
 static const struct key {
@@ -201,18 +221,19 @@ static const struct key {
 	{ "LIBARCHIVE.creationtime", K_TIME, 0, "time" },
 	{ "SCHILY.devmajor", K_MAJOR, HAS_MAJOR, "device number" },
 	{ "SCHILY.devminor", K_MINOR, HAS_MINOR, "device number" },
-	{ "SCHILY.realsize", K_SIZE, 0, "size" },
-	{ "GNU.sparse.major", K_SIZE, 0, "sparse map" },
-	{ "GNU.sparse.minor", K_SIZE, 0, "sparse map" },
-	{ "GNU.sparse.size", K_SIZE, 0, "size" },
-	{ "GNU.sparse.realsize", K_SIZE, 0, "size" },
-	{ "GNU.sparse.offset", K_SIZE, 0, "sparse map" },
-	{ "GNU.sparse.numbytes", K_SIZE, 0, "sparse map" },
-	{ "GNU.sparse.numblocks", K_SIZE, 0, "sparse map" },
+	{ "SCHILY.realsize", K_SPARSE, 0, "size" },
+	{ "GNU.sparse.major", K_SPARSE, 0, "sparse map" },
+	{ "GNU.sparse.minor", K_SPARSE, 0, "sparse map" },
+	{ "GNU.sparse.size", K_SPARSE, 0, "size" },
+	{ "GNU.sparse.realsize", K_SPARSE, 0, "size" },
+	{ "GNU.sparse.offset", K_SPARSE, 0, "sparse map" },
+	{ "GNU.sparse.numbytes", K_SPARSE, 0, "sparse map" },
+	{ "GNU.sparse.numblocks", K_SPARSE, 0, "sparse map" },
+	{ "GNU.sparse.map", K_MAP, 0, "sparse map" },
 	{ "SCHILY.acl.access", K_ACL, 0, "owner in an ACL" },
 	{ "SCHILY.acl.default", K_ACL, 0, "owner in an ACL" },
-	{ "path", K_NAME, 0, "path" },
-	{ "linkpath", K_NAME, 0, "link" },
+	{ "path", K_NAME, HAS_PATH, "path" },
+	{ "linkpath", K_NAME, HAS_LINK, "link" },
 	{ "GNU.sparse.name", K_NAME, 0, "path" },
 	{ "GNU.volume.offset", K_PART, 0, "part of a file" },
 };
@@ -234,6 +255,7 @@ static bool is_value(enum kind kind, const char *s, size_t len)
 	case K_ID:
 		return decimal(s, len, ID_MAX);
 	case K_SIZE:
+	case K_SPARSE:
 		return decimal(s, len, INT64_MAX);
 	case K_TIME:
 		return is_time(s, len);
@@ -245,6 +267,8 @@ static bool is_value(enum kind kind, const char *s, size_t len)
 		return is_acl(s, len);
 	case K_NAME:
 		return len && !memchr(s, '\0', len);
+	case K_MAP:
+		return true;
 	case K_PART:
 		break;
 	}
@@ -280,7 +304,7 @@ static int is_part(void)
  * for, so an archive that depends on one of them cannot be unpacked correctly.
  */
 static int check_record(const char *p, size_t len, bool global,
-			unsigned int *has)
+			struct before *b)
 {
 	const char *name = (const char *)memchr(p, ' ', len) + 1;
 	const char *end = p + len - 1; /* the newline */
@@ -302,19 +326,24 @@ static int check_record(const char *p, size_t len, bool global,
 			ST_BAD_INPUT,
 			"the archive gives one %s for all its entries (a global header), which is not supported",
 			key->what);
-	*has |= key->has;
+	b->has |= key->has;
+	if (key->has == HAS_SIZE)
+		b->size = strtoull(value, NULL, 10);
+	if (key->kind == K_SPARSE || key->kind == K_MAP)
+		return sparse_record(&b->sparse, key->name, value,
+				     (size_t)(end - value));
 	return 0;
 }
 
 static int check_records(const char *p, size_t len, bool global,
-			 unsigned int *has)
+			 struct before *b)
 {
 	while (len) {
 		size_t n = record_length(p, len);
 
 		if (!n)
 			return bad("extended header", p, strnlen(p, len));
-		if (check_record(p, n, global, has))
+		if (check_record(p, n, global, b))
 			return -1;
 		p += n;
 		len -= n;
@@ -361,10 +390,77 @@ static int64_t cut_short(void)
 		       "the archive has headers that cannot be understood");
 }
 
+/*
+ * Readers differ in which one of two extended headers counts, and in whether
+ * such a header or GNU's long name does.  libarchive drops the first header and
+ * would then use fields that were not checked.
+ */
+static int twice(const char *what)
+{
+	return err_say(
+		ST_BAD_INPUT,
+		"the archive has two %s for one entry: it is ambiguous which one is meant",
+		what);
+}
+
+/* @body: of the special header @h */
+static int check_special(const unsigned char *h, size_t body, struct before *b)
+{
+	const char *text = (const char *)h + HEADER_BLOCK;
+	unsigned int was = b->has;
+
+	switch (h[156]) {
+	case 'x':
+	case 'X':
+		b->has |= HAS_RECORDS;
+		if (was & HAS_RECORDS)
+			return twice("extended headers");
+		return check_records(text, body, false, b);
+	case 'g':
+		return check_records(text, body, true, b);
+	case 'L':
+		b->has |= HAS_LONG_PATH;
+		return 0;
+	case 'K':
+		b->has |= HAS_LONG_LINK;
+		return body && *text ? 0 : bad("link", "", 0);
+	default:
+		return 0;
+	}
+}
+
+static bool has_both(const struct before *b, unsigned int fields)
+{
+	return (b->has & fields) == fields;
+}
+
+/* libarchive makes an empty file of a link without a target. */
+static int check_names(const unsigned char *h, const struct before *b)
+{
+	if (has_both(b, HAS_PATH | HAS_LONG_PATH))
+		return twice("paths");
+	if (has_both(b, HAS_LINK | HAS_LONG_LINK))
+		return twice("links");
+	if ((h[156] == '1' || h[156] == '2') && !h[157] &&
+	    !(b->has & (HAS_LINK | HAS_LONG_LINK)))
+		return bad("link", "", 0);
+	return 0;
+}
+
+static uint64_t stored_size(const unsigned char *h, const struct before *b)
+{
+	int64_t size = 0;
+
+	if (b->has & HAS_SIZE)
+		return b->size;
+	(void)header_number(h + 124, 12, &size);
+	return (uint64_t)size;
+}
+
 int64_t header_check_tar(const unsigned char *raw, size_t len)
 {
 	const unsigned char *h = raw;
-	unsigned int has = 0;
+	struct before b = { 0 };
 
 	for (;;) {
 		size_t left = len - (size_t)(h - raw), n;
@@ -381,15 +477,16 @@ int64_t header_check_tar(const unsigned char *raw, size_t len)
 		n = (n + 1) * HEADER_BLOCK;
 		if (n > left)
 			return cut_short();
-		if (strchr("xgX", h[156]) &&
-		    check_records((const char *)h + HEADER_BLOCK, (size_t)body,
-				  h[156] == 'g', &has))
+		if (check_special(h, (size_t)body, &b))
 			return -1;
 		h += n;
 	}
 	if (h[156] == 'M')
 		return is_part();
-	if (check_main(h, has) || check_device(h, has))
+	if (check_main(h, b.has) || check_device(h, b.has) ||
+	    check_names(h, &b) ||
+	    sparse_check(&b.sparse, h, len - (size_t)(h - raw),
+			 stored_size(h, &b)))
 		return -1;
 	return h + HEADER_BLOCK - raw;
 }
