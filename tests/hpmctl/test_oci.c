@@ -1029,6 +1029,40 @@ static void image_as_archive(void **state)
 	assert_null(image_names_dir(&stats.names));
 }
 
+/* libarchive does not say what is wrong with these. */
+static void reasons(void **state)
+{
+	static const char *const ways[] = {
+		"tar -czf %s/x -C %s . && truncate -s -4 %s/x",
+		"printf '\\37\\213\\10' >%s/x # %s %s",
+		"cd %s && truncate -s 9000 a && tar -S --format=posix -cf x a && "
+		"sed -i 's/GNU.sparse.major=1/GNU.sparse.major=9/' x # %s %s",
+		"cd %s && printf 'x\\n' >a && truncate -s 9000 a && "
+		"tar -S --format=posix -cf x a && "
+		"sed -i 's/^9000$/-000/' x # %s %s",
+	};
+	char cmd[512], path[64];
+	struct layer_stats stats;
+	struct stream *s;
+	size_t i;
+
+	(void)state;
+	make_layout();
+	(void)snprintf(path, sizeof(path), "%s/x", dir);
+	for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		(void)snprintf(cmd, sizeof(cmd), ways[i], dir, layout, dir);
+		assert_int_equal(system(cmd), 0);
+		if (!oci_probe(path)) {
+			assert_works(stream_open_file(path, &s));
+			assert_true(layer_unpack(s, layout, &stats) < 0);
+			stream_close(s);
+		}
+		assert_int_equal(err_status(), ST_BAD_INPUT);
+		assert_null(strstr(err_text(), "null"));
+		err_clear();
+	}
+}
+
 /* "tar -c DIR" of a layout is not a file system either. */
 static void layout_in_directory(void **state)
 {
@@ -1098,6 +1132,7 @@ int main(void)
 		T(damaged_outside),
 		T(image_as_archive),
 		T(layout_in_directory),
+		T(reasons),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

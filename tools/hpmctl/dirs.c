@@ -15,6 +15,7 @@
 
 #include "dirs.h"
 #include "err.h"
+#include "stream.h"
 
 #define ACL_ACCESS  "system.posix_acl_access"
 #define ACL_DEFAULT "system.posix_acl_default"
@@ -276,7 +277,7 @@ static int write_more(const struct dir *dir, int fd, uint64_t *warnings)
 	ret = write_here(a, dir->more);
 	if (ret == ARCHIVE_WARN) {
 		(*warnings)++;
-		warn("%s: %s", dir->path, archive_error_string(a));
+		warn("%s: %s", dir->path, archive_why(a));
 	}
 	if (ret < ARCHIVE_WARN)
 		(void)err_sys(archive_errno(a) > 0 ? archive_errno(a) : EIO,

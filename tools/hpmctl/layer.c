@@ -370,10 +370,10 @@ static int disk_failed(struct layer *l, const char *path)
 		return no_space(l, path);
 	if (is_machines(e))
 		return err_sys(e, "cannot write %s (%s)", path,
-			       archive_error_string(l->disk));
+			       archive_why(l->disk));
 	return err_say(ST_BAD_INPUT,
 		       "the archive has an impossible file: %s (%s)", path,
-		       archive_error_string(l->disk));
+		       archive_why(l->disk));
 }
 
 /*
@@ -385,7 +385,7 @@ static int check_written(struct layer *l, struct archive_entry *entry,
 {
 	struct stat st;
 
-	say_warning(l, path, archive_error_string(l->disk));
+	say_warning(l, path, archive_why(l->disk));
 	if (archive_entry_hardlink(entry) || geteuid())
 		return 0;
 	if (fstatat(l->tree.root, path, &st, AT_SYMLINK_NOFOLLOW))
@@ -393,11 +393,11 @@ static int check_written(struct layer *l, struct archive_entry *entry,
 	if (st.st_uid != archive_entry_uid(entry) ||
 	    st.st_gid != archive_entry_gid(entry))
 		return err_say(ST_FAILED, "cannot set the owner of %s: %s",
-			       path, archive_error_string(l->disk));
+			       path, archive_why(l->disk));
 	if (!S_ISLNK(st.st_mode) &&
 	    (st.st_mode & 07777) != archive_entry_perm(entry))
 		return err_say(ST_FAILED, "cannot set the mode of %s: %s", path,
-			       archive_error_string(l->disk));
+			       archive_why(l->disk));
 	return 0;
 }
 

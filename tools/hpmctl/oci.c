@@ -56,7 +56,7 @@ static int probe_members(struct archive *a, const char *path)
 	}
 	if (ret != ARCHIVE_EOF)
 		return err_say(ST_BAD_INPUT, "cannot read %s: %s", path,
-			       archive_error_string(a));
+			       archive_why(a));
 	if (names.twice && kind_of(&names) != IMAGE_NONE)
 		return err_say(
 			ST_BAD_INPUT,
@@ -91,7 +91,7 @@ static int probe_file(const char *path)
 		return -1;
 	if (archive_read_open_filename(a, path, 1 << 18))
 		ret = err_say(ST_BAD_INPUT, "cannot read %s: %s", path,
-			      archive_error_string(a));
+			      archive_why(a));
 	else
 		ret = probe_members(a, path);
 	if (ret > IMAGE_NONE &&

@@ -11,10 +11,8 @@
 int rawtar_failed(const struct rawtar *r)
 {
 	/* The stream's error is closer to the reason. */
-	const char *why = archive_error_string(r->a);
-
 	return err_say(ST_BAD_INPUT, "cannot unpack %s: %s", r->in->name,
-		       why ? why : "it is damaged");
+		       archive_why(r->a));
 }
 
 /*----------------------------------------------------------------
@@ -98,7 +96,7 @@ static la_ssize_t feed(struct archive *a, void *ctx, const void **data)
 	ssize_t n = r->ended ? 0 : next_block(r, &block);
 
 	if (n < 0) {
-		archive_set_error(a, EIO, "%s", archive_error_string(r->plain));
+		archive_set_error(a, EIO, "%s", archive_why(r->plain));
 		return ARCHIVE_FATAL;
 	}
 	if (!n)
@@ -133,7 +131,7 @@ static int drain(struct rawtar *r, bool *zero)
 	}
 	if (n < 0)
 		return err_say(ST_BAD_INPUT, "cannot unpack %s: %s",
-			       r->in->name, archive_error_string(r->plain));
+			       r->in->name, archive_why(r->plain));
 	return 0;
 }
 
@@ -152,11 +150,11 @@ static int open_plain(struct rawtar *r)
 	if (archive_read_support_filter_all(r->plain) < ARCHIVE_WARN ||
 	    archive_read_support_format_raw(r->plain) < ARCHIVE_WARN)
 		return err_say(ST_FAILED, "cannot use libarchive: %s",
-			       archive_error_string(r->plain));
+			       archive_why(r->plain));
 	if (archive_read_open(r->plain, r, NULL, feed_plain, NULL) ||
 	    archive_read_next_header(r->plain, &entry) < ARCHIVE_WARN)
 		return err_say(ST_BAD_INPUT, "cannot unpack %s: %s",
-			       r->in->name, archive_error_string(r->plain));
+			       r->in->name, archive_why(r->plain));
 	return 0;
 }
 
@@ -172,7 +170,7 @@ int rawtar_open(struct rawtar *r, struct stream *in)
 	if (archive_read_support_format_tar(r->a) < ARCHIVE_WARN ||
 	    archive_read_support_format_cpio(r->a) < ARCHIVE_WARN)
 		return err_say(ST_FAILED, "cannot use libarchive: %s",
-			       archive_error_string(r->a));
+			       archive_why(r->a));
 	r->whole = true;
 	if (archive_read_open(r->a, r, NULL, feed, NULL))
 		return rawtar_failed(r);
@@ -281,7 +279,7 @@ int rawtar_next(struct rawtar *r, struct archive_entry **entry,
 	if (ret != ARCHIVE_OK && ret != ARCHIVE_WARN)
 		return rawtar_failed(r);
 	if (ret == ARCHIVE_WARN)
-		*warning = archive_error_string(r->a);
+		*warning = archive_why(r->a);
 	if (check_headers(r, begin, *entry) || header_check_entry(*entry))
 		return -1;
 	r->whole = false;

@@ -101,11 +101,18 @@ struct archive *archive_reader(void)
 	    archive_read_support_format_tar(a) < ARCHIVE_WARN ||
 	    archive_read_support_format_cpio(a) < ARCHIVE_WARN) {
 		(void)err_say(ST_FAILED, "cannot use libarchive: %s",
-			      archive_error_string(a));
+			      archive_why(a));
 		(void)archive_read_free(a);
 		return NULL;
 	}
 	return a;
+}
+
+const char *archive_why(struct archive *a)
+{
+	const char *why = archive_error_string(a);
+
+	return why ? why : "it is damaged";
 }
 
 /*
@@ -160,7 +167,7 @@ static int find_member(struct archive *a, const char *path, char name[PATH_MAX],
 
 	if (archive_read_open_filename(a, path, 1 << 18))
 		return err_say(ST_BAD_INPUT, "cannot read %s: %s", path,
-			       archive_error_string(a));
+			       archive_why(a));
 	while ((ret = archive_read_next_header(a, &entry)) == ARCHIVE_OK ||
 	       ret == ARCHIVE_WARN) {
 		const char *member = archive_entry_pathname(entry);
@@ -179,7 +186,7 @@ static int find_member(struct archive *a, const char *path, char name[PATH_MAX],
 	}
 	if (ret != ARCHIVE_EOF)
 		return err_say(ST_BAD_INPUT, "cannot read %s: %s", path,
-			       archive_error_string(a));
+			       archive_why(a));
 	return err_say(ST_BAD_INPUT, "there is no %s in %s", name, path);
 }
 
@@ -262,8 +269,7 @@ static ssize_t read_source(struct stream *s)
 		n = archive_read_data(s->member, s->buf, sizeof(s->buf));
 		if (n < 0)
 			return err_say(ST_BAD_INPUT, "cannot read %s: %s",
-				       s->name,
-				       archive_error_string(s->member));
+				       s->name, archive_why(s->member));
 		return n;
 	}
 	n = read_fd(s, 0);

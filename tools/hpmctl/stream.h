@@ -62,5 +62,7 @@ void stream_close(struct stream *s);
  * image.
  */
 struct archive *archive_reader(void);
+/* What is wrong with it; libarchive does not always say so. */
+const char *archive_why(struct archive *a);
 
 #endif /* HPMCTL_STREAM_H */
