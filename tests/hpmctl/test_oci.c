@@ -1029,6 +1029,48 @@ static void image_as_archive(void **state)
 	assert_null(image_names_dir(&stats.names));
 }
 
+#define ID_ "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+/* What "docker save" wrote may be in a directory, or beside a file, as well. */
+static void beside_others(void **state)
+{
+	static const char *const images[][3] = {
+		{ "manifest.json", ID_ ".json", "0123456789abcdef/layer.tar" },
+		{ "manifest.json", ID_ "/layer.tar", "x.json" },
+		{ "manifest.json", "sha256:" ID_, "repositories" },
+		{ "index.json", "oci-layout", "blobs/sha256/" ID_ },
+	};
+	struct image_names top, below;
+	char name[256];
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < sizeof(images) / sizeof(images[0]); i++) {
+		top = below = (struct image_names){ 0 };
+		for (j = 0; j < 3; j++) {
+			image_names_add(&top, images[i][j]);
+			(void)snprintf(name, sizeof(name), "img/%s",
+				       images[i][j]);
+			image_names_add(&below, name);
+		}
+		assert_true(image_names_is_image(&top));
+		assert_false(image_names_is_mixed(&top));
+		image_names_add(&top, "./README");
+		assert_false(image_names_is_image(&top));
+		assert_true(image_names_is_mixed(&top));
+		assert_string_equal(image_names_dir(&below), "img");
+		image_names_add(&below, "img/README");
+		assert_null(image_names_dir(&below));
+	}
+	/* a file system may have any one of them */
+	top = (struct image_names){ 0 };
+	image_names_add(&top, "manifest.json");
+	image_names_add(&top, "index.json");
+	image_names_add(&top, "blobs/x");
+	image_names_add(&top, "etc/passwd");
+	assert_false(image_names_is_mixed(&top));
+}
+
 /* libarchive does not say what is wrong with these. */
 static void reasons(void **state)
 {
@@ -1132,6 +1174,7 @@ int main(void)
 		T(damaged_outside),
 		T(image_as_archive),
 		T(layout_in_directory),
+		T(beside_others),
 		T(reasons),
 	};
 

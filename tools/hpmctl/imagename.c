@@ -48,56 +48,79 @@ static bool is_part(const char *name, size_t len)
 	return false;
 }
 
-static void found_one(struct image_names *n, bool *found)
+static void found_one(struct image_level *l, bool *found)
 {
-	n->twice |= *found;
+	l->twice |= *found;
 	*found = true;
 }
 
-/* Notes a member @name of a top-level directory, whose name has @len bytes. */
-static void add_below(struct image_names *n, const char *top, size_t len,
-		      const char *name)
+/* The whole of a digest is the name of a layer or of a configuration. */
+static bool is_whole_digest(const char *name, size_t len)
 {
-	size_t part = strcspn(name, "/");
+	if (len > 5 && !strncmp(name + len - 5, ".json", 5))
+		len -= 5;
+	return is_digest(name, len) && len >= 64;
+}
 
-	if (!n->dir[0] && len < sizeof(n->dir))
-		memcpy(n->dir, top, len);
-	if (!is(top, len, n->dir))
-		n->dir_other = true;
-	else if (is(name, part, "index.json"))
-		n->dir_index = true;
-	else if (is(name, part, "oci-layout"))
-		n->dir_layout = true;
-	else if (part && !is(name, part, "blobs"))
-		n->dir_other = true;
+/* @last: nothing follows the component */
+static void add_name(struct image_level *l, const char *name, size_t len,
+		     bool last)
+{
+	if (last && is(name, len, "index.json"))
+		found_one(l, &l->index);
+	else if (last && is(name, len, "manifest.json"))
+		found_one(l, &l->manifest);
+	else if (last && is(name, len, "repositories"))
+		found_one(l, &l->repositories);
+	else if (is(name, len, "oci-layout"))
+		l->layout = true;
+	else if (is_whole_digest(name, len))
+		l->part = true;
+	else if (!is(name, len, "blobs") && !is_digest(name, len) &&
+		 !(last && is_part(name, len)))
+		l->other = true;
 }
 
 void image_names_add(struct image_names *n, const char *path)
 {
-	const char *name = member_name(path);
-	size_t len = strcspn(name, "/");
-	bool top = !name[len];
+	const char *name = member_name(path), *next;
+	size_t len = strcspn(name, "/"), part;
 
 	if (!len || is(name, len, "."))
 		return;
-	if (top && is(name, len, "index.json"))
-		found_one(n, &n->index);
-	else if (top && is(name, len, "manifest.json"))
-		found_one(n, &n->manifest);
-	else if (top && is(name, len, "repositories"))
-		found_one(n, &n->repositories);
-	else if (!is(name, len, "blobs") && !is(name, len, "oci-layout") &&
-		 !is_digest(name, len) && !(top && is_part(name, len)))
-		n->other = true;
-	add_below(n, name, len, member_name(name + len));
+	add_name(&n->top, name, len, !name[len]);
+	if (!n->dir[0] && len < sizeof(n->dir))
+		memcpy(n->dir, name, len);
+	if (!is(name, len, n->dir)) {
+		n->several = true;
+		return;
+	}
+	next = member_name(name + len);
+	part = strcspn(next, "/");
+	if (part)
+		add_name(&n->below, next, part, !next[part]);
+}
+
+/* A file system might have one of these names, but not two that belong together. */
+static bool has_image(const struct image_level *l)
+{
+	return (l->index && l->layout) || (l->manifest && l->part);
 }
 
 const char *image_names_dir(const struct image_names *n)
 {
-	return n->dir_index && n->dir_layout && !n->dir_other ? n->dir : NULL;
+	return !n->several && !n->below.other && has_image(&n->below) ? n->dir :
+									NULL;
 }
 
 bool image_names_is_image(const struct image_names *n)
 {
-	return !n->other && (n->index || n->manifest || n->repositories);
+	const struct image_level *l = &n->top;
+
+	return !l->other && (l->index || l->manifest || l->repositories);
+}
+
+bool image_names_is_mixed(const struct image_names *n)
+{
+	return n->top.other && has_image(&n->top);
 }

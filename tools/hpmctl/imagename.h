@@ -9,21 +9,30 @@
 #include <limits.h>
 #include <stdbool.h>
 
-struct image_names {
-	/* the only top-level directory, and which parts of a layout it has */
-	char dir[NAME_MAX + 1];
-	bool dir_index, dir_layout, dir_other;
+/* What is in a directory. */
+struct image_level {
 	bool other; /* a name that no image has: not an image */
 	bool index, manifest, repositories;
 	bool twice; /* one of them twice: readers differ here */
+	bool layout;
+	bool part; /* a layer or a configuration, by its digest */
+};
+
+struct image_names {
+	struct image_level top;
+	char dir[NAME_MAX + 1]; /* the first name at the top, and below it: */
+	struct image_level below;
+	bool several; /* names at the top */
 };
 
 void image_names_add(struct image_names *n, const char *path);
 /* To be called when all names are known. */
 bool image_names_is_image(const struct image_names *n);
+/* Whether it has an image beside other files. */
+bool image_names_is_mixed(const struct image_names *n);
 /*
- * The directory that holds an image layout, if the archive has nothing else,
- * like one of "tar -c DIR"; or NULL.
+ * The directory that holds an image, if the archive has nothing else, like one
+ * of "tar -c DIR"; or NULL.
  */
 const char *image_names_dir(const struct image_names *n);
 /* Strips "./" and "/" from the beginning. */

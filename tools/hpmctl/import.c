@@ -185,8 +185,13 @@ static int unpack(struct import *im, unsigned int n, const char *dir,
 	if (!ret && !im->is_oci && image_names_dir(&d->stats.names))
 		return err_say(
 			ST_BAD_INPUT,
-			"%s is not a file system but has an OCI image layout in %s: unpack it, and import that directory",
+			"%s is not a file system but has an image in %s: unpack it, and import that directory",
 			im->source, image_names_dir(&d->stats.names));
+	if (!ret && !im->is_oci && image_names_is_mixed(&d->stats.names))
+		return err_say(
+			ST_BAD_INPUT,
+			"%s is not a file system but has an image beside other files: unpack it, and import the directory",
+			im->source);
 	/* (for a file, this was checked before) */
 	if (!ret && !im->is_oci && image_names_is_image(&d->stats.names))
 		return err_say(

@@ -28,9 +28,9 @@ static enum image_kind kind_of(const struct image_names *n)
 {
 	if (!image_names_is_image(n))
 		return IMAGE_NONE;
-	return n->index	   ? IMAGE_OCI :
-	       n->manifest ? IMAGE_DOCKER :
-			     IMAGE_DOCKER_OLD;
+	return n->top.index    ? IMAGE_OCI :
+	       n->top.manifest ? IMAGE_DOCKER :
+				 IMAGE_DOCKER_OLD;
 }
 
 /*
@@ -51,13 +51,13 @@ static int probe_members(struct archive *a, const char *path)
 		if (!name)
 			return IMAGE_NONE;
 		image_names_add(&names, name);
-		if (names.other)
+		if (names.top.other)
 			return IMAGE_NONE;
 	}
 	if (ret != ARCHIVE_EOF)
 		return err_say(ST_BAD_INPUT, "cannot read %s: %s", path,
 			       archive_why(a));
-	if (names.twice && kind_of(&names) != IMAGE_NONE)
+	if (names.top.twice && kind_of(&names) != IMAGE_NONE)
 		return err_say(
 			ST_BAD_INPUT,
 			"%s has an index.json, manifest.json or repositories twice: it is ambiguous which one is meant",
