@@ -750,6 +750,19 @@ static void many_indexes(void **state)
 	}
 	write_index(json_pack("[o]", d));
 	refused(NULL, NULL, ST_BAD_INPUT, "too many indexes");
+	/* few indexes, but large ones, whose images would fill the memory */
+	d = image_of("wide");
+	for (i = 0; i < 2; i++) {
+		json_t *list = json_array();
+
+		for (k = 0; k < 250; k++)
+			(void)json_array_append(list, d);
+		json_decref(d);
+		d = add_json(json_pack("{s:o}", "manifests", list),
+			     "application/vnd.oci.image.index.v1+json");
+	}
+	write_index(json_pack("[o]", d));
+	refused(NULL, NULL, ST_BAD_INPUT, "too many indexes");
 }
 
 /*----------------------------------------------------------------

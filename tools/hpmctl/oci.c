@@ -19,6 +19,7 @@
 #define JSON_MAX  (4u << 20) /* the largest manifest */
 #define DEPTH_MAX 4	     /* of nested indexes */
 #define LOADS_MAX 1000	     /* indexes read in all */
+#define NR_MAX	  50000	     /* images in all of them */
 
 /*----------------------------------------------------------------
  * Is it an image?
@@ -423,6 +424,10 @@ static int collect_one(struct collect *c, const json_t *o, const json_t *above,
 		return -1;
 	}
 	(void)json_object_set(choice, "type", json_object_get(o, "mediaType"));
+	if (json_array_size(c->list) == NR_MAX) {
+		json_decref(choice);
+		return err_say(ST_BAD_INPUT, "the image has too many indexes");
+	}
 	return json_array_append_new(c->list, choice) ? err_nomem() : 0;
 }
 
