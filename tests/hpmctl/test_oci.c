@@ -478,6 +478,9 @@ static void whole_names(void **state)
 	assert_chosen("shop/b:latest", NULL, db);
 	assert_chosen("redis:7", NULL, dc);
 	assert_chosen("7", NULL, dc);
+	assert_chosen("docker.io/redis:7", NULL, dc);
+	assert_chosen("index.docker.io/redis:7", NULL, dc);
+	assert_chosen("index.docker.io/shop/a", NULL, da);
 	refused("redis", NULL, ST_NOT_FOUND, "called redis");
 	assert_chosen("localhost:5000/x/y:1.0", NULL, dd);
 	refused("localhost:5000/x/y", NULL, ST_NOT_FOUND, "called localhost");

@@ -145,14 +145,23 @@ static bool is_digest(const char *name)
 	return !strncmp(name, "sha256:", 7) || !strncmp(name, "sha512:", 7);
 }
 
+/* Docker's own registry, by one of its names: what follows is in it anyway. */
+static const char *skip_docker(const char *name)
+{
+	if (!strncmp(name, "docker.io/", 10))
+		return name + 10;
+	return strncmp(name, "index.docker.io/", 16) ? name : name + 16;
+}
+
 /*
  * Completes a name as Docker does: "redis" is docker.io/library/redis:latest.
  * A digest behind "@" is cut off.
  */
-static void complete_name(const char *name, char out[NAME_TEXT])
+static void complete_name(const char *text, char out[NAME_TEXT])
 {
+	const char *name = skip_docker(text);
 	size_t first = strcspn(name, "/"), len = strcspn(name, "@");
-	bool host = name[first] &&
+	bool host = name == text && name[first] &&
 		    (memchr(name, '.', first) || memchr(name, ':', first) ||
 		     !strncmp(name, "localhost/", 10));
 	const char *last = name, *p;
