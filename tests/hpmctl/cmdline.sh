@@ -105,6 +105,13 @@ expect 2 'give its new size' volume resize p v -- -10M
 expect 2 'give its new size' volume resize -5 p v
 expect 2 'a size must not be negative' volume create p v --size -5G
 expect 2 'no space in it' volume create p v --size '10 G'
+expect 2 '--disk must not be empty: give a DEV' pool create p --disk ''
+expect 2 '--add must not be empty' pool activate p --disk /dev/x --add ''
+expect 2 '--file must not be empty' pool create p --size 1G --file=
+expect 2 '--from must not be empty' import p v x.tar --from ''
+expect 2 '--platform must not be empty: give an OS/ARCH[/VARIANT]' import p v x.tar --platform ''
+# (as without the variable, the arguments come first)
+POSIXLY_CORRECT=1 expect 2 'from 0 to' volume create p v --size 1G --id 16777216
 expect 2 'a whole number of bytes' volume create p v --size 0.3G
 expect 2 'must be below 8E' volume create p v --size 8E
 expect 2 '--iterations must be at least 1' top -n 0

@@ -101,6 +101,19 @@ static int set_number(const struct opt *o, const char *arg)
 	return 0;
 }
 
+/* An empty argument is usually a variable of a script that is not set. */
+static int set_string(const struct opt *o, const char *arg)
+{
+	if (!*arg)
+		return err_say(ST_USAGE, "--%s must not be empty: give %s %s",
+			       o->name, strchr("AEIOU", *o->meta) ? "an" : "a",
+			       o->meta);
+	if (o->kind == OPT_LIST)
+		return list_add(o->value, arg);
+	*(const char **)o->value = arg;
+	return 0;
+}
+
 static int opt_set(const struct opt *o, const char *arg)
 {
 	switch (o->kind) {
@@ -108,8 +121,8 @@ static int opt_set(const struct opt *o, const char *arg)
 		*(bool *)o->value = true;
 		return 0;
 	case OPT_STRING:
-		*(const char **)o->value = arg;
-		return 0;
+	case OPT_LIST:
+		return set_string(o, arg);
 	case OPT_SIZE:
 	case OPT_SIZE_0:
 		return set_size(o, arg);
@@ -118,8 +131,6 @@ static int opt_set(const struct opt *o, const char *arg)
 		return set_number(o, arg);
 	case OPT_SECONDS:
 		return parse_seconds(arg, o->value);
-	case OPT_LIST:
-		return list_add(o->value, arg);
 	}
 	return -1;
 }

@@ -205,6 +205,8 @@ int main(int argc, char **argv)
 	/* Names in archives are UTF-8 whatever the user's locale is. */
 	if (!setlocale(LC_CTYPE, "C.UTF-8"))
 		(void)setlocale(LC_CTYPE, "");
+	/* The arguments of a command come before its options. */
+	(void)unsetenv("POSIXLY_CORRECT");
 	status = run(argc, argv);
 	dm_done();
 	return status;
