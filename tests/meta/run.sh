@@ -102,6 +102,9 @@ done <<'EDITS'
 0,/pbn="[0-9]*"/s//pbn="99999999999"/
 0,/<small /s//<tiny /
 0,/blocks="[0-9]*"/s//blocks="0"/
+0,/pbn="[0-9]*"/s//& &/
+0,/<small /s//<small colour="3" /
+0,/<\/volume>/s//<\/volume id="1">/
 0,/<ref def="[0-9]*"/s//<ref def="77777"/
 $d
 0,/time="[0-9]*"\/>/s//time="99999"\/>/
@@ -110,6 +113,9 @@ $d
 2s/^/<<<<\n/
 2s/.*/&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&/
 EDITS
+sed -E '0,/pbn="[0-9]*"/s//pbn="1\x1b[2J\xc3\xa4\x9b\xc2\x9b"/' text1 >text2
+ok "text with escape sequences" 1 "$bin/hpm_restore" -i text2 -o q
+says "they are escaped" 'pbn="1\\x1b\[2J'$'\xc3\xa4''\\x9b\\xc2\\x9b"'
 truncate -s 2M small
 ok "a device that is too small" 1 "$bin/hpm_restore" -i text1 -o small
 

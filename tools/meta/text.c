@@ -167,6 +167,7 @@ const struct sink text_sink = {
 struct attr {
 	const char *key;
 	char *value;
+	bool used;
 };
 
 struct text {
@@ -216,6 +217,7 @@ static char *cut_attr(struct text *t, char *p)
 	    end[1] != '"')
 		return NULL;
 	a->key = p;
+	a->used = false;
 	*end = 0;
 	a->value = end + 2;
 	end = strchr(a->value, '"');
@@ -224,6 +226,17 @@ static char *cut_attr(struct text *t, char *p)
 	*end = 0;
 	t->nr_attrs++;
 	return end + 1;
+}
+
+static bool has_twice(const struct text *t)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < t->nr_attrs; i++)
+		for (j = 0; j < i; j++)
+			if (!strcmp(t->attr[i].key, t->attr[j].key))
+				return true;
+	return false;
 }
 
 static int cut_element(struct text *t, char *p)
@@ -249,6 +262,8 @@ static int cut_element(struct text *t, char *p)
 			p = skip_blanks(p);
 		}
 		after = *p;
+		if (has_twice(t))
+			return bad(t, "an attribute is given twice");
 	}
 	t->open = after == '>' && !t->closing;
 	if (after == '/')
@@ -285,13 +300,16 @@ static int next_element(struct text *t)
  * Reading: attributes
  *--------------------------------------------------------------*/
 
-static const char *get_attr(const struct text *t, const char *key)
+static const char *get_attr(struct text *t, const char *key)
 {
 	unsigned int i;
 
-	for (i = 0; i < t->nr_attrs; i++)
-		if (!strcmp(t->attr[i].key, key))
-			return t->attr[i].value;
+	for (i = 0; i < t->nr_attrs; i++) {
+		if (strcmp(t->attr[i].key, key) != 0)
+			continue;
+		t->attr[i].used = true;
+		return t->attr[i].value;
+	}
 	return NULL;
 }
 
@@ -302,7 +320,7 @@ struct number {
 	bool optional;
 };
 
-static int get_numbers(const struct text *t, const struct number *n)
+static int get_numbers(struct text *t, const struct number *n)
 {
 	const char *s;
 	char *end;
@@ -341,7 +359,7 @@ static int hex_byte(const char *s)
 	return low < 0 ? -1 : high << 4 | low;
 }
 
-static int get_uuid(const struct text *t, u8 *uuid)
+static int get_uuid(struct text *t, u8 *uuid)
 {
 	const char *s = get_attr(t, "uuid");
 	unsigned int i;
@@ -358,7 +376,7 @@ static int get_uuid(const struct text *t, u8 *uuid)
 	return 0;
 }
 
-static int get_name(const struct text *t, char *name)
+static int get_name(struct text *t, char *name)
 {
 	const char *s = get_attr(t, "name");
 	unsigned int n = 0;
@@ -573,6 +591,19 @@ static int read_element(struct text *t)
 	return read_super(t);
 }
 
+/* An attribute that is not understood would be lost. */
+static int check_used(const struct text *t)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->nr_attrs; i++)
+		if (!t->attr[i].used)
+			return complain("%s, line %llu: <%s> has no '%s'",
+					t->name, t->line, t->element,
+					t->attr[i].key);
+	return 0;
+}
+
 int text_read(FILE *f, const char *name, const struct sink *sink, void *ctx)
 {
 	struct text *t = calloc(1, sizeof(*t));
@@ -586,6 +617,8 @@ int text_read(FILE *f, const char *name, const struct sink *sink, void *ctx)
 	t->ctx = ctx;
 	while ((r = next_element(t)) > 0) {
 		r = read_element(t);
+		if (!r)
+			r = check_used(t);
 		if (r)
 			break;
 	}
