@@ -92,7 +92,7 @@ test-debug: $(SUITE_PROGS) vm-debug | deps-suite ## run all integration tests an
 # several processes use a volume, and the tests of the cache.  A data race in the module
 # fails the guest (boot.sh).
 KCSAN_GUESTS ?= kcsan:$(call with_commas,credit message partial snapshot limits \
-	flush space check module ring mixed) \
+	flush space check module ring mixed quiet teardown tokens neighbour waits) \
 	kcsan:$(call with_commas,discard resize nowait suspend force defrag live blk fsload) \
 	kcsan:stress
 
