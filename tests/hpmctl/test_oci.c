@@ -735,36 +735,30 @@ static void two_meanings(void **state)
 	refused(NULL, NULL, ST_BAD_INPUT, "an image and an index at once");
 }
 
+/* An index that names @d @nr times, in an index that does so, and so on. */
+static json_t *nested(json_t *d, int levels, int nr)
+{
+	while (levels--) {
+		json_t *list = json_array();
+		int k;
+
+		for (k = 0; k < nr; k++)
+			(void)json_array_append(list, d);
+		json_decref(d);
+		d = add_json(json_pack("{s:o}", "manifests", list),
+			     "application/vnd.oci.image.index.v1+json");
+	}
+	return d;
+}
+
 /* Indexes that contain each other many times are not read for ever. */
 static void many_indexes(void **state)
 {
-	json_t *d = image_of("deep");
-	int i, k;
-
 	(void)state;
-	for (i = 0; i < 3; i++) {
-		json_t *list = json_array();
-
-		for (k = 0; k < 200; k++)
-			(void)json_array_append(list, d);
-		json_decref(d);
-		d = add_json(json_pack("{s:o}", "manifests", list),
-			     "application/vnd.oci.image.index.v1+json");
-	}
-	write_index(json_pack("[o]", d));
+	write_index(json_pack("[o]", nested(image_of("deep"), 3, 200)));
 	refused(NULL, NULL, ST_BAD_INPUT, "too many indexes");
 	/* few indexes, but large ones, whose images would fill the memory */
-	d = image_of("wide");
-	for (i = 0; i < 2; i++) {
-		json_t *list = json_array();
-
-		for (k = 0; k < 250; k++)
-			(void)json_array_append(list, d);
-		json_decref(d);
-		d = add_json(json_pack("{s:o}", "manifests", list),
-			     "application/vnd.oci.image.index.v1+json");
-	}
-	write_index(json_pack("[o]", d));
+	write_index(json_pack("[o]", nested(image_of("wide"), 2, 250)));
 	refused(NULL, NULL, ST_BAD_INPUT, "too many indexes");
 }
 

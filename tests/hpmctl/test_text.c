@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Sizes, names, words; lines of the kernel's log; progress; mounts. */
 #include "test.h"
+#include "escape.h"
 #include "freeze.h"
 #include "kmsg.h"
 #include "out.h"

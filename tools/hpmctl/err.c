@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "escape.h"
 #include "text.h"
 
 bool verbose;

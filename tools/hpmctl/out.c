@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "escape.h"
 #include "out.h"
 #include "text.h"
 

@@ -10,6 +10,7 @@
 #include "cli.h"
 #include "dm.h"
 #include "err.h"
+#include "escape.h"
 #include "loop.h"
 #include "ondisk.h"
 #include "out.h"

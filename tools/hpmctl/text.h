@@ -38,13 +38,6 @@ void chomp(char *text);
 /* "12/34"; false: another format. */
 bool parse_pair(const char *word, uint64_t *a, uint64_t *b);
 
-/*
- * Escapes @in so that it can be printed on one line of a terminal, and as JSON:
- * bytes that are not UTF-8, that control a terminal or that reorder text become
- * "\xNN".  A result that is longer than @size ends in "...".
- */
-const char *text_escape(char *out, size_t size, const char *in);
-
 /* snprintf() into a fixed buffer; -1 and a sentence if it does not fit. */
 int print_to(char *out, size_t size, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

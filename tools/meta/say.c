@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <getopt.h>
 
+#include "escape.h"
 #include "meta.h"
 #include "size.h"
 
@@ -12,46 +13,17 @@
 
 struct tool tool;
 
-/* The length of a UTF-8 character that is no control; 0: it is none. */
-static unsigned int utf8_length(const unsigned char *s)
-{
-	unsigned int i, n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-
-	if (s[0] < 0xc2 || s[0] > 0xf4 || (s[0] == 0xc2 && s[1] < 0xa0))
-		return 0;
-	for (i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	return n;
-}
-
 /*
  * A message may repeat a part of a text or a file name, which must not control
  * the terminal.
  */
-static void put_escaped(const char *text)
-{
-	const unsigned char *s = (const unsigned char *)text;
-	unsigned int n;
-
-	for (; *s; s += n) {
-		n = *s >= 0x20 && *s < 0x7f ? 1 : utf8_length(s);
-		if (n) {
-			fwrite(s, n, 1, tool.err);
-			continue;
-		}
-		fprintf(tool.err, "\\x%02x", *s);
-		n = 1;
-	}
-}
-
 static void say(const char *fmt, va_list ap)
 {
-	char text[2048];
+	char text[2048], escaped[4 * sizeof(text)];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	fprintf(tool.err, "%s: ", tool.name);
-	put_escaped(text);
+	fputs(text_escape(escaped, sizeof(escaped), text), tool.err);
 	fputc('\n', tool.err);
 }
 
