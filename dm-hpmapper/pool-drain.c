@@ -96,9 +96,9 @@ static void do_drain(struct work_struct *ws)
 			drain_batch(pool, b);
 		}
 		hpm_pool_space_freed(pool);
+	} else {
+		hpm_pool_space_came(pool);
 	}
-
-	hpm_pool_space_came(pool);
 	drain_more(pool);
 	hpm_noio_end(noio);
 }

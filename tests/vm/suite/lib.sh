@@ -332,6 +332,10 @@ pool_mode() {
 	echo "${status[7]}"
 }
 
+mode_is() {
+	[ "$(pool_mode)" = "$1" ]
+}
+
 # In blocks of 4 KiB.
 data_used() {
 	pool_words

@@ -10,10 +10,6 @@ fill() {	# fill NAME MIB [SEEK]
 		seek=$((${3:-0} * 16)) oflag=direct conv=notrunc status=none
 }
 
-mode_is() {
-	[ "$(pool_mode)" = "$1" ]
-}
-
 devices 8 32
 pool_up || exit
 

@@ -135,10 +135,6 @@ if [ -w $parameters/fault ]; then
 	pool_down
 fi
 
-mode_is() {
-	[ "$(pool_mode)" = "$1" ]
-}
-
 # hold FUNCTION: holds the next thread that enters it
 hold() {
 	echo "$1" >$parameters/pause_at && echo probe >$parameters/pause
