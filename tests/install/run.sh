@@ -52,7 +52,7 @@ sources() {
 same_sources() { diff <(sources "$top/dm-hpmapper") <(sources "$source"); }
 
 intercepts() { nm "$1" | grep -qw hpm_intercept_map; }
-intercepts_not() { ! intercepts "$1"; }
+intercepts_not() { [ -s "$1" ] && ! intercepts "$1"; }
 is_for() { [[ $(modinfo -F vermagic "$1") == "$2 "* ]]; }
 is_version() { [ "$(modinfo -F version "$1")" = "$version" ]; }
 no_files() { ! find "$@" -mindepth 1 ! -type d | grep .; }
