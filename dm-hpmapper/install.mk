@@ -17,8 +17,7 @@ DKMS_SRC        = $(DESTDIR)/usr/src/dm-hpmapper-$(MODULE_VERSION)
 DKMS_OPTIONS    = $(patsubst %,INTERCEPT=%,$(filter n,$(INTERCEPT))) \
 	$(patsubst %,FAULTS=%,$(filter y,$(FAULTS))) $(patsubst %,PAUSES=%,$(filter y,$(PAUSES)))
 
-# The kernel's own packages depend on pahole from 6.12 on; headers in the cache do not.
-PKGS_dkms := dkms gcc make pahole
+PKGS_dkms := dkms gcc make
 
 .PHONY: install uninstall
 install: install-module install-tools ## install the module (DKMS) and the tools (KVER=, DESTDIR=)

@@ -468,13 +468,12 @@ static void further_volumes(void **state)
 static int with_map(const char *records, const char *map)
 {
 	char body[1024], copy[512], data[1024] = { 0 }, *p = copy, *text;
-	size_t n = 0, at, len = strlen(map) ? 512 : 0;
+	size_t n = 0, len = strlen(map) ? 512 : 0;
 
 	(void)snprintf(copy, sizeof(copy), "%s", records);
 	while ((text = strsep(&p, " ")))
 		n += record(body + n, sizeof(body) - n, text);
-	for (at = 0; map[at]; at++)
-		data[at] = map[at];
+	(void)snprintf(data, sizeof(data), "%s", map);
 	(void)snprintf(data + len, sizeof(data) - len, "helloworld");
 	begin();
 	add_pax(body, n, 'x');
